@@ -1,0 +1,1 @@
+"""The proxy: works alone and headless; never imports the tray."""

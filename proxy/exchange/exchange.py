@@ -1,0 +1,53 @@
+"""One request on its way: ask the upstream, copy the answer, close once, tell the log once."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from proxy.errors import ProxyError
+from proxy.exchange.answers import WholeAnswer
+from proxy.exchange.call import Call, RequestBody
+from proxy.stream.relay import Answer, Client, relay
+
+Opener = Callable[[Call, RequestBody], Awaitable[Answer]]
+
+log = logging.getLogger(__name__)
+
+
+class Exchange:
+    """What a view returns in place of an answer. `perform` runs it, on the event loop."""
+
+    def __init__(self, call: Call, open_answer: Opener) -> None:
+        self.call = call
+        self._open_answer = open_answer
+
+    async def perform(self, body: RequestBody, client: Client) -> None:
+        """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
+        began = time.monotonic()
+        try:
+            answer = await self._open_answer(self.call, body)
+        except ProxyError as error:
+            log.log(severity(error.status), "%s %s", self.call.request_id, error)
+            answer = WholeAnswer.of(error, self.call.request_id)
+        except asyncio.CancelledError:
+            self._tell(began, "the client left before the answer")
+            raise
+        try:
+            failure = await relay(answer, client)
+            self._tell(began, f"{answer.status} {failure}" if failure else str(answer.status))
+        except asyncio.CancelledError:
+            self._tell(began, f"{answer.status} the client left")
+            raise
+        finally:
+            answer.close()
+
+    def _tell(self, began: float, outcome: str) -> None:
+        call = self.call
+        seconds = time.monotonic() - began
+        log.info("%s %s %s %s %.3f s", call.request_id, call.method, call.path, outcome, seconds)
+
+
+def severity(status: int) -> int:
+    """Return the log level of a failure: what the caller did wrong is no warning."""
+    return logging.WARNING if status >= 500 else logging.INFO

@@ -1,0 +1,7 @@
+"""The product's names, in one place."""
+
+__version__ = "0.1.0"
+
+APP_ID = "openai-tray-proxy"
+TITLE = "OpenAI Tray Proxy"
+KEYRING_SERVICE = APP_ID

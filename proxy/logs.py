@@ -1,0 +1,133 @@
+"""The log: one file, turned over at 5 MB, without keys and without forged lines."""
+
+import logging
+import logging.handlers
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from proxy import paths
+
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+FILE_BYTES = 5 * 1024 * 1024
+OLDER_FILES = 4
+WRITE_EVERY_S = 0.2
+# Libraries whose debug logs print headers or bodies.
+QUIET = (
+    "aiohttp",
+    "asyncio",
+    "flask_cors",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "openai",
+    "uvicorn",
+    "werkzeug",
+)
+KEY_SHAPES = re.compile(r"\b(sk-[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}|\b(Bearer\s+)[^\s\"',;]+", re.IGNORECASE)
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+Secrets = Callable[[], Iterable[str]]
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return the text without the given keys and without anything shaped like one."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[key]")
+    return KEY_SHAPES.sub(lambda match: f"{match[1] or match[2]}[key]", text)
+
+
+def start_logging(level: str, secrets: Secrets = tuple, *, to_terminal: bool = False) -> Path | None:
+    """Send the log to its file, and to the terminal if asked; returns the file, None where it cannot be written."""
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # not in our format
+    root = logging.getLogger()
+    root.setLevel(level)
+    formatter = SafeFormatter(secrets)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if to_terminal and sys.stderr is not None:
+        terminal = logging.StreamHandler()
+        terminal.setFormatter(formatter)
+        root.addHandler(terminal)
+    file = paths.log_file()
+    try:
+        paths.make_private_dir(file.parent)
+        target = PrivateFile(file, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
+    except OSError as error:
+        root.warning("the log file %s cannot be written: %s", file, error)
+        return None
+    target.setFormatter(formatter)
+    root.addHandler(LaterHandler(target))
+    return file
+
+
+class SafeFormatter(logging.Formatter):
+    """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__(FORMAT)
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the safe text of a record, its traceback included."""
+        text = redact(super().format(record), self._secrets())
+        return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", "\n    ")
+
+
+class LaterHandler(logging.Handler):
+    """Collect records and write them a moment later, in a thread: a disk must never hold up the event loop.
+
+    `logging.shutdown`, which Python calls at its exit, writes the rest.
+    """
+
+    def __init__(self, target: logging.Handler) -> None:
+        super().__init__()
+        self._target = target
+        self._records: list[logging.LogRecord] = []
+        self._due = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record for the writer."""
+        self._records.append(record)
+        if not self._due.is_set():
+            self._due.set()
+
+    def flush(self) -> None:
+        """Write what was kept, now."""
+        with self._target.lock or threading.Lock():
+            records, self._records = self._records, []
+            for record in records:
+                self._target.handle(record)
+
+    def close(self) -> None:
+        """Write the rest and end the thread."""
+        self._closing = True
+        self._due.set()
+        self._thread.join(1)
+        self.flush()
+        self._target.close()
+        super().close()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not self._closing:
+            self._due.wait()
+            pause.wait(WRITE_EVERY_S if not self._closing else 0)
+            self._due.clear()
+            self.flush()
+
+
+class PrivateFile(logging.handlers.RotatingFileHandler):
+    """A log file that only its owner can read."""
+
+    def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  typed by the base class
+        stream = super()._open()
+        Path(self.baseFilename).chmod(0o600)
+        return stream

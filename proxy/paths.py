@@ -1,0 +1,35 @@
+"""Where the program keeps its files on this system, and where its own assets lie."""
+
+from pathlib import Path
+
+import platformdirs
+
+from proxy.identity import APP_ID
+
+
+def config_dir() -> Path:
+    """Return the folder of what the user writes: settings and, later, tools."""
+    return Path(platformdirs.user_config_dir(APP_ID, appauthor=False))
+
+
+def settings_file() -> Path:
+    """Return the path of the settings file, whether or not it exists."""
+    return config_dir() / "settings.toml"
+
+
+def log_file() -> Path:
+    """Return the path of the current log file."""
+    return Path(platformdirs.user_log_dir(APP_ID, appauthor=False)) / "proxy.log"
+
+
+def make_private_dir(folder: Path) -> None:
+    """Make the folder, readable by its owner alone; raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # it may have existed with wider rights
+
+
+def asset(name: str) -> Path:
+    """Return an asset's path: beside the code in a checkout, inside the package when installed."""
+    package = Path(__file__).parent
+    installed = package / "_assets"
+    return (installed if installed.is_dir() else package.parent / "assets") / name

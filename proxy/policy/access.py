@@ -1,0 +1,55 @@
+"""Who may call: the proxy's own keys, and which upstream key a caller brings."""
+
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from proxy.errors import ProxyKeyMissing, ProxyKeyRefused
+from proxy.policy.headers import RequestHeaders
+from proxy.settings.model import Settings
+
+PROXY_KEY_HEADER = "X-Proxy-Api-Key"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who was let in."""
+
+    key_name: str | None = None  # which proxy key, by its name; None where none was asked for
+    upstream_key: str | None = None  # the caller's own, where forwarding is on
+
+
+def admit(settings: Settings, headers: RequestHeaders) -> Caller:
+    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused."""
+    bearer = bearer_token(headers.get("Authorization", ""))
+    forwarded = bearer if settings.proxy_forward_auth_header else None
+    if not settings.proxy_require_api_key:
+        return Caller(upstream_key=forwarded)
+    if settings.proxy_forward_auth_header:
+        offered = headers.get(PROXY_KEY_HEADER)
+    else:
+        offered = bearer or headers.get("x-api-key") or headers.get(PROXY_KEY_HEADER)
+    if not offered:
+        raise ProxyKeyMissing(f"it comes in {PROXY_KEY_HEADER}" if settings.proxy_forward_auth_header else "")
+    name = find_key(
+        offered,
+        ((f"PROXY_API_KEYS[{place}]", key.get_secret_value()) for place, key in enumerate(settings.proxy_api_keys, 1)),
+    )
+    if name is None:
+        raise ProxyKeyRefused
+    return Caller(key_name=name, upstream_key=forwarded)
+
+
+def bearer_token(authorization: str) -> str | None:
+    """Return the token of an `Authorization: Bearer` header."""
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def find_key(offered: str, keys: Iterable[tuple[str, str]]) -> str | None:
+    """Return the name of the matching key; every key is compared, in constant time."""
+    found = None
+    for name, key in keys:
+        if hmac.compare_digest(offered.encode("utf-8", "surrogateescape"), key.encode("utf-8")):
+            found = name
+    return found

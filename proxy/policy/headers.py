@@ -1,0 +1,89 @@
+"""Which headers travel: from the caller to the upstream, and from the upstream back. Allow-lists, both ways."""
+
+from collections.abc import Iterable
+from typing import Protocol, overload
+
+from proxy.identity import APP_ID, __version__
+
+Headers = list[tuple[str, str]]
+
+TO_UPSTREAM = frozenset(
+    {
+        "accept",
+        "accept-language",
+        "content-type",
+        "content-encoding",
+        "http-referer",
+        "idempotency-key",
+        "if-match",
+        "if-none-match",
+        "openai-beta",
+        "openai-organization",
+        "openai-project",
+        "range",
+        "user-agent",
+        "x-client-request-id",
+        "x-title",
+    }
+)
+TO_UPSTREAM_PREFIXES = ("x-stainless-",)
+
+TO_CLIENT = frozenset(
+    {
+        "accept-ranges",
+        "cache-control",
+        "content-disposition",
+        "content-range",
+        "content-type",
+        "etag",
+        "last-modified",
+        "retry-after",
+        "retry-after-ms",
+        "x-request-id",
+        "x-should-retry",
+    }
+)
+TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-")
+
+EXPOSED_TO_PAGES = (
+    "x-request-id",
+    "retry-after",
+    "retry-after-ms",
+    "openai-processing-ms",
+    "openai-version",
+    "openai-model",
+    *(f"x-ratelimit-{kind}-{what}" for kind in ("limit", "remaining", "reset") for what in ("requests", "tokens")),
+)
+
+OUR_AGENT = f"{APP_ID}/{__version__}"
+
+
+class RequestHeaders(Protocol):
+    """A request's headers, looked up by name in any case."""
+
+    @overload
+    def get(self, key: str) -> str | None: ...
+
+    @overload
+    def get(self, key: str, default: str) -> str: ...
+
+    def __contains__(self, key: str, /) -> bool: ...
+
+
+def for_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return what of a caller's headers goes upstream, names in lower case, the user agent with ours appended."""
+    passed = [
+        (name, value)
+        for name, value in ((name.lower(), value) for name, value in headers)
+        if name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES)
+    ]
+    return [(name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed]
+
+
+def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Return what of the upstream's headers goes to the client, names in lower case."""
+    return [
+        (name, value)
+        for name, value in ((name.lower(), value) for name, value in headers)
+        if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)
+    ]

@@ -1,0 +1,77 @@
+"""Which Host and which Origin may call: exact matches of parsed values, never prefixes."""
+
+from collections.abc import Collection
+
+from proxy.errors import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
+from proxy.policy.headers import RequestHeaders
+from proxy.settings.forms import DEFAULT_PORTS, is_loopback, parse_origin
+
+OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+WILDCARD_BINDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  named here to be refused as Host
+EDITOR_SCHEMES = frozenset({"vscode-webview"})
+EDITOR_ORIGINS = frozenset({"vscode-file://vscode-app"})
+CROSS_SITES = frozenset({"cross-site", "same-site"})
+
+
+def check_host(host: str | None, port: str, bound: str, allowed: Collection[str]) -> None:
+    """Raise unless Host names this proxy; `port` and `bound` are where it listens."""
+    if not host or any(character in host for character in ", @/\\?#") or host != host.strip():
+        raise MalformedRequest("one Host header is needed")
+    name, given_port = split_host(host.lower())
+    if given_port is None:
+        raise MalformedRequest("the Host header is not a host and port")
+    own = name in OWN_NAMES or (bound not in WILDCARD_BINDS and name.strip("[]") == bound.strip("[]").lower())
+    if own and (given_port or "80") == port:
+        return
+    if any(entry.lower() in (name, f"{name}:{given_port}") for entry in allowed):
+        return
+    raise HostNotAllowed(repr(host))
+
+
+def split_host(host: str) -> tuple[str, str | None]:
+    """Return name and port ("" when there is none, None when it is no port)."""
+    if host.startswith("["):
+        name, closing, rest = host.partition("]")
+        name, rest = name + closing, rest
+    else:
+        name, colon, number = host.partition(":")
+        rest = colon + number
+    if not rest:
+        return name, ""
+    port = rest[1:]
+    return name, port if rest[0] == ":" and port.isascii() and port.isdigit() else None
+
+
+def check_origin(headers: RequestHeaders, allowed: Collection[str]) -> str | None:
+    """Return the request's origin where it may call, None where there is none; raises OriginNotAllowed."""
+    origin = headers.get("Origin")
+    if origin is None:
+        # A browser that leaves Origin out (a form, an image) still says where the request comes from. Not every
+        # Sec-Fetch header is a browser's: Node's fetch sends `sec-fetch-mode`.
+        if headers.get("Sec-Fetch-Site", "").lower() in CROSS_SITES:
+            raise OriginNotAllowed("another site's page")
+        return None
+    if not is_allowed(origin, allowed):
+        raise OriginNotAllowed(repr(origin))
+    return origin
+
+
+def is_allowed(origin: str, allowed: Collection[str]) -> bool:
+    """Tell whether an Origin header's value may call."""
+    try:
+        parsed = parse_origin(origin)
+    except ValueError:
+        return False
+    scheme, _, host = parsed.partition("://")
+    if parsed in allowed or parsed in EDITOR_ORIGINS or scheme in EDITOR_SCHEMES:
+        return True
+    name, port = split_host(host)
+    return scheme in DEFAULT_PORTS and port is not None and name in OWN_NAMES and is_loopback(name)
+
+
+def check_content_type(headers: RequestHeaders, method: str) -> None:
+    """Refuse, where a page sends JSON, the content types that need no preflight; raises ContentTypeNotAllowed."""
+    if method in ("POST", "PUT", "PATCH") and "Origin" in headers:
+        kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise ContentTypeNotAllowed(f"it came as {kind or 'nothing'}")

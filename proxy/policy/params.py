@@ -1,0 +1,172 @@
+"""The user's parameter rules: defaults fill, drop removes, overrides force.
+
+Only the members a rule touches are rewritten; every other byte of the body stays as the client sent it.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from json.decoder import scanstring  # type: ignore[attr-defined]  # in no stub; public since Python 2.6
+from typing import Any
+
+from proxy.errors import InvalidJson
+from proxy.settings.forms import is_model_pattern
+
+SPACE = re.compile(r"[ \t\n\r]*")
+DECODER = json.JSONDecoder()
+ANY_MODEL = "*"
+
+Limited = tuple[tuple[str, Mapping[str, Any]], ...]  # (model pattern, parameters), the general ones first
+
+
+@dataclass(frozen=True)
+class ParameterRules:
+    """The rules of one settings snapshot, ready to apply."""
+
+    defaults: Limited = ()
+    drop: tuple[tuple[str, str], ...] = ()  # (model pattern, parameter)
+    overrides: Limited = ()
+
+    @classmethod
+    def of(cls, defaults: Mapping[str, Any], drop: Sequence[str], overrides: Mapping[str, Any]) -> "ParameterRules":
+        """Prepare rules as the settings hold them."""
+        return cls(limit_by_model(defaults), tuple(split_drop(entry) for entry in drop), limit_by_model(overrides))
+
+    def __bool__(self) -> bool:
+        return bool(self.defaults or self.drop or self.overrides)
+
+    def changes(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the rules set (name to value) and remove (name to REMOVED) in a request.
+
+        The model is settled first; the other rules look at the model that is sent.
+        """
+        asked = body.get("model")
+        model = asked if isinstance(asked, str) else ""
+        model = self._settle_model(model)
+        defaults, overrides = collect(self.defaults, model), collect(self.overrides, model)
+        dropped = {name for pattern, name in self.drop if fnmatchcase(model, pattern)}
+        changed: dict[str, Any] = {name: value for name, value in defaults.items() if name not in body}
+        changed.update(dict.fromkeys(dropped, REMOVED))
+        changed.update({name: value for name, value in overrides.items() if name != "model"})
+        if model and model != asked:
+            changed["model"] = model
+        return {name: value for name, value in changed.items() if value is not REMOVED or name in body}
+
+    def _settle_model(self, asked: str) -> str:
+        model = asked or str(collect(self.defaults, "").get("model", ""))
+        return str(collect(self.overrides, model).get("model", model))
+
+
+class Removed:
+    """Marks a parameter to remove."""
+
+    def __repr__(self) -> str:
+        return "removed"
+
+
+REMOVED = Removed()
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of a JSON object: its name, its value, and where its text stands."""
+
+    name: str
+    value: Any
+    start: int  # of what precedes the name, just after the brace or comma before it
+    name_start: int
+    value_start: int
+    end: int
+
+
+def limit_by_model(rules: Mapping[str, Any]) -> Limited:
+    """Take the flat rules and the limited ones apart."""
+    flat = {name: value for name, value in rules.items() if not is_model_pattern(name, value)}
+    limited = tuple((name, value) for name, value in rules.items() if is_model_pattern(name, value))
+    return ((ANY_MODEL, flat), *limited) if flat else limited
+
+
+def split_drop(entry: str) -> tuple[str, str]:
+    """Take `model pattern:name` apart; a bare name is dropped for every model."""
+    pattern, _, name = entry.rpartition(":")
+    return pattern or ANY_MODEL, name
+
+
+def collect(rules: Limited, model: str) -> dict[str, Any]:
+    """Return the parameters whose pattern fits the model; later rules win."""
+    chosen: dict[str, Any] = {}
+    for pattern, parameters in rules:
+        if fnmatchcase(model, pattern):
+            chosen.update(parameters)
+    return chosen
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object a body holds; raises InvalidJson."""
+    try:
+        value = json.loads(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise InvalidJson("it is not UTF-8") from error
+    except RecursionError as error:
+        raise InvalidJson("it is nested too deeply") from error
+    except ValueError as error:
+        raise InvalidJson(str(error) if body.strip() else "it is empty") from error
+    if not isinstance(value, dict):
+        raise InvalidJson(f"it is a JSON {type_name(value)}")
+    return value
+
+
+def type_name(value: object) -> str:
+    """Name a JSON value's type in JSON's words."""
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")
+
+
+def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
+    """Return the body, a valid JSON object, with the changes made and all else as it was."""
+    text = body.decode("utf-8")
+    opening = text.index("{") + 1
+    members, closing = scan_members(text, opening)
+    pieces: list[str] = []
+    for member in members:
+        if member.name not in changes:
+            pieces.append(text[member.start : member.end])
+        elif changes[member.name] is not REMOVED:
+            pieces.append(text[member.start : member.value_start] + write_value(changes[member.name]))
+    present = {member.name for member in members}
+    for name, value in changes.items():
+        if name not in present and value is not REMOVED:
+            pieces.append(f"{json.dumps(name)}:{write_value(value)}")
+    return (text[:opening] + ",".join(pieces) + text[closing:]).encode()
+
+
+def write_value(value: object) -> str:
+    """Write a rule's value as compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def scan_members(text: str, opening: int) -> tuple[list[Member], int]:
+    """Return the members of the object that begins before `opening`, and where what follows the last one begins."""
+    members: list[Member] = []
+    position = opening
+    while True:
+        start = position
+        name_start = skip_space(text, start)
+        if text[name_start] == "}":  # only an empty object ends where a name could stand
+            return members, start
+        name, after = scanstring(text, name_start + 1)
+        value_start = skip_space(text, skip_space(text, after) + 1)  # past the colon
+        value, end = DECODER.raw_decode(text, value_start)
+        members.append(Member(name, value, start, name_start, value_start, end))
+        position = skip_space(text, end)
+        if text[position] == "}":
+            return members, end
+        position += 1  # past the comma
+
+
+def skip_space(text: str, position: int) -> int:
+    """Return the next position that is no JSON white space."""
+    match = SPACE.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,40 @@
+"""Write an ASGI request as the WSGI environment Flask reads (PEP 3333)."""
+
+import io
+import sys
+from typing import Any
+
+Scope = dict[str, Any]
+
+WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+
+
+def environ_for(scope: Scope) -> dict[str, Any]:
+    """Return the environment; the body is not in it: views do not read it, the exchange does."""
+    host, port = scope["server"]
+    query = scope["query_string"].decode("latin-1")
+    raw_path = scope["raw_path"].decode("latin-1")
+    client = scope["client"]
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": raw_path,
+        "RAW_URI": f"{raw_path}?{query}" if query else raw_path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": host,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0] if client else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        key = WITHOUT_PREFIX.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        text = value.decode("latin-1")
+        environ[key] = f"{environ[key]},{text}" if key in environ else text
+    return environ

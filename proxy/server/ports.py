@@ -1,0 +1,59 @@
+"""Listening sockets, and who holds a port that is taken."""
+
+import errno
+import socket
+import sys
+from contextlib import suppress
+
+import psutil
+
+from proxy.errors import ConfigurationError, PortTaken
+
+BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets; raises PortTaken or ConfigurationError.
+
+    For 127.0.0.1 the second one is [::1], where that is free: Node asks there first for `localhost`.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    first = bind(family, host.strip("[]"), port)
+    sockets = [first]
+    if host in ("127.0.0.1", "localhost"):
+        with suppress(ConfigurationError):  # a computer without IPv6, or somebody else's port there
+            sockets.append(bind(socket.AF_INET6, "::1", first.getsockname()[1]))
+    return sockets
+
+
+def bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    """Return one listening socket; raises PortTaken or ConfigurationError."""
+    # Named protocol: asyncio turns Nagle's delay off only on sockets that say they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform == "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(f"port {port} of {host} is held by {holder(port)}") from error
+        raise ConfigurationError(f"it cannot listen on {host} port {port}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def holder(port: int) -> str:
+    """Name the program that listens on a port, as far as this user may know."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return "another program"

@@ -1,0 +1,52 @@
+"""One uvicorn server on the running loop, with the settings the proxy needs."""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+
+from proxy.server.ports import BACKLOG
+from proxy.server.protocol import ClientConnection
+
+GRACE_S = 3  # how long running answers may go on once the server stops accepting
+IDLE_CONNECTION_S = 75
+
+
+class Serving:
+    """Serve an ASGI app on sockets that already listen. Made and used on the event loop."""
+
+    def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=ClientConnection,
+                ws="none",
+                loop="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=IDLE_CONNECTION_S,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets))
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether the last answer has ended."""
+        return self._task.done()
+
+    def drain(self) -> None:
+        """Stop accepting; running answers get their grace. A second call does nothing."""
+        self._server.should_exit = True
+
+    async def ended(self) -> None:
+        """Wait until the last answer has ended, by itself or at the end of its grace."""
+        await self._task
+        leftover = list(self._server.server_state.tasks)
+        await asyncio.gather(*leftover, return_exceptions=True)

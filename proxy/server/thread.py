@@ -1,0 +1,134 @@
+"""The server in a thread of its own: start it, move it to another port, stop it."""
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from proxy.server.ports import listen
+from proxy.server.serving import Serving
+
+STOP_LIMIT_S = 8.0
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def base_url(self) -> str:
+        """The URL tools are pointed at."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/v1"
+
+
+class ServerThread:
+    """Serve one ASGI app. Every method may be called on any thread but the server's own, one call at a time."""
+
+    def __init__(self, app: Any, lifespan: Lifespan = nullcontext, name: str = "proxy-server") -> None:
+        self._app = app
+        self._lifespan = lifespan
+        self._name = name
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._servings: list[Serving] = []  # the last one accepts, the others drain; touched on the loop only
+        self.address: Address | None = None
+
+    def start(self, host: str, port: int) -> Address:
+        """Listen and serve; connections are accepted when it returns. A second call returns where it serves.
+
+        Raises PortTaken or ConfigurationError; port 0 takes any free one.
+        """
+        if self.address is not None:
+            return self.address
+        sockets = listen(host, port)
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=self._name, daemon=True)
+        self._thread.start()
+        ready.result()
+        return self._serve(host, sockets)
+
+    def move(self, host: str, port: int) -> Address:
+        """Serve at a new address and drain the old one; raises as `start`, and then nothing has changed."""
+        if self.address is None or self.address == Address(host, port):
+            return self.start(host, port)
+        return self._serve(host, listen(host, port))
+
+    def stop(self) -> None:
+        """Stop accepting, give running answers their grace, end the thread. A second call does nothing."""
+        if self._thread is None or self._stopping is None:
+            return
+        self._on_loop(self._stopping.set)
+        self._thread.join(STOP_LIMIT_S)
+        if self._thread.is_alive():
+            log.error("the server thread has not ended within %.0f s", STOP_LIMIT_S)
+        self._thread = self._stopping = self.address = None
+
+    def _serve(self, host: str, sockets: list[socket.socket]) -> Address:
+        self._on_loop(lambda: self._replace(Serving(self._app, sockets)))
+        self.address = Address(host, sockets[0].getsockname()[1])
+        log.info("listening on %s", self.address.base_url)
+        return self.address
+
+    def _replace(self, serving: Serving) -> None:
+        for old in self._servings:
+            old.drain()
+        self._servings = [*(old for old in self._servings if not old.is_over), serving]
+
+    def _on_loop(self, function: Callable[[], T]) -> T:
+        """Call a function on the loop and return what it returns."""
+        assert self._loop is not None  # noqa: S101  start() has waited for it
+        done: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                done.set_result(function())
+            except BaseException as error:  # noqa: BLE001  handed to the waiting thread
+                done.set_exception(error)
+
+        self._loop.call_soon_threadsafe(call)
+        return done.result()
+
+    def _run(self, ready: "Future[None]") -> None:
+        loop = new_event_loop()
+        try:
+            loop.run_until_complete(self._live(ready))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+    async def _live(self, ready: "Future[None]") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        async with self._lifespan():
+            ready.set_result(None)
+            await self._stopping.wait()
+            for serving in self._servings:
+                serving.drain()
+            for serving in self._servings:
+                await serving.ended()
+            self._servings = []
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where there is one, else the standard one."""
+    try:
+        import uvloop  # noqa: PLC0415  not made for Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

@@ -1,0 +1,1 @@
+"""What the user can choose: one table, its sources, and the store that applies changes."""

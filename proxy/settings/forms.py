@@ -1,0 +1,107 @@
+"""The forms values are written in: URLs, origins, lists, rules. Pure functions; each raises ValueError."""
+
+import ipaddress
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+# What a version segment looks like: v1, v2, v1beta. An upstream that has one is not given a second.
+VERSION = re.compile(r"v\d+\w*")
+# The ends of a full endpoint that people paste as a base URL.
+ENDPOINT_TAILS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+UNTOUCHABLE = frozenset({"messages", "input"})
+PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this computer's own."""
+    name = host.strip("[]").lower()
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def split_commas(value: object) -> object:
+    """Take `a, b` apart; a list (from the file) stays one."""
+    if isinstance(value, str):
+        return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
+    return value
+
+
+def parse_level(value: object) -> object:
+    """Accept a log level in any case, and WARN for WARNING."""
+    if not isinstance(value, str):
+        return value
+    level = value.strip().upper()
+    return "WARNING" if level == "WARN" else level
+
+
+def parse_upstream_url(url: str) -> str:
+    """Return the base URL in its one form: scheme, host, path with a version, no slash at the end."""
+    parts = urlsplit(url.strip())
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("it must begin with https:// (or http://) and name a host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("it must hold no user name, query or fragment")
+    _ = parts.port  # raises ValueError when it is no number
+    path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
+    for tail in ENDPOINT_TAILS:
+        path = path.removesuffix(tail)
+    path = re.sub(r"(/v1)+$", "/v1", path)
+    if not any(VERSION.fullmatch(segment) for segment in path.split("/")):
+        path += "/v1"
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+
+
+def parse_origin(origin: str) -> str:
+    """Return an origin as browsers serialize it; `null`, file: and wildcards are no origins to allow."""
+    text = origin.strip().rstrip("/")
+    scheme, separator, host = text.partition("://")
+    if not separator or not host or "*" in text or scheme.lower() == "file" or re.search(r"[/?#@\s]", host):
+        raise ValueError(f"{origin!r} is not one exact origin")
+    scheme, host = scheme.lower(), host.lower()
+    default = DEFAULT_PORTS.get(scheme)
+    return f"{scheme}://{host.removesuffix(f':{default}') if default else host}"
+
+
+def parse_json_rules(value: object) -> object:
+    """Read parameter rules from JSON text or a table; see `is_model_pattern` for the limited form."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"this is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
+    check_rule_names(value)
+    return value
+
+
+def parse_drop_rules(value: object) -> object:
+    """Read `name` and `model pattern:name` entries."""
+    entries = split_commas(value)
+    if isinstance(entries, (tuple, list)):
+        for entry in entries:
+            name = str(entry).rpartition(":")[2]
+            if name == "model" or name in UNTOUCHABLE:
+                raise ValueError(f"{name} cannot be dropped: no request works without it")
+    return entries
+
+
+def check_rule_names(rules: dict[str, Any]) -> None:
+    """Refuse rules on the conversation itself."""
+    for name, value in rules.items():
+        if is_model_pattern(name, value):
+            check_rule_names(value)
+        elif name in UNTOUCHABLE:
+            raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
+
+
+def is_model_pattern(name: str, value: object) -> bool:
+    """Tell a model pattern from a parameter: its value is an object and its name is one no parameter has."""
+    return isinstance(value, dict) and PARAMETER.fullmatch(name) is None

@@ -1,0 +1,181 @@
+"""The one table of settings: name, default, meaning, expected form, and when a change takes effect.
+
+A field's name in lower case is its key in the settings file; in upper case it is its environment variable.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from proxy.settings.forms import (
+    is_loopback,
+    parse_drop_rules,
+    parse_json_rules,
+    parse_level,
+    parse_origin,
+    parse_upstream_url,
+    split_commas,
+)
+
+JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
+DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
+CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
+SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_commas)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(parse_level)]
+
+YES_NO = "true or false"
+
+
+@dataclass(frozen=True)
+class About:
+    """What the table says of a setting beside its default."""
+
+    meaning: str
+    expects: str
+    restart: bool = False  # a change moves the server; all others take effect on the next request
+    secret: bool = False  # never written to a file, never shown
+
+
+def setting(
+    default: Any, meaning: str, expects: str, *, restart: bool = False, secret: bool = False, **limits: Any
+) -> Any:
+    """Declare one row of the table."""
+    about = About(meaning, expects, restart=restart, secret=secret)
+    return Field(default, description=meaning, json_schema_extra={"about": about}, **limits)  # type: ignore[dict-item]  # our own value, read back by about()
+
+
+class Settings(BaseSettings):
+    """A frozen snapshot of every setting."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+
+    openai_api_key: SecretStr | None = setting(
+        None, "The upstream API key", "the key your provider gave you", secret=True
+    )
+    openai_base_url: str = setting(
+        "https://api.openai.com/v1",
+        "The upstream. `/v1` is appended if no version is in it",
+        "an https:// address (http:// only on this computer, or with PROXY_ALLOW_HTTP_UPSTREAM)",
+        validate_default=True,
+    )
+    proxy_allow_http_upstream: bool = setting(
+        False, "Allow an http:// upstream that is not on this computer: your key then travels in the clear", YES_NO
+    )
+    openai_timeout: float = setting(
+        120.0,
+        "Seconds the upstream may stay silent: before its answer, and between the bytes of a stream",
+        "a number of seconds above 0",
+        gt=0,
+        allow_inf_nan=False,
+    )
+    openai_max_retries: int = setting(
+        2, "How often a failed request is tried again before its first byte", "a whole number from 0 to 10", ge=0, le=10
+    )
+    openai_organization: str | None = setting(None, "Sent as `OpenAI-Organization`", "an organization id")
+    openai_project: str | None = setting(None, "Sent as `OpenAI-Project`", "a project id")
+    openai_ca_file: str | None = setting(
+        None,
+        "Certificate file (PEM) to trust instead of the system's, for networks that inspect TLS",
+        "the path of a PEM file",
+    )
+    proxy_require_api_key: bool = setting(False, "Ask every caller for one of the proxy keys", YES_NO)
+    proxy_api_keys: SecretList = setting(
+        (), "The proxy keys, separated by commas", "keys separated by commas", secret=True
+    )
+    proxy_forward_auth_header: bool = setting(
+        False,
+        "The caller's Bearer token is the upstream key; a required proxy key then comes in `X-Proxy-Api-Key`",
+        YES_NO,
+    )
+    allow_unauthenticated_health: bool = setting(False, "Answer `/v1/health` without a proxy key", YES_NO)
+    enable_tool_execution: bool = setting(False, "Run tools for the model (no tools exist in this version yet)", YES_NO)
+    openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
+    openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")
+    openai_param_drop: DropRules = setting((), "Parameters removed from every request", "names separated by commas")
+    proxy_host: str = setting(
+        "127.0.0.1", "The address to listen on", "an IP address or host name", restart=True, min_length=1
+    )
+    proxy_port: int = setting(
+        8000, "The port to listen on (0: any free one)", "a whole number from 0 to 65535", restart=True, ge=0, le=65535
+    )
+    proxy_allowed_origins: CommaList = setting(
+        (),
+        "Origins of web pages and apps that may call, beside those of this computer",
+        "origins such as https://app.example, separated by commas",
+    )
+    proxy_allowed_hosts: CommaList = setting(
+        (),
+        "Host names, beside 127.0.0.1 and localhost, under which the proxy may be called",
+        "names or name:port, separated by commas",
+    )
+    proxy_max_body_mb: float = setting(
+        64.0, "The largest request body, in MB of 1,048,576 bytes", "a number above 0", gt=0, allow_inf_nan=False
+    )
+    proxy_log_level: LogLevel = setting("INFO", "How much the log says", "DEBUG, INFO, WARNING or ERROR")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic-settings' signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the caller alone: the store merges the sources and knows each value's origin."""
+        return (init_settings,)
+
+    @field_validator("proxy_allowed_origins")
+    @classmethod
+    def check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        """Hold each origin in the form browsers send."""
+        return tuple(parse_origin(origin) for origin in origins)
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def check_upstream(cls, url: str) -> str:
+        """Bring the base URL into its one form."""
+        return parse_upstream_url(url)
+
+    @model_validator(mode="after")
+    def check_together(self) -> "Settings":
+        """Refuse combinations that would leave a key or the money open."""
+        host = self.openai_base_url.partition("://")[2].partition("/")[0]
+        name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "")
+        if self.openai_base_url.startswith("http://") and not is_loopback(name) and not self.proxy_allow_http_upstream:
+            raise Contradiction("openai_base_url", "your key would travel in the clear")
+        if is_loopback(name) and port == str(self.proxy_port):
+            raise Contradiction("openai_base_url", "this is the proxy's own address: it would call itself")
+        if not is_loopback(self.proxy_host) and not self.proxy_require_api_key:
+            raise Contradiction("proxy_host", "other computers could use your key; turn PROXY_REQUIRE_API_KEY on first")
+        return self
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The body limit in bytes."""
+        return int(self.proxy_max_body_mb * 1_048_576)
+
+
+class Contradiction(ValueError):
+    """A value that is fine alone and wrong beside another."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+        self.why = why
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a field."""
+    return field.upper()
+
+
+def about(field: str) -> About:
+    """Return the table's row of a field."""
+    extra = Settings.model_fields[field].json_schema_extra
+    assert isinstance(extra, dict)  # noqa: S101  every row is declared through setting()
+    row = extra["about"]
+    assert isinstance(row, About)  # noqa: S101
+    return row

@@ -1,0 +1,1 @@
+"""How the proxy speaks to the upstream."""

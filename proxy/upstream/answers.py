@@ -1,0 +1,81 @@
+"""The upstream's answers: still on the wire, or read whole."""
+
+from typing import Protocol
+
+import aiohttp
+
+from proxy.errors import UpstreamFailure
+from proxy.upstream.errors import reading
+from proxy.upstream.request import Headers
+
+ERROR_BODY_LIMIT_BYTES = 1_048_576
+
+
+class UpstreamAnswer(Protocol):
+    """An answer whose status is known and whose body is taken chunk by chunk."""
+
+    status: int
+    headers: Headers
+
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure."""
+
+    def close(self) -> None:
+        """Let go of the upstream, at once where the body is unfinished; a second call does nothing."""
+
+
+class WireAnswer:
+    """An answer that is still arriving."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self._content = response.content
+        self.status = response.status
+        # Decoding has undone an encoding that was never asked for; what describes it no longer holds.
+        stale = {b"content-encoding", b"content-length"} if "content-encoding" in response.headers else ()
+        self.headers: Headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in response.raw_headers
+            if name.lower() not in stale
+        ]
+
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure."""
+        with reading:
+            return await self._content.readany()
+
+    def close(self) -> None:
+        """Drop the connection, unless the answer is complete and it has gone back to the pool."""
+        self._response.close()
+
+
+class ReadAnswer:
+    """An answer that was read whole and has let go of the upstream."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._left = body
+
+    @classmethod
+    async def of(cls, answer: UpstreamAnswer) -> "ReadAnswer":
+        """Read a refusal whole; one that breaks off or is endless is kept as far as it came."""
+        pieces: list[bytes] = []
+        try:
+            while sum(map(len, pieces)) < ERROR_BODY_LIMIT_BYTES and (chunk := await answer.next_chunk()):
+                pieces.append(chunk)
+        except UpstreamFailure:
+            pass  # the status is what counts; the caller checks whether the rest is JSON
+        finally:
+            answer.close()
+        headers = [(name, value) for name, value in answer.headers if name != "content-length"]
+        return cls(answer.status, headers, b"".join(pieces))
+
+    async def next_chunk(self) -> bytes:
+        """Return the body once, then b""."""
+        chunk, self._left = self._left, b""
+        return chunk
+
+    def close(self) -> None:
+        """Do nothing: the upstream is already gone."""

@@ -1,0 +1,66 @@
+"""Hold the way to the upstream that fits the settings in force."""
+
+import asyncio
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from proxy.errors import NoUpstreamKey
+from proxy.settings.model import Settings
+from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.request import Headers, UpstreamRequest
+
+if TYPE_CHECKING:
+    from proxy.upstream.answers import UpstreamAnswer
+    from proxy.upstream.link import Link
+
+
+class Upstream:
+    """Ask the upstream. Every method runs on the event loop of its first call."""
+
+    def __init__(self, settings: Callable[[], Settings], key: Callable[[], str | None]) -> None:
+        self._settings = settings
+        self._key = key
+        self._links: list[Link] = []  # the last one is in use; answers of the earlier ones may still be running
+        self._fits: Settings | None = None
+
+    async def warm_up(self) -> None:
+        """Import the SDK in a worker thread: it takes half a second, and the port answers before."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.link")
+
+    async def ask(self, request: UpstreamRequest, callers_key: str | None = None) -> "UpstreamAnswer":
+        """Return the upstream's answer, whatever its status; raises UpstreamFailure or NoUpstreamKey."""
+        key = self._key_for(callers_key)
+        link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
+        return await link.ask(request, key)
+
+    async def get(self, path: str, query: str, headers: Headers, callers_key: str | None = None) -> "UpstreamAnswer":
+        """Return a small document by the SDK's public call, in one try; raises as `ask`."""
+        key = self._key_for(callers_key)
+        link = await self._renew_link()
+        return await link.get(path, query, headers, key)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        links, self._links, self._fits = self._links, [], None
+        for link in links:
+            await link.close()
+
+    def _key_for(self, callers_key: str | None) -> str:
+        key = callers_key or self._key()
+        if not key:
+            raise NoUpstreamKey
+        return key
+
+    async def _renew_link(self) -> "Link":
+        """Return the link for the settings in force; a changed one replaces the old, whose answers run on."""
+        await self.warm_up()
+        from proxy.upstream.link import Link  # noqa: PLC0415  brings the SDK; warm_up has paid for it off the loop
+
+        settings = self._settings()
+        options = UpstreamOptions.of(settings)
+        if not self._links or self._links[-1].options != options:
+            self._links.append(Link(options))
+        self._fits = settings
+        return self._links[-1]

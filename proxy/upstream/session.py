@@ -1,0 +1,84 @@
+"""The connections to the upstream: pools, TLS, and what a broken connection tells."""
+
+import ssl
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+import aiohttp
+import httpx2
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+from proxy.errors import SettingError
+from proxy.upstream.errors import BrokenOff
+from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
+
+IDLE_CONNECTION_S = 30.0
+LONGEST_HEADER_BYTES = 65_536
+MOST_HEADERS = 1_000
+
+
+class Pool(aiohttp.TCPConnector):
+    """A connection pool that knows which requests went out on a connection that had carried one before."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self.reusing: WeakSet[aiohttp.ClientRequest] = WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        """Connect as usual, and note whether the connection is a reused one."""
+        connection = await super().connect(req, traces, timeout)
+        protocol = connection.protocol
+        if protocol in self._used:
+            self.reusing.add(req)
+        elif protocol is not None:
+            self._used.add(protocol)
+        return connection
+
+
+def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bool) -> aiohttp.ClientSession:
+    """Open a session without cookies, redirects of its own or a limit of connections; call it on the event loop."""
+    lifetime: dict[str, Any] = {"keepalive_timeout": IDLE_CONNECTION_S} if reuse else {"force_close": True}
+    pool = Pool(ssl=context, limit=0, **lifetime)
+    return aiohttp.ClientSession(
+        connector=pool,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(
+            total=None, connect=CONNECT_LIMIT_S, sock_connect=CONNECT_LIMIT_S, sock_read=options.timeout_s
+        ),
+        proxy=options.http_proxy,
+        skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
+        max_line_size=LONGEST_HEADER_BYTES,
+        max_field_size=LONGEST_HEADER_BYTES,
+        max_headers=MOST_HEADERS,
+        middlewares=(partial(tell_reuse, pool),),
+    )
+
+
+async def tell_reuse(
+    pool: Pool, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send once, and say of a connection that broke off whether it was a reused one."""
+    try:
+        return await send(request)
+    except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError):
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise BrokenOff(error, reused=request in pool.reusing) from error
+
+
+def tls_context(options: UpstreamOptions) -> ssl.SSLContext:
+    """Return the context that verifies the upstream; raises SettingError for an unusable certificate file.
+
+    Without a file of the user's own the SDK's HTTP client decides: SSL_CERT_FILE, else the system's trust store.
+    """
+    if options.ca_file is None:
+        return httpx2.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=options.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(f"OPENAI_CA_FILE {options.ca_file!r} cannot be used ({error})") from error

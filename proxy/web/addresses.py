@@ -1,0 +1,70 @@
+"""Bring the ways clients misspell our addresses back to one, before routing and without redirects."""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote_to_bytes
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+WsgiApp = Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]
+
+# First segments of the API. A client whose base URL lacks /v1 asks for these at the root.
+API_ROOTS = frozenset(
+    (
+        "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "edits",
+        "embeddings", "engines", "evals", "files", "fim", "fine_tuning", "health", "images", "models",
+        "moderations", "organization", "realtime", "rerank", "responses", "score", "threads", "tokenize",
+        "uploads", "vector_stores", "videos",
+    )
+)  # fmt: skip
+# Endpoints people paste whole as a base URL; clients then append the endpoint once more.
+PASTED = ("/chat/completions", "/completions", "/embeddings", "/responses")
+SAFE_IN_PATH = "/!$&'()*+,;=:@-._~"
+
+
+def one_address(raw_path: str) -> str:
+    """Return the path a client means, still percent-encoded."""
+    path = re.sub(r"/{2,}", "/", raw_path)
+    if len(path) > 1:
+        path = path.rstrip("/")
+    path = re.sub(r"^(/v1)+(?=/|$)", "/v1", path)
+    rest = path.removeprefix("/v1") if path.startswith("/v1/") else path
+    if rest.lstrip("/").partition("/")[0] not in API_ROOTS:
+        return path
+    for endpoint in PASTED:
+        tail = rest.removeprefix(endpoint)
+        if tail != rest and tail.lstrip("/").partition("/")[0] in API_ROOTS:
+            rest = tail
+    return f"/v1{rest}"
+
+
+def leaves_its_folder(raw_path: str) -> bool:
+    """Tell whether a path climbs with dot segments, plain or encoded: it would leave the base URL upstream."""
+    return any(unquote_to_bytes(segment) in (b".", b"..") for segment in re.split(r"/|%2[fF]|\\|%5[cC]", raw_path))
+
+
+class OneAddress:
+    """A WSGI layer that corrects the path of each request; `RAW_URI` holds it as the client encoded it."""
+
+    def __init__(self, app: WsgiApp) -> None:
+        self._app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve a request at its one address."""
+        raw_path, query = split_target(environ)
+        path = one_address(raw_path)
+        environ["RAW_URI"] = f"{path}?{query}" if query else path
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        return self._app(environ, start_response)
+
+
+def split_target(environ: dict[str, Any]) -> tuple[str, str]:
+    """Return the path and the query of a request, both still encoded."""
+    query = environ.get("QUERY_STRING", "")
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        path = quote(environ.get("PATH_INFO", "/").encode("latin-1"), safe=SAFE_IN_PATH)
+    return path, query

@@ -1,0 +1,25 @@
+"""The Flask app: routes as a table of contents."""
+
+from flask import Flask
+
+from proxy.identity import APP_ID
+from proxy.services import Services, assemble
+from proxy.web import api, errors, guard, health
+from proxy.web.addresses import OneAddress
+
+
+def create_app(services: Services | None = None) -> Flask:
+    """Return the app; without services (`gunicorn 'proxy.web.app:create_app()'`) it assembles its own.
+
+    Raises SettingError.
+    """
+    services = services or assemble()
+    app = Flask(APP_ID, static_folder=None, template_folder=None)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # the addresses are set right before routing
+    guard.install(app, services)
+    errors.install(app)
+    app.register_blueprint(health.blueprint())
+    app.register_blueprint(api.blueprint(services))
+    app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it
+    return app

@@ -1,0 +1,38 @@
+"""Read a Flask request into a call for the exchange."""
+
+import itertools
+import secrets
+
+from flask import g, request
+
+from proxy.errors import UnknownPath
+from proxy.exchange.call import Call
+from proxy.policy.headers import for_upstream
+from proxy.web.addresses import leaves_its_folder
+
+START = secrets.token_hex(4)  # tells this run's ids from another's
+NUMBERS = itertools.count(1)
+
+
+def request_id() -> str:
+    """Return this request's id, made at its first use."""
+    number: str | None = g.get("request_id")
+    if number is None:
+        number = g.request_id = f"proxy-{START}-{next(NUMBERS)}"
+    return number
+
+
+def read_call() -> Call:
+    """Return what the current request asks for; raises UnknownPath for a path that climbs."""
+    target: str = request.environ["RAW_URI"]
+    path, _, query = target.partition("?")
+    if leaves_its_folder(path):
+        raise UnknownPath("a path must not climb")
+    return Call(
+        method=request.method,
+        path=path.removeprefix("/v1"),
+        query=query,
+        headers=for_upstream(request.headers),
+        caller=g.caller,
+        request_id=request_id(),
+    )

@@ -1,0 +1,53 @@
+"""The one hook before every view: Host, Origin, preflight, key. What it does not let through goes nowhere."""
+
+import re
+
+from flask import Flask, Response, g, request
+from flask_cors.core import get_cors_options, set_cors_headers
+
+from proxy.policy.access import Caller, admit
+from proxy.policy.headers import EXPOSED_TO_PAGES
+from proxy.policy.origin import check_host, check_origin
+from proxy.services import Services
+
+HEALTH = "health.health"  # the endpoint that may be open to callers without a key
+PREFLIGHT_SECONDS = 600
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def install(app: Flask, services: Services) -> None:
+    """Put the guard before every view of the app."""
+
+    @app.before_request
+    def guard() -> Response | None:
+        settings = services.store.current
+        environ, headers = request.environ, request.headers
+        check_host(environ.get("HTTP_HOST"), environ["SERVER_PORT"], settings.proxy_host, settings.proxy_allowed_hosts)
+        g.origin = check_origin(headers, settings.proxy_allowed_origins)
+        if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
+            return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
+        is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health
+        g.caller = Caller() if is_open else admit(settings, headers)
+        return None
+
+    @app.after_request
+    def allow_origin(response: Response) -> Response:
+        origin = g.get("origin")
+        if origin:
+            set_cors_headers(response, get_cors_options(app, cors_policy(origin)))
+            response.headers.pop("Access-Control-Allow-Private-Network", None)
+        return response
+
+
+def cors_policy(origin: str) -> dict[str, object]:
+    """Return flask-cors's options for an origin the guard has let in: that origin alone, any header, no credentials."""
+    return {
+        "origins": [re.compile(re.escape(origin) + r"\Z")],
+        "methods": METHODS,
+        "allow_headers": "*",
+        "expose_headers": list(EXPOSED_TO_PAGES),
+        "max_age": PREFLIGHT_SECONDS,
+        "supports_credentials": False,
+        "send_wildcard": False,
+        "vary_header": True,
+    }
