@@ -125,7 +125,7 @@ rem descriptor 8, and Windows lets go of it when that window ends, however it en
 set "told="
 :knock
 set "result=busy"
-9>&2 2>nul (call :install_with_messages 8>>"%lock%")
+9>&2 2>nul (call :install_with_messages 8>>"%lock%" )
 if not "%result%"=="busy" goto end_of_turn
 if not exist "%lock%" goto not_writable
 if not defined told echo start.bat: another start is installing; waiting for it 1>&2

@@ -1,12 +1,13 @@
 """The command line: serve, check, config. The one place that prints."""
 
-import logging
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from proxy import paths
 from proxy.errors import ConfigurationError
 from proxy.identity import TITLE, __version__
 
@@ -21,13 +22,48 @@ def cli() -> None:
 @click.option("--host", help="Address to listen on (PROXY_HOST).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one (PROXY_PORT).")
 @click.option("--demo", is_flag=True, help="Answer from a built-in demo upstream: no key and no network needed.")
-@click.option("--verbose", "-v", is_flag=True, help="Show the log in the terminal too, with the rules' effects.")
-def serve(host: str | None, port: int | None, demo: bool, verbose: bool) -> None:
+@click.option("--verbose", "-v", is_flag=True, help="Show the log in the terminal, with what the rules change.")
+def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> None:
     """Run the proxy without a tray icon, until Ctrl-C."""
-    from proxy.headless import run  # noqa: PLC0415  the server's import is what other commands need not pay for
+    from proxy.headless import run  # noqa: PLC0415  the other commands need no server
 
-    chosen: dict[str, Any] = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
+    chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
     run(given(chosen), demo=demo, to_terminal=verbose, say=click.echo)
+
+
+@cli.command()
+@click.option("--stream", is_flag=True, envvar="STREAM_TEST", help="Try a streamed answer too (STREAM_TEST=1).")
+@click.option("--base-url", help="The proxy's base URL; the one of its settings if not given.")
+@click.option("--model", help="The model to chat with; one that the upstream lists if not given.")
+def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
+    """Try a running proxy: health, models, one chat. PROXY_API_KEY holds the proxy key, where it asks for one."""
+    from proxy.check import Target, run_checks  # noqa: PLC0415  brings the SDK
+
+    target = Target(base_url or own_base_url(), os.environ.get("PROXY_API_KEY"), model)
+    click.echo(f"Checking {target.base_url}")
+    if not run_checks(target, stream=stream, say=click.echo):
+        sys.exit(1)
+
+
+@cli.command()
+def config() -> None:
+    """Show every setting, its value and where that comes from."""
+    from proxy.settings.model import Settings, shown, variable  # noqa: PLC0415  pydantic costs the most of a start
+    from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
+
+    store = SettingsStore(paths.settings_file())
+    for field in Settings.model_fields:
+        click.echo(f"{variable(field):31} {shown(field, store.current):31} {store.origin(field)}")
+    click.echo(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
+
+
+def own_base_url() -> str:
+    """Return the base URL the settings lead to; raises SettingError."""
+    from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
+
+    settings = SettingsStore(paths.settings_file()).current
+    host = "127.0.0.1" if settings.proxy_host in ("0.0.0.0", "::") else settings.proxy_host  # noqa: S104  compared
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.proxy_port}/v1"
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,8 +74,7 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run the command line; a configuration error is one line and exit code 1."""
     try:
-        cli(standalone_mode=True)
+        cli()
     except ConfigurationError as error:
-        logging.getLogger(__name__).error("%s", error)  # noqa: TRY400  one line, for the user
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from proxy import paths
@@ -41,41 +42,62 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
     return KEY_SHAPES.sub(lambda match: f"{match[1] or match[2]}[key]", text)
 
 
-def start_logging(level: str, secrets: Secrets = tuple, *, to_terminal: bool = False) -> Path | None:
-    """Send the log to its file, and to the terminal if asked; returns the file, None where it cannot be written."""
+class SafeFormatter(logging.Formatter):
+    """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT)
+        self.secrets: Secrets = tuple
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the safe text of a record, its traceback included."""
+        text = redact(super().format(record), self.secrets())
+        return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", "\n    ")
+
+
+@dataclass(frozen=True)
+class Log:
+    """The running log."""
+
+    file: Path | None  # None where it cannot be written
+    formatter: SafeFormatter
+
+    def hide(self, secrets: Secrets) -> None:
+        """Keep these keys out of every line from now on; the function is asked for each line."""
+        self.formatter.secrets = secrets
+
+
+def start_logging(*, to_terminal: bool = False) -> Log:
+    """Send the log to its file, and to the terminal if asked."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # not in our format
     root = logging.getLogger()
-    root.setLevel(level)
-    formatter = SafeFormatter(secrets)
+    root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    formatter = SafeFormatter()
     if to_terminal and sys.stderr is not None:
-        terminal = logging.StreamHandler()
-        terminal.setFormatter(formatter)
-        root.addHandler(terminal)
+        add_handler(root, logging.StreamHandler(), formatter)
     file = paths.log_file()
     try:
         paths.make_private_dir(file.parent)
         target = PrivateFile(file, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
     except OSError as error:
         root.warning("the log file %s cannot be written: %s", file, error)
-        return None
+        return Log(None, formatter)
     target.setFormatter(formatter)
-    root.addHandler(LaterHandler(target))
-    return file
+    add_handler(root, LaterHandler(target), formatter)
+    return Log(file, formatter)
 
 
-class SafeFormatter(logging.Formatter):
-    """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
+def set_level(level: str) -> None:
+    """Say how much is logged from now on."""
+    logging.getLogger().setLevel(level)
 
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__(FORMAT)
-        self._secrets = secrets
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the safe text of a record, its traceback included."""
-        text = redact(super().format(record), self._secrets())
-        return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", "\n    ")
+def add_handler(logger: logging.Logger, handler: logging.Handler, formatter: logging.Formatter) -> None:
+    """Give a logger a handler with the safe format."""
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
 
 
 class LaterHandler(logging.Handler):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy import paths
+from proxy import logs, paths
 from proxy.exchange.passthrough import Models, Passthrough
 from proxy.exchange.ruled import Ruled
 from proxy.settings.store import SettingsStore
@@ -26,6 +26,8 @@ class Services:
 def assemble(command_line: Mapping[str, Any] | None = None, settings_file: Path | None = None) -> Services:
     """Wire the parts; raises SettingError."""
     store = SettingsStore(settings_file or paths.settings_file(), command_line)
+    logs.set_level(store.current.proxy_log_level)
+    store.listen(lambda _, new: logs.set_level(new.proxy_log_level))
     upstream = Upstream(lambda: store.current, lambda: upstream_key(store))
     return Services(
         store=store,

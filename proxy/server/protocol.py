@@ -89,5 +89,10 @@ class CorkableTransport:
         if held:
             self._transport.write(b"".join(held))
 
+    def close(self) -> None:
+        """Close once everything is written, what was kept back too."""
+        self.uncork()
+        self._transport.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

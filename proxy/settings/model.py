@@ -3,6 +3,7 @@
 A field's name in lower case is its key in the settings file; in upper case it is its environment variable.
 """
 
+import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -42,8 +43,8 @@ def setting(
     default: Any, meaning: str, expects: str, *, restart: bool = False, secret: bool = False, **limits: Any
 ) -> Any:
     """Declare one row of the table."""
-    about = About(meaning, expects, restart=restart, secret=secret)
-    return Field(default, description=meaning, json_schema_extra={"about": about}, **limits)  # type: ignore[dict-item]  # our own value, read back by about()
+    row: Any = About(meaning, expects, restart=restart, secret=secret)
+    return Field(default, description=meaning, json_schema_extra={"about": row}, **limits)
 
 
 class Settings(BaseSettings):
@@ -174,8 +175,26 @@ def variable(field: str) -> str:
 
 def about(field: str) -> About:
     """Return the table's row of a field."""
-    extra = Settings.model_fields[field].json_schema_extra
-    assert isinstance(extra, dict)  # noqa: S101  every row is declared through setting()
-    row = extra["about"]
-    assert isinstance(row, About)  # noqa: S101
+    extra: Any = Settings.model_fields[field].json_schema_extra
+    row: About = extra["about"]
     return row
+
+
+def shown(field: str, settings: Settings) -> str:
+    """Return a setting's value as people may see it: of a key, its last four characters."""
+    value = getattr(settings, field)
+    if isinstance(value, SecretStr):
+        return hidden(value)
+    if isinstance(value, tuple):
+        return ", ".join(hidden(part) if isinstance(part, SecretStr) else str(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
+    return "none" if value is None else str(value)
+
+
+def hidden(secret: SecretStr) -> str:
+    """Say that a key is set, and how it ends where that gives little away."""
+    key = secret.get_secret_value()
+    return f"set, ends in {key[-4:]}" if len(key) >= 12 else "set"

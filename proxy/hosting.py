@@ -1,0 +1,37 @@
+"""Put the Flask app behind the server, and run the demo upstream: what headless program and tray share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from proxy.server.bridge import Bridge
+from proxy.server.thread import ServerThread
+from proxy.services import Services
+from proxy.web.app import create_app
+
+
+def server_for(services: Services) -> ServerThread:
+    """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        warming = asyncio.create_task(services.upstream.warm_up())
+        yield
+        await warming
+        await services.upstream.close()
+
+    return ServerThread(Bridge(create_app(services)), lifespan)
+
+
+@contextmanager
+def demo_upstream() -> Iterator[dict[str, Any]]:
+    """Run the demo upstream and yield the settings that lead to it."""
+    from proxy.upstream.demo.app import create_demo_app  # noqa: PLC0415  only the demo pays for it
+
+    server = ServerThread(create_demo_app(), name="demo-upstream")
+    address = server.start("127.0.0.1", 0)
+    try:
+        yield {"openai_base_url": address.base_url, "openai_api_key": "demo"}
+    finally:
+        server.stop()
