@@ -25,7 +25,8 @@ set "extra=app"
 if "%word%"=="test" set "extra=test"
 
 call :look_at_venv
-if not "%state%"=="fits" call :install_in_turn || goto failed
+if not "%state%"=="fits" call :install_in_turn
+if not "%state%"=="fits" goto failed
 
 if "%word%"=="" goto app
 if "%word:~0,1%"=="-" goto app
@@ -57,7 +58,7 @@ rem A program without a console can answer these only to nobody.
 if "%word%"=="--help" goto app_in_console
 if "%word%"=="--version" goto app_in_console
 start "" "%venv%\Scripts\pythonw.exe" -I -m tray_app %args%
-exit /b 0
+exit /b
 
 :app_in_console
 "%venv_python%" -I -m tray_app %args%
@@ -71,7 +72,8 @@ rem A double-click opened this window, and it would close before anyone could re
 :failed
 if defined CI exit /b 1
 set "started_by=%cmdcmdline:"=%"
-echo "%started_by%" | find /i " /c " >nul && pause
+echo "%started_by%" | find /i " /c " >nul
+if not errorlevel 1 pause
 exit /b 1
 
 rem --- does .venv fit? ------------------------------------------------------------------------------------------------
@@ -82,19 +84,19 @@ rem which Python and which place the .venv is for, the second what was installed
 set "state=rebuild"
 set "key=import sys, zlib; place = ascii((sys.version_info[:2], sys.argv[1].lower())); sums = ascii([zlib.crc32(open(name, 'rb').read()) for name in sys.argv[2:]])"
 set what="%stamp%" "%root%pyproject.toml" "%root%requirements.lock" "%root%requirements-test.lock"
-if not exist "%stamp%" exit /b 0
-if not exist "%venv_python%" exit /b 0
+if not exist "%stamp%" exit /b
+if not exist "%venv_python%" exit /b
 "%venv_python%" -I -S -c "%key%; had = open(sys.argv[1]).read().split('\n'); sys.exit(0 if had == [place, sums] else 3 if had[0] == place else 4)" %what% 2>nul
 set "answer=%errorlevel%"
 if "%answer%"=="3" set "state=update"
 if "%answer%"=="0" set "state=fits"
-if not "%state%"=="rebuild" if exist "%venv%\start.test" exit /b 0
+if not "%state%"=="rebuild" if exist "%venv%\start.test" exit /b
 if "%state%%extra%"=="fitstest" set "state=update"
-exit /b 0
+exit /b
 
 rem --- find a Python --------------------------------------------------------------------------------------------------
 
-rem Sets base, or says what is wrong.
+rem Sets base, or says what is wrong and leaves it unset.
 :find_python
 set "base="
 set "old="
@@ -104,18 +106,18 @@ if not defined base call :try_python py -3
 if not defined base call :try_python python
 if not defined base call :try_python python3
 for %%v in (3.13 3.12 3.11 3.10 3.14) do if not defined base call :try_python py -%%v
-if defined base exit /b 0
+if defined base exit /b
 set "here=no Python was found"
 if defined old set "here=here is only an older one"
 echo start.bat: Python 3.10 or newer is needed, and %here%; get it from https://www.python.org/downloads/ 1>&2
-exit /b 1
+exit /b
 
 :try_python
 %* -I -c "%probe%" "%venv%" >nul 2>nul
 set "answer=%errorlevel%"
 if "%answer%"=="0" set base=%*
 if "%answer%"=="3" set "old=yes"
-exit /b 0
+exit /b
 
 rem --- install --------------------------------------------------------------------------------------------------------
 
@@ -124,9 +126,9 @@ rem descriptor 8, and Windows lets go of it when that window ends, however it en
 :install_in_turn
 set "told="
 :knock
-set "result=busy"
+set "turn=no"
 9>&2 2>nul (call :install_with_messages 8>>"%lock%" )
-if not "%result%"=="busy" goto end_of_turn
+if "%turn%"=="yes" goto end_of_turn
 if not exist "%lock%" goto not_writable
 if not defined told echo start.bat: another start is installing; waiting for it 1>&2
 set "told=yes"
@@ -135,23 +137,22 @@ goto knock
 
 :end_of_turn
 del "%lock%" 2>nul
-exit /b %result%
+exit /b
 
 :not_writable
 echo start.bat: cannot write to the folder "%root%" 1>&2
-exit /b 1
+exit /b
 
 :install_with_messages
+set "turn=yes"
 call :install 2>&9
-exit /b 0
+exit /b
 
-rem Sets result: 0 or 1.
+rem Sets state to fits, or says what is wrong and leaves it otherwise.
 :install
 rem Another start may have done it all while we waited.
 call :look_at_venv
-if "%state%"=="fits" set "result=0"
-if "%state%"=="fits" exit /b 0
-set "result=1"
+if "%state%"=="fits" exit /b
 rem Settings that would send the packages elsewhere, or that a complete lock has no use for.
 set "PIP_USER=0"
 for %%n in (TARGET PREFIX ROOT PYTHON CONSTRAINT REQUIRE_HASHES) do set "PIP_%%n="
@@ -159,37 +160,43 @@ set "list=requirements.lock"
 if "%extra%"=="test" set "list=requirements-test.lock"
 if "%state%"=="update" goto update
 
-call :find_python || exit /b 1
+call :find_python
+if not defined base exit /b
 echo Installing (first start only, about half a minute) ...
 if exist "%venv%" rmdir /s /q "%venv%"
 if exist "%venv%" goto in_use
-%base% -I -m venv "%venv%" || goto no_venv
+%base% -I -m venv "%venv%"
+if not "%errorlevel%"=="0" goto no_venv
 goto packages
 
 :update
 echo Updating the installation ...
 if exist "%venv%\start.test" set "list=requirements-test.lock"
-move /y "%stamp%" "%stamp%.before" >nul || exit /b 1
+move /y "%stamp%" "%stamp%.before" >nul
+if exist "%stamp%" goto in_use
 
 :packages
 set pip="%venv_python%" -I -m pip install --quiet --no-input --disable-pip-version-check
-%pip% --require-hashes -r "%root%%list%" || goto not_installed
-%pip% --no-deps --no-build-isolation -e "%root%." || goto not_installed
+%pip% --require-hashes -r "%root%%list%"
+if not "%errorlevel%"=="0" goto not_installed
+%pip% --no-deps --no-build-isolation -e "%root%."
+if not "%errorlevel%"=="0" goto not_installed
 if "%list%"=="requirements-test.lock" type nul >"%venv%\start.test"
-"%venv_python%" -I -S -c "%key%; open(sys.argv[1], 'w').write(place + '\n' + sums)" %what% || exit /b 1
+"%venv_python%" -I -S -c "%key%; open(sys.argv[1], 'w').write(place + '\n' + sums)" %what%
+if not "%errorlevel%"=="0" exit /b
 if exist "%stamp%.before" del "%stamp%.before"
-set "result=0"
-exit /b 0
+set "state=fits"
+exit /b
 
 :in_use
-echo start.bat: cannot delete "%venv%"; quit the program if it is running, and start again 1>&2
-exit /b 1
+echo start.bat: cannot write to "%venv%"; quit the program if it is running, and start again 1>&2
+exit /b
 
 :no_venv
 echo start.bat: Python could not make "%venv%"; what it said stands above 1>&2
-exit /b 1
+exit /b
 
 :not_installed
 if exist "%stamp%.before" move /y "%stamp%.before" "%stamp%" >nul
 echo start.bat: the installation failed; what pip said stands above. Is the program still running? Then quit it first 1>&2
-exit /b 1
+exit /b

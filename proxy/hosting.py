@@ -10,18 +10,27 @@ from proxy.server.thread import ServerThread
 from proxy.services import Services
 from proxy.web.app import create_app
 
+FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
+
 
 def server_for(services: Services) -> ServerThread:
     """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        warming = asyncio.create_task(services.upstream.warm_up())
+        warming = asyncio.create_task(warm_up(services))
         yield
-        await warming
+        warming.cancel()
+        await asyncio.wait([warming])
         await services.upstream.close()
 
     return ServerThread(Bridge(create_app(services)), lifespan)
+
+
+async def warm_up(services: Services) -> None:
+    """Import the SDK in the background; a request that comes before waits for the same import."""
+    await asyncio.sleep(FIRST_ANSWERS_S)
+    await services.upstream.warm_up()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from proxy.errors import (
 )
 from proxy.policy.headers import Headers, for_client
 from proxy.stream.relay import Answer
-from proxy.upstream.answers import UpstreamAnswer
+from proxy.upstream.messages import UpstreamAnswer
 
 WHOLE_LIMIT_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error
 KEY_REFUSED = "The upstream refused the API key this proxy holds. Set a valid OPENAI_API_KEY."

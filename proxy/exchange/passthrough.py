@@ -8,7 +8,7 @@ from proxy.exchange.call import Call, RequestBody
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.upstream.client import Upstream
-from proxy.upstream.request import UpstreamRequest
+from proxy.upstream.messages import UpstreamRequest
 
 READ_AHEAD_BYTES = 1_048_576  # a body up to here is read first and can be sent again; a larger one is passed along
 

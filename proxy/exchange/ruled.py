@@ -9,7 +9,7 @@ from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.upstream.client import Upstream
-from proxy.upstream.request import UpstreamRequest
+from proxy.upstream.messages import UpstreamRequest
 
 log = logging.getLogger(__name__)
 

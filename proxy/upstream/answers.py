@@ -1,27 +1,12 @@
 """The upstream's answers: still on the wire, or read whole."""
 
-from typing import Protocol
-
 import aiohttp
 
 from proxy.errors import UpstreamFailure
 from proxy.upstream.errors import reading
-from proxy.upstream.request import Headers
+from proxy.upstream.messages import Headers, UpstreamAnswer
 
 ERROR_BODY_LIMIT_BYTES = 1_048_576
-
-
-class UpstreamAnswer(Protocol):
-    """An answer whose status is known and whose body is taken chunk by chunk."""
-
-    status: int
-    headers: Headers
-
-    async def next_chunk(self) -> bytes:
-        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure."""
-
-    def close(self) -> None:
-        """Let go of the upstream, at once where the body is unfinished; a second call does nothing."""
 
 
 class WireAnswer:

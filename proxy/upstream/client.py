@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from proxy.errors import NoUpstreamKey
 from proxy.settings.model import Settings
+from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamRequest
 from proxy.upstream.options import UpstreamOptions
-from proxy.upstream.request import Headers, UpstreamRequest
 
 if TYPE_CHECKING:
-    from proxy.upstream.answers import UpstreamAnswer
     from proxy.upstream.link import Link
 
 
@@ -29,13 +28,13 @@ class Upstream:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.link")
 
-    async def ask(self, request: UpstreamRequest, callers_key: str | None = None) -> "UpstreamAnswer":
+    async def ask(self, request: UpstreamRequest, callers_key: str | None = None) -> UpstreamAnswer:
         """Return the upstream's answer, whatever its status; raises UpstreamFailure or NoUpstreamKey."""
         key = self._key_for(callers_key)
         link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
         return await link.ask(request, key)
 
-    async def get(self, path: str, query: str, headers: Headers, callers_key: str | None = None) -> "UpstreamAnswer":
+    async def get(self, path: str, query: str, headers: Headers, callers_key: str | None = None) -> UpstreamAnswer:
         """Return a small document by the SDK's public call, in one try; raises as `ask`."""
         key = self._key_for(callers_key)
         link = await self._renew_link()

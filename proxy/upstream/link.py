@@ -10,11 +10,11 @@ import openai
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.upstream.answers import ReadAnswer, UpstreamAnswer, WireAnswer
+from proxy.upstream.answers import ReadAnswer, WireAnswer
 from proxy.upstream.errors import BrokenOff, opening
+from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamRequest
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.prepare import open_sdk, sdk_headers
-from proxy.upstream.request import Headers, UpstreamRequest
 from proxy.upstream.retries import may_retry, retry_pause_s
 from proxy.upstream.session import open_session, tls_context
 

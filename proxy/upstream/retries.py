@@ -11,7 +11,7 @@ import openai
 from openai._models import FinalRequestOptions
 
 from proxy.upstream.answers import ReadAnswer
-from proxy.upstream.request import Headers
+from proxy.upstream.messages import Headers
 
 SHORT_WAIT_S = 10.0  # a longer wait is the client's to decide on: it sees Retry-After
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})

@@ -1,0 +1,64 @@
+"""Give every test an empty computer: its own folders, a clean environment, no keys."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import ScriptedUpstream
+from proxy.settings.model import Settings
+
+FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture(autouse=True)
+def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the test its own home, and an environment without settings or proxies."""
+    for name in (*map(str.upper, Settings.model_fields), *FOREIGN, "PROXY_API_KEY", "STREAM_TEST"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    home = tmp_path / "home"
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
+        folder = home if variable == "HOME" else home / variable.lower()
+        folder.mkdir(parents=True, mode=0o700)
+        monkeypatch.setenv(variable, str(folder))
+    level, handlers = logging.root.level, list(logging.root.handlers)
+    yield home
+    logging.root.setLevel(level)
+    for handler in [handler for handler in logging.root.handlers if handler not in handlers]:
+        logging.root.removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    """Run a scripted provider."""
+    with ScriptedUpstream() as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def start_proxy() -> Iterator[Callable[..., RunningProxy]]:
+    """Return a function that starts a proxy in this process, with settings as keywords, on a free port."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> RunningProxy:
+            return stack.enter_context(RunningProxy(**settings))
+
+        yield start
+
+
+@pytest.fixture
+def proxy(upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy]) -> RunningProxy:
+    """Run a proxy before the scripted provider, with a key and nothing else set."""
+    return start_proxy(openai_base_url=upstream.base_url, openai_api_key="sk-the-upstream-key-0001")
+
+
+def on_ci() -> bool:
+    """Tell whether a missing part of the machine is a failure instead of a skip."""
+    return bool(os.environ.get("REQUIRE_DESKTOP"))

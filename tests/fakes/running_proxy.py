@@ -1,0 +1,53 @@
+"""The real proxy, run inside the test's process: the same parts as the program, on a free port."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx2
+import openai
+
+from proxy.hosting import server_for
+from proxy.services import assemble
+
+
+class RunningProxy:
+    """Start with settings as the command line would give them; stop at the end of the `with` block."""
+
+    def __init__(self, *, settings_file: Path | None = None, **settings: Any) -> None:
+        self.services = assemble({"proxy_port": 0, **settings}, settings_file)
+        self.server = server_for(self.services)
+
+    def __enter__(self) -> "RunningProxy":
+        host = self.services.store.current.proxy_host
+        self.address = self.server.start(host, self.services.store.current.proxy_port)
+        self.http = httpx2.Client(base_url=self.root_url, trust_env=False, timeout=20)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.http.close()
+        self.server.stop()
+
+    @property
+    def base_url(self) -> str:
+        """The URL tools are pointed at, ending in /v1."""
+        return self.address.base_url
+
+    @property
+    def root_url(self) -> str:
+        """The same without /v1."""
+        return self.address.base_url.removesuffix("/v1")
+
+    def sdk(self, **options: Any) -> openai.OpenAI:
+        """Return the official client, pointed at the proxy; it does not retry unless asked to. Close it."""
+        return openai.OpenAI(
+            **{"base_url": self.base_url, "api_key": "any", "max_retries": 0, "timeout": 20, **options}
+        )
+
+    def async_sdk(self, **options: Any) -> openai.AsyncOpenAI:
+        """Return the official asynchronous client likewise."""
+        return openai.AsyncOpenAI(
+            **{"base_url": self.base_url, "api_key": "any", "max_retries": 0, "timeout": 20, **options}
+        )
