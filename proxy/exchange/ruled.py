@@ -38,7 +38,8 @@ class Ruled:
 
     def _apply_rules(self, call: Call, content: bytes, settings: Settings) -> bytes:
         fields = read_object(content)
-        changes = self._current_rules(settings).changes(fields)
+        rules = self._current_rules(settings)
+        changes = rules.changes(fields) if rules else None
         if not changes:
             return content
         if log.isEnabledFor(logging.DEBUG):

@@ -1,7 +1,8 @@
 """Which headers travel: from the caller to the upstream, and from the upstream back. Allow-lists, both ways."""
 
-from collections.abc import Iterable
-from typing import Protocol, overload
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Protocol, overload
 
 from proxy.identity import APP_ID, __version__
 
@@ -70,20 +71,20 @@ class RequestHeaders(Protocol):
     def __contains__(self, key: str, /) -> bool: ...
 
 
-def for_upstream(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return what of a caller's headers goes upstream, names in lower case, the user agent with ours appended."""
-    passed = [
-        (name, value)
-        for name, value in ((name.lower(), value) for name, value in headers)
-        if name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES)
-    ]
-    return [(name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed]
+def for_upstream(environ: Mapping[str, Any]) -> Headers:
+    """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
+    passed = [(name, environ[key]) for key in environ if (name := upstream_name(key))]
+    return [(name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value]
+
+
+@lru_cache(maxsize=1024)
+def upstream_name(environ_key: str) -> str | None:
+    """Return the header that an environment key stands for, where it may go upstream."""
+    name = environ_key.removeprefix("HTTP_").replace("_", "-").lower()
+    is_header = environ_key.startswith("HTTP_") or environ_key == "CONTENT_TYPE"
+    return name if is_header and (name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES)) else None
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return what of the upstream's headers goes to the client, names in lower case."""
-    return [
-        (name, value)
-        for name, value in ((name.lower(), value) for name, value in headers)
-        if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)
-    ]
+    """Return what of the upstream's headers, names in lower case, goes to the client."""
+    return [(name, value) for name, value in headers if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)]

@@ -2,11 +2,18 @@
 
 import io
 import sys
+from functools import lru_cache
 from typing import Any
 
 Scope = dict[str, Any]
 
 WITHOUT_PREFIX = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
+
+
+@lru_cache(maxsize=1024)
+def environ_key(name: bytes) -> str:
+    """Return the environment's key for a header."""
+    return WITHOUT_PREFIX.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 
 
 def environ_for(scope: Scope) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def environ_for(scope: Scope) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     for name, value in scope["headers"]:
-        key = WITHOUT_PREFIX.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
+        key = environ_key(name)
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ

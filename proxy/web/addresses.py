@@ -21,15 +21,19 @@ API_ROOTS = frozenset(
 )  # fmt: skip
 # Endpoints people paste whole as a base URL; clients then append the endpoint once more.
 PASTED = ("/chat/completions", "/completions", "/embeddings", "/responses")
+DOUBLE_SLASH = re.compile(r"/{2,}")
+DOUBLED_VERSION = re.compile(r"^(/v1){2,}(?=/|$)")
+ENCODED_OR_DOTTED = re.compile(r"[%.\\]")
+SEPARATOR = re.compile(r"/|%2[fF]|\\|%5[cC]")
 SAFE_IN_PATH = "/!$&'()*+,;=:@-._~"
 
 
 def one_address(raw_path: str) -> str:
     """Return the path a client means, still percent-encoded."""
-    path = re.sub(r"/{2,}", "/", raw_path)
+    path = DOUBLE_SLASH.sub("/", raw_path)
     if len(path) > 1:
         path = path.rstrip("/")
-    path = re.sub(r"^(/v1)+(?=/|$)", "/v1", path)
+    path = DOUBLED_VERSION.sub("/v1", path)
     rest = path.removeprefix("/v1") if path.startswith("/v1/") else path
     if rest.lstrip("/").partition("/")[0] not in API_ROOTS:
         return path
@@ -42,7 +46,9 @@ def one_address(raw_path: str) -> str:
 
 def leaves_its_folder(raw_path: str) -> bool:
     """Tell whether a path climbs with dot segments, plain or encoded: it would leave the base URL upstream."""
-    return any(unquote_to_bytes(segment) in (b".", b"..") for segment in re.split(r"/|%2[fF]|\\|%5[cC]", raw_path))
+    if ENCODED_OR_DOTTED.search(raw_path) is None:
+        return False
+    return any(unquote_to_bytes(segment) in (b".", b"..") for segment in SEPARATOR.split(raw_path))
 
 
 class OneAddress:

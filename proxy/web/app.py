@@ -1,5 +1,8 @@
 """The Flask app: routes as a table of contents."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 
 from proxy.identity import APP_ID
@@ -8,13 +11,21 @@ from proxy.web import api, errors, guard, health
 from proxy.web.addresses import OneAddress
 
 
+class ProxyApp(Flask):
+    """Flask, told that every view and hook of ours is a plain function."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is: Flask would look into it at every request."""
+        return func
+
+
 def create_app(services: Services | None = None) -> Flask:
     """Return the app; without services (`gunicorn 'proxy.web.app:create_app()'`) it assembles its own.
 
     Raises SettingError.
     """
     services = services or assemble()
-    app = Flask(APP_ID, static_folder=None, template_folder=None)
+    app = ProxyApp(APP_ID, static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # the addresses are set right before routing
     guard.install(app, services)

@@ -32,7 +32,7 @@ def read_call() -> Call:
         method=request.method,
         path=path.removeprefix("/v1"),
         query=query,
-        headers=for_upstream(request.headers),
+        headers=for_upstream(request.environ),
         caller=g.caller,
         request_id=request_id(),
     )
