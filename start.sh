@@ -22,7 +22,7 @@ set -u
 { true >&2; } 2>/dev/null || exec 2>/dev/null
 
 terminal=
-if [ -t 0 ] || [ -t 1 ] || [ -t 2 ]; then terminal=yes; fi
+if [ -t 0 ] || [ -t 1 ] || [ -t 2 ]; then terminal=terminal; fi
 
 say() {
     printf '%s\n' "$1" >&2
@@ -150,8 +150,10 @@ fail_without_venv() {
 # --- install --------------------------------------------------------------------------------------------------------
 
 step=
-run() { # In the background, so that a signal to us is heard at once and ends the step too.
-    "$@" &
+run() { # $1: terminal, or the log to write to. In the background, so that a signal is heard at once and ends it too.
+    out=$1
+    shift
+    if [ "$out" = terminal ]; then "$@" >&2 & else "$@" >>"$out" 2>&1 & fi
     step=$!
     wait "$step"
 }
@@ -168,16 +170,16 @@ stopped() {
 # we go on without.
 wait_for_turn() {
     exec 9<"$root"
-    run "$python" -I -S -c '
+    run terminal "$python" -I -S -c '
 import fcntl, sys
 try:
-    fcntl.flock(0, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
 except BlockingIOError:
     print("start.sh: another start is installing; waiting for it", file=sys.stderr)
-    fcntl.flock(0, fcntl.LOCK_EX)
+    fcntl.flock(9, fcntl.LOCK_EX)
 except OSError:
     pass
-' <&9
+'
 }
 
 make_venv() {
@@ -186,7 +188,7 @@ make_venv() {
     on_desktop news 'Installing. This is done once and takes about half a minute; then the program starts.'
     { rm -rf -- "$venv" && mkdir -- "$venv"; } 2>/dev/null ||
         fail "cannot make the folder $venv; who owns it, and is there room on the disk?"
-    if ! run "$python" -I -m venv "$venv" >"$log" 2>&1; then
+    if ! run "$log" "$python" -I -m venv "$venv"; then
         if grep -q ensurepip "$log"; then fail_without_venv; fi
         cat "$log" >&2
         fail "Python $version could not make the folder $venv; what it said stands above and in $log"
@@ -196,7 +198,7 @@ make_venv() {
 pip_install() { # The settings taken from it would send packages elsewhere, or a complete lock has no use for them.
     set -- env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_PYTHON -u PIP_CONSTRAINT -u PIP_REQUIRE_HASHES \
         PIP_USER=0 "$venv/bin/python" -I -m pip install --quiet --no-input --disable-pip-version-check "$@"
-    if [ -n "$terminal" ]; then run "$@" >&2; else run "$@" >>"$log" 2>&1; fi
+    run "${terminal:-$log}" "$@"
 }
 
 install() {

@@ -6,7 +6,9 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 from proxy import paths
@@ -69,7 +71,9 @@ class Log:
 
 def start_logging(*, to_terminal: bool = False) -> Log:
     """Send the log to its file, and to the terminal if asked."""
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # not in our format
+    # What our format does not show need not be looked up at every record (logging's documented optimization).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for name in QUIET:
@@ -80,12 +84,11 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     file = paths.log_file()
     try:
         paths.make_private_dir(file.parent)
-        target = PrivateFile(file, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8")
+        log_file = LogFile(file)
     except OSError as error:
         root.warning("the log file %s cannot be written: %s", file, error)
         return Log(None, formatter)
-    target.setFormatter(formatter)
-    add_handler(root, LaterHandler(target), formatter)
+    add_handler(root, LaterHandler(log_file), formatter)
     return Log(file, formatter)
 
 
@@ -106,12 +109,13 @@ class LaterHandler(logging.Handler):
     `logging.shutdown`, which Python calls at its exit, writes the rest.
     """
 
-    def __init__(self, target: logging.Handler) -> None:
+    def __init__(self, file: "LogFile") -> None:
         super().__init__()
-        self._target = target
+        self._file = file
         self._records: list[logging.LogRecord] = []
+        self._writing = threading.Lock()
         self._due = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -123,33 +127,46 @@ class LaterHandler(logging.Handler):
 
     def flush(self) -> None:
         """Write what was kept, now."""
-        with self._target.lock or threading.Lock():
+        with self._writing:
             records, self._records = self._records, []
-            for record in records:
-                self._target.handle(record)
+            if records:
+                self._file.write("".join(f"{self.format(record)}\n" for record in records))
 
     def close(self) -> None:
         """Write the rest and end the thread."""
-        self._closing = True
+        self._closing.set()
         self._due.set()
         self._thread.join(1)
         self.flush()
-        self._target.close()
+        self._file.close()
         super().close()
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while not self._closing:
+        while not self._closing.is_set():
             self._due.wait()
-            pause.wait(WRITE_EVERY_S if not self._closing else 0)
+            self._closing.wait(WRITE_EVERY_S)
             self._due.clear()
             self.flush()
 
 
-class PrivateFile(logging.handlers.RotatingFileHandler):
-    """A log file that only its owner can read."""
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that only its owner can read, turned over when it is full; takes many lines at once."""
 
-    def _open(self):  # type: ignore[no-untyped-def]  # noqa: ANN202  typed by the base class
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8", errors="backslashreplace"
+        )
+
+    def write(self, lines: str) -> None:
+        """Write whole lines; a full disk loses them and stops nothing."""
+        with suppress(OSError):
+            if self.stream and self.stream.tell() + len(lines) > self.maxBytes:
+                self.doRollover()
+            if self.stream:
+                self.stream.write(lines)
+                self.stream.flush()
+
+    def _open(self) -> TextIOWrapper:
         stream = super()._open()
         Path(self.baseFilename).chmod(0o600)
         return stream

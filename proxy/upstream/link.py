@@ -88,9 +88,7 @@ class Link:
         for name in given:
             headers.popall(name, None)
         headers.extend(request.headers)
-        if request.body is None:
-            headers.popall("content-type", None)
-        elif request.body_length is not None:
+        if request.body_length is not None:
             headers["content-length"] = str(request.body_length)
         return headers
 

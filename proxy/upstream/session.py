@@ -51,7 +51,6 @@ def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bo
             total=None, connect=CONNECT_LIMIT_S, sock_connect=CONNECT_LIMIT_S, sock_read=options.timeout_s
         ),
         proxy=options.http_proxy,
-        skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
         max_line_size=LONGEST_HEADER_BYTES,
         max_field_size=LONGEST_HEADER_BYTES,
         max_headers=MOST_HEADERS,
