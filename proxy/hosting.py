@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -11,11 +12,13 @@ from proxy.server.thread import ServerThread
 from proxy.services import Services
 from proxy.web.app import create_app
 
+SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
 def server_for(services: Services) -> ServerThread:
     """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
+    sys.setswitchinterval(SWITCH_S)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
@@ -32,8 +35,7 @@ async def warm_up(services: Services) -> None:
     """Import the SDK in the background; a request that comes before waits for the same import."""
     await asyncio.sleep(FIRST_ANSWERS_S)
     await services.upstream.warm_up()
-    gc.collect()
-    gc.freeze()  # the SDK's half million objects stay for good: let no later collection walk through them
+    gc.freeze()  # the SDK's hundred thousand objects stay for good: let no later collection walk through them
 
 
 @contextmanager

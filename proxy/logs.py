@@ -73,7 +73,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     """Send the log to its file, and to the terminal if asked."""
     # What our format does not show need not be looked up at every record (logging's documented optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # type: ignore[attr-defined]
+    logging._srcfile = None
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for name in QUIET:

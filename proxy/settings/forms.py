@@ -33,6 +33,16 @@ def split_commas(value: object) -> object:
     return value
 
 
+def parse_key(value: object) -> object:
+    """Trim the spaces, quotes and line ends people paste with a key; refuse what then cannot be one."""
+    if not isinstance(value, str):
+        return value
+    key = value.strip().strip("\"'").strip()
+    if not key.isprintable() or not key.isascii() or " " in key:
+        raise ValueError("a key is one word of printable ASCII characters")
+    return key or None
+
+
 def parse_level(value: object) -> object:
     """Accept a log level in any case, and WARN for WARNING."""
     if not isinstance(value, str):

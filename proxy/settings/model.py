@@ -14,12 +14,14 @@ from proxy.settings.forms import (
     is_loopback,
     parse_drop_rules,
     parse_json_rules,
+    parse_key,
     parse_level,
     parse_origin,
     parse_upstream_url,
     split_commas,
 )
 
+Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
@@ -52,9 +54,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
-    openai_api_key: SecretStr | None = setting(
-        None, "The upstream API key", "the key your provider gave you", secret=True
-    )
+    openai_api_key: Key = setting(None, "The upstream API key", "the key your provider gave you", secret=True)
     openai_base_url: str = setting(
         "https://api.openai.com/v1",
         "The upstream. `/v1` is appended if no version is in it",
