@@ -153,14 +153,15 @@ step=
 run() { # $1: terminal, or the log to write to. In the background, so that a signal is heard at once and ends it too.
     out=$1
     shift
-    if [ "$out" = terminal ]; then "$@" >&2 & else "$@" >>"$out" 2>&1 & fi
+    # 9<&9 hands the lock on, which some shells keep to themselves.
+    if [ "$out" = terminal ]; then "$@" >&2 9<&9 & else "$@" >>"$out" 2>&1 9<&9 & fi
     step=$!
     wait "$step"
 }
 
 stopped() {
     trap '' INT TERM HUP
-    if [ -n "$step" ]; then kill "$step" 2>/dev/null && wait "$step"; fi
+    if [ -n "$step" ]; then { kill "$step" && wait "$step"; } 2>/dev/null; fi
     say 'start.sh: stopped; the next start begins the installation again'
     exit "$1"
 }

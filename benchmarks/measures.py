@@ -1,0 +1,135 @@
+"""What is measured. Each measure asks one server once and returns its figures; the rounds are made in run.py."""
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.bench import Bench
+from benchmarks.client import check_chat, hang_up, is_open, open_idle
+from benchmarks.procfs import cpu_s, forget_peak, peak_rss_mb, rss_mb
+
+Figures = dict[str, float | None]
+IDLE_CONNECTIONS = 1000
+HANG_UP_TIMEOUT_S = 3
+HANG_UP_MISSES = 3  # after so many unseen ones no more are tried
+
+
+def start(bench: Bench, name: str) -> Figures:
+    """Start a process and ask for health every 5 ms."""
+    with bench.fresh(name) as server:
+        return {"health_after_s": server.ready_after_s}
+
+
+def footprint(bench: Bench, name: str) -> Figures:
+    """Start a process, make one chat, then leave it alone; then let idle connections wait on it."""
+    with bench.fresh(name) as server, contextlib.ExitStack() as connections:
+        check_chat(server.port)
+        bench.settle(server)
+        used_s, idle_mb = cpu_s(server.pid), rss_mb(server.pid)
+        time.sleep(bench.sizes.idle_s)
+        used_s = cpu_s(server.pid) - used_s
+        before_mb = rss_mb(server.pid)
+        idle = [open_idle(server.port, server.target.health_path) for _ in range(IDLE_CONNECTIONS)]
+        for connection in idle:
+            connections.callback(connection.close)
+        after_mb = rss_mb(server.pid)
+        return {
+            "idle_rss_mb": idle_mb,
+            "idle_cpu_s_per_minute": used_s * 60 / bench.sizes.idle_s,
+            "connections_rss_growth_mb": after_mb - before_mb,
+            "connections_open": sum(is_open(connection) for connection in idle),
+        }
+
+
+def json_16(bench: Bench, name: str) -> Figures:
+    """Send plain requests over 16 connections; the answers have about 1 kB."""
+    return bench.load.plain(bench.server(name).port, "small", 16, bench.sizes.plain_s)
+
+
+def json_1(bench: Bench, name: str) -> Figures:
+    """Send plain requests over one connection."""
+    return bench.load.plain(bench.server(name).port, "small", 1, bench.sizes.plain_s)
+
+
+def large(bench: Bench, name: str) -> Figures:
+    """Send requests of 98 messages, about 100 kB, over 16 connections."""
+    return bench.load.plain(bench.server(name).port, "large", 16, bench.sizes.plain_s)
+
+
+def streams(bench: Bench, name: str) -> Figures:
+    """Run 500 streams at once, 20 ms between chunks."""
+    server, sizes = bench.server(name), bench.sizes
+    forget_peak(server.pid)
+    seen = bench.load.streams(
+        server.port, at_once=500, total=500, model=f"sse-{sizes.stream_chunks}-20", limit_s=sizes.stream_limit_s
+    )
+    return {
+        "chunks_per_s": seen["chunks_per_s"],
+        "failures": seen["failed"] + seen["unfinished"],
+        "failures_unfinished": seen["unfinished"],
+        "median_chunk_delay_us": seen["chunk_delay_us"]["p50"],
+        "p99_chunk_delay_us": seen["chunk_delay_us"]["p99"],
+        "peak_rss_mb": peak_rss_mb(server.pid),
+    }
+
+
+def quiet(bench: Bench, name: str) -> Figures:
+    """Run one stream at a time, 20 ms between chunks, on one connection."""
+    seen = bench.load.streams(
+        bench.server(name).port, at_once=1, total=bench.sizes.quiet_streams, model="sse-20-20", limit_s=60
+    )
+    return {
+        "median_chunk_delay_us": seen["chunk_delay_us"]["p50"],
+        "median_first_byte_us": seen["first_byte_us"]["p50"],
+        "failures": seen["failed"] + seen["unfinished"],
+    }
+
+
+def leaving(bench: Bench, name: str) -> Figures:
+    """Leave streams after their first chunk, and plain requests before their headers.
+
+    The stream's chunks come a second apart: a proxy that notices only when it next writes is seen to be late.
+    """
+    streamed = hang_ups(bench, name, "sse-10-1000", stream=True)
+    before_headers = hang_ups(bench, name, "json-4000", stream=False)
+    return {
+        "streamed_ms": statistics.median(streamed),
+        "before_headers_ms": statistics.median(before_headers),
+        "streamed_not_seen": streamed.count(HANG_UP_TIMEOUT_S * 1000),
+        "before_headers_not_seen": before_headers.count(HANG_UP_TIMEOUT_S * 1000),
+    }
+
+
+def hang_ups(bench: Bench, name: str, model: str, *, stream: bool) -> list[float]:
+    """Hang up again and again; return the delays in ms, the whole timeout for each the upstream did not see."""
+    port, not_seen_ms = bench.server(name).port, HANG_UP_TIMEOUT_S * 1000.0
+    delays: list[float] = []
+    while len(delays) < bench.sizes.hang_ups and delays.count(not_seen_ms) < HANG_UP_MISSES:
+        seen_ms = hang_up(port, bench.upstream, model, stream=stream, timeout_s=HANG_UP_TIMEOUT_S)
+        delays.append(not_seen_ms if seen_ms is None else seen_ms)
+    return delays
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One entry of the table below."""
+
+    run: Callable[[Bench, str], Figures]
+    title: str
+    direct: bool = True  # whether it says anything of the upstream asked directly
+    rounds: int | None = None  # where it needs its own number of rounds
+
+
+# In this order: what wants the computer for itself comes before the servers that keep running.
+MEASURES = {
+    "start": Measure(start, "Start of the process", direct=False),
+    "footprint": Measure(footprint, "At rest", direct=False, rounds=3),
+    "json": Measure(json_16, "Plain JSON, 16 connections"),
+    "latency": Measure(json_1, "Plain JSON, 1 connection"),
+    "large": Measure(large, "Request bodies of 100 kB, 16 connections"),
+    "streams": Measure(streams, "500 streams at once, 20 ms between chunks"),
+    "quiet": Measure(quiet, "One quiet stream, 20 ms between chunks"),
+    "leaving": Measure(leaving, "The client hangs up", rounds=1),
+}
