@@ -1,11 +1,13 @@
 """The test client: ask a running proxy for health, models, a chat and a stream, with the official SDK."""
 
+import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import openai
+from openai.types.chat import ChatCompletion
 
 QUESTION = "Answer with one short sentence: are you there?"
 LIMIT_S = 60.0
@@ -25,22 +27,30 @@ class Target:
 
 def run_checks(target: Target, *, stream: bool, say: Say) -> bool:
     """Check one thing after the other and tell each outcome; returns whether all went well."""
-    with openai.OpenAI(
-        base_url=target.base_url, api_key=target.proxy_key or "no-proxy-key", timeout=LIMIT_S, max_retries=0
-    ) as client:
-        try:
-            say(f"health   {check_health(target)}")
+    try:
+        say(f"health   {check_health(target)}")
+        with open_client(target) as client:
             models = check_models(client)
             say(f"models   {len(models)} listed, such as {', '.join(models[:3]) or 'none'}")
             model = target.model or choose_model(models)
             say(f"chat     {model}: {check_chat(client, model)}")
             if stream:
                 say(f"stream   {model}: {check_stream(client, model)}")
-        except (openai.OpenAIError, urllib.error.URLError, CheckFailed, OSError) as error:
-            say(f"FAILED   {explain(error)}")
-            return False
+    except (openai.OpenAIError, http.client.HTTPException, CheckFailed, OSError, ValueError) as error:
+        say(f"FAILED   {explain(error)}")
+        return False
     say("All is well.")
     return True
+
+
+def open_client(target: Target) -> openai.OpenAI:
+    """Return the official client, pointed at the proxy itself: a system proxy has no business on this way."""
+    return openai.OpenAI(
+        base_url=target.base_url,
+        api_key=target.proxy_key or "no-proxy-key",
+        max_retries=0,
+        http_client=openai.DefaultHttpxClient(trust_env=False, timeout=LIMIT_S),
+    )
 
 
 class CheckFailed(Exception):
@@ -51,14 +61,18 @@ def check_health(target: Target) -> str:
     """Return what the health address says; raises URLError."""
     headers = {"Authorization": f"Bearer {target.proxy_key}"} if target.proxy_key else {}
     request = urllib.request.Request(f"{target.base_url}/health", headers=headers)  # noqa: S310  the user's own address
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a system proxy has no business on loopback
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=LIMIT_S) as answer:
         return str(answer.read().decode("utf-8", "replace"))
 
 
 def check_models(client: openai.OpenAI) -> list[str]:
     """Return the ids of the models."""
-    return [model.id for model in client.models.list()]
+    answer = client.get("/models", cast_to=object)
+    models = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(models, list):
+        raise CheckFailed("what answers there lists no models; is it the proxy?")
+    return [str(model.get("id")) for model in models if isinstance(model, dict)]
 
 
 def choose_model(models: list[str]) -> str:
@@ -75,6 +89,8 @@ def choose_model(models: list[str]) -> str:
 def check_chat(client: openai.OpenAI, model: str) -> str:
     """Return the text of a plain answer; raises CheckFailed when there is none."""
     completion = client.chat.completions.create(model=model, messages=[{"role": "user", "content": QUESTION}])
+    if not isinstance(completion, ChatCompletion):
+        raise CheckFailed("the chat's answer is no completion")
     if not completion.choices or not completion.choices[0].message.content:
         raise CheckFailed("the chat's answer holds no text")
     return repr(completion.choices[0].message.content)
@@ -104,4 +120,8 @@ def explain(error: Exception) -> str:
         return f"health answered {error.code}: {error.read().decode('utf-8', 'replace')}"
     if isinstance(error, (openai.APIConnectionError, urllib.error.URLError)):
         return "nothing answers there. Is the proxy running, and on this port?"
+    if isinstance(error, http.client.BadStatusLine):
+        return "what answers there does not speak HTTP"
+    if isinstance(error, UnicodeError):
+        return "PROXY_API_KEY cannot be a key: it holds characters other than ASCII"
     return str(error)

@@ -1,15 +1,20 @@
-"""The command line: serve, check, config. The one place that prints."""
+"""The command line: serve, check, config, key, proxy-key. The one place that prints."""
 
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxy import paths
 from proxy.errors import ConfigurationError
 from proxy.identity import TITLE, __version__
+from proxy.key_errors import KeyringFailure, ProxyKeyTrouble, UnusableKey
+
+if TYPE_CHECKING:
+    from proxy.proxy_keys import ProxyKeys
+    from proxy.secrets import Secrets
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,6 +62,74 @@ def config() -> None:
     click.echo(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
 
 
+@cli.group()
+def key() -> None:
+    """Set, show or delete the upstream key in the system's keyring."""
+
+
+@key.command("set")
+@click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
+def set_key(*, from_stdin: bool) -> None:
+    """Store the upstream key; it is asked for without being shown."""
+    text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key", hide_input=True)
+    click.echo(f"Upstream key: {secrets().keep(text)}")
+
+
+@key.command("status")
+def show_key() -> None:
+    """Say whether there is an upstream key, how it ends and where it comes from."""
+    click.echo(f"Upstream key: {secrets().load()}")
+
+
+@key.command("delete")
+def delete_key() -> None:
+    """Delete the upstream key from the keyring."""
+    click.echo(f"Upstream key: {secrets().forget()}")
+
+
+@cli.group("proxy-key")
+def proxy_key() -> None:
+    """Make, list or revoke the keys tools show the proxy."""
+
+
+@proxy_key.command("new")
+@click.argument("name")
+def new_proxy_key(name: str) -> None:
+    """Make a proxy key and show it, this once."""
+    click.echo(proxy_keys().new(name).key)
+
+
+@proxy_key.command("list")
+def list_proxy_keys() -> None:
+    """List the proxy keys by name, never the keys themselves."""
+    keys = proxy_keys()
+    keys.load()
+    for entry in keys.current:
+        click.echo(f"{entry.name:31} {entry.made or 'from the environment'}")
+
+
+@proxy_key.command("revoke")
+@click.argument("name")
+def revoke_proxy_key(name: str) -> None:
+    """Revoke a proxy key; a running proxy learns of it when it is started again."""
+    proxy_keys().revoke(name)
+    click.echo(f"The key {name!r} is revoked.")
+
+
+def secrets() -> "Secrets":
+    """Return the secrets of this computer's user."""
+    from proxy.services import assemble  # noqa: PLC0415  as above
+
+    return assemble().secrets
+
+
+def proxy_keys() -> "ProxyKeys":
+    """Return the proxy keys of this computer's user."""
+    from proxy.services import assemble  # noqa: PLC0415  as above
+
+    return assemble().proxy_keys
+
+
 def own_base_url() -> str:
     """Return the base URL the settings lead to; raises SettingError."""
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
@@ -75,6 +148,6 @@ def main() -> None:
     """Run the command line; a configuration error is one line and exit code 1."""
     try:
         cli()
-    except ConfigurationError as error:
+    except (ConfigurationError, KeyringFailure, UnusableKey, ProxyKeyTrouble) as error:
         click.echo(str(error), err=True)
         sys.exit(1)

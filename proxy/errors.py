@@ -3,7 +3,13 @@
 ProxyError
 ├── ConfigurationError          what stops a start: a bad setting, a taken port
 │   ├── SettingError
+│   │   └── BrokenSettingsFile
 │   └── PortTaken
+├── ProxyKeyTrouble             a name that is taken, or missing; this one and the next two stand in key_errors.py
+├── UnusableKey                 what was given cannot be a key
+├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
+│   ├── KeyringAbsent           ├── KeyringLocked
+│   └── KeyringSilent           └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called
 │   ├── MalformedRequest        400   ├── InvalidJson 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
@@ -43,7 +49,9 @@ class ProxyError(Exception):
     def message(self) -> str:
         """Title, detail and hint as the sentences a person reads."""
         what = f"{self.title}: {self.detail}" if self.detail else self.title
-        return " ".join(f"{sentence.rstrip('.')}." for sentence in (what, self.hint) if sentence)
+        return " ".join(
+            sentence if sentence[-1] in ".?!" else f"{sentence}." for sentence in (what, self.hint) if sentence
+        )
 
     def body(self) -> bytes:
         """Return the OpenAI error object, as JSON."""
@@ -75,6 +83,12 @@ class SettingError(ConfigurationError):
     """Refuse a setting's value."""
 
     title = "A setting is wrong"
+
+
+class BrokenSettingsFile(SettingError):
+    """Name the line of a settings file that cannot be read."""
+
+    title = "The settings file is not valid TOML"
 
 
 class PortTaken(ConfigurationError):
@@ -181,7 +195,7 @@ class NoUpstreamKey(ProxyError):
     """Say where to put the upstream key."""
 
     title = "The proxy has no upstream API key yet"
-    hint = "Set OPENAI_API_KEY in the environment of the proxy and start it again"
+    hint = "Store it with `openai-tray-proxy key set`, from the tray icon's menu, or in OPENAI_API_KEY"
     status = 503
     type = "configuration_error"
     code = "no_upstream_key"

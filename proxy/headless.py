@@ -1,16 +1,19 @@
 """Run the proxy without a tray: start, wait for a signal, stop."""
 
 import signal
-import threading
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from proxy import logs
 from proxy.hosting import demo_upstream, server_for
-from proxy.services import assemble, secrets_of
+from proxy.services import assemble
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+
+KEYRING_PATIENCE_S = 1.0
+NO_KEY_HINT = "store it with `openai-tray-proxy key set`, or set OPENAI_API_KEY and start again."
 
 Say = Callable[[str], Any]
 
@@ -18,12 +21,13 @@ Say = Callable[[str], Any]
 def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, say: Say) -> None:
     """Serve until a signal; raises ConfigurationError when it cannot start."""
     with ExitStack() as stack:
-        stopped = stack.enter_context(signals_noted())
+        wait_for_signal = stack.enter_context(signals_noted())
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         log = logs.start_logging(to_terminal=to_terminal)
         services = assemble(command_line)
-        log.hide(lambda: secrets_of(services.store))
+        log.hide(services.every_secret)
+        services.secrets.load_in_background()
         server = server_for(services)
         settings = services.store.current
         address = server.start(settings.proxy_host, settings.proxy_port)
@@ -31,26 +35,36 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, say: 
         say(f"Base URL for your tools:  {address.base_url}")
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
-        elif not secrets_of(services.store) and not settings.proxy_forward_auth_header:
-            say("There is no upstream API key yet: set OPENAI_API_KEY and start again.")
+        elif not settings.proxy_forward_auth_header and services.secrets.loaded.wait(KEYRING_PATIENCE_S):
+            state = services.secrets.state
+            say(f"Upstream key:  {state}" if state.key else f"There is no upstream API key yet: {NO_KEY_HINT}")
         say(f"Log:  {log.file or 'cannot be written'}    Stop with Ctrl-C.")
-        stopped.wait()
+        wait_for_signal()
 
 
 @contextmanager
-def signals_noted() -> Iterator[threading.Event]:
-    """Yield an event the signals to stop set; a second signal ends the program at once."""
-    stopped = threading.Event()
+def signals_noted() -> Iterator[Callable[[], object]]:
+    """Yield a function that waits for a signal to stop; a second signal ends the program at once.
+
+    The interpreter writes each signal to a socket, whichever thread it meets, and the main thread waits for that byte.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    noted: list[int] = []
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001  signal's signature
-        if stopped.is_set():
+        noted.append(number)
+        if len(noted) > 1:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        stopped.set()
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
+    woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
-        yield stopped
+        yield lambda: reader.recv(1)
     finally:
+        signal.set_wakeup_fd(woken_before)
         for number, handler in before.items():
             signal.signal(number, handler)
+        reader.close()
+        writer.close()

@@ -11,12 +11,13 @@ from proxy.server.bridge import Bridge
 from proxy.server.thread import ServerThread
 from proxy.services import Services
 from proxy.web.app import create_app
+from proxy.web.desk import Desk, is_own_page
 
 SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
-def server_for(services: Services) -> ServerThread:
+def server_for(services: Services, own_pages: Desk | None = None) -> ServerThread:
     """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
     sys.setswitchinterval(SWITCH_S)
 
@@ -28,7 +29,7 @@ def server_for(services: Services) -> ServerThread:
         await asyncio.wait([warming])
         await services.upstream.close()
 
-    return ServerThread(Bridge(create_app(services)), lifespan)
+    return ServerThread(Bridge(create_app(services, own_pages), in_worker=is_own_page), lifespan)
 
 
 async def warm_up(services: Services) -> None:

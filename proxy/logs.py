@@ -12,36 +12,18 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from proxy import paths
+from proxy.redaction import redact
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
 OLDER_FILES = 4
 WRITE_EVERY_S = 0.2
 # Libraries whose debug logs print headers or bodies.
-QUIET = (
-    "aiohttp",
-    "asyncio",
-    "flask_cors",
-    "httpcore",
-    "httpcore2",
-    "httpx",
-    "httpx2",
-    "openai",
-    "uvicorn",
-    "werkzeug",
-)
-KEY_SHAPES = re.compile(r"\b(sk-[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}|\b(Bearer\s+)[^\s\"',;]+", re.IGNORECASE)
+QUIET = ("aiohttp", "asyncio", "flask_cors", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "werkzeug")
+SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 Secrets = Callable[[], Iterable[str]]
-
-
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text without the given keys and without anything shaped like one."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[key]")
-    return KEY_SHAPES.sub(lambda match: f"{match[1] or match[2]}[key]", text)
 
 
 class SafeFormatter(logging.Formatter):
@@ -78,6 +60,8 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
     if to_terminal and sys.stderr is not None:
         add_handler(root, logging.StreamHandler(), formatter)
@@ -132,6 +116,13 @@ class LaterHandler(logging.Handler):
             if records:
                 self._file.write("".join(f"{self.format(record)}\n" for record in records))
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a record's line, even of one whose arguments do not fit its message."""
+        try:
+            return super().format(record)
+        except Exception:  # noqa: BLE001  one bad line must not cost the others
+            return f"a record of {record.name} (line {record.lineno} of {record.module}) that cannot be written"
+
     def close(self) -> None:
         """Write the rest and end the thread."""
         self._closing.set()
@@ -161,7 +152,9 @@ class LogFile(logging.handlers.RotatingFileHandler):
         """Write whole lines; a full disk loses them and stops nothing."""
         with suppress(OSError):
             if self.stream and self.stream.tell() + len(lines) > self.maxBytes:
-                self.doRollover()
+                with suppress(OSError):  # where it cannot be turned over it is written on
+                    self.doRollover()
+            self.stream = self.stream or self._open()
             if self.stream:
                 self.stream.write(lines)
                 self.stream.flush()

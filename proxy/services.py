@@ -1,15 +1,23 @@
 """Put the parts together: the only place where they meet."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxy import logs, paths
-from proxy.exchange.passthrough import Models, Passthrough
+from proxy.errors import NoUpstreamKey
+from proxy.exchange.asking import Asking
+from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import Ruled
+from proxy.proxy_keys import ProxyKeys
+from proxy.redaction import redact
+from proxy.secrets import Keychain, Secrets
 from proxy.settings.store import SettingsStore
 from proxy.upstream.client import Upstream
+from proxy.upstream.condition import UpstreamCondition
+from proxy.upstream.options import UpstreamOptions
 
 
 @dataclass(frozen=True)
@@ -17,35 +25,75 @@ class Services:
     """The parts, wired."""
 
     store: SettingsStore
+    secrets: Secrets
+    proxy_keys: ProxyKeys
+    condition: UpstreamCondition
     upstream: Upstream
     ruled: Ruled
     passthrough: Passthrough
-    models: Models
+    models: Passthrough
+
+    def every_secret(self) -> list[str]:
+        """Return the keys that must appear nowhere."""
+        upstream_key = self.secrets.state.key
+        return [*([upstream_key] if upstream_key else []), *(key.key for key in self.proxy_keys.current)]
+
+    def try_key(self, key: str) -> str | None:
+        """Ask the upstream whether it accepts a key: None, or what it said. Blocks."""
+        from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
+
+        return try_key(UpstreamOptions.of(self.store.current), key)
 
 
-def assemble(command_line: Mapping[str, Any] | None = None, settings_file: Path | None = None) -> Services:
-    """Wire the parts; raises SettingError."""
+def assemble(
+    command_line: Mapping[str, Any] | None = None,
+    settings_file: Path | None = None,
+    keychain: Callable[[], Keychain] | None = None,
+) -> Services:
+    """Wire the parts; raises SettingError. Without a keychain of the caller's the system's keyring is used."""
     store = SettingsStore(settings_file or paths.settings_file(), command_line)
     logs.set_level(store.current.proxy_log_level)
     store.listen(lambda _, new: logs.set_level(new.proxy_log_level))
-    upstream = Upstream(lambda: store.current, lambda: upstream_key(store))
-    return Services(
-        store=store,
-        upstream=upstream,
-        ruled=Ruled(upstream, lambda: store.current),
-        passthrough=Passthrough(upstream, lambda: store.current),
-        models=Models(upstream),
+    secrets = Secrets(lambda: environment_key(store), keychain or system_keychain)
+    proxy_keys = ProxyKeys(
+        lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], keychain or system_keychain
     )
+    condition = UpstreamCondition()
+    upstream = Upstream(lambda: store.current, lambda: upstream_key(secrets))
+    # The keys are asked for anew at each text: they change while the program runs.
+    asking = Asking(upstream, lambda: store.current, condition, lambda text: redact(text, services.every_secret()))
+    services = Services(
+        store=store,
+        secrets=secrets,
+        proxy_keys=proxy_keys,
+        condition=condition,
+        upstream=upstream,
+        ruled=Ruled(asking),
+        passthrough=Passthrough(asking, wants_json=False),
+        models=Passthrough(asking, wants_json=True),
+    )
+    return services
 
 
-def upstream_key(store: SettingsStore) -> str | None:
-    """Return the key for the upstream, None where there is none."""
+def system_keychain() -> Keychain:
+    """Return the system's keyring."""
+    from proxy.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
+
+    return SystemKeychain()
+
+
+def environment_key(store: SettingsStore) -> str | None:
+    """Return the upstream key the environment sets."""
     key = store.current.openai_api_key
     return key.get_secret_value() if key else None
 
 
-def secrets_of(store: SettingsStore) -> list[str]:
-    """Return the keys that must appear nowhere."""
-    settings = store.current
-    keys = [*([settings.openai_api_key] if settings.openai_api_key else []), *settings.proxy_api_keys]
-    return [key.get_secret_value() for key in keys]
+async def upstream_key(secrets: Secrets) -> str:
+    """Return the key for the upstream, once the keyring has been read; raises NoUpstreamKey."""
+    state = secrets.state
+    if state.key is None and not secrets.loaded.is_set():
+        await asyncio.get_running_loop().run_in_executor(None, secrets.load)
+        state = secrets.state
+    if state.key is None:
+        raise NoUpstreamKey(str(state.problem) if state.problem else "")
+    return state.key

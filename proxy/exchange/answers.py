@@ -1,19 +1,17 @@
 """What the client is given for what the upstream answered."""
 
 import json
+from collections.abc import Callable
 
-from proxy.errors import (
-    ProxyError,
-    UpstreamInvalidResponse,
-    UpstreamUnexpectedStatus,
-    error_body,
-)
+from proxy.errors import ProxyError, UpstreamInvalidResponse, UpstreamUnexpectedStatus
+from proxy.exchange.refusals import explain_refusal
 from proxy.policy.headers import Headers, for_client
 from proxy.stream.relay import Answer
 from proxy.upstream.messages import UpstreamAnswer
 
 WHOLE_LIMIT_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error
-KEY_REFUSED = "The upstream refused the API key this proxy holds. Set a valid OPENAI_API_KEY."
+PARSED_LIMIT_BYTES = 65_536  # up to here it is parsed to see whether it is JSON; beyond, its ends must do
+PAGES = ("text/html", "application/xhtml+xml")
 
 
 class WholeAnswer:
@@ -60,68 +58,60 @@ class PassingAnswer:
         self._upstream.close()
 
 
-async def answer_for(upstream: UpstreamAnswer, *, wants_json: bool, own_key: bool) -> Answer:
+async def answer_for(
+    upstream: UpstreamAnswer, *, is_head: bool, wants_json: bool, hide: Callable[[str], str] | None
+) -> Answer:
     """Return what the client is given; raises UpstreamFailure where the upstream gave no usable answer.
 
     `wants_json`: this endpoint answers with JSON (or, streamed, with events) and nothing else.
-    `own_key`: the proxy's key was used, so its refusal is the proxy's to explain.
+    `hide`: takes keys out of a text; given where the proxy's own key was used, whose refusal is ours to explain.
     """
     kind = header(upstream.headers, "content-type").partition(";")[0].strip().lower()
     headers = for_client(upstream.headers)
-    if 300 <= upstream.status < 400 and upstream.status != 304:
+    if not 200 <= upstream.status < 600 or (upstream.status // 100 == 3 and upstream.status != 304):
         raise UpstreamUnexpectedStatus(str(upstream.status))
+    if is_head or upstream.status in (204, 304):
+        return PassingAnswer(upstream, with_length(headers, upstream) if is_head else headers)
     if upstream.status >= 400:
-        return await explain(upstream, headers, own_key=own_key)
-    if wants_json and kind in ("text/html", "application/xhtml+xml"):
+        body = await read_at_most(upstream, WHOLE_LIMIT_BYTES)
+        return WholeAnswer(upstream.status, *explain_refusal(upstream.status, headers, body, hide))
+    if wants_json and kind in PAGES:
         raise UpstreamInvalidResponse(f"it is {kind}")
     if kind == "application/json":
-        return await read_whole(upstream, headers)
+        return await read_json(upstream, headers, must_be_json=wants_json)
     return PassingAnswer(upstream, with_length(headers, upstream))
 
 
-async def read_whole(upstream: UpstreamAnswer, headers: Headers) -> Answer:
-    """Read a small answer to its end; a large one is passed on from where it is."""
+async def read_json(upstream: UpstreamAnswer, headers: Headers, *, must_be_json: bool) -> Answer:
+    """Read a small answer to its end and look whether it is JSON; a large one is passed on from where it is."""
     if int(header(upstream.headers, "content-length") or 0) > WHOLE_LIMIT_BYTES:
         return PassingAnswer(upstream, with_length(headers, upstream))
+    body = await read_at_most(upstream, WHOLE_LIMIT_BYTES)
+    if len(body) > WHOLE_LIMIT_BYTES:
+        return PassingAnswer(upstream, headers, arrived=body)
+    if must_be_json and not looks_like_json(body):
+        raise UpstreamInvalidResponse
+    return WholeAnswer(upstream.status, headers, body)
+
+
+async def read_at_most(upstream: UpstreamAnswer, limit_bytes: int) -> bytes:
+    """Return the body, or a little more than the limit of it."""
     body = await upstream.next_chunk()
-    while more := await upstream.next_chunk():
+    while len(body) <= limit_bytes and (more := await upstream.next_chunk()):
         body += more
-        if len(body) > WHOLE_LIMIT_BYTES:
-            return PassingAnswer(upstream, headers, arrived=body)
-    return WholeAnswer(upstream.status, headers, body)
+    return body
 
 
-async def explain(upstream: UpstreamAnswer, headers: Headers, *, own_key: bool) -> Answer:
-    """Pass a refusal on unchanged, unless it is no JSON or about the proxy's own key."""
-    body = b""
-    while len(body) <= WHOLE_LIMIT_BYTES and (more := await upstream.next_chunk()):
-        body += more
-    error = read_error(body)
-    if error is None or (own_key and upstream.status in (401, 403)):
-        headers = [("content-type", "application/json"), *((n, v) for n, v in headers if n != "content-type")]
-        body = rewrite_error(upstream.status, error, own_key=own_key)
-    return WholeAnswer(upstream.status, headers, body)
-
-
-def read_error(body: bytes) -> dict[str, object] | None:
-    """Return the error object of a JSON body, {} where it is JSON of another shape, None where it is no JSON."""
+def looks_like_json(body: bytes) -> bool:
+    """Tell whether a body is JSON: parsed where it is small, else by its ends and its letters."""
     try:
-        value = json.loads(body)
+        text = body.decode("utf-8").strip()
+        if len(body) <= PARSED_LIMIT_BYTES:
+            json.loads(text)
+            return True
     except (ValueError, RecursionError):
-        return None
-    error = value.get("error") if isinstance(value, dict) else None
-    return error if isinstance(error, dict) else {}
-
-
-def rewrite_error(status: int, error: dict[str, object] | None, *, own_key: bool) -> bytes:
-    """Write the error of a refusal that cannot be passed on as it came."""
-    said = str((error or {}).get("message") or f"The upstream answered {status} without an error message.")
-    kind = str((error or {}).get("type") or "upstream_error")
-    if own_key and status in (401, 403):
-        original = (error or {}).get("code")
-        reason = f" (upstream code: {original})" if original else ""
-        return error_body(f"{KEY_REFUSED} It said: {said}{reason}", type=kind, code="upstream_invalid_api_key")
-    return error_body(said, type=kind, code=f"upstream_status_{status}")
+        return False
+    return text[0] + text[-1] in ("{}", "[]")
 
 
 def with_length(headers: Headers, upstream: UpstreamAnswer) -> Headers:

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from proxy.errors import ProxyError
+from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
 from proxy.exchange.answers import WholeAnswer
 from proxy.exchange.call import Call, RequestBody
 from proxy.stream.relay import Answer, Client, relay
@@ -28,26 +28,31 @@ class Exchange:
         try:
             answer = await self._open_answer(self.call, body)
         except ProxyError as error:
-            log.log(severity(error.status), "%s %s", self.call.request_id, error)
+            log.log(severity(error.status, error), "%s %s", self.call.request_id, error)
             answer = WholeAnswer.of(error, self.call.request_id)
+        except Exception:
+            log.exception("%s failed", self.call.request_id)
+            answer = WholeAnswer.of(ServerFault(), self.call.request_id)
         except asyncio.CancelledError:
             self._tell(began, "the client left before the answer")
             raise
         try:
             failure = await relay(answer, client)
-            self._tell(began, f"{answer.status} {failure}" if failure else str(answer.status))
+            self._tell(began, f"{answer.status} {failure or ''}", severity(answer.status, failure))
         except asyncio.CancelledError:
             self._tell(began, f"{answer.status} the client left")
             raise
         finally:
             answer.close()
 
-    def _tell(self, began: float, outcome: str) -> None:
+    def _tell(self, began: float, outcome: str, level: int = logging.INFO) -> None:
         call = self.call
         seconds = time.monotonic() - began
-        log.info("%s %s %s %s %.3f s", call.request_id, call.method, call.path, outcome, seconds)
+        log.log(level, "%s %s %s %.3f s %s", call.request_id, call.method, call.path, seconds, outcome)
 
 
-def severity(status: int) -> int:
-    """Return the log level of a failure: what the caller did wrong is no warning."""
-    return logging.WARNING if status >= 500 else logging.INFO
+def severity(status: int, failure: ProxyError | None) -> int:
+    """Return the log level of an answer: what the caller did wrong is no warning; what the user must mend is loud."""
+    if isinstance(failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus)) or status in (401, 403):
+        return logging.ERROR
+    return logging.WARNING if isinstance(failure, UpstreamFailure) or status == 429 or status >= 500 else logging.INFO

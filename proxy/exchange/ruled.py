@@ -1,15 +1,12 @@
 """Requests the user's parameter rules apply to: a JSON object up, JSON or events down."""
 
 import logging
-from collections.abc import Callable
 
-from proxy.exchange.answers import answer_for
+from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
 from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
-from proxy.upstream.client import Upstream
-from proxy.upstream.messages import UpstreamRequest
 
 log = logging.getLogger(__name__)
 
@@ -17,24 +14,16 @@ log = logging.getLogger(__name__)
 class Ruled:
     """Check and change the body, then ask the upstream."""
 
-    def __init__(self, upstream: Upstream, settings: Callable[[], Settings]) -> None:
-        self._upstream = upstream
-        self._settings = settings
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
         self._rules = ParameterRules()
         self._rules_of: Settings | None = None
 
     async def open(self, call: Call, body: RequestBody) -> Answer:
         """Return the answer to pass on; raises ProxyError."""
-        settings = self._settings()
-        content = await body.read(settings.max_body_bytes)
-        content = self._apply_rules(call, content, settings)
-        request = UpstreamRequest(call.method, call.path, call.query, call.headers, content, len(content))
-        answer = await self._upstream.ask(request, call.caller.upstream_key)
-        try:
-            return await answer_for(answer, wants_json=True, own_key=call.caller.upstream_key is None)
-        except BaseException:
-            answer.close()
-            raise
+        settings = self._asking.settings()
+        content = self._apply_rules(call, await body.read(settings.max_body_bytes), settings)
+        return await self._asking.ask(call, content, len(content), wants_json=True)
 
     def _apply_rules(self, call: Call, content: bytes, settings: Settings) -> bytes:
         fields = read_object(content)

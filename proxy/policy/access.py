@@ -19,8 +19,8 @@ class Caller:
     upstream_key: str | None = None  # the caller's own, where forwarding is on
 
 
-def admit(settings: Settings, headers: RequestHeaders) -> Caller:
-    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused."""
+def admit(settings: Settings, keys: Iterable[tuple[str, str]], headers: RequestHeaders) -> Caller:
+    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; the keys come as (name, key)."""
     bearer = bearer_token(headers.get("Authorization", ""))
     forwarded = bearer if settings.proxy_forward_auth_header else None
     if not settings.proxy_require_api_key:
@@ -31,10 +31,7 @@ def admit(settings: Settings, headers: RequestHeaders) -> Caller:
         offered = bearer or headers.get("x-api-key") or headers.get(PROXY_KEY_HEADER)
     if not offered:
         raise ProxyKeyMissing(f"it comes in {PROXY_KEY_HEADER}" if settings.proxy_forward_auth_header else "")
-    name = find_key(
-        offered,
-        ((f"PROXY_API_KEYS[{place}]", key.get_secret_value()) for place, key in enumerate(settings.proxy_api_keys, 1)),
-    )
+    name = find_key(offered, keys)
     if name is None:
         raise ProxyKeyRefused
     return Caller(key_name=name, upstream_key=forwarded)

@@ -1,9 +1,11 @@
 """Which headers travel: from the caller to the upstream, and from the upstream back. Allow-lists, both ways."""
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, overload
 
+from proxy.errors import MalformedRequest
 from proxy.identity import APP_ID, __version__
 
 Headers = list[tuple[str, str]]
@@ -56,6 +58,7 @@ EXPOSED_TO_PAGES = (
     *(f"x-ratelimit-{kind}-{what}" for kind in ("limit", "remaining", "reset") for what in ("requests", "tokens")),
 )
 
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # no header may hold these; some servers send them
 OUR_AGENT = f"{APP_ID}/{__version__}"
 
 
@@ -73,8 +76,18 @@ class RequestHeaders(Protocol):
 
 def for_upstream(environ: Mapping[str, Any]) -> Headers:
     """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
-    passed = [(name, environ[key]) for key in environ if (name := upstream_name(key))]
+    passed = [(name, as_text(environ[key])) for key in environ if (name := upstream_name(key))]
     return [(name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value]
+
+
+def as_text(value: str) -> str:
+    """Return the text of a header's bytes, which WSGI hands over as Latin-1; raises MalformedRequest."""
+    if value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("a header is not UTF-8") from error
 
 
 @lru_cache(maxsize=1024)
@@ -87,4 +100,8 @@ def upstream_name(environ_key: str) -> str | None:
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's headers, names in lower case, goes to the client."""
-    return [(name, value) for name, value in headers if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)]
+    return [
+        (name, value if value.isprintable() else CONTROL.sub("", value))
+        for name, value in headers
+        if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)
+    ]

@@ -1,5 +1,6 @@
 """Which Host and which Origin may call: exact matches of parsed values, never prefixes."""
 
+import re
 from collections.abc import Collection
 
 from proxy.errors import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
@@ -10,6 +11,7 @@ OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WILDCARD_BINDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  named here to be refused as Host
 EDITOR_SCHEMES = frozenset({"vscode-webview"})
 EDITOR_ORIGINS = frozenset({"vscode-file://vscode-app"})
+HOST_NAME = re.compile(r"\[[0-9a-f:.]+\]|[^\[\]:]+")
 CROSS_SITES = frozenset({"cross-site", "same-site"})
 
 
@@ -18,7 +20,7 @@ def check_host(host: str | None, port: str, bound: str, allowed: Collection[str]
     if not host or any(character in host for character in ", @/\\?#") or host != host.strip():
         raise MalformedRequest("one Host header is needed")
     name, given_port = split_host(host.lower())
-    if given_port is None:
+    if given_port is None or not HOST_NAME.fullmatch(name):
         raise MalformedRequest("the Host header is not a host and port")
     own = name in OWN_NAMES or (bound not in WILDCARD_BINDS and name.strip("[]") == bound.strip("[]").lower())
     if own and (given_port or "80") == port:

@@ -15,6 +15,7 @@ from proxy.errors import InvalidJson
 from proxy.settings.forms import is_model_pattern
 
 SPACE = re.compile(r"[ \t\n\r]*")
+HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")  # no UTF-8 has one; as an escape it is JSON
 DECODER = json.JSONDecoder()
 ANY_MODEL = "*"
 
@@ -71,14 +72,13 @@ REMOVED = Removed()
 
 @dataclass(frozen=True)
 class Member:
-    """One member of a JSON object: its name, its value, and where its text stands."""
+    """One member of a JSON object: its name, and where its text stands."""
 
     name: str
-    value: Any
-    start: int  # of what precedes the name, just after the brace or comma before it
-    name_start: int
+    start: int  # just after the brace or comma before it
     value_start: int
-    end: int
+    value_end: int
+    end: int  # at the comma after it, or at the value's end where it is the last
 
 
 def limit_by_model(rules: Mapping[str, Any]) -> Limited:
@@ -134,7 +134,8 @@ def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
         if member.name not in changes:
             pieces.append(text[member.start : member.end])
         elif changes[member.name] is not REMOVED:
-            pieces.append(text[member.start : member.value_start] + write_value(changes[member.name]))
+            value = write_value(changes[member.name])
+            pieces.append(text[member.start : member.value_start] + value + text[member.value_end : member.end])
     present = {member.name for member in members}
     for name, value in changes.items():
         if name not in present and value is not REMOVED:
@@ -144,7 +145,8 @@ def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
 
 def write_value(value: object) -> str:
     """Write a rule's value as compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":")) if HALF_CHARACTER.search(text) else text
 
 
 def scan_members(text: str, opening: int) -> tuple[list[Member], int]:
@@ -158,11 +160,12 @@ def scan_members(text: str, opening: int) -> tuple[list[Member], int]:
             return members, start
         name, after = scanstring(text, name_start + 1)
         value_start = skip_space(text, skip_space(text, after) + 1)  # past the colon
-        value, end = DECODER.raw_decode(text, value_start)
-        members.append(Member(name, value, start, name_start, value_start, end))
-        position = skip_space(text, end)
-        if text[position] == "}":
-            return members, end
+        value_end = DECODER.raw_decode(text, value_start)[1]
+        position = skip_space(text, value_end)
+        is_last = text[position] == "}"
+        members.append(Member(name, start, value_start, value_end, value_end if is_last else position))
+        if is_last:
+            return members, value_end
         position += 1  # past the comma
 
 

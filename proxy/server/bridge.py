@@ -1,6 +1,7 @@
 """The bridge between Flask and the event loop: Flask decides, the loop performs. An ASGI application."""
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 HAND_OVER = "proxy.hand_over"  # environ key under which a response finds the function that takes its exchange
+FORM_LIMIT_BYTES = 65_536
 CONNECTION = "proxy.connection"  # scope key under which the protocol offers its connection
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,15 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Cut the connection at once."""
 
+    def listen(self) -> None:
+        """Go on reading once the request's body is there."""
+
+    def end_by_closing(self) -> None:
+        """Send the answer without chunks."""
+
+    def announce(self, size_bytes: int) -> None:
+        """Say how much the next write of such an answer will hold."""
+
     def together(self) -> AbstractContextManager[None]:
         """Send what is written inside in one piece."""
 
@@ -41,10 +52,15 @@ class Exchange(Protocol):
 
 
 class Bridge:
-    """Run the Flask app for each request; where its answer carries an exchange, perform that."""
+    """Run the Flask app for each request; where its answer carries an exchange, perform that.
 
-    def __init__(self, app: WsgiApp) -> None:
+    The app runs on the loop, for its views do not wait; `in_worker` names the paths whose views do: they are given the
+    body and run in a worker thread.
+    """
+
+    def __init__(self, app: WsgiApp, in_worker: Callable[[str], bool] = lambda _: False) -> None:
         self._app = app
+        self._in_worker = in_worker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; the client's leaving cancels it."""
@@ -53,13 +69,19 @@ class Bridge:
         assert task is not None  # noqa: S101  the server runs each request in a task
         connection.serves(task)
         decision = Decision()
-        client = AsgiClient(send, connection, decision)
+        client = AsgiClient(send, connection, decision, chunks=scope["http_version"] != "1.0")
         try:
-            body = decision.ask(self._app, scope)
+            if self._in_worker(scope["path"]):
+                form = await AsgiBody(scope, receive, connection).read(FORM_LIMIT_BYTES)
+                body = await asyncio.to_thread(decision.ask, self._app, scope, form)
+            else:
+                body = decision.ask(self._app, scope)
             if decision.exchange is None:
                 await client.whole(decision.status, [], body)
             else:
-                await decision.exchange.perform(AsgiBody(scope, receive), client)
+                await decision.exchange.perform(AsgiBody(scope, receive, connection), client)
+        except BodyTooLarge as error:
+            await client.whole(error.status, error.headers(), error.body())
         except asyncio.CancelledError:
             connection.abort()  # the client is gone, or its grace at the program's end is over
         except Exception:
@@ -75,9 +97,10 @@ class Decision:
         self.status = 0
         self.headers: Headers = []
 
-    def ask(self, app: WsgiApp, scope: Scope) -> bytes:
+    def ask(self, app: WsgiApp, scope: Scope, form: bytes = b"") -> bytes:
         """Run the app and return the body of a plain answer."""
         environ = environ_for(scope)
+        environ["wsgi.input"] = io.BytesIO(form)
         environ[HAND_OVER] = self._take_over
         answer = app(environ, self._start)
         try:
@@ -96,11 +119,12 @@ class Decision:
 class AsgiClient:
     """The way back to the client."""
 
-    def __init__(self, send: Send, connection: Connection, decision: Decision) -> None:
+    def __init__(self, send: Send, connection: Connection, decision: Decision, *, chunks: bool) -> None:
         self._send = send
         self._connection = connection
         self._decision = decision
         self._started = False
+        self._chunks = chunks  # HTTP/1.0 has none: there the end of the connection is the end of the answer
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""
@@ -111,11 +135,16 @@ class AsgiClient:
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come, with those the app's hooks added."""
         self._started = True
-        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers + self._decision.headers]
+        headers = headers + self._decision.headers
+        if not self._chunks and not any(name.lower() == "content-length" for name, _ in headers):
+            self._connection.end_by_closing()
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
+        if not self._chunks:
+            self._connection.announce(len(data))
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def finish(self) -> None:
@@ -138,8 +167,9 @@ class AsgiClient:
 class AsgiBody:
     """The request's body as it arrives."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, connection: Connection) -> None:
         self._receive = receive
+        self._connection = connection
         headers = dict(scope["headers"])
         length = headers.get(b"content-length")
         chunked = b"transfer-encoding" in headers
@@ -165,5 +195,7 @@ class AsgiBody:
             if arrived > limit_bytes:
                 raise BodyTooLarge
             more = message["more_body"]
+            if not more:
+                self._connection.listen()
             if message["body"]:
                 yield message["body"]

@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol, with what it lacks: the client's leaving ends its request, refusals are JSON."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,6 +10,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from proxy.errors import MalformedRequest
 from proxy.server.bridge import CONNECTION
+
+# Java's HTTP client makes this offer with every request; a request line and headers up to it, then the header itself.
+H2C_OFFER = re.compile(
+    rb"\A([A-Z]+ [^\r\n]+ HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?)upgrade:[ \t]*h2c[ \t]*\r\n", re.IGNORECASE
+)
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -26,6 +32,18 @@ class ClientConnection(HttpToolsProtocol):
     def abort(self) -> None:
         """Cut the connection at once."""
         self.transport.abort()
+
+    def listen(self) -> None:
+        """Read on once the body is there: only a connection that is read shows that the client has left."""
+        self.flow.resume_reading()
+
+    def end_by_closing(self) -> None:
+        """Send the answer without chunks, for HTTP/1.0; each write is announced first."""
+        self.cycle.chunked_encoding = False
+
+    def announce(self, size_bytes: int) -> None:
+        """Say how much the next write will hold."""
+        self.cycle.expected_content_length = size_bytes
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -47,6 +65,10 @@ class ClientConnection(HttpToolsProtocol):
         for task in self._tasks:
             task.cancel()
 
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, without an offer of HTTP/2: the parser would wait for an upgrade and lose the body."""
+        super().data_received(H2C_OFFER.sub(rb"\1", data) if b"h2c" in data else data)
+
     def on_headers_complete(self) -> None:
         """Begin a request; the proxy is not a forward proxy, so the target must be a path."""
         if not self.url.startswith(b"/"):
@@ -55,7 +77,10 @@ class ClientConnection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser cannot read, in the API's words, and close."""
+        """Refuse what the parser cannot read, in the API's words, and close; a running answer is cut."""
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.abort()
+            return
         error = MalformedRequest(msg)
         body = error.body()
         head = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]

@@ -48,5 +48,8 @@ class Serving:
     async def ended(self) -> None:
         """Wait until the last answer has ended, by itself or at the end of its grace."""
         await self._task
-        leftover = list(self._server.server_state.tasks)
-        await asyncio.gather(*leftover, return_exceptions=True)
+        state = self._server.server_state
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+        for connection in list(state.connections):  # its reader has left the end of an answer unread
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the loop tells each connection that it is lost

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 VERSION = re.compile(r"v\d+\w*")
 # The ends of a full endpoint that people paste as a base URL.
 ENDPOINT_TAILS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+ORIGIN_HOST = re.compile(r"[^/?#@*,\s\\]+")
 UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -43,6 +46,24 @@ def parse_key(value: object) -> object:
     return key or None
 
 
+def parse_keys(value: object) -> object:
+    """Trim each of the keys, separated by commas or in a list, as `parse_key` does."""
+    keys = split_commas(value)
+    return tuple(key for key in map(parse_key, keys) if key) if isinstance(keys, (tuple, list)) else keys
+
+
+def refuse_bool(value: object) -> object:
+    """Refuse true and false where a number is meant: to Python they are 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("this is no number")  # noqa: TRY004  pydantic turns ValueError into its own
+    return value
+
+
+def without_password(text: str) -> str:
+    """Return a text, maybe a URL, without the user name and password in it."""
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
+
+
 def parse_level(value: object) -> object:
     """Accept a log level in any case, and WARN for WARNING."""
     if not isinstance(value, str):
@@ -53,6 +74,8 @@ def parse_level(value: object) -> object:
 
 def parse_upstream_url(url: str) -> str:
     """Return the base URL in its one form: scheme, host, path with a version, no slash at the end."""
+    if IN_NO_URL.search(url.strip()):
+        raise ValueError("it holds a character no address has")
     parts = urlsplit(url.strip())
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("it must begin with https:// (or http://) and name a host")
@@ -60,19 +83,27 @@ def parse_upstream_url(url: str) -> str:
         raise ValueError("it must hold no user name, query or fragment")
     _ = parts.port  # raises ValueError when it is no number
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
-    for tail in ENDPOINT_TAILS:
-        path = path.removesuffix(tail)
+    while path != (path := without_tail(path)):
+        pass
     path = re.sub(r"(/v1)+$", "/v1", path)
     if not any(VERSION.fullmatch(segment) for segment in path.split("/")):
         path += "/v1"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
+def without_tail(path: str) -> str:
+    """Return a path without the endpoint it ends with."""
+    for tail in ENDPOINT_TAILS:
+        if path.endswith(tail):
+            return path.removesuffix(tail)
+    return path
+
+
 def parse_origin(origin: str) -> str:
     """Return an origin as browsers serialize it; `null`, file: and wildcards are no origins to allow."""
     text = origin.strip().rstrip("/")
     scheme, separator, host = text.partition("://")
-    if not separator or not host or "*" in text or scheme.lower() == "file" or re.search(r"[/?#@\s]", host):
+    if not separator or not SCHEME.fullmatch(scheme) or not ORIGIN_HOST.fullmatch(host) or scheme.lower() == "file":
         raise ValueError(f"{origin!r} is not one exact origin")
     scheme, host = scheme.lower(), host.lower()
     default = DEFAULT_PORTS.get(scheme)
@@ -89,6 +120,10 @@ def parse_json_rules(value: object) -> object:
     if not isinstance(value, dict):
         raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
     check_rule_names(value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"JSON cannot hold this value ({error})") from error
     return value
 
 

@@ -6,18 +6,22 @@ A field's name in lower case is its key in the settings file; in upper case it i
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from proxy.settings.forms import (
+    DEFAULT_PORTS,
     is_loopback,
     parse_drop_rules,
     parse_json_rules,
     parse_key,
+    parse_keys,
     parse_level,
     parse_origin,
     parse_upstream_url,
+    refuse_bool,
     split_commas,
 )
 
@@ -25,7 +29,9 @@ Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
-SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_commas)]
+SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_keys)]
+WholeNumber = Annotated[int, BeforeValidator(refuse_bool)]
+Number = Annotated[float, BeforeValidator(refuse_bool)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(parse_level)]
 
 YES_NO = "true or false"
@@ -64,14 +70,14 @@ class Settings(BaseSettings):
     proxy_allow_http_upstream: bool = setting(
         False, "Allow an http:// upstream that is not on this computer: your key then travels in the clear", YES_NO
     )
-    openai_timeout: float = setting(
+    openai_timeout: Number = setting(
         120.0,
         "Seconds the upstream may stay silent: before its answer, and between the bytes of a stream",
         "a number of seconds above 0",
         gt=0,
         allow_inf_nan=False,
     )
-    openai_max_retries: int = setting(
+    openai_max_retries: WholeNumber = setting(
         2, "How often a failed request is tried again before its first byte", "a whole number from 0 to 10", ge=0, le=10
     )
     openai_organization: str | None = setting(None, "Sent as `OpenAI-Organization`", "an organization id")
@@ -98,7 +104,7 @@ class Settings(BaseSettings):
     proxy_host: str = setting(
         "127.0.0.1", "The address to listen on", "an IP address or host name", restart=True, min_length=1
     )
-    proxy_port: int = setting(
+    proxy_port: WholeNumber = setting(
         8000, "The port to listen on (0: any free one)", "a whole number from 0 to 65535", restart=True, ge=0, le=65535
     )
     proxy_allowed_origins: CommaList = setting(
@@ -111,7 +117,7 @@ class Settings(BaseSettings):
         "Host names, beside 127.0.0.1 and localhost, under which the proxy may be called",
         "names or name:port, separated by commas",
     )
-    proxy_max_body_mb: float = setting(
+    proxy_max_body_mb: Number = setting(
         64.0, "The largest request body, in MB of 1,048,576 bytes", "a number above 0", gt=0, allow_inf_nan=False
     )
     proxy_log_level: LogLevel = setting("INFO", "How much the log says", "DEBUG, INFO, WARNING or ERROR")
@@ -143,11 +149,11 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def check_together(self) -> "Settings":
         """Refuse combinations that would leave a key or the money open."""
-        host = self.openai_base_url.partition("://")[2].partition("/")[0]
-        name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "")
-        if self.openai_base_url.startswith("http://") and not is_loopback(name) and not self.proxy_allow_http_upstream:
+        upstream = urlsplit(self.openai_base_url)
+        host, port = upstream.hostname or "", upstream.port or DEFAULT_PORTS[upstream.scheme]
+        if upstream.scheme == "http" and not is_loopback(host) and not self.proxy_allow_http_upstream:
             raise Contradiction("openai_base_url", "your key would travel in the clear")
-        if is_loopback(name) and port == str(self.proxy_port):
+        if port == self.proxy_port and (is_loopback(host) or host == self.proxy_host.strip("[]").lower()):
             raise Contradiction("openai_base_url", "this is the proxy's own address: it would call itself")
         if not is_loopback(self.proxy_host) and not self.proxy_require_api_key:
             raise Contradiction("proxy_host", "other computers could use your key; turn PROXY_REQUIRE_API_KEY on first")

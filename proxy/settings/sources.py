@@ -10,14 +10,8 @@ import tomlkit
 from pydantic_settings import EnvSettingsSource
 from tomlkit.exceptions import TOMLKitError
 
-from proxy.errors import SettingError
+from proxy.errors import BrokenSettingsFile, SettingError
 from proxy.settings.model import Settings, about, variable
-
-
-class BrokenSettingsFile(SettingError):
-    """Name the line of a settings file that cannot be read."""
-
-    title = "The settings file is not valid TOML"
 
 
 def read_environment() -> dict[str, Any]:
@@ -66,23 +60,47 @@ def set_aside(path: Path) -> Path:
 def write_file(path: Path, changes: Mapping[str, Any]) -> None:
     """Change some settings in the file and keep the rest of it, comments too; None removes one.
 
-    Raises OSError. The file is complete at every moment: written beside, synced, renamed.
+    Raises SettingError for a value TOML cannot hold, OSError; the file is then as it was.
     """
-    try:
-        document = tomlkit.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        document = tomlkit.document()
+    document = tomlkit.parse(content.decode("utf-8")) if (content := read_content(path)) else tomlkit.document()
     for field, value in changes.items():
-        if value is None:
-            document.pop(field, None)
-        else:
-            document[field] = list(value) if isinstance(value, tuple) else value
+        for name in [name for name in document if name.lower() == field and (value is None or name != field)]:
+            del document[name]
+        if value is not None:
+            try:
+                document[field] = list(value) if isinstance(value, tuple) else value
+            except TOMLKitError as error:
+                raise SettingError(f"{variable(field)} cannot be kept in the settings file ({error})") from error
+    replace_content(path, tomlkit.dumps(document).encode())
+
+
+def read_content(path: Path) -> bytes | None:
+    """Return the file's bytes, None where there is no file; raises OSError."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def replace_content(path: Path, content: bytes | None) -> None:
+    """Put bytes in the file's place, complete at every moment and for its owner alone; None removes it.
+
+    Raises OSError, and then nothing has changed.
+    """
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "w", encoding="utf-8", opener=open_private) as file:
-        file.write(tomlkit.dumps(document))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with open(beside, "wb", opener=open_private) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def open_private(path: str, flags: int) -> int:

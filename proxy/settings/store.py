@@ -8,9 +8,17 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from proxy.errors import ProxyError, SettingError
+from proxy.errors import BrokenSettingsFile, ProxyError, SettingError
+from proxy.settings.forms import without_password
 from proxy.settings.model import Contradiction, Settings, about, variable
-from proxy.settings.sources import BrokenSettingsFile, read_environment, read_file, set_aside, write_file
+from proxy.settings.sources import (
+    read_content,
+    read_environment,
+    read_file,
+    replace_content,
+    set_aside,
+    write_file,
+)
 
 Origin = Literal["command line", "environment", "settings file", "default"]
 Listener = Callable[[Settings, Settings], None]
@@ -31,8 +39,7 @@ class SettingsStore:
         self._listeners: list[Listener] = []
         self._writing = threading.Lock()
         self.set_aside: Path | None = None
-        self._origins: dict[str, Origin] = {}
-        self.current = self._load()
+        self.current, self._origins = self._load()
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""
@@ -49,15 +56,12 @@ class SettingsStore:
         cannot be written, and what a listener refuses the change with. In each case nothing has changed.
         """
         with self._writing:
-            for field in changes:
-                if self.origin(field) in ("command line", "environment"):
-                    raise SettingError(f"{variable(field)} is fixed by the {self.origin(field)}")
-            kept = read_file(self.path)
-            wanted = {name: value for name, value in {**kept, **changes}.items() if value is not None}
-            old_origins, old = self._origins, self.current
-            new = self._merge(wanted)
+            self._check_may_change(changes)
+            before, old, old_origins = read_content(self.path), self.current, self._origins
+            kept = {**read_file(self.path), **changes}
+            new, origins = self._merge({name: value for name, value in kept.items() if value is not None})
             write_file(self.path, changes)
-            self.current = new
+            self.current, self._origins = new, origins
         told: list[Listener] = []
         try:
             for listener in self._listeners:
@@ -65,14 +69,23 @@ class SettingsStore:
                 listener(old, new)
         except ProxyError:
             with self._writing:
-                write_file(self.path, {field: kept.get(field) for field in changes})
+                replace_content(self.path, before)
                 self.current, self._origins = old, old_origins
             for listener in reversed(told[:-1]):
                 listener(new, old)
             raise
         return new
 
-    def _load(self) -> Settings:
+    def _check_may_change(self, changes: Mapping[str, Any]) -> None:
+        for field in changes:
+            if field not in Settings.model_fields:
+                raise SettingError(f"{field} is no setting")
+            if about(field).secret:
+                raise SettingError(f"{variable(field)} is a key, and keys do not belong in files")
+            if self.origin(field) in ("command line", "environment"):
+                raise SettingError(f"{variable(field)} is fixed by the {self.origin(field)}")
+
+    def _load(self) -> tuple[Settings, dict[str, Origin]]:
         try:
             values = read_file(self.path)
         except BrokenSettingsFile as error:
@@ -81,7 +94,7 @@ class SettingsStore:
             values = {}
         return self._merge(values)
 
-    def _merge(self, file_values: Mapping[str, Any]) -> Settings:
+    def _merge(self, file_values: Mapping[str, Any]) -> tuple[Settings, dict[str, Origin]]:
         layers: list[tuple[Origin, Mapping[str, Any]]] = [
             ("settings file", file_values),
             ("environment", read_environment()),
@@ -92,9 +105,7 @@ class SettingsStore:
         for origin, layer in layers:
             values.update(layer)
             origins.update(dict.fromkeys(layer, origin))
-        settings = validate(values, origins)
-        self._origins = origins
-        return settings
+        return validate(values, origins), origins
 
 
 def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settings:
@@ -105,9 +116,9 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         problem = error.errors()[0]
         cause = problem.get("ctx", {}).get("error")
         field = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
-        read = "a value" if about(field).secret else repr(values.get(field))
+        read = "a value" if about(field).secret else without_password(repr(values.get(field)))
         why = f" ({cause})" if isinstance(cause, ValueError) else ""
         where = origins.get(field, "default")
         raise SettingError(
             f"{variable(field)} is {read} (from the {where}), expected {about(field).expects}{why}"
-        ) from error
+        ) from None  # pydantic's own error shows every value, keys too

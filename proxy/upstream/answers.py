@@ -1,5 +1,7 @@
 """The upstream's answers: still on the wire, or read whole."""
 
+import asyncio
+
 import aiohttp
 
 from proxy.errors import UpstreamFailure
@@ -16,6 +18,10 @@ class WireAnswer:
         self._response = response
         self._content = response.content
         self.status = response.status
+        protocol = response.connection.protocol if response.connection is not None else None
+        self._closed = protocol.closed if protocol is not None else None
+        if self._closed is not None:
+            self._closed.add_done_callback(self._break_off)
         # Decoding has undone an encoding that was never asked for; what describes it no longer holds.
         stale = {b"content-encoding", b"content-length"} if "content-encoding" in response.headers else ()
         self.headers: Headers = [
@@ -31,7 +37,14 @@ class WireAnswer:
 
     def close(self) -> None:
         """Drop the connection, unless the answer is complete and it has gone back to the pool."""
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._break_off)
         self._response.close()
+
+    def _break_off(self, closed: "asyncio.Future[None]") -> None:  # noqa: ARG002  a callback's signature
+        """Wake the reader of an answer whose connection is gone: after a broken chunk the client library does not."""
+        if not self._content.is_eof() and self._content.exception() is None:
+            self._content.set_exception(aiohttp.ClientPayloadError("the connection ended within the answer"))
 
 
 class ReadAnswer:
@@ -56,6 +69,11 @@ class ReadAnswer:
             answer.close()
         headers = [(name, value) for name, value in answer.headers if name != "content-length"]
         return cls(answer.status, headers, b"".join(pieces))
+
+    def final(self) -> "ReadAnswer":
+        """Return it with the word that no further try is worth it: an SDK in front would multiply our tries."""
+        headers = [(name, value) for name, value in self.headers if name != "x-should-retry"]
+        return ReadAnswer(self.status, [*headers, ("x-should-retry", "false")], self.body)
 
     async def next_chunk(self) -> bytes:
         """Return the body once, then b""."""

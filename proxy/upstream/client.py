@@ -2,12 +2,11 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from proxy.errors import NoUpstreamKey
 from proxy.settings.model import Settings
-from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamRequest
+from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest
 from proxy.upstream.options import UpstreamOptions
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 class Upstream:
     """Ask the upstream. Every method runs on the event loop of its first call."""
 
-    def __init__(self, settings: Callable[[], Settings], key: Callable[[], str | None]) -> None:
+    def __init__(self, settings: Callable[[], Settings], key: Callable[[], Awaitable[str]]) -> None:
         self._settings = settings
         self._key = key
         self._links: list[Link] = []  # the last one is in use; answers of the earlier ones may still be running
@@ -30,27 +29,15 @@ class Upstream:
 
     async def ask(self, request: UpstreamRequest, callers_key: str | None = None) -> UpstreamAnswer:
         """Return the upstream's answer, whatever its status; raises UpstreamFailure or NoUpstreamKey."""
-        key = self._key_for(callers_key)
+        key = callers_key or await self._key()
         link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
         return await link.ask(request, key)
-
-    async def get(self, path: str, query: str, headers: Headers, callers_key: str | None = None) -> UpstreamAnswer:
-        """Return a small document by the SDK's public call, in one try; raises as `ask`."""
-        key = self._key_for(callers_key)
-        link = await self._renew_link()
-        return await link.get(path, query, headers, key)
 
     async def close(self) -> None:
         """Close every connection."""
         links, self._links, self._fits = self._links, [], None
         for link in links:
             await link.close()
-
-    def _key_for(self, callers_key: str | None) -> str:
-        key = callers_key or self._key()
-        if not key:
-            raise NoUpstreamKey
-        return key
 
     async def _renew_link(self) -> "Link":
         """Return the link for the settings in force; a changed one replaces the old, whose answers run on."""

@@ -22,9 +22,9 @@ from proxy.errors import (
 class BrokenOff(aiohttp.ClientError):
     """The connection ended before an answer began."""
 
-    def __init__(self, cause: Exception, *, reused: bool) -> None:
-        super().__init__(str(cause) or type(cause).__name__)
-        self.reused = reused
+    def __init__(self, how: str, *, stale: bool) -> None:
+        super().__init__(how)
+        self.stale = stale  # it had carried a request before, and no byte came back for this one
 
 
 # Read from the top: the first class that fits decides.
@@ -89,7 +89,7 @@ def describe(error: BaseException) -> str:
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
-    return str(error).partition("\n")[0] or type(error).__name__
+    return str(error).partition("\n")[0] or ("" if isinstance(error, BrokenOff) else type(error).__name__)
 
 
 opening = ForeignErrors(OPENING)

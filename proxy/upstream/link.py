@@ -5,17 +5,15 @@ import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
-import httpx2
-import openai
 from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.upstream.answers import ReadAnswer, WireAnswer
 from proxy.upstream.errors import BrokenOff, opening
-from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamRequest
+from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.prepare import open_sdk, sdk_headers
-from proxy.upstream.retries import may_retry, retry_pause_s
+from proxy.upstream.retries import is_quota_error, may_retry, retry_pause_s
 from proxy.upstream.session import open_session, tls_context
 
 KEYS_REMEMBERED = 64
@@ -46,27 +44,10 @@ class Link:
             answer = await ReadAnswer.of(answer)
             pause_s = retry_pause_s(self._sdk, answer, tries) if is_repeatable(request) else None
             if pause_s is None:
-                if tries > 1:  # the SDK in front would multiply our tries by its own
-                    answer.headers.append(("x-should-retry", "false"))
-                return answer
+                return answer.final() if tries > 1 or is_quota_error(answer) else answer
             log.info("upstream answered %d; try %d follows in %.1f s", answer.status, tries + 1, pause_s)
             tries += 1
             await asyncio.sleep(pause_s)
-
-    async def get(self, path: str, query: str, headers: Headers, key: str) -> UpstreamAnswer:
-        """Return a small document by the SDK's public call, in one try; raises UpstreamFailure."""
-        client = self._sdk.with_options(api_key=key, max_retries=0)
-        with opening:
-            try:
-                response = await client.get(
-                    f"{path}?{query}" if query else path,
-                    cast_to=httpx2.Response,
-                    options={"headers": {**dict(headers), "accept-encoding": "identity"}},
-                )
-            except openai.APIStatusError as error:
-                response = error.response
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers.raw]
-        return ReadAnswer(response.status_code, pairs, response.content)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -99,7 +80,7 @@ class Link:
             try:
                 return await self._send_over(self._session, request, url, headers)
             except BrokenOff as error:
-                if not error.reused or not is_repeatable(request):
+                if not error.stale or not is_repeatable(request):
                     raise
                 return await self._send_over(self._fresh_session, request, url, headers)
 

@@ -1,9 +1,10 @@
 """The connections to the upstream: pools, TLS, and what a broken connection tells."""
 
+import asyncio
 import ssl
 from functools import partial
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import httpx2
@@ -26,6 +27,7 @@ class Pool(aiohttp.TCPConnector):
         super().__init__(**options)
         self._used: WeakSet[ResponseHandler] = WeakSet()
         self.reusing: WeakSet[aiohttp.ClientRequest] = WeakSet()
+        self.carriers: WeakKeyDictionary[aiohttp.ClientRequest, asyncio.Transport] = WeakKeyDictionary()
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
@@ -33,6 +35,8 @@ class Pool(aiohttp.TCPConnector):
         """Connect as usual, and note whether the connection is a reused one."""
         connection = await super().connect(req, traces, timeout)
         protocol = connection.protocol
+        if connection.transport is not None:
+            self.carriers[req] = connection.transport
         if protocol in self._used:
             self.reusing.add(req)
         elif protocol is not None:
@@ -61,13 +65,21 @@ def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bo
 async def tell_reuse(
     pool: Pool, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
-    """Send once, and say of a connection that broke off whether it was a reused one."""
+    """Send once, and say of a connection that broke off whether it was a reused one that had died meanwhile."""
     try:
         return await send(request)
     except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError):
         raise
-    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-        raise BrokenOff(error, reused=request in pool.reusing) from error
+    except asyncio.CancelledError:
+        # Closing would wait until the upstream has taken what is written; who has left waits for nothing.
+        if (carrier := pool.carriers.get(request)) is not None:
+            carrier.abort()
+        raise
+    except aiohttp.ServerDisconnectedError as error:
+        began = not isinstance(error.message, str)  # else it is what had come of the head
+        raise BrokenOff("within its head" if began else "", stale=request in pool.reusing and not began) from error
+    except aiohttp.ClientOSError as error:
+        raise BrokenOff(str(error), stale=request in pool.reusing) from error
 
 
 def tls_context(options: UpstreamOptions) -> ssl.SSLContext:

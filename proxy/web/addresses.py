@@ -37,11 +37,18 @@ def one_address(raw_path: str) -> str:
     rest = path.removeprefix("/v1") if path.startswith("/v1/") else path
     if rest.lstrip("/").partition("/")[0] not in API_ROOTS:
         return path
-    for endpoint in PASTED:
-        tail = rest.removeprefix(endpoint)
-        if tail != rest and tail.lstrip("/").partition("/")[0] in API_ROOTS:
-            rest = tail
+    while (tail := without_pasted(rest)) is not None:
+        rest = tail
     return f"/v1{rest}"
+
+
+def without_pasted(path: str) -> str | None:
+    """Return what follows a pasted endpoint, None where the path does not begin with one."""
+    for endpoint in PASTED:
+        tail = path.removeprefix(endpoint)
+        if tail != path and tail.startswith("/") and tail[1:].partition("/")[0] in API_ROOTS:
+            return tail
+    return None
 
 
 def leaves_its_folder(raw_path: str) -> bool:

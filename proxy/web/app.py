@@ -7,8 +7,9 @@ from flask import Flask
 
 from proxy.identity import APP_ID
 from proxy.services import Services, assemble
-from proxy.web import api, errors, guard, health
+from proxy.web import api, desk, errors, guard, health
 from proxy.web.addresses import OneAddress
+from proxy.web.desk import Desk
 
 
 class ProxyApp(Flask):
@@ -19,7 +20,7 @@ class ProxyApp(Flask):
         return func
 
 
-def create_app(services: Services | None = None) -> Flask:
+def create_app(services: Services | None = None, own_pages: Desk | None = None) -> Flask:
     """Return the app; without services (`gunicorn 'proxy.web.app:create_app()'`) it assembles its own.
 
     Raises SettingError.
@@ -32,5 +33,7 @@ def create_app(services: Services | None = None) -> Flask:
     errors.install(app)
     app.register_blueprint(health.blueprint())
     app.register_blueprint(api.blueprint(services))
+    if own_pages is not None:
+        app.register_blueprint(desk.blueprint(services, own_pages))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it
     return app

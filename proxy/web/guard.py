@@ -11,6 +11,7 @@ from proxy.policy.origin import check_host, check_origin
 from proxy.services import Services
 
 HEALTH = "health.health"  # the endpoint that may be open to callers without a key
+OWN_PAGES = "desk"  # the blueprint of the program's own pages
 PREFLIGHT_SECONDS = 600
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -23,11 +24,13 @@ def install(app: Flask, services: Services) -> None:
         settings = services.store.current
         environ, headers = request.environ, request.headers
         check_host(environ.get("HTTP_HOST"), environ["SERVER_PORT"], settings.proxy_host, settings.proxy_allowed_hosts)
+        if request.blueprint == OWN_PAGES:
+            return None  # they have rules of their own, stricter ones
         g.origin = check_origin(headers, settings.proxy_allowed_origins)
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
         is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health
-        g.caller = Caller() if is_open else admit(settings, headers)
+        g.caller = Caller() if is_open else admit(settings, key_list(services), headers)
         return None
 
     @app.after_request
@@ -37,6 +40,11 @@ def install(app: Flask, services: Services) -> None:
             set_cors_headers(response, get_cors_options(app, cors_policy(origin)))
             response.headers.pop("Access-Control-Allow-Private-Network", None)
         return response
+
+
+def key_list(services: Services) -> list[tuple[str, str]]:
+    """Return the proxy keys by name."""
+    return [(key.name, key.key) for key in services.proxy_keys.current]
 
 
 def cors_policy(origin: str) -> dict[str, object]:

@@ -1,15 +1,10 @@
 """Perform an exchange under a plain WSGI server: one event loop in a thread of its own for the whole process."""
 
+import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import anyio
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-from anyio.streams.memory import MemoryObjectSendStream
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from proxy.errors import BodyTooLarge, MalformedRequest
 from proxy.exchange.exchange import Exchange
@@ -18,45 +13,73 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 Headers = list[tuple[str, str]]
+T = TypeVar("T")
 
 
-class Portal:
+class BrokenOff(Exception):
+    """Tell the WSGI server to cut the connection: what it has sent is not the whole answer."""
+
+
+class LoopThread:
     """The loop's thread, started by the first request: a server that forks does so before."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._portal: BlockingPortal | None = None
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def get(self) -> BlockingPortal:
-        """Return the portal into the loop's thread."""
-        with self._lock:
-            if self._portal is None:
-                self._portal = start_blocking_portal(name="proxy-exchanges").__enter__()  # lives as long as the process
-            return self._portal
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop()).result()
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop; its thread ends with the process and holds up nothing."""
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="proxy-exchanges", daemon=True).start()
+            return self._loop
 
 
-PORTAL = Portal()
+LOOP = LoopThread()
 
 
 def perform(
     exchange: Exchange, extra: Headers, environ: dict[str, Any], start_response: "StartResponse"
 ) -> Iterable[bytes]:
     """Run the exchange on the loop's thread and return its body, once its status is known."""
-    portal = PORTAL.get()
-    send, receive = anyio.create_memory_object_stream[Any](1)
-    body = WsgiBody(environ)
-    task = portal.start_task_soon(exchange.perform, body, WsgiClient(send))
-    status, headers = portal.call(receive.receive)
+    client = WsgiClient()
+    task = asyncio.run_coroutine_threadsafe(client.serve(exchange, WsgiBody(environ)), LOOP.loop())
+    status, headers = LOOP.run(client.head())
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
     start_response(f"{status} {phrase}", [*headers, *extra])
-    return WsgiAnswer(portal, receive, task)
+    return WsgiAnswer(client, task.cancel)
 
 
 class WsgiClient:
-    """Hand the answer to the WSGI thread, one piece at a time: its pace is the upstream's."""
+    """Hand the answer to the WSGI thread, one piece at a time: the slower side sets the pace. Lives on the loop."""
 
-    def __init__(self, send: MemoryObjectSendStream[Any]) -> None:
-        self._send = send
+    def __init__(self) -> None:
+        self._pieces: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
+        self._finished = False
+
+    async def serve(self, exchange: Exchange, body: "WsgiBody") -> None:
+        """Perform the exchange; however it ends, the WSGI thread is told."""
+        try:
+            await exchange.perform(body, self)
+        finally:
+            await self._pieces.put(b"" if self._finished else BrokenOff())
+
+    async def head(self) -> tuple[int, Headers]:
+        """Return status and headers once they are known."""
+        head: tuple[int, Headers] = await self._pieces.get()
+        return head
+
+    async def next_piece(self) -> bytes:
+        """Return the next piece of the body, b"" at its end; raises BrokenOff."""
+        piece = await self._pieces.get()
+        if isinstance(piece, BrokenOff):
+            raise piece
+        return bytes(piece)
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
@@ -66,43 +89,39 @@ class WsgiClient:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come."""
-        await self._send.send((status, headers))
+        await self._pieces.put((status, headers))
 
     async def write(self, data: bytes) -> None:
         """Send some of the body."""
         if data:
-            await self._send.send(data)
+            await self._pieces.put(data)
 
     async def finish(self) -> None:
         """End the answer, complete."""
-        await self._send.aclose()
+        self._finished = True
 
     def abort(self) -> None:
-        """Leave the stream open: the task's end without `finish` tells the WSGI thread to break off."""
+        """Break off: what ends without `finish` is cut."""
 
 
 class WsgiAnswer:
     """The body of the answer. Closing it early, as servers do when the client is gone, cancels the exchange."""
 
-    def __init__(self, portal: BlockingPortal, receive: Any, task: "Future[None]") -> None:
-        self._portal = portal
-        self._receive = receive
-        self._task = task
+    def __init__(self, client: WsgiClient, cancel: Any) -> None:
+        self._client = client
+        self._cancel = cancel
 
     def __iter__(self) -> Iterator[bytes]:
-        with suppress(anyio.EndOfStream):
-            while True:
-                yield self._portal.call(self._receive.receive)
+        while piece := LOOP.run(self._client.next_piece()):
+            yield piece
 
     def close(self) -> None:
         """Stop the exchange where it is still running."""
-        self._task.cancel()
-        with suppress(BaseException):
-            self._task.result(timeout=5)
+        self._cancel()
 
 
 class WsgiBody:
-    """The request's body, read from the server in this thread before the loop asks for it."""
+    """The request's body. A worker thread reads it: the server's input blocks."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         length = environ.get("CONTENT_LENGTH") or ""
@@ -113,11 +132,11 @@ class WsgiBody:
         self._input: BinaryIO = environ["wsgi.input"]
 
     async def read(self, limit_bytes: int) -> bytes:
-        """Return all of it; raises BodyTooLarge."""
+        """Return all of it; raises BodyTooLarge or MalformedRequest."""
         if (self.length or 0) > limit_bytes:
             raise BodyTooLarge(f"{self.length} bytes")
         wanted = limit_bytes + 1 if self.length is None else self.length
-        data = await anyio.to_thread.run_sync(self._input.read, wanted)
+        data = await asyncio.to_thread(self._input.read, wanted)
         if len(data) > limit_bytes:
             raise BodyTooLarge
         if self.length is not None and len(data) < self.length:
@@ -125,5 +144,5 @@ class WsgiBody:
         return data
 
     async def pieces(self, limit_bytes: int) -> AsyncIterator[bytes]:
-        """Yield it in one piece."""
+        """Yield it in one piece; raises as `read`."""
         yield await self.read(limit_bytes)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import openai
 
+from fakes.memory_keychain import MemoryKeychain
 from proxy.hosting import server_for
 from proxy.services import assemble
 
@@ -15,7 +16,8 @@ class RunningProxy:
     """Start with settings as the command line would give them; stop at the end of the `with` block."""
 
     def __init__(self, *, settings_file: Path | None = None, **settings: Any) -> None:
-        self.services = assemble({"proxy_port": 0, **settings}, settings_file)
+        self.keychain = MemoryKeychain()
+        self.services = assemble({"proxy_port": 0, **settings}, settings_file, lambda: self.keychain)
         self.server = server_for(self.services)
 
     def __enter__(self) -> "RunningProxy":

@@ -1,0 +1,57 @@
+"""Ask the upstream for a call, and return what its client is given."""
+
+from collections.abc import AsyncIterator, Callable
+
+from proxy.errors import RequestRefused, UpstreamFailure
+from proxy.exchange.answers import answer_for
+from proxy.exchange.call import Call
+from proxy.settings.model import Settings
+from proxy.stream.relay import Answer
+from proxy.upstream.client import Upstream
+from proxy.upstream.condition import UpstreamCondition
+from proxy.upstream.messages import UpstreamRequest
+
+
+class Asking:
+    """What every kind of exchange needs to ask."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        settings: Callable[[], Settings],
+        condition: UpstreamCondition,
+        hide: Callable[[str], str],
+    ) -> None:
+        self.settings = settings
+        self._upstream = upstream
+        self._condition = condition
+        self._hide = hide
+
+    async def ask(
+        self, call: Call, body: bytes | AsyncIterator[bytes] | None, length: int | None, *, wants_json: bool
+    ) -> Answer:
+        """Return the answer to pass on; raises ProxyError. `wants_json` as in `answer_for`."""
+        request = UpstreamRequest(call.method, call.path, call.query, call.headers, body, length)
+        own_key = call.caller.upstream_key is None
+        try:
+            answer = await self._upstream.ask(request, call.caller.upstream_key)
+        except UpstreamFailure as failure:
+            refusal = refusal_behind(failure)
+            if refusal is None:
+                self._condition.note_failure(failure)
+            raise refusal or failure from failure
+        self._condition.note_answer(answer.status, answer.headers, own_key=own_key)
+        try:
+            hide = self._hide if own_key else None
+            return await answer_for(answer, is_head=call.method == "HEAD", wants_json=wants_json, hide=hide)
+        except BaseException:
+            answer.close()
+            raise
+
+
+def refusal_behind(failure: BaseException) -> RequestRefused | None:
+    """Return what was wrong with a body that broke off on its way up, None where the upstream is to blame."""
+    cause = failure.__cause__
+    while cause is not None and not isinstance(cause, RequestRefused):
+        cause = cause.__cause__
+    return cause

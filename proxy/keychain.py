@@ -1,0 +1,95 @@
+"""The system's keyring (Windows Credential Manager, macOS Keychain, Secret Service, KWallet).
+
+It may ask its user to unlock it, and then blocks for as long as that takes: each call runs in a thread of its own and
+is waited for no longer than LIMIT_S.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+import keyring.core
+import keyring.errors
+from keyring.backend import KeyringBackend
+
+from proxy.identity import KEYRING_SERVICE
+from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong
+
+LIMIT_S = 5.0
+WINDOWS_LIMIT_CHARACTERS = 1280  # 2,560 bytes of UTF-16 (github.com/jaraco/keyring/issues/540)
+# They would keep the key in a plain file, or nowhere, without a word.
+UNSAFE_MODULES = ("keyring.backends.null", "keyring.backends.fail", "keyrings.alt")
+
+T = TypeVar("T")
+
+
+class SystemKeychain:
+    """Keep secrets in the system's keyring. Not for the event loop's thread."""
+
+    def read(self, name: str) -> str | None:
+        """Return what is kept under a name; raises KeyringFailure."""
+        return in_time(lambda: open_keyring().get_password(KEYRING_SERVICE, name))
+
+    def write(self, name: str, secret: str) -> None:
+        """Keep a secret under a name; raises KeyringFailure."""
+
+        def write() -> None:
+            backend = open_keyring()
+            if "Windows" in type(backend).__module__ and len(secret) > WINDOWS_LIMIT_CHARACTERS:
+                raise KeyTooLong(f"{len(secret)} characters, {WINDOWS_LIMIT_CHARACTERS} fit")
+            backend.set_password(KEYRING_SERVICE, name, secret)
+
+        in_time(write)
+
+    def delete(self, name: str) -> None:
+        """Keep nothing under a name any more; raises KeyringFailure."""
+
+        def delete() -> None:
+            backend = open_keyring()
+            if backend.get_password(KEYRING_SERVICE, name) is not None:
+                backend.delete_password(KEYRING_SERVICE, name)
+
+        in_time(delete)
+
+
+def open_keyring() -> KeyringBackend:
+    """Return the system's keyring; raises KeyringAbsent. It may block."""
+    backend = keyring.core.get_keyring()
+    if not is_safe(backend):  # chosen once for the process; at login the service may come later than we do
+        keyring.core.init_backend(limit=is_safe)
+        backend = keyring.core.get_keyring()
+    if not is_safe(backend):
+        raise KeyringAbsent
+    return backend
+
+
+def is_safe(backend: KeyringBackend) -> bool:
+    """Tell whether a backend keeps what it is given, and not in a plain file."""
+    return not type(backend).__module__.startswith(UNSAFE_MODULES)
+
+
+def in_time(function: Callable[[], T]) -> T:
+    """Run a keyring call in a thread and wait for it, LIMIT_S at most; raises KeyringFailure."""
+    outcome: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            outcome.set_result(function())
+        except BaseException as error:  # noqa: BLE001  handed to the waiting thread
+            outcome.set_exception(error)
+
+    threading.Thread(target=call, name="keyring-call", daemon=True).start()
+    try:
+        return outcome.result(LIMIT_S)
+    except FutureTimeout as error:
+        raise KeyringSilent(f"for {LIMIT_S:.0f} s") from error
+    except KeyringFailure:
+        raise
+    except keyring.errors.NoKeyringError as error:
+        raise KeyringAbsent from error
+    except keyring.errors.KeyringLocked as error:
+        raise KeyringLocked(str(error)) from error
+    except Exception as error:  # each backend has errors of its own, of any class
+        raise KeyringFailure(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,89 @@
+"""The keys tools show the proxy: those of the environment, and those the program makes and keeps in the keyring."""
+
+import json
+import logging
+import secrets as random
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+
+from proxy.key_errors import KeyringFailure, ProxyKeyTrouble
+from proxy.secrets import Keychain
+
+KEPT_AS = "proxy-keys"
+PREFIX = "op-"
+RANDOM_BYTES = 32
+FIRST_NAME = "this computer"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ProxyKey:
+    """One key, its name, and the day it was made ("" for the environment's)."""
+
+    name: str
+    key: str
+    made: str = ""
+
+    def __repr__(self) -> str:  # a dataclass's own would show the key in a traceback
+        return f"ProxyKey({self.name!r})"
+
+
+class ProxyKeys:
+    """Hold the proxy keys. `current` may be read on any thread; the other methods wait for the keyring."""
+
+    def __init__(self, environment_keys: Callable[[], list[str]], keychain: Callable[[], Keychain]) -> None:
+        self._environment_keys = environment_keys
+        self._keychain = keychain
+        self._made: tuple[ProxyKey, ...] = ()
+        self._changing = threading.Lock()
+
+    @property
+    def current(self) -> tuple[ProxyKey, ...]:
+        """Return every key that opens the proxy."""
+        given = self._environment_keys()
+        return (*self._made, *(ProxyKey(f"PROXY_API_KEYS[{place}]", key) for place, key in enumerate(given, 1)))
+
+    def load(self) -> None:
+        """Read the keyring anew; what goes wrong stands in the log and leaves the keys as they were."""
+        try:
+            self._made = self._read()
+        except KeyringFailure as failure:
+            log.error("the proxy keys: %s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
+
+    def new(self, name: str) -> ProxyKey:
+        """Make a key and keep it; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""
+        name = name.strip()
+        with self._changing:
+            keys = self._read()
+            if not name or any(key.name == name for key in keys):
+                raise ProxyKeyTrouble(f"the name {name!r} is taken" if name else "a key needs a name")
+            key = ProxyKey(
+                name, PREFIX + random.token_urlsafe(RANDOM_BYTES), datetime.now(timezone.utc).date().isoformat()
+            )
+            self._write((*keys, key))
+        return key
+
+    def revoke(self, name: str) -> None:
+        """Forget a key; raises KeyringFailure, and ProxyKeyTrouble where there is none of that name."""
+        with self._changing:
+            keys = self._read()
+            left = tuple(key for key in keys if key.name != name)
+            if len(left) == len(keys):
+                raise ProxyKeyTrouble(f"there is no key named {name!r}")
+            self._write(left)
+
+    def first(self) -> ProxyKey:
+        """Return a key to copy: the first there is, else a new one for this computer; raises KeyringFailure."""
+        current = self.current
+        return current[0] if current else self.new(FIRST_NAME)
+
+    def _read(self) -> tuple[ProxyKey, ...]:
+        kept = self._keychain().read(KEPT_AS)
+        return tuple(ProxyKey(**entry) for entry in json.loads(kept)) if kept else ()
+
+    def _write(self, keys: tuple[ProxyKey, ...]) -> None:
+        self._keychain().write(KEPT_AS, json.dumps([asdict(key) for key in keys]))
+        self._made = keys

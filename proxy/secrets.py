@@ -1,0 +1,118 @@
+"""Keys: the upstream key in the system's keyring, held in memory, never in a file of ours."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from proxy.key_errors import KeyringFailure, UnusableKey
+from proxy.settings.forms import parse_key
+
+UPSTREAM = "upstream"
+LONG_ENOUGH = 12  # from here on, the last four characters of a key give little away
+
+Source = Literal["environment", "keyring", "this session"]
+
+log = logging.getLogger(__name__)
+
+
+class Keychain(Protocol):
+    """Where keys are kept between two runs. Every method may block for some seconds and raises KeyringFailure."""
+
+    def read(self, name: str) -> str | None:
+        """Return what is kept under a name."""
+
+    def write(self, name: str, secret: str) -> None:
+        """Keep a secret under a name."""
+
+    def delete(self, name: str) -> None:
+        """Keep nothing under a name any more; nothing there is no error."""
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """What is known of the upstream key, fit to be shown."""
+
+    key: str | None = None
+    source: Source | None = None
+    problem: KeyringFailure | None = None  # why the keyring could not be read
+
+    def __str__(self) -> str:
+        if self.key is None:
+            return f"not set: {self.problem}" if self.problem else "not set"
+        whence = "for this session only" if self.source == "this session" else f"from the {self.source}"
+        return f"set, {ending(self.key)}{whence}"
+
+    def __repr__(self) -> str:  # a dataclass's own would show the key in a traceback
+        return f"KeyState({self})"
+
+
+class Secrets:
+    """Hold the upstream key. `state` may be read on any thread; the other methods wait for the keyring."""
+
+    def __init__(self, environment_key: Callable[[], str | None], keychain: Callable[[], Keychain]) -> None:
+        self._environment_key = environment_key
+        self._keychain = keychain
+        self._session_key: str | None = None
+        self._kept = KeyState()
+        self.loaded = threading.Event()
+
+    @property
+    def state(self) -> KeyState:
+        """Return the key in force: the environment's, else this session's, else the keyring's."""
+        key = self._environment_key()
+        if key:
+            return KeyState(key, "environment")
+        if self._session_key:
+            return KeyState(self._session_key, "this session")
+        return self._kept
+
+    def load(self) -> KeyState:
+        """Read the keyring anew; what goes wrong is kept as the state's problem."""
+        try:
+            key = self._keychain().read(UPSTREAM)
+            self._kept = KeyState(key, "keyring") if key else KeyState()
+        except KeyringFailure as failure:
+            log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
+            self._kept = KeyState(problem=failure)
+        self.loaded.set()
+        return self.state
+
+    def load_in_background(self) -> None:
+        """Begin to read the keyring; `loaded` is set when that is done, for good or ill."""
+        threading.Thread(target=self.load, name="keyring", daemon=True).start()
+
+    def keep(self, text: str) -> KeyState:
+        """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""
+        key = clean_key(text)
+        self._keychain().write(UPSTREAM, key)
+        self._session_key, self._kept = None, KeyState(key, "keyring")
+        return self.state
+
+    def keep_for_session(self, text: str) -> KeyState:
+        """Use a key until the program ends, without the keyring; raises UnusableKey."""
+        self._session_key = clean_key(text)
+        return self.state
+
+    def forget(self) -> KeyState:
+        """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
+        self._keychain().delete(UPSTREAM)
+        self._session_key, self._kept = None, KeyState()
+        return self.state
+
+
+def clean_key(text: str) -> str:
+    """Return a key without the spaces, quotes and line ends people paste with it; raises UnusableKey."""
+    try:
+        key = parse_key(text)
+    except ValueError as error:
+        raise UnusableKey(str(error)) from error
+    if not isinstance(key, str):
+        raise UnusableKey("it is empty")
+    return key
+
+
+def ending(key: str) -> str:
+    """Say how a key ends, where that gives little away."""
+    return f"ends in {key[-4:]}, " if len(key) >= LONG_ENOUGH else ""

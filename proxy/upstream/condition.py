@@ -1,0 +1,76 @@
+"""How the upstream is doing, as far as the last answers tell: what the tray shows."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from proxy.errors import UpstreamFailure, UpstreamTlsFailure
+from proxy.upstream.messages import Headers
+
+FAILURES_TO_TELL = 3  # server errors in a row
+LONGEST_WAIT_S = 120.0
+
+Kind = Literal["well", "key refused", "rate limited", "failing", "unreachable", "unsafe"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is the matter, said shortly; `until` is the wall-clock time at which a rate limit ends."""
+
+    kind: Kind = "well"
+    detail: str = ""
+    until: float | None = None
+
+
+WELL = Condition()
+
+
+class UpstreamCondition:
+    """Take note of each answer and failure. Noted on the event loop, read on any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._listeners: list[Callable[[Condition], None]] = []
+        self._server_errors = 0
+        self._current = WELL
+
+    def listen(self, listener: Callable[[Condition], None]) -> None:
+        """Call the listener on the event loop after each change; it must not block."""
+        self._listeners.append(listener)
+
+    @property
+    def current(self) -> Condition:
+        """Return how it is now; a rate limit is over at its time."""
+        condition = self._current
+        return WELL if condition.until is not None and condition.until <= self._clock() else condition
+
+    def note_answer(self, status: int, headers: Headers, *, own_key: bool) -> None:
+        """Take note of an answer; `own_key`: it was asked for with the key this proxy holds."""
+        self._server_errors = self._server_errors + 1 if status >= 500 else 0
+        if status == 401 and own_key:
+            self._become(Condition("key refused"))
+        elif status == 429:
+            self._become(Condition("rate limited", until=self._clock() + wait_s(headers)))
+        elif self._server_errors >= FAILURES_TO_TELL:
+            self._become(Condition("failing", f"status {status}"))
+        elif status < 400:
+            self._become(WELL)
+
+    def note_failure(self, failure: UpstreamFailure) -> None:
+        """Take note of a request that got no answer."""
+        self._become(Condition("unsafe" if isinstance(failure, UpstreamTlsFailure) else "unreachable", str(failure)))
+
+    def _become(self, condition: Condition) -> None:
+        before, self._current = self._current, condition
+        if before != condition:
+            for listener in self._listeners:
+                listener(condition)
+
+
+def wait_s(headers: Headers) -> float:
+    """Return the seconds a rate limit asks for, a minute where it does not say."""
+    for name, value in headers:
+        if name == "retry-after" and value.strip().replace(".", "", 1).isdigit():
+            return min(float(value), LONGEST_WAIT_S)
+    return 60.0

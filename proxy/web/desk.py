@@ -1,0 +1,142 @@
+"""The program's own pages under /ui: for the person at this computer alone, entered by a one-time link."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hmac import compare_digest
+
+from flask import Blueprint, Response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from proxy import paths
+from proxy.errors import OriginNotAllowed, UnknownPath
+from proxy.identity import TITLE, __version__
+from proxy.key_errors import KeyringFailure, UnusableKey
+from proxy.services import Services
+from proxy.web.sessions import Sessions, form_token, is_form_token
+
+COOKIE = "op_session"
+NO_STORE = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+ENTERING = ("desk.enter", "desk.style", "desk.activate")  # these prove themselves otherwise, or show nothing
+
+
+def is_own_page(path: str) -> bool:
+    """Tell whether an address is one of these: their views wait for the keyring and the upstream."""
+    return path.startswith(("/ui", "/_tray/"))
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the pages need of the program around them."""
+
+    activate: Callable[[], None]  # a second copy was started: come to the front
+    activation_token: str
+    sessions: Sessions = field(default_factory=Sessions)
+
+    def entrance(self, root_url: str) -> str:
+        """Return a link into the pages, good once."""
+        return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}"
+
+
+def blueprint(services: Services, desk: Desk) -> Blueprint:
+    """Return the routes."""
+    pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
+
+    @pages.before_request
+    def check_session() -> AnyResponse | None:
+        check_own_origin()
+        if request.endpoint in ENTERING:
+            return None
+        session = request.cookies.get(COOKIE)
+        if not desk.sessions.is_open(session):
+            return locked_out()
+        if request.method == "POST" and not is_form_token(str(session), request.form.get("form_token")):
+            return locked_out()
+        return None
+
+    @pages.after_request
+    def seal(response: AnyResponse) -> AnyResponse:
+        response.headers.extend(NO_STORE)
+        return response
+
+    @pages.get("/ui/enter")
+    def enter() -> AnyResponse:
+        session = desk.sessions.enter(request.args.get("ticket", ""))
+        if session is None:
+            return locked_out()
+        response = redirect("/ui/", 303)
+        response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/ui")
+        return response
+
+    @pages.get("/ui/")
+    def home() -> str:
+        return page(services)
+
+    @pages.post("/ui/key")
+    def keep_key() -> str:
+        text = request.form.get("key", "")
+        try:
+            if request.form.get("where") == "session":
+                services.secrets.keep_for_session(text)
+            else:
+                services.secrets.keep(text)
+        except (UnusableKey, KeyringFailure) as error:
+            return page(services, trouble=str(error))
+        refusal = services.try_key(services.secrets.state.key or "")
+        return page(services, trouble=refusal) if refusal else page(services, success="The upstream accepts the key.")
+
+    @pages.post("/ui/key/forget")
+    def forget_key() -> str:
+        try:
+            services.secrets.forget()
+        except KeyringFailure as error:
+            return page(services, trouble=str(error))
+        return page(services, success="The key is forgotten.")
+
+    @pages.get("/ui/page.css")
+    def style() -> Response:
+        return Response(paths.asset("pages/page.css").read_bytes(), content_type="text/css; charset=utf-8")
+
+    @pages.post("/_tray/activate")
+    def activate() -> Response:
+        if not compare_digest(request.headers.get("X-Tray-Token", ""), desk.activation_token):
+            raise UnknownPath(request.path)
+        desk.activate()
+        return Response(status=204, mimetype="")
+
+    return pages
+
+
+def page(services: Services, *, trouble: str | None = None, success: str | None = None) -> str:
+    """Return the page, with what just happened."""
+    return render_template(
+        "home.html",
+        title=TITLE,
+        version=__version__,
+        base_url=f"http://{request.host}/v1",
+        upstream=services.store.current.openai_base_url,
+        key=services.secrets.state,
+        condition=services.condition.current,
+        form_token=form_token(request.cookies.get(COOKIE, "")),
+        trouble=trouble,
+        success=success,
+    )
+
+
+def locked_out() -> Response:
+    """Answer somebody without a session."""
+    return Response(render_template("locked.html", title=TITLE), 403)
+
+
+def check_own_origin() -> None:
+    """Refuse every page but our own; raises OriginNotAllowed."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    if site not in ("none", "same-origin") or origin not in (None, f"http://{request.host}"):
+        raise OriginNotAllowed(f"{origin!r}; these pages are for themselves alone")

@@ -1,0 +1,97 @@
+"""The program as a process of its own, on an empty computer, from `with` to the end of its block."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from fakes.wire_client import WireClient
+from proxy.settings.model import Settings
+
+ROOT = Path(__file__).parents[2]
+START_S = 20.0
+STOP_S = 10.0
+FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
+BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    """Return an environment without settings, whose folders lie below `home`, with these variables added."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.lower() not in Settings.model_fields and not name.upper().endswith("_PROXY")
+    }
+    folders = {"HOME": str(home), **{name: str(home / name.lower()) for name in FOLDERS}}
+    for folder in folders.values():
+        Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return kept | folders | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
+
+
+class Program:
+    """Run a command; what it prints goes to a file, so that it never waits for a reader."""
+
+    def __init__(
+        self, home: Path, *arguments: str, command: tuple[str, ...] = ("-m", "proxy"), **variables: str
+    ) -> None:
+        self.home = home
+        self._variables = environment(home, **variables)
+        self._command = [sys.executable, *command, *arguments]
+        self._printed = home / f"printed-{os.urandom(4).hex()}"
+
+    def __enter__(self) -> "Program":
+        with self._printed.open("wb") as printed:
+            self.process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=printed,
+                stderr=subprocess.STDOUT,
+                env=self._variables,
+                cwd=self.home,
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(STOP_S)
+
+    @property
+    def printed(self) -> str:
+        """Return what it has printed so far, errors too."""
+        return self._printed.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def base_url(self) -> str:
+        """Wait until it prints its base URL, and return that."""
+        return self._wait_for_base_url().group()
+
+    @property
+    def port(self) -> int:
+        """Wait likewise, and return the port."""
+        return int(self._wait_for_base_url().group(1))
+
+    def connect(self) -> WireClient:
+        """Open a connection to it."""
+        return WireClient(self.port)
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait for its end and return its exit code; TimeoutExpired when it takes longer than it may."""
+        return self.process.wait(STOP_S)
+
+    def _wait_for_base_url(self) -> re.Match[str]:
+        deadline = time.monotonic() + START_S
+        while (found := BASE_URL.search(self.printed)) is None:
+            if time.monotonic() > deadline or self.process.poll() is not None:
+                raise TimeoutError(f"no base URL was printed, but this:\n{self.printed}")
+            time.sleep(0.02)
+        return found

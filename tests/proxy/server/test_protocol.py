@@ -1,0 +1,257 @@
+"""HTTP/1 as the proxy speaks it to its clients: what is refused, what is kept alive, and how answers are framed."""
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import Delayed, Json, ScriptedUpstream, Sse, completion, completion_chunks
+from fakes.shared_upstream import Fresh, connect, proxy_before
+from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
+
+CHAT = "/v1/chat/completions"
+HEALTH = "/v1/health"
+BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
+HEALTHY = b'{"status":"ok"}'
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(provider: ScriptedUpstream) -> Fresh:
+    return Fresh(provider)
+
+
+@pytest.fixture
+def client(proxy: RunningProxy) -> Iterator[WireClient]:
+    with connect(proxy) as connection:
+        yield connection
+
+
+MALFORMED = {
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    "no version": b"GET /v1/health\r\n\r\n",
+    "an unknown version": b"GET /v1/health HTTP/9.9\r\nHost: a\r\n\r\n",
+    "an unknown method": b"FETCH /v1/health HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a header without a colon": b"GET /v1/health HTTP/1.1\r\nHost a\r\n\r\n",
+    "a space before the colon": b"GET /v1/health HTTP/1.1\r\nHost : a\r\n\r\n",
+    "a control byte in a header": b"GET /v1/health HTTP/1.1\r\nHost: a\r\nX-A: a\x00b\r\n\r\n",
+    "a bare carriage return in a header": b"GET /v1/health HTTP/1.1\r\nHost: a\r\nX-A: a\rX-B: b\r\n\r\n",
+    "a length that is no number": b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: ten\r\n\r\n",
+    "a negative length": b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length and chunks": (
+        b"POST /v1/files HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    ),
+    "chunks that are none": (
+        b"POST /v1/files HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("head", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_request_is_a_400_in_json_and_the_end_of_its_connection(
+    client: WireClient, upstream: Fresh, head: bytes
+) -> None:
+    reply = client.send(head).read_reply()
+
+    assert (reply.status, reply.error["code"]) == (400, "malformed_request")
+    assert reply.header("connection") == "close"
+    assert client.read_rest() == b""
+    assert upstream.requests == []
+
+
+FOREIGN_TARGETS = {
+    "an absolute one of a foreign host": "GET http://evil.example/v1/health HTTP/1.1",
+    "an absolute one of our own": "GET http://127.0.0.1/v1/health HTTP/1.1",
+    "a tunnel's": "CONNECT api.openai.com:443 HTTP/1.1",
+    "an asterisk": "OPTIONS * HTTP/1.1",
+    "without its slash": "GET v1/health HTTP/1.1",
+}
+
+
+@pytest.mark.parametrize("line", FOREIGN_TARGETS.values(), ids=FOREIGN_TARGETS)
+def test_a_target_that_is_no_path_is_refused(client: WireClient, upstream: Fresh, line: str) -> None:
+    reply = client.send(f"{line}\r\nHost: {client.host}\r\n\r\n".encode()).read_reply()
+
+    assert (reply.status, reply.error["code"]) == (400, "malformed_request")
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("path", [HEALTH, CHAT, "/v1/models", "/nothing"])
+def test_a_small_answer_comes_in_one_packet(client: WireClient, upstream: Fresh, path: str) -> None:
+    upstream.answer(Json(completion("Hello")))
+    asked = client.request("POST", path, BODY, JSON_TYPE) if path == CHAT else client.request("GET", path)
+    for _ in range(10):
+        client.socket.sendall(asked)
+        packet = client.socket.recv(65536)
+        head, _, body = packet.partition(b"\r\n\r\n")
+        assert b"content-length: %d\r\n" % len(body) in head + b"\r\n"
+
+
+def test_a_connection_is_kept_for_more_requests(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+
+    replies = [client.ask("GET", HEALTH), client.post(CHAT, BODY), client.ask("GET", "/nothing")]
+
+    assert [reply.status for reply in replies] == [200, 200, 404]
+    assert [reply.header("connection") for reply in replies] == [None, None, None]
+
+
+def test_a_client_that_wants_to_close_gets_its_whole_answer_first(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    reply = client.post(CHAT, BODY, "Connection: close")
+
+    assert (reply.header("connection"), reply.json()) == ("close", completion("Hello"))
+    assert client.read_rest() == b""
+
+
+def test_a_client_that_wants_to_close_gets_its_whole_stream_first(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Sse(completion_chunks("Hello")))
+    reply = client.post(CHAT, BODY, "Connection: close")
+
+    assert reply.header("connection") == "close"
+    assert reply.body.endswith(b"data: [DONE]\n\n")
+    assert client.read_rest() == b""
+
+
+def test_a_client_that_wants_to_close_gets_a_large_answer_whole(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("long " * 1_000_000)))
+    reply = client.post(CHAT, BODY, "Connection: close")
+
+    assert reply.json() == completion("long " * 1_000_000)
+
+
+def test_an_http_1_0_client_is_answered_and_left(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    reply = client.send(client.request("POST", CHAT, BODY, JSON_TYPE, version="HTTP/1.0")).read_reply()
+
+    assert (reply.header("connection"), reply.json()) == ("close", completion("Hello"))
+    assert client.read_rest() == b""
+
+
+def test_an_http_1_0_client_is_sent_no_chunks(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Sse(completion_chunks("Hello")))
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE, version="HTTP/1.0"))
+    head = client.read_head()
+
+    assert head.header("transfer-encoding") is None
+    assert client.read_rest().startswith(b"data: {")
+
+
+def test_head_is_answered_without_a_body(client: WireClient) -> None:
+    reply = client.ask("HEAD", HEALTH)
+
+    assert (reply.status, reply.header("content-length")) == (200, str(len(HEALTHY)))
+    assert client.ask("GET", HEALTH).body == HEALTHY  # nothing but the head came before
+
+
+def test_a_refused_head_is_answered_without_a_body(client: WireClient) -> None:
+    assert client.ask("HEAD", "/nothing").status == 404
+    assert client.ask("GET", HEALTH).body == HEALTHY
+
+
+def test_two_requests_in_one_packet_are_answered_in_their_order(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Delayed(Json(completion("Hello")), 0.1))
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + client.request("GET", HEALTH))
+
+    assert client.read_reply().json() == completion("Hello")
+    assert client.read_reply().body == HEALTHY
+
+
+def test_a_request_behind_a_stream_waits_for_its_end(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Sse(completion_chunks("Hel", "lo"), gap_s=0.02))
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + client.request("GET", HEALTH))
+
+    assert client.read_reply().body.endswith(b"data: [DONE]\n\n")
+    assert client.read_reply().body == HEALTHY
+
+
+def test_ten_requests_in_one_packet_are_all_answered(client: WireClient) -> None:
+    client.send(client.request("GET", HEALTH) * 10)
+
+    assert [client.read_reply().body for _ in range(10)] == [HEALTHY] * 10
+
+
+def test_a_client_who_waits_for_100_continue_gets_it_and_its_answer(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    head = client.request("POST", CHAT, None, JSON_TYPE, "Expect: 100-continue", f"Content-Length: {len(BODY)}")
+
+    assert client.send(head).read_head().status == 100
+    assert client.send(BODY).read_reply().json() == completion("Hello")
+    assert upstream.request.body == BODY
+
+
+def test_a_client_who_waits_for_100_continue_is_refused_before_it_sends(client: WireClient, upstream: Fresh) -> None:
+    head = client.request("POST", CHAT, None, JSON_TYPE, "Expect: 100-continue", "Content-Length: 99999999999")
+
+    assert client.send(head).read_reply().status == 413
+    assert upstream.requests == []
+
+
+def test_a_chunked_request_is_read_to_its_end(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    client.send(client.request("POST", CHAT, None, JSON_TYPE, "Transfer-Encoding: chunked"))
+    client.send(in_chunks(BODY[:5], BODY[5:6], BODY[6:]))
+
+    assert client.read_reply().status == 200
+    assert upstream.request.body == BODY
+
+
+def test_a_request_that_comes_byte_by_byte_is_understood(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in client.request("POST", CHAT, BODY, JSON_TYPE):
+        client.send(bytes([byte]))
+
+    assert client.read_reply().json() == completion("Hello")
+
+
+def test_garbage_behind_a_running_stream_is_not_answered_into_it(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Sse(completion_chunks("Hel", "lo"), gap_s=0.05))
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
+    client.read_chunk()
+    client.send(b"\x00garbage\r\n\r\n")
+
+    assert b"HTTP/1.1 400" not in client.read_rest()
+
+
+def test_every_answer_has_a_date(client: WireClient) -> None:
+    date = client.ask("GET", HEALTH).header("date")
+
+    assert date is not None
+    assert str(time.gmtime().tm_year) in date
+
+
+def test_no_answer_names_the_server_software(client: WireClient) -> None:
+    assert client.ask("GET", HEALTH).header("server") is None
+
+
+def test_a_websocket_is_refused_in_json(client: WireClient, upstream: Fresh) -> None:
+    reply = client.ask(
+        "GET", "/v1/realtime", None, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"
+    )
+
+    assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
+    assert upstream.requests == []
+
+
+def test_an_offer_of_http_2_is_passed_over_and_its_body_is_read(client: WireClient, upstream: Fresh) -> None:
+    # What Java's HttpClient sends with every first request to an http:// address.
+    upstream.answer(Json(completion("Hello")))
+    reply = client.post(CHAT, BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+
+    assert (reply.status, reply.json()) == (200, completion("Hello"))
+    assert upstream.request.body == BODY

@@ -1,0 +1,338 @@
+"""The server's thread: start, move, stop, each done twice, and nothing left behind."""
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from typing import Any
+
+import psutil
+import pytest
+
+from fakes.wire_client import WireClient
+from proxy.errors import PortTaken
+from proxy.server.thread import ServerThread
+
+WAIT_S = 5.0
+PIECE = b"x" * 65536
+
+
+class Application:
+    """A small ASGI application: `/` greets, `/large` is large, `/stream` goes on until `go_on`, `/flood` for ever."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        body = b"hello"
+        head = [] if scope["path"] != "/" else [(b"content-length", b"5")]
+        await send({"type": "http.response.start", "status": 200, "headers": head})
+        with suppress(asyncio.CancelledError):
+            if scope["path"] == "/stream":
+                await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+                while not self.go_on.is_set():  # noqa: ASYNC110  it is set by another thread
+                    await asyncio.sleep(0.01)
+                body = b"ended"
+            if scope["path"] == "/large":
+                body = PIECE * 256
+            while scope["path"] == "/flood":
+                await send({"type": "http.response.body", "body": PIECE, "more_body": True})
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        scope["proxy.connection"].abort()
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+@pytest.fixture
+def server(application: Application) -> Iterator[ServerThread]:
+    thread = ServerThread(application)
+    yield thread
+    thread.stop()
+
+
+def greeting(port: int, host: str = "127.0.0.1") -> bytes:
+    with WireClient(port, host) as client:
+        return client.ask("GET", "/").body
+
+
+def is_refused(port: int, host: str = "127.0.0.1") -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=WAIT_S):
+            return False
+    except ConnectionRefusedError:
+        return True
+
+
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + WAIT_S
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return is_so()
+
+
+class StopOnClose:
+    def __init__(self, server: ServerThread) -> None:
+        self.close = server.stop
+
+
+def server_connections(port: int) -> list[Any]:
+    """Return the sockets of this process that are the server's end of something."""
+    connections = psutil.Process().net_connections("tcp")
+    return [connection for connection in connections if connection.laddr and connection.laddr[1] == port]
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this computer has no IPv6")
+
+
+def test_port_0_takes_a_free_one_and_says_which(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+
+    assert address.port > 0
+    assert address.base_url == f"http://127.0.0.1:{address.port}/v1"
+    assert greeting(address.port) == b"hello"
+
+
+def test_a_second_start_returns_where_it_serves(server: ServerThread) -> None:
+    first = server.start("127.0.0.1", 0)
+
+    assert server.start("127.0.0.1", 0) == first
+    assert threading.active_count() == 2
+
+
+def test_a_second_stop_does_nothing(server: ServerThread) -> None:
+    server.start("127.0.0.1", 0)
+    server.stop()
+    server.stop()
+
+    assert server.address is None
+
+
+def test_a_stop_before_any_start_does_nothing(server: ServerThread) -> None:
+    server.stop()
+
+    assert server.address is None
+
+
+def test_it_can_be_started_again_on_the_same_port(server: ServerThread) -> None:
+    first = server.start("127.0.0.1", 0)
+    assert greeting(first.port) == b"hello"
+    server.stop()
+
+    assert server.start("127.0.0.1", first.port) == first
+    assert greeting(first.port) == b"hello"
+
+
+def test_the_thread_has_a_name(server: ServerThread) -> None:
+    server.start("127.0.0.1", 0)
+
+    assert "proxy-server" in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_taken_port_is_refused(server: ServerThread) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1"):
+            server.start("127.0.0.1", port)
+
+    assert server.address is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only the administrator may know who listens")
+def test_the_refusal_of_a_taken_port_names_who_holds_it(server: ServerThread) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortTaken) as refusal:
+        server.start("127.0.0.1", other.getsockname()[1])
+
+    assert f"{psutil.Process().name()} (process {os.getpid()})" in refusal.value.message
+
+
+def test_after_a_refused_start_it_starts_elsewhere(server: ServerThread) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortTaken):
+        server.start("127.0.0.1", other.getsockname()[1])
+
+    assert greeting(server.start("127.0.0.1", 0).port) == b"hello"
+
+
+@needs_ipv6
+def test_the_same_port_of_ipv6_is_served_too(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+
+    assert greeting(address.port, "::1") == b"hello"
+
+
+@needs_ipv6
+def test_somebody_elses_port_of_ipv6_does_not_prevent_the_start(server: ServerThread) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+
+        assert greeting(server.start("127.0.0.1", port).port) == b"hello"
+
+
+@needs_ipv6
+def test_an_address_of_ipv6_stands_in_brackets_in_its_url(server: ServerThread) -> None:
+    address = server.start("::1", 0)
+
+    assert address.base_url == f"http://[::1]:{address.port}/v1"
+    assert greeting(address.port, "::1") == b"hello"
+
+
+def test_a_move_serves_at_the_new_port_and_no_longer_at_the_old(server: ServerThread) -> None:
+    old = server.start("127.0.0.1", 0)
+    new = server.move("127.0.0.1", 0)
+
+    assert new.port != old.port
+    assert server.address == new
+    assert greeting(new.port) == b"hello"
+    assert wait_until(lambda: is_refused(old.port))
+
+
+def test_a_stream_that_runs_during_a_move_ends_properly_on_its_old_connection(
+    server: ServerThread, application: Application
+) -> None:
+    old = server.start("127.0.0.1", 0)
+    with WireClient(old.port) as client:
+        client.send(client.request("GET", "/stream")).read_head()
+        assert client.read_chunk() == b"begun"
+        new = server.move("127.0.0.1", 0)
+        assert greeting(new.port) == b"hello"
+        assert wait_until(lambda: is_refused(old.port))
+        application.go_on.set()
+
+        assert client.read_chunk() == b"ended"
+        assert client.read_chunk() == b""
+
+
+def test_a_move_to_a_taken_port_changes_nothing(server: ServerThread) -> None:
+    old = server.start("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(PortTaken):
+        server.move("127.0.0.1", other.getsockname()[1])
+
+    assert server.address == old
+    assert greeting(old.port) == b"hello"
+
+
+def test_a_move_to_where_it_serves_does_nothing(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.ask("GET", "/")
+
+        assert server.move("127.0.0.1", address.port) == address
+        assert client.ask("GET", "/").body == b"hello"
+
+
+def test_a_move_before_any_start_starts(server: ServerThread) -> None:
+    assert greeting(server.move("127.0.0.1", 0).port) == b"hello"
+
+
+def test_a_stop_lets_a_running_answer_end(server: ServerThread, application: Application) -> None:
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.send(client.request("GET", "/stream")).read_head()
+        assert client.read_chunk() == b"begun"
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        assert wait_until(lambda: is_refused(address.port))
+        application.go_on.set()
+
+        assert client.read_chunk() == b"ended"
+        assert client.read_chunk() == b""
+        stopping.join(WAIT_S)
+        assert not stopping.is_alive()
+
+
+def test_a_stop_cuts_an_endless_stream_after_its_grace_of_3_seconds(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.send(client.request("GET", "/stream")).read_head()
+        assert client.read_chunk() == b"begun"
+        began = time.monotonic()
+        server.stop()
+
+        assert 3 <= time.monotonic() - began < 10
+        assert client.read_rest() == b""
+
+
+def test_an_idle_connection_is_closed_by_a_stop(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.ask("GET", "/")
+        began = time.monotonic()
+        server.stop()
+
+        assert client.read_rest() == b""
+        assert time.monotonic() - began < 2
+
+
+def test_a_client_in_the_middle_of_its_request_cannot_hold_up_a_stop(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.ask("GET", "/")
+        client.send(b"GET / HTTP/1.1\r\nHost: half")
+        began = time.monotonic()
+        server.stop()
+
+        assert time.monotonic() - began < 2
+
+
+def test_nothing_is_left_after_a_stop(server: ServerThread) -> None:
+    threads = set(threading.enumerate())
+    files = psutil.Process().num_fds() if sys.platform != "win32" else psutil.Process().num_handles()
+    address = server.start("127.0.0.1", 0)
+    with WireClient(address.port) as client:
+        client.ask("GET", "/")
+        address = server.move("127.0.0.1", 0)
+        greeting(address.port)
+        server.stop()
+
+    assert set(threading.enumerate()) == threads
+    assert server_connections(address.port) == []
+    if sys.platform != "win32":
+        assert psutil.Process().num_fds() == files
+
+
+def test_the_lifespan_spans_the_serving() -> None:
+    seen: list[str] = []
+
+    class Lifespan:
+        async def __aenter__(self) -> None:
+            seen.append("begun")
+
+        async def __aexit__(self, *_: object) -> None:
+            seen.append("ended")
+
+    server = ServerThread(Application(), Lifespan)
+    with closing(StopOnClose(server)):
+        server.start("127.0.0.1", 0)
+        assert seen == ["begun"]
+
+    assert seen == ["begun", "ended"]
+
+
+def test_readers_who_take_nothing_cannot_hold_up_a_stop(server: ServerThread) -> None:
+    address = server.start("127.0.0.1", 0)
+    with (
+        WireClient(address.port, receive_buffer_bytes=4096) as of_a_stream,
+        WireClient(address.port, receive_buffer_bytes=4096) as of_an_answer_that_is_done,
+    ):
+        of_a_stream.send(of_a_stream.request("GET", "/flood")).read_head()
+        of_an_answer_that_is_done.send(of_an_answer_that_is_done.request("GET", "/large")).read_head()
+        began = time.monotonic()
+        server.stop()
+
+        assert time.monotonic() - began < 10
+        assert server_connections(address.port) == []

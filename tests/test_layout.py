@@ -1,0 +1,334 @@
+"""The house: who may import whom, who keeps which dependency, and how large a file may grow. Read with `ast`."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGES = ("proxy", "tray_app")
+LONGEST_FILE_LINES = 300
+
+# Which rooms a room may import from `proxy`. A room is a folder, or a module that stands alone.
+DOORS: dict[str, set[str]] = {
+    "identity": set(),
+    "errors": set(),
+    "usage": set(),
+    "paths": {"identity"},
+    "redaction": set(),
+    "logs": {"identity", "paths", "redaction"},
+    "settings": {"errors"},
+    "stream": {"errors"},
+    "server": {"errors"},
+    "key_errors": {"errors"},
+    "keychain": {"errors", "identity", "key_errors"},  # the system's keyring, apart from what is done with its keys
+    "secrets": {"errors", "identity", "key_errors", "settings"},  # a key is cleaned as the settings clean it
+    "proxy_keys": {"errors", "identity", "key_errors", "secrets"},  # the second use of the same keychain
+    "policy": {"errors", "identity", "settings"},  # identity: the user agent that goes upstream names us
+    "upstream": {"errors", "settings"},
+    "tools": {"errors", "settings"},
+    "exchange": {"errors", "policy", "settings", "stream", "tools", "upstream", "usage"},
+    "services": {
+        *("errors", "exchange", "keychain", "logs", "paths", "proxy_keys", "redaction", "secrets", "settings", "tools"),
+        *("upstream", "usage"),
+    },
+    # exchange: a view on /v1 returns a response that carries an exchange
+    "web": {"errors", "exchange", "identity", "key_errors", "paths", "policy", "services"},
+    "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
+    "headless": {"hosting", "logs", "services"},
+    "check": set(),  # a client like any other
+    "doctor": {"errors", "services"},
+    # identity: --version; settings: config; check, headless: two of its commands
+    "cli": {
+        *("proxy_keys", "secrets"),  # named for their types
+        *("check", "doctor", "errors", "headless", "identity", "key_errors", "logs", "paths", "server", "services"),
+        *("settings", "web"),
+    },
+    "__main__": {"cli"},
+    "tray_app": {
+        *("cli", "doctor", "errors", "headless", "hosting", "identity", "key_errors", "logs", "paths", "server"),
+        *("services", "settings", "upstream", "web"),  # headless: the signals; upstream: its condition, as a value
+    },
+}
+
+# Where each dependency may be imported: a file, a folder (its end is a slash), or a pattern.
+KEEPERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("flask", "flask_cors", "werkzeug"), ("proxy/web/",)),
+    **dict.fromkeys(("uvicorn", "httptools", "uvloop", "psutil"), ("proxy/server/",)),
+    "openai": ("proxy/upstream/", "proxy/check.py"),
+    **dict.fromkeys(("httpx2", "aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
+    **dict.fromkeys(("pydantic", "pydantic_settings", "tomlkit"), ("proxy/settings/",)),
+    "keyring": ("proxy/keychain.py",),
+    "platformdirs": ("proxy/paths.py",),
+    "sqlite3": ("proxy/usage/",),
+    "anyio": ("proxy/web/standalone.py",),
+    "click": ("proxy/cli.py",),
+    "pystray": ("tray_app/backends/pystray_*.py",),
+    "jeepney": ("tray_app/backends/", "tray_app/clipboard*", "tray_app/notify*"),
+    "PIL": ("tray_app/artwork*", "tray_app/backends/", "tray_app/draw_assets*"),
+    "_typeshed": ("proxy/web/",),  # types alone: it exists for type checkers only
+}
+
+
+@cache
+def sources(*packages: str) -> tuple[Path, ...]:
+    """Return every source file of the packages."""
+    return tuple(path for package in packages for path in sorted((REPOSITORY / package).rglob("*.py")))
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def module_of(path: Path) -> str:
+    """Return a file's dotted name."""
+    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> frozenset[str]:
+    """Return the dotted names of all modules of ours."""
+    return frozenset(module_of(path) for path in sources(*PACKAGES))
+
+
+def imported_names(tree: ast.Module, own: frozenset[str]) -> Iterator[str]:
+    """Yield the dotted names a module imports: at the top, late, for type checkers alone, and by name for importlib."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            submodules = [f"{module}.{alias.name}" for alias in node.names if f"{module}.{alias.name}" in own]
+            yield from submodules
+            if len(submodules) < len(node.names):
+                yield module
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value and node.value in own:
+            yield node.value
+
+
+def imports(path: Path) -> set[str]:
+    return set(imported_names(parse(path), modules()))
+
+
+def room_of(module: str) -> str:
+    """Return the room a module of ours belongs to; the package `proxy` itself has no door and no name."""
+    package, _, rest = module.partition(".")
+    return "tray_app" if package == "tray_app" else rest.partition(".")[0]
+
+
+def is_kept(path: Path, keepers: tuple[str, ...]) -> bool:
+    name = path.relative_to(REPOSITORY).as_posix()
+    return any(name.startswith(keeper) if keeper.endswith("/") else fnmatch(name, keeper) for keeper in keepers)
+
+
+def used_doors() -> set[tuple[str, str, str]]:
+    """Return (room, room it imports from, where) for the imports between rooms."""
+    return {
+        (room_of(module_of(path)), room_of(name), f"{path.relative_to(REPOSITORY)} imports {name}")
+        for path in sources(*PACKAGES)
+        for name in imports(path)
+        if name.partition(".")[0] in PACKAGES and room_of(name) != room_of(module_of(path))
+    }
+
+
+def find_circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return the names along a circle, [] where there is none."""
+    done: set[str] = set()
+
+    def follow(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done:
+            return []
+        for other in sorted(graph.get(name, ())):
+            if circle := follow(other, [*trail, name]):
+                return circle
+        done.add(name)
+        return []
+
+    return next((circle for name in sorted(graph) if (circle := follow(name, []))), [])
+
+
+# How this file reads
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import a.b", {"a.b"}),
+        ("import a as b, c", {"a", "c"}),
+        ("from a import b", {"a"}),
+        ("from proxy import paths", {"proxy.paths"}),
+        ("from proxy import paths, nothing", {"proxy.paths", "proxy"}),
+        ("from proxy.settings import model", {"proxy.settings.model"}),
+        ("from proxy.settings.model import Settings", {"proxy.settings.model"}),
+        ("from . import a", {"."}),
+        ("def f():\n    import a", {"a"}),
+        ("try:\n    import a\nexcept ImportError:\n    from b import c", {"a", "b"}),
+        ("if TYPE_CHECKING:\n    from a import b", {"a"}),
+        ("import_module('proxy.paths')", {"proxy.paths"}),
+        ("'proxy.nothing'", set()),
+        ("x = 1", set()),
+    ],
+)
+def test_every_way_to_import_is_seen(source: str, names: set[str]) -> None:
+    own = frozenset({"proxy", "proxy.paths", "proxy.settings", "proxy.settings.model"})
+
+    assert set(imported_names(ast.parse(source), own)) == names
+
+
+def test_the_sources_are_found() -> None:
+    assert {"proxy", "proxy.cli", "proxy.settings.model", "proxy.upstream.demo.app", "tray_app"} <= modules()
+    assert ("cli", "identity", "proxy/cli.py imports proxy.identity") in used_doors()
+
+
+@pytest.mark.parametrize(
+    ("graph", "circle"),
+    [
+        ({"a": {"b"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"b", "c"}, "b": {"d"}, "c": {"d"}}, []),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b"}}, ["b", "c", "b"]),
+        ({"a": {"a"}}, ["a", "a"]),
+    ],
+)
+def test_a_circle_is_found(graph: dict[str, set[str]], circle: list[str]) -> None:
+    assert find_circle(graph) == circle
+
+
+# Doors
+
+
+def test_every_room_has_its_line_in_the_table() -> None:
+    rooms = {room_of(module) for module in modules()} - {""}
+
+    assert rooms - set(DOORS) == set()
+
+
+def test_rooms_import_only_through_their_doors() -> None:
+    broken = sorted(where for room, other, where in used_doors() if other not in DOORS.get(room, set()))
+
+    assert broken == []
+
+
+def test_the_proxy_never_imports_the_tray() -> None:
+    assert [where for _, other, where in used_doors() if other == "tray_app"] == []
+
+
+def test_no_module_imports_the_bare_package() -> None:
+    assert [where for _, other, where in used_doors() if other == ""] == []
+
+
+def test_the_doors_form_no_circle() -> None:
+    assert find_circle(DOORS) == []
+
+
+def test_doors_lead_to_rooms_of_the_table() -> None:
+    assert {other for others in DOORS.values() for other in others} - set(DOORS) == set()
+
+
+def test_imports_are_absolute() -> None:
+    assert [str(path) for path in sources(*PACKAGES) for name in imports(path) if name.startswith(".")] == []
+
+
+def test_modules_of_one_room_form_no_circle() -> None:
+    graph = {module_of(path): imports(path) & modules() - {module_of(path)} for path in sources(*PACKAGES)}
+
+    assert find_circle(graph) == []
+
+
+# Keepers
+
+
+def test_each_dependency_is_imported_by_its_keeper_alone() -> None:
+    astray = [
+        f"{path.relative_to(REPOSITORY)} imports {name}"
+        for path in sources(*PACKAGES)
+        for name in sorted(imports(path))
+        if (top := name.partition(".")[0]) in KEEPERS and not is_kept(path, KEEPERS[top])
+    ]
+
+    assert astray == []
+
+
+def test_each_dependency_has_a_keeper() -> None:
+    known = {*sys.stdlib_module_names, *PACKAGES, *KEEPERS}
+    strangers = {
+        f"{path.relative_to(REPOSITORY)} imports {name}"
+        for path in sources(*PACKAGES)
+        for name in imports(path)
+        if name.partition(".")[0] not in known and not name.startswith(".")
+    }
+
+    assert strangers == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "keepers", "kept"),
+    [
+        ("proxy/web/app.py", ("proxy/web/",), True),
+        ("proxy/website.py", ("proxy/web/",), False),
+        ("proxy/cli.py", ("proxy/cli.py",), True),
+        ("proxy/cli_more.py", ("proxy/cli.py",), False),
+        ("tray_app/backends/pystray_icon.py", ("tray_app/backends/pystray_*.py",), True),
+        ("tray_app/backends/dbus_menu.py", ("tray_app/backends/pystray_*.py",), False),
+        ("tray_app/clipboard.py", ("tray_app/backends/", "tray_app/clipboard*"), True),
+    ],
+)
+def test_a_keeper_is_a_file_a_folder_or_a_pattern(path: str, keepers: tuple[str, ...], kept: bool) -> None:
+    assert is_kept(REPOSITORY / path, keepers) is kept
+
+
+# Files
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in sources(*PACKAGES)
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Name) and node.id == "print"
+    }
+
+    assert printing - {"proxy/cli.py"} == set()
+
+
+def test_no_file_is_longer_than_three_hundred_lines() -> None:
+    lengths = {
+        path.relative_to(REPOSITORY).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        for path in sources(*PACKAGES)
+    }
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE_LINES} == {}
+
+
+def test_a_package_file_holds_a_docstring_and_nothing_else() -> None:
+    packages = [path for path in sources(*PACKAGES) if path.name == "__init__.py"]
+
+    assert len(packages) > 5
+    for path in packages:
+        assert ast.get_docstring(parse(path)), path
+        assert len(parse(path).body) == 1, path
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    assert [str(path) for path in sources(*PACKAGES) if not ast.get_docstring(parse(path))] == []
+
+
+def test_no_name_attracts_what_belongs_elsewhere() -> None:
+    attractive = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
+
+    assert [str(path) for path in sources(*PACKAGES) if attractive & set(path.stem.split("_"))] == []
+
+
+def test_assets_hold_no_python() -> None:
+    assert list((REPOSITORY / "assets").rglob("*.py")) == []
+
+
+def test_no_package_of_the_tests_hides_ours() -> None:
+    assert list((REPOSITORY / "tests").rglob("__init__.py")) == []
