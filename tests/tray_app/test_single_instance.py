@@ -1,0 +1,253 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tray_app.single_instance import InstanceInfo, SingleInstance, activate
+from waiting import wait_for
+
+CONTENDER = """
+import sys
+from pathlib import Path
+from tray_app.single_instance import SingleInstance
+
+sys.stdin.readline()
+with SingleInstance(Path(sys.argv[1])) as instance:
+    print("first" if instance.is_first else "later", flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Contender:
+    """A start of the program in a process of its own, which goes on at each line it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([sys.executable, "-c", CONTENDER, str(folder)], **pipes)
+
+    def go_on(self) -> None:
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def place(self) -> str:
+        return self.process.stdout.readline().strip()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+@pytest.fixture
+def contenders(tmp_path: Path) -> Iterator[list[Contender]]:
+    """Start the program eight times, each start about to try the lock."""
+    started = [Contender(tmp_path / "run") for _ in range(8)]
+    yield started
+    for contender in started:
+        contender.end()
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Iterator[SingleInstance]:
+    with SingleInstance(tmp_path / "run") as instance:
+        yield instance
+
+
+class Tray(ThreadingHTTPServer):
+    """The running instance's server: notes who asks, and says yes to the right token."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), TrayHandler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.asked: list[tuple[str, str | None]] = []
+
+
+class TrayHandler(BaseHTTPRequestHandler):
+    server: Tray
+
+    def do_POST(self) -> None:
+        token = self.headers.get("X-Tray-Token")
+        self.server.asked.append((self.path, token))
+        self.send_response(204 if token == "right" else 403)
+        self.end_headers()
+
+    def log_message(self, *details: object) -> None:
+        pass
+
+
+@pytest.fixture
+def tray() -> Iterator[Tray]:
+    with Tray() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_of_eight_simultaneous_starts_exactly_one_is_first(contenders):
+    for contender in contenders:
+        contender.go_on()
+
+    assert sorted(contender.place() for contender in contenders) == ["first"] + ["later"] * 7
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_start_after_a_kill_is_first(contenders):
+    killed, next_one = contenders[:2]
+    killed.go_on()
+    assert killed.place() == "first"
+
+    killed.process.send_signal(signal.SIGKILL)
+    killed.process.wait(10)
+    next_one.go_on()
+
+    assert next_one.place() == "first"
+
+
+def test_the_lock_is_free_again_after_the_end(tmp_path):
+    with SingleInstance(tmp_path) as one:
+        assert one.is_first
+        with SingleInstance(tmp_path) as other:
+            assert not other.is_first
+
+    with SingleInstance(tmp_path) as next_one:
+        assert next_one.is_first
+
+
+def test_taking_and_giving_back_twice_is_no_error(tmp_path):
+    instance = SingleInstance(tmp_path)
+
+    assert (instance.acquire(), instance.acquire()) == (True, True)
+    instance.release()
+    instance.release()
+
+    assert not instance.is_first
+
+
+def test_a_later_start_learns_how_to_reach_the_first(first, tmp_path):
+    first.publish(os.getpid(), "http://127.0.0.1:8080", "secret")
+
+    assert SingleInstance(tmp_path / "run").running_instance() == InstanceInfo(
+        os.getpid(), "http://127.0.0.1:8080", "secret"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the user's folders private in another way")
+def test_nobody_else_can_read_the_token(first, tmp_path):
+    first.publish(1, "http://127.0.0.1:8080", "secret")
+
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "run" / "instance.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_token_does_not_reach_a_log():
+    assert "secret" not in repr(InstanceInfo(1, "http://127.0.0.1:8080", "secret"))
+
+
+def test_publishing_again_replaces_what_was_published(first):
+    first.publish(1, "http://127.0.0.1:8080", "old")
+    first.publish(1, "http://127.0.0.1:8081", "new")
+
+    assert first.running_instance() == InstanceInfo(1, "http://127.0.0.1:8081", "new")
+
+
+def test_nobody_publishes_without_the_lock(first, tmp_path):
+    with pytest.raises(RuntimeError, match="holds the lock"):
+        SingleInstance(tmp_path / "run").publish(1, "http://127.0.0.1:8080", "secret")
+
+
+def test_nothing_is_published_after_the_end(tmp_path):
+    with SingleInstance(tmp_path) as instance:
+        instance.publish(1, "http://127.0.0.1:8080", "secret")
+
+    assert instance.running_instance() is None
+
+
+def test_what_a_killed_instance_published_is_cleared_away_by_the_next(tmp_path):
+    (tmp_path / "instance.json").write_text(json.dumps({"pid": 1, "url": "http://127.0.0.1:9", "token": "old"}))
+
+    with SingleInstance(tmp_path) as instance:
+        assert instance.running_instance() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "not json",
+        "[]",
+        '{"pid": 1}',
+        '{"pid": "1", "url": "http://127.0.0.1:8080", "token": "x"}',
+        '{"pid": 1, "url": 5, "token": "x"}',
+        '{"pid": 1, "url": "file:///etc/passwd", "token": "x"}',
+        '{"pid": 1, "url": "http://127.0.0.1:8080", "token": null}',
+        '{"pid": 1, "url": "http://127.0.0.1:8080", "token": "x", "more": 1}',
+    ],
+)
+def test_a_damaged_file_counts_as_none(first, tmp_path, content):
+    (tmp_path / "run" / "instance.json").write_text(content)
+
+    assert first.running_instance() is None
+
+
+def test_activating_posts_the_token(tray):
+    assert activate(InstanceInfo(1, tray.url, "right"))
+    assert tray.asked == [("/_tray/activate", "right")]
+
+
+def test_activating_goes_past_an_http_proxy(tray, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    assert activate(InstanceInfo(1, tray.url, "right"))
+
+
+def test_an_instance_that_refuses_was_not_activated(tray):
+    assert not activate(InstanceInfo(1, tray.url, "wrong"))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "http://"])
+def test_an_instance_that_cannot_be_reached_was_not_activated(url):
+    assert not activate(InstanceInfo(1, url, "right"))
+
+
+def test_a_token_that_fits_no_header_activates_nothing(tray):
+    assert not activate(InstanceInfo(1, tray.url, "right\r\nX-More: 1"))
+    assert tray.asked == []
+
+
+def test_summoning_waits_for_a_first_start_that_is_still_starting(first, tmp_path, tray):
+    later = SingleInstance(tmp_path / "run")
+    answers = []
+    summoning = threading.Thread(target=lambda: answers.append(later.summon(patience_s=10)))
+
+    summoning.start()
+    assert not answers
+    first.publish(os.getpid(), tray.url, "right")
+    summoning.join()
+
+    assert answers == [True]
+
+
+def test_summoning_follows_an_instance_that_moved(first, tmp_path, tray):
+    first.publish(os.getpid(), "http://127.0.0.1:9", "right")
+    answers = []
+    summoning = threading.Thread(target=lambda: answers.append(SingleInstance(tmp_path / "run").summon(patience_s=10)))
+
+    summoning.start()
+    first.publish(os.getpid(), tray.url, "right")
+    summoning.join()
+
+    wait_for(lambda: answers, "the summons")
+    assert answers == [True]
+
+
+def test_summoning_gives_up(tmp_path):
+    assert not SingleInstance(tmp_path / "run").summon(patience_s=0.2)

@@ -1,0 +1,30 @@
+"""Icons as StatusNotifierItem wants them: raw pixels in several sizes, so that no panel has to scale."""
+
+from collections.abc import Callable
+
+from PIL import Image
+
+SIZES_PX = (16, 22, 24, 32, 48, 64)
+
+Pixmap = tuple[int, int, bytes]  # width, height, ARGB32 in network byte order
+
+
+class Pixmaps:
+    """Draw each state once and keep it; tray thread only."""
+
+    def __init__(self, icon: Callable[[str, int], Image.Image]) -> None:
+        self._icon = icon
+        self._drawn: dict[str, list[Pixmap]] = {}
+
+    def of(self, state: str) -> list[Pixmap]:
+        """Return a state's icon in all sizes."""
+        if state not in self._drawn:
+            self._drawn[state] = [pixmap(self._icon(state, size_px)) for size_px in SIZES_PX]
+        return self._drawn[state]
+
+
+def pixmap(image: Image.Image) -> Pixmap:
+    """Write one picture's pixels."""
+    red, green, blue, alpha = image.convert("RGBA").split()
+    width, height = image.size
+    return width, height, Image.merge("RGBA", (alpha, red, green, blue)).tobytes()

@@ -1,0 +1,115 @@
+"""The tray on X11 panels that know only XEmbed (trayer, tint2, i3bar): pystray's xorg icon, mended.
+
+These trays show no menu of ours, so a click runs the default line; pystray itself never asks X for clicks.
+"""
+
+import logging
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from Xlib import X, display, error  # type: ignore[import-untyped]  # it ships no types
+
+from tray_app.backends.backend import Program
+from tray_app.backends.pystray_icon import END_LIMIT_S, PystrayBackend, load_pystray
+from tray_app.backends.xembed_picture import on_panel
+
+# What opening a display raises, and using one that has gone.
+X_ERRORS = (error.DisplayError, error.XauthError, error.XNoAuthError, error.ConnectionClosedError, OSError)
+EVENTS = X.ExposureMask | X.StructureNotifyMask | X.ButtonPressMask  # pystray's, and the clicks
+TASKS_MESSAGE = "_TRAY_TASKS"
+FLUSH_EVERY_S = 0.05
+
+log = logging.getLogger(__name__)
+
+
+def has_xembed_tray() -> bool:
+    """Whether a panel offers an XEmbed tray on this X display; raises one of X_ERRORS where there is no display."""
+    connection = display.Display()
+    try:
+        selection = connection.intern_atom(f"_NET_SYSTEM_TRAY_S{connection.get_default_screen()}")
+        return bool(connection.get_selection_owner(selection) != X.NONE)
+    finally:
+        connection.close()
+
+
+def xembed_backend(program: Program, why: str) -> "XembedBackend":
+    """Return the tray of XEmbed panels; raises one of X_ERRORS where there is no display."""
+    return XembedBackend(load_pystray("xorg"), program, why)
+
+
+class XembedBackend(PystrayBackend):
+    """Show the icon in an XEmbed tray, and once more when the panel comes back."""
+
+    name = "pystray on XEmbed"
+    can_notify = False
+    watch_every_s = 1.0
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether a tray has taken our window in; any thread."""
+        return self._is_embedded and self._thread.is_alive()
+
+    def _make_icon(self) -> Any:
+        icon = super()._make_icon()
+        self._is_embedded = False
+        icon._window.change_attributes(event_mask=EVENTS)
+        self._tasks_message = icon._display.intern_atom(TASKS_MESSAGE)
+        pystrays_own = icon._message_handlers[X.ClientMessage]
+
+        def on_message(event: Any) -> None:
+            if event.client_type == self._tasks_message:
+                self._run_tasks()
+            else:
+                pystrays_own(event)
+
+        def on_reparent(event: Any) -> None:  # pystray believes that it is shown as soon as it has asked
+            self._is_embedded = event.parent.id != icon._display.screen().root.id
+
+        icon._assert_icon_data = partial(self._draw, icon)
+        icon._message_handlers |= {X.ClientMessage: on_message, X.ReparentNotify: on_reparent}
+        icon._display.flush()
+        return icon
+
+    def _draw(self, icon: Any, width: int, height: int) -> None:
+        """Draw the icon in the size and on the background the panel has by now; on the icon's thread."""
+        picture = self._program.icon(self._drawn.icon, min(width, height))
+        icon._icon_data = on_panel(picture, icon._window, width, height)
+
+    def _wake(self) -> None:
+        if self._thread.is_alive():
+            with suppress(*X_ERRORS):  # the watch sees it too, and ends
+                self._icon._send_message(self._icon._window, self._tasks_message)
+                self._icon._display.flush()
+
+    def _end_icon(self) -> None:
+        self._in_owner(self._icon.stop)
+        for _ in range(int(END_LIMIT_S / FLUSH_EVERY_S)):
+            self._thread.join(FLUSH_EVERY_S)
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what python-xlib left behind: where two threads send at once, it may keep a request for ever."""
+        if self._thread.is_alive():
+            with suppress(*X_ERRORS):
+                self._icon._display.flush()
+
+    def _watch(self) -> None:
+        """Ask again while no tray has the icon: a new one may not listen yet, an old one may take it along.
+
+        Ends the tray with the display; main thread only.
+        """
+        self._flush()
+        if self.is_shown:
+            return
+        try:
+            is_tray_there = has_xembed_tray()
+        except X_ERRORS as gone:
+            log.warning("the X display went away: %s", gone)
+            self.stop()
+            return
+        if is_tray_there and self._thread.is_alive():
+            self._in_owner(self._icon._show)
+        elif is_tray_there:
+            self._icon = self._make_icon()
+            self._start_icon()

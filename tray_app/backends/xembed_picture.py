@@ -1,0 +1,28 @@
+"""The icon on an XEmbed panel's own background: its window is opaque, and pystray makes black what is clear."""
+
+from typing import Any
+
+from PIL import Image
+from Xlib import X, error  # type: ignore[import-untyped]  # it ships no types
+
+BACKGROUND: dict[str, Any] = {"background_pixmap": X.ParentRelative}
+
+
+def on_panel(picture: Image.Image, window: Any, width: int, height: int) -> Image.Image:
+    """Return the picture in the middle of the window's background; on the thread that owns the window."""
+    drawn = background(window, width, height)
+    place = (width - picture.width) // 2, (height - picture.height) // 2
+    drawn.paste(picture, place, picture.convert("RGBA").getchannel("A"))
+    return drawn
+
+
+def background(window: Any, width: int, height: int) -> Image.Image:
+    """Return what the panel shows behind the window, black where it does not tell."""
+    # Only now: had the window asked before, a panel of another depth could not have taken it in.
+    window.change_attributes(onerror=error.CatchError(), **BACKGROUND)
+    window.clear_area(0, 0, width, height)
+    try:
+        raw = window.get_image(0, 0, width, height, X.ZPixmap, 0xFFFFFFFF)
+        return Image.frombytes("RGB", (width, height), raw.data, "raw", "BGRX")
+    except (error.XError, ValueError):  # not wholly on the screen; not 32 bits a pixel
+        return Image.new("RGB", (width, height))

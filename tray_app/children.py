@@ -1,0 +1,69 @@
+"""Programs of the system that we start: without our pipes, and without the library path of a frozen app."""
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+log = logging.getLogger(__name__)
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment as it was before a frozen app's loader changed it.
+
+    PyInstaller points the library path at the app's own folder and keeps the user's in *_ORIG; a browser that
+    inherits it loads our OpenSSL instead of its own.
+    """
+    environment = dict(os.environ)
+    if getattr(sys, "frozen", False):
+        for name in LIBRARY_PATHS:
+            environment.pop(name, None)
+            if original := environment.pop(f"{name}_ORIG", None):
+                environment[name] = original
+    return environment
+
+
+def feed(command: Sequence[str], text: str, timeout_s: float, **variables: str) -> None:
+    """Run a program to its end, the text as its input in UTF-8; raises OSError or subprocess.SubprocessError.
+
+    Its output goes nowhere: a program like wl-copy leaves a process behind that would hold our pipes open.
+    """
+    subprocess.run(  # noqa: S603  the callers' commands are fixed
+        command,
+        input=text.encode("utf-8", "replace"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment() | variables,
+        timeout=timeout_s,
+        check=True,
+    )
+
+
+def start(command: Sequence[str], patience_s: float) -> bool:
+    """Start a program that may stay, and tell whether it seems to have worked, after `patience_s` at the latest.
+
+    Raises OSError when it cannot be started. The program has a session of its own and outlives ours.
+    """
+    process = subprocess.Popen(  # noqa: S603  the callers' commands are fixed
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+        start_new_session=True,
+    )
+    try:
+        return process.wait(patience_s) == 0
+    except subprocess.TimeoutExpired:
+        threading.Thread(target=see_off, args=(process, command[0]), name="child-exit", daemon=True).start()
+        return True
+
+
+def see_off(process: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait for a program to end, in a thread of its own: one that nobody waits for stays a zombie until we end."""
+    if code := process.wait():
+        log.info("%s ended with %d", name, code)

@@ -1,0 +1,1 @@
+"""Copying text to the clipboard of whatever desktop this is."""

@@ -1,0 +1,138 @@
+"""One tray per user: who holds the lock runs, and a file says how to reach him."""
+
+import json
+import os
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
+from pathlib import Path
+
+from proxy import paths
+
+ACTIVATE_LIMIT_S = 2.0
+RETRY_S = 0.1
+TOKEN_HEADER = "X-Tray-Token"  # noqa: S105  a header's name
+
+
+@dataclass(frozen=True)
+class InstanceInfo:
+    """How to reach a running instance; the token proves that the caller could read the user's private files."""
+
+    pid: int
+    url: str
+    token: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pid, int) or not isinstance(self.token, str) or not str(self.url).startswith("http://"):
+            raise ValueError("this does not say how to reach an instance")
+
+
+class SingleInstance:
+    """Hold the user's one lock; used on one thread. The system frees it however the process ends."""
+
+    def __init__(self, runtime_dir: Path) -> None:
+        self._folder = runtime_dir
+        self._info_file = runtime_dir / "instance.json"
+        self._lock: int | None = None
+
+    def __enter__(self) -> "SingleInstance":
+        """Try to take the lock; `is_first` tells whether it was free."""
+        self.acquire()
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.release()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the instance that runs."""
+        return self._lock is not None
+
+    def acquire(self) -> bool:
+        """Take the lock and tell whether it is ours; raises OSError where the folder cannot be written."""
+        if self._lock is None:
+            paths.make_private_dir(self._folder)
+            self._lock = locked(self._folder / "instance.lock")
+            if self._lock is not None:
+                self._info_file.unlink(missing_ok=True)  # of an instance that was killed
+        return self.is_first
+
+    def publish(self, pid: int, url: str, token: str) -> None:
+        """Tell later starts how to reach this instance; raises OSError, and RuntimeError without the lock."""
+        if not self.is_first:
+            raise RuntimeError("only the instance that holds the lock may publish itself")
+        new = self._info_file.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(asdict(InstanceInfo(pid, url, token)), file)
+        new.replace(self._info_file)
+
+    def running_instance(self) -> InstanceInfo | None:
+        """Return how to reach the instance that runs, None as long as it has not published itself."""
+        try:
+            return InstanceInfo(**json.loads(self._info_file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def summon(self, patience_s: float) -> bool:
+        """Make the running instance show itself, waiting for one that still starts; tell whether it did."""
+        deadline = time.monotonic() + patience_s
+        while True:
+            info = self.running_instance()
+            if info is not None and activate(info):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(RETRY_S)
+
+    def release(self) -> None:
+        """Give the lock back; a second call does nothing."""
+        if self._lock is not None:
+            self._info_file.unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def locked(file: Path) -> int | None:
+    """Return a descriptor that holds the lock on a file, None if another process does; raises OSError."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        lock(descriptor)
+    except (BlockingIOError, PermissionError):  # how flock and Windows say that it is taken
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def lock(descriptor: int) -> None:
+    """Lock an open file for this process, without waiting; raises OSError."""
+    if sys.platform == "win32":
+        import msvcrt  # noqa: PLC0415  Windows only
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl  # noqa: PLC0415  not on Windows
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def activate(info: InstanceInfo) -> bool:
+    """Ask a running instance to show itself, and tell whether it said yes within two seconds."""
+    url, headers = f"{info.url}/_tray/activate", {TOKEN_HEADER: info.token}
+    request = urllib.request.Request(url, data=b"", headers=headers, method="POST")  # noqa: S310  see InstanceInfo
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
+    try:
+        with opener.open(request, timeout=ACTIVATE_LIMIT_S) as answer:
+            return bool(answer.status < 300)
+    except urllib.error.HTTPError as error:
+        error.close()
+    except (OSError, ValueError, HTTPException):
+        pass
+    return False
