@@ -62,6 +62,19 @@ def config() -> None:
     click.echo(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
 
 
+@cli.command()
+def doctor() -> None:
+    """Look for common problems: settings, log, key, upstream, proxy keys."""
+    from proxy.doctor import examine  # noqa: PLC0415  as above
+    from proxy.services import assemble  # noqa: PLC0415  as above
+
+    findings = examine(assemble())
+    for finding in findings:
+        click.echo(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
+    if not all(finding.is_well for finding in findings):
+        sys.exit(1)
+
+
 @cli.group()
 def key() -> None:
     """Set, show or delete the upstream key in the system's keyring."""

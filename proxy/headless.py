@@ -50,6 +50,19 @@ def signals_noted() -> Iterator[Callable[[], object]]:
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
+    woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    try:
+        with signals_handled(lambda: None):
+            yield lambda: reader.recv(1)
+    finally:
+        signal.set_wakeup_fd(woken_before)
+        reader.close()
+        writer.close()
+
+
+@contextmanager
+def signals_handled(stop: Callable[[], object]) -> Iterator[None]:
+    """Call a function at the first signal to stop; a second one ends the program at once. Main thread only."""
     noted: list[int] = []
 
     def note(number: int, frame: object) -> None:  # noqa: ARG001  signal's signature
@@ -57,14 +70,11 @@ def signals_noted() -> Iterator[Callable[[], object]]:
         if len(noted) > 1:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        stop()
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
-    woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
     try:
-        yield lambda: reader.recv(1)
+        yield
     finally:
-        signal.set_wakeup_fd(woken_before)
         for number, handler in before.items():
             signal.signal(number, handler)
-        reader.close()
-        writer.close()

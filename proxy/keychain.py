@@ -66,8 +66,8 @@ def open_keyring() -> KeyringBackend:
 
 
 def is_safe(backend: KeyringBackend) -> bool:
-    """Tell whether a backend keeps what it is given, and not in a plain file."""
-    return not type(backend).__module__.startswith(UNSAFE_MODULES)
+    """Tell whether a backend keeps what it is given, and not in a plain file; an empty chain keeps nothing."""
+    return backend.priority > 0 and not type(backend).__module__.startswith(UNSAFE_MODULES)
 
 
 def in_time(function: Callable[[], T]) -> T:

@@ -22,6 +22,16 @@ def log_file() -> Path:
     return Path(platformdirs.user_log_dir(APP_ID, appauthor=False)) / "proxy.log"
 
 
+def runtime_dir() -> Path:
+    """Return the folder of what holds only while the program runs: the lock of the one tray."""
+    return Path(platformdirs.user_runtime_dir(APP_ID, appauthor=False))
+
+
+def state_file() -> Path:
+    """Return the file in which the program remembers that it has run before."""
+    return Path(platformdirs.user_state_dir(APP_ID, appauthor=False)) / "state.toml"
+
+
 def make_private_dir(folder: Path) -> None:
     """Make the folder, readable by its owner alone; raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from typing import Any
 from proxy import logs, paths
 from proxy.errors import NoUpstreamKey
 from proxy.exchange.asking import Asking
+from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import Ruled
 from proxy.proxy_keys import ProxyKeys
@@ -28,6 +29,7 @@ class Services:
     secrets: Secrets
     proxy_keys: ProxyKeys
     condition: UpstreamCondition
+    in_flight: InFlight
     upstream: Upstream
     ruled: Ruled
     passthrough: Passthrough
@@ -67,6 +69,7 @@ def assemble(
         secrets=secrets,
         proxy_keys=proxy_keys,
         condition=condition,
+        in_flight=InFlight(),
         upstream=upstream,
         ruled=Ruled(asking),
         passthrough=Passthrough(asking, wants_json=False),

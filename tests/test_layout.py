@@ -41,7 +41,7 @@ DOORS: dict[str, set[str]] = {
     "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
     "headless": {"hosting", "logs", "services"},
     "check": set(),  # a client like any other
-    "doctor": {"errors", "services"},
+    "doctor": {"errors", "paths", "services"},
     # identity: --version; settings: config; check, headless: two of its commands
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types
@@ -51,7 +51,13 @@ DOORS: dict[str, set[str]] = {
     "__main__": {"cli"},
     "tray_app": {
         *("cli", "doctor", "errors", "headless", "hosting", "identity", "key_errors", "logs", "paths", "server"),
-        *("services", "settings", "upstream", "web"),  # headless: the signals; upstream: its condition, as a value
+        *(
+            "secrets",
+            "services",
+            "settings",
+            "upstream",
+            "web",
+        ),  # secrets and upstream for their states alone
     },
 }
 
@@ -65,10 +71,10 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "keyring": ("proxy/keychain.py",),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
-    "anyio": ("proxy/web/standalone.py",),
-    "click": ("proxy/cli.py",),
+    "click": ("proxy/cli.py", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
-    "jeepney": ("tray_app/backends/", "tray_app/clipboard*", "tray_app/notify*"),
+    "jeepney": ("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
+    "Xlib": ("tray_app/backends/*xembed*", "tray_app/clipboard/selection.py", "tray_app/backends/choose_linux.py"),
     "PIL": ("tray_app/artwork*", "tray_app/backends/", "tray_app/draw_assets*"),
     "_typeshed": ("proxy/web/",),  # types alone: it exists for type checkers only
 }

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
 from proxy.exchange.answers import WholeAnswer
 from proxy.exchange.call import Call, RequestBody
+from proxy.exchange.inflight import InFlight
 from proxy.stream.relay import Answer, Client, relay
 
 Opener = Callable[[Call, RequestBody], Awaitable[Answer]]
@@ -18,12 +19,17 @@ log = logging.getLogger(__name__)
 class Exchange:
     """What a view returns in place of an answer. `perform` runs it, on the event loop."""
 
-    def __init__(self, call: Call, open_answer: Opener) -> None:
+    def __init__(self, call: Call, open_answer: Opener, in_flight: InFlight) -> None:
         self.call = call
         self._open_answer = open_answer
+        self._in_flight = in_flight
 
     async def perform(self, body: RequestBody, client: Client) -> None:
         """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
+        with self._in_flight.one_more():
+            await self._perform(body, client)
+
+    async def _perform(self, body: RequestBody, client: Client) -> None:
         began = time.monotonic()
         try:
             answer = await self._open_answer(self.call, body)

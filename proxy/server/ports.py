@@ -57,3 +57,16 @@ def holder(port: int) -> str:
     except (psutil.Error, OSError):
         pass
     return "another program"
+
+
+def free_port(host: str, taken: int, tries: int) -> int | None:
+    """Return the next free port above a taken one, None where there is none near."""
+    for port in range(taken + 1, min(taken + 1 + tries, 65536)):
+        try:
+            sockets = listen(host, port)
+        except ConfigurationError:
+            continue
+        for listener in sockets:
+            listener.close()
+        return port
+    return None

@@ -45,6 +45,11 @@ class SettingsStore:
         """Say where a setting's value comes from."""
         return self._origins.get(field, "default")
 
+    def fixed_by(self, field: str) -> Origin | None:
+        """Say what fixes a setting so that `update` would refuse to change it, None where nothing does."""
+        origin = self.origin(field)
+        return origin if origin in ("environment", "command line") else None
+
     def listen(self, listener: Listener) -> None:
         """Call the listener with (old, new) after each change; it may raise ProxyError to refuse the change."""
         self._listeners.append(listener)
@@ -82,8 +87,8 @@ class SettingsStore:
                 raise SettingError(f"{field} is no setting")
             if about(field).secret:
                 raise SettingError(f"{variable(field)} is a key, and keys do not belong in files")
-            if self.origin(field) in ("command line", "environment"):
-                raise SettingError(f"{variable(field)} is fixed by the {self.origin(field)}")
+            if (fixed_by := self.fixed_by(field)) is not None:
+                raise SettingError(f"{variable(field)} is fixed by the {fixed_by}")
 
     def _load(self) -> tuple[Settings, dict[str, Origin]]:
         try:

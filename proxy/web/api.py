@@ -26,16 +26,16 @@ def blueprint(services: Services) -> Blueprint:
 
     def ruled() -> ExchangeResponse:
         check_content_type(request.headers, request.method)
-        return ExchangeResponse(Exchange(read_call(), services.ruled.open))
+        return ExchangeResponse(Exchange(read_call(), services.ruled.open, services.in_flight))
 
     def models(model: str = "") -> ExchangeResponse:  # noqa: ARG001  Flask passes what the route names
         opener = services.models if request.method == "GET" else services.passthrough
-        return ExchangeResponse(Exchange(read_call(), opener.open))
+        return ExchangeResponse(Exchange(read_call(), opener.open, services.in_flight))
 
     def passthrough(rest: str = "") -> ExchangeResponse:  # noqa: ARG001  as above
         if request.method not in TAKES.get(request.path, (request.method,)):
             raise MethodNotAllowed(TAKES[request.path])
-        return ExchangeResponse(Exchange(read_call(), services.passthrough.open))
+        return ExchangeResponse(Exchange(read_call(), services.passthrough.open, services.in_flight))
 
     for path in RULED:
         api.add_url_rule(path, f"ruled {path}", ruled, methods=["POST"])

@@ -1,6 +1,6 @@
 """The program's own pages under /ui: for the person at this computer alone, entered by a one-time link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
@@ -37,6 +37,7 @@ class Desk:
     """What the pages need of the program around them."""
 
     activate: Callable[[], None]  # a second copy was started: come to the front
+    examine: Callable[[], Sequence[object]]  # look for common problems; may take some seconds
     activation_token: str
     sessions: Sessions = field(default_factory=Sessions)
 
@@ -71,13 +72,17 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         session = desk.sessions.enter(request.args.get("ticket", ""))
         if session is None:
             return locked_out()
-        response = redirect("/ui/", 303)
+        response = redirect("/ui/doctor" if request.args.get("to") == "doctor" else "/ui/", 303)
         response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/ui")
         return response
 
     @pages.get("/ui/")
     def home() -> str:
         return page(services)
+
+    @pages.get("/ui/doctor")
+    def doctor() -> str:
+        return render_template("doctor.html", title=TITLE, findings=desk.examine())
 
     @pages.post("/ui/key")
     def keep_key() -> str:

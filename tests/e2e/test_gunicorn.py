@@ -105,6 +105,7 @@ def upstream(gunicorn: Gunicorn) -> Fresh:
     return Fresh(gunicorn.provider)
 
 
+@pytest.mark.core
 def test_it_chats(gunicorn: Gunicorn, upstream: Fresh) -> None:
     body = json.dumps(completion("Grüße")).encode()
     upstream.answer(Content(body, "application/json", headers=[("X-Request-Id", "req_1"), ("Set-Cookie", "a=1")]))
@@ -309,3 +310,35 @@ os._exit(0)
     )
 
     assert outcome.stdout.strip() == "500 server_error", outcome.stderr
+
+
+def test_nothing_is_left_of_answers_that_nobody_reads_to_the_end(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, time
+from proxy.web import standalone
+from proxy.web.app import create_app
+
+client = create_app().test_client()
+for _ in range(5):
+    answer = client.post("/v1/chat/completions", json={}, headers={"Host": "127.0.0.1"}, buffered=False)
+    next(answer.iter_encoded())
+    answer.close()
+deadline = time.monotonic() + 5
+while (left := len(asyncio.all_tasks(standalone.LOOP.loop()))) and time.monotonic() < deadline:
+    time.sleep(0.01)
+print(left, flush=True)
+os._exit(0)
+"""
+    with ScriptedUpstream() as provider:
+        provider.answer(Sse(completion_chunks(*["word"] * 500), gap_s=0.005))
+        outcome = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment(tmp_path, OPENAI_BASE_URL=provider.base_url, OPENAI_API_KEY="k"),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert outcome.stdout.strip() == "0", outcome.stderr
+        provider.wait_for_hangup(count=5)

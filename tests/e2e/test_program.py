@@ -64,6 +64,7 @@ def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedPr
 # --- start ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_serve_prints_the_base_url_it_answers_at(demo: Program) -> None:
     with demo.connect() as client:
         assert client.ask("GET", "/v1/health").status == 200
@@ -163,6 +164,7 @@ def test_a_taken_port_is_one_line_that_names_its_holder_and_exit_code_1(tmp_path
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @posix_only
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_stops_it_with_exit_code_0(tmp_path: Path, name: str) -> None:

@@ -51,6 +51,7 @@ def run(demo: RunningProxy, work: Callable[[openai.AsyncOpenAI], Awaitable[Any]]
 # --- the synchronous SDK ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_it_chats(sdk: openai.OpenAI) -> None:
     answer = sdk.chat.completions.create(model="demo-chat", messages=MESSAGES)
 
@@ -59,6 +60,7 @@ def test_it_chats(sdk: openai.OpenAI) -> None:
     assert answer.usage is not None
 
 
+@pytest.mark.core
 def test_it_streams(sdk: openai.OpenAI) -> None:
     stream = sdk.chat.completions.create(
         model="demo-chat", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
@@ -108,6 +110,7 @@ def test_it_embeds(sdk: openai.OpenAI) -> None:
     assert all(isinstance(value, float) for value in answer.data[0].embedding)
 
 
+@pytest.mark.core
 def test_it_lists_models_and_gets_one(sdk: openai.OpenAI) -> None:
     names = [model.id for model in sdk.models.list()]
 
@@ -126,6 +129,7 @@ def test_it_gets_a_response(sdk: openai.OpenAI) -> None:
     assert "Grüße" in sdk.responses.create(model="demo-chat", input="Grüße").output_text
 
 
+@pytest.mark.core
 def test_it_streams_a_response(sdk: openai.OpenAI) -> None:
     events = list(sdk.responses.create(model="demo-chat", input="Grüße", stream=True))
 
@@ -134,6 +138,7 @@ def test_it_streams_a_response(sdk: openai.OpenAI) -> None:
     assert "Grüße" in "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("size", [1000, 3 * 2**20], ids=["small", "3 MB"])
 def test_it_uploads_lists_downloads_and_deletes_a_file(sdk: openai.OpenAI, size: int) -> None:
     content = (bytes(range(256)) * (size // 256 + 1))[:size]
@@ -198,6 +203,7 @@ def test_the_asynchronous_sdk_streams(demo: RunningProxy) -> None:
     assert "Grüße, 世界" in run(demo, read)
 
 
+@pytest.mark.core
 def test_the_asynchronous_sdk_asks_for_many_things_at_once(demo: RunningProxy) -> None:
     async def ask_all(sdk: openai.AsyncOpenAI) -> list[Any]:
         return await asyncio.gather(
@@ -312,6 +318,7 @@ PARSED: dict[str, tuple[Answer, Callable[[openai.OpenAI], Any]]] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("case", PARSED)
 def test_the_sdk_makes_the_same_of_an_answer_with_and_without_the_proxy(
     provider: ScriptedUpstream, scripted: RunningProxy, case: str

@@ -42,6 +42,7 @@ BAD_BODIES = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
 def test_a_body_that_is_no_json_object_is_a_400_and_the_upstream_is_not_asked(
@@ -86,6 +87,7 @@ def two_proxies(
         yield {False: proxy, True: with_rules}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [CHAT, FILES])
 def test_a_body_that_says_it_is_too_large_is_refused_at_once(
     impatient: RunningProxy, upstream: Fresh, path: str
@@ -99,6 +101,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_at_once(
     assert upstream.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [CHAT, FILES])
 def test_a_chunked_body_that_grows_too_large_is_refused(impatient: RunningProxy, upstream: Fresh, path: str) -> None:
     upstream.answer(Json(completion()))
@@ -120,6 +123,7 @@ def test_a_body_of_just_the_limit_is_taken(impatient: RunningProxy, upstream: Fr
 # --- unknown path or method -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v2/chat/completions", "/favicon.ico", "/api/tags", "/v1x", "/metrics", "/%2e%2e/etc/passwd"]
 )
@@ -148,6 +152,7 @@ WRONG_METHODS = [
 ]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("method", "path", "allowed"), WRONG_METHODS)
 def test_a_wrong_method_is_a_405_that_says_what_is_allowed(
     proxy: RunningProxy, upstream: Fresh, method: str, path: str, allowed: str

@@ -39,6 +39,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_an_upstream_that_refuses_the_connection_is_unreachable(start: Callable[..., RunningProxy], way: str) -> None:
     port = free_port()
@@ -83,6 +84,7 @@ def test_a_name_that_does_not_resolve_is_told(start: Callable[..., RunningProxy]
 # --- TLS failure ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_an_upstream_that_speaks_no_tls_is_told_and_not_asked_again(
     upstream: Fresh, start: Callable[..., RunningProxy], way: str
@@ -108,6 +110,7 @@ def test_a_certificate_file_that_cannot_be_used_is_named(
 # --- silent before headers --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_a_silent_upstream_is_a_timeout_after_one_try(impatient: RunningProxy, upstream: Fresh, way: str) -> None:
     upstream.answer(SilentBeforeHeaders())
@@ -155,6 +158,7 @@ BROKEN_HEADS: dict[str, Answer] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("answer", BROKEN_HEADS.values(), ids=BROKEN_HEADS)
 def test_an_upstream_that_breaks_off_before_its_answer_is_a_502(
@@ -196,6 +200,7 @@ def test_a_new_connection_that_breaks_off_is_not_tried_again(
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_kept_connection_that_has_died_is_replaced_silently(
@@ -276,6 +281,7 @@ def test_an_upstream_that_comes_back_is_asked_again(proxy: RunningProxy, upstrea
 # --- keyring locked, absent, hanging: no upstream key -----------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_without_an_upstream_key_requests_are_told_what_to_do(
     upstream: Fresh, start: Callable[..., RunningProxy], way: str

@@ -62,6 +62,7 @@ def test_a_refusal_of_the_upstream_comes_back_unchanged_after_one_try(
 # --- upstream 401/403 -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_of_the_stored_key_says_which_key_it_was(
@@ -75,6 +76,7 @@ def test_a_refusal_of_the_stored_key_says_which_key_it_was(
     assert "Incorrect API key" in reply.error["message"]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_key_the_upstream_quotes_is_not_in_the_answer(
@@ -110,6 +112,7 @@ def test_a_refusal_of_the_callers_own_key_comes_back_as_it_is(
 # --- upstream 429 -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_a_rate_limit_comes_back_with_all_it_says(proxy: RunningProxy, upstream: Fresh, way: str) -> None:
     limits = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m"}
@@ -161,6 +164,7 @@ NO_JSON = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("answer", NO_JSON.values(), ids=NO_JSON)
 def test_an_error_that_is_no_json_becomes_json(proxy: RunningProxy, upstream: Fresh, answer: Answer, way: str) -> None:
@@ -206,9 +210,12 @@ NO_ANSWERS = {
     "a page that says it is JSON": Content(b"<html>Please sign in</html>", "application/json"),
     "JSON in bytes that are no UTF-8": Content(b'{"id":"\xff\xfe"}', "application/json"),
     "nothing that says it is JSON": Content(b"", "application/json"),
+    "a lot of white space": Content(b" " * 100_000, "application/json"),
+    "a large page that says it is JSON": Content(b"<html>" + b" " * 100_000 + b"</html>", "application/json"),
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", [CHAT, MODELS])
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
 def test_an_answer_that_is_no_json_is_a_502_that_asks_for_a_captive_portal(
@@ -244,6 +251,7 @@ SHORT: dict[str, Answer] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("answer", SHORT.values(), ids=SHORT)
 def test_an_answer_that_breaks_off_is_a_502(proxy: RunningProxy, upstream: Fresh, answer: Answer, way: str) -> None:
@@ -273,6 +281,7 @@ def test_bytes_beyond_the_announced_end_are_in_no_answer(proxy: RunningProxy, up
 # --- 3xx --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(proxy: RunningProxy, upstream: Fresh, status: int, way: str) -> None:
@@ -326,6 +335,7 @@ DYING: dict[str, Answer] = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("answer", DYING.values(), ids=DYING)
 def test_a_stream_that_dies_midway_does_not_look_complete(proxy: RunningProxy, upstream: Fresh, answer: Answer) -> None:
     upstream.answer(answer)
@@ -360,6 +370,7 @@ class Broken:
         raise RuntimeError(f"a bug that quotes {UPSTREAM_KEY}")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("part", [Broken(), object()], ids=["on the loop", "in the view"])
 def test_our_own_bug_is_a_500_with_the_request_id_and_its_stack_in_the_log_only(
     caplog: pytest.LogCaptureFixture, part: Any

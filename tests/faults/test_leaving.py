@@ -76,6 +76,7 @@ def leave(proxy: RunningProxy, upstream: Fresh, body: bytes, way: str = CHAT) ->
     return upstream.provider.wait_for_hangup(count=hung_up + 1) - left_at
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_client_who_leaves_closes_the_upstream_within_2_seconds(
     proxy: RunningProxy, upstream: Fresh, phase: str
@@ -87,6 +88,7 @@ def test_a_client_who_leaves_closes_the_upstream_within_2_seconds(
     assert len(upstream.requests) == 1
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", [CHAT, MODELS, FILES])
 def test_it_takes_less_than_half_a_second_as_a_rule(
     proxy: RunningProxy, upstream: Fresh, way: str, record_property: Callable[[str, object], None]

@@ -19,6 +19,7 @@ def tls_upstream(tmp_path: Path) -> Iterator[TlsUpstream]:
         yield server
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_a_certificate_nobody_vouches_for_is_refused_and_the_setting_named(
     tls_upstream: TlsUpstream, start: Callable[..., RunningProxy], way: str
@@ -30,6 +31,7 @@ def test_a_certificate_nobody_vouches_for_is_refused_and_the_setting_named(
     assert "certificate" in reply.error["message"].lower()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("way", WAYS)
 def test_a_certificate_the_user_vouches_for_is_trusted(
     tls_upstream: TlsUpstream, start: Callable[..., RunningProxy], way: str

@@ -66,6 +66,7 @@ BODIES = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions", "/v1/embeddings", "/v1/responses"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_json_body_arrives_byte_for_byte(client: WireClient, upstream: Fresh, path: str, body: bytes) -> None:
@@ -139,6 +140,7 @@ RULES = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
 @pytest.mark.parametrize(("sent", "expected"), RULES.values(), ids=RULES)
 def test_the_users_rules_change_what_they_name_and_nothing_else(
@@ -164,6 +166,7 @@ def test_rules_leave_other_endpoints_alone(ruled: RunningProxy, upstream: Fresh)
 # --- any method, path, query and body ---------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
 def test_every_method_is_passed_on(client: WireClient, upstream: Fresh, method: str) -> None:
     reply = client.ask(method, "/v1/vector_stores/vs_1")
@@ -209,6 +212,7 @@ def multipart(content: bytes) -> tuple[bytes, str]:
     return head.encode() + content + f"\r\n--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("size", [0, 1000, 1_048_576, 3 * 2**20], ids=["empty", "small", "1 MB", "3 MB"])
 def test_an_upload_arrives_byte_for_byte(client: WireClient, upstream: Fresh, size: int) -> None:
     form, kind = multipart((EVERY_BYTE * (size // len(EVERY_BYTE) + 1))[:size])
@@ -221,6 +225,7 @@ def test_an_upload_arrives_byte_for_byte(client: WireClient, upstream: Fresh, si
     assert hashlib.sha256(request.body).digest() == hashlib.sha256(form).digest()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("size", [1000, 3 * 2**20], ids=["small", "3 MB"])
 def test_an_upload_of_unknown_length_arrives_byte_for_byte(client: WireClient, upstream: Fresh, size: int) -> None:
     form, kind = multipart((EVERY_BYTE * (size // len(EVERY_BYTE) + 1))[:size])

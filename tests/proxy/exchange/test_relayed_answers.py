@@ -1,5 +1,6 @@
 """Bytes in, bytes out: what comes back is what the upstream answered, whole or streamed, of any kind and length."""
 
+import gc
 import gzip
 import hashlib
 import json
@@ -12,6 +13,7 @@ import pytest
 
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
+    Answer,
     Body,
     Chunk,
     Content,
@@ -30,6 +32,7 @@ from fakes.scripted_upstream import (
 )
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply, WireClient
+from proxy.upstream.answers import WireAnswer
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
@@ -64,6 +67,7 @@ def client(proxy: RunningProxy) -> Iterator[WireClient]:
 # --- bodies on their way down -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_a_json_answer_comes_back_byte_for_byte(client: WireClient, upstream: Fresh) -> None:
     body = ' {"id":"1" ,\n"choices":[],"new":NaN, "e":"\\ud83d ü", "u":1e999}\n'.encode()
     upstream.answer(Content(body, "application/json; charset=utf-8"))
@@ -98,6 +102,7 @@ def test_a_json_answer_in_chunks_of_any_size_comes_back(client: WireClient, upst
     assert client.post("/v1/embeddings", BODY).body == body
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     ("path", "kind"),
     [("/v1/audio/speech", "audio/mpeg"), ("/v1/files/f/content", "application/octet-stream"), ("/v1/x", "image/png")],
@@ -132,6 +137,7 @@ STREAMS = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("cut", [None, 1, 3, 7])
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 def test_a_stream_comes_back_byte_for_byte(client: WireClient, upstream: Fresh, stream: bytes, cut: int | None) -> None:
@@ -207,6 +213,7 @@ NOT_MODIFIED = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("steps", NOT_MODIFIED.values(), ids=NOT_MODIFIED)
 def test_304_comes_back_without_a_body(client: WireClient, upstream: Fresh, steps: list[Any]) -> None:
     upstream.answer(Script([Status(304), Header("ETag", '"a"'), *steps, EndHead()]))
@@ -259,6 +266,7 @@ def undone(reply: Reply) -> bytes:
     return reply.body
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/models", "/v1/files"])
 def test_a_gzipped_answer_comes_back_decoded(client: WireClient, upstream: Fresh, target: str) -> None:
     body = json.dumps(completion("Hello " * 1000)).encode()
@@ -313,3 +321,16 @@ def test_the_echo_of_a_request_equals_the_request(client: WireClient, upstream: 
 
     assert (seen["method"], seen["target"]) == ("POST", "/v1/new/endpoint?a=%2F")
     assert seen["body_sha256"] == hashlib.sha256(EVERY_BYTE).hexdigest()
+
+
+# --- afterwards -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [Json(completion()), Sse(completion_chunks("Hello"))], ids=["whole", "streamed"])
+def test_nothing_is_kept_of_an_answer_that_is_over(client: WireClient, upstream: Fresh, answer: Answer) -> None:
+    upstream.answer(answer)
+    for _ in range(30):
+        client.post(CHAT, BODY)
+    gc.collect()
+
+    assert sum(isinstance(each, WireAnswer) for each in gc.get_objects()) < 5

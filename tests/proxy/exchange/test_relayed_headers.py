@@ -97,6 +97,7 @@ def headers_upstream(client: WireClient, upstream: Fresh, target: str, *lines: s
     return {name.lower(): request.header_values(name) for name, _ in request.headers}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
 @pytest.mark.parametrize("name", GO_UP)
 def test_a_header_the_api_knows_goes_upstream_once(client: WireClient, upstream: Fresh, target: str, name: str) -> None:
@@ -105,6 +106,7 @@ def test_a_header_the_api_knows_goes_upstream_once(client: WireClient, upstream:
     assert seen[name.lower()] == [GO_UP[name]]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
 def test_no_other_header_of_the_caller_goes_upstream(client: WireClient, upstream: Fresh, target: str) -> None:
     plain = headers_upstream(client, upstream, target)
@@ -114,6 +116,7 @@ def test_no_other_header_of_the_caller_goes_upstream(client: WireClient, upstrea
     assert seen == plain
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
 def test_the_upstream_is_asked_with_the_stored_key(client: WireClient, upstream: Fresh, target: str) -> None:
     seen = headers_upstream(client, upstream, target, "Authorization: Bearer callers-key", "X-Api-Key: callers-key")
@@ -129,6 +132,7 @@ def test_the_callers_user_agent_is_kept_and_ours_appended(client: WireClient, up
     assert seen["user-agent"] == [f"Tool/1.0 (x; y) {OUR_AGENT}"]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
 def test_the_traits_of_another_sdk_are_not_mixed_with_ours(client: WireClient, upstream: Fresh, target: str) -> None:
     own = {"x-stainless-lang": "js", "x-stainless-package-version": "6.49.0", "x-stainless-runtime": "node"}
@@ -191,6 +195,7 @@ def test_the_callers_own_organization_and_project_come_first(
     assert (seen["openai-organization"], seen["openai-project"]) == (["org-caller"], ["proj-caller"])
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
 def test_where_forwarding_is_on_the_callers_key_is_the_upstreams(
     with_organization: RunningProxy, upstream: Fresh, target: str
@@ -275,6 +280,7 @@ ANSWERS = {
 OURS = {"date", "content-type", "content-length", "transfer-encoding"}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [CHAT, "/v1/models"])
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_the_headers_that_tell_the_client_something_come_back_and_no_others(

@@ -56,6 +56,7 @@ QUERIES = [
 ]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_arrives_as_it_was_encoded(client: WireClient, upstream: Fresh, query: str) -> None:
     client.ask("GET", f"/v1/files?{query}")
@@ -87,6 +88,7 @@ IDS = [
 ]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("file_id", IDS)
 def test_a_path_arrives_as_it_was_encoded(client: WireClient, upstream: Fresh, file_id: str) -> None:
     client.ask("GET", f"/v1/files/{file_id}/content")
@@ -109,6 +111,7 @@ def test_the_id_of_a_model_to_delete_arrives_as_it_was_encoded(client: WireClien
     assert upstream.request.target == "/v1/models/org%2Fmodel%3Ax"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "path",
     [

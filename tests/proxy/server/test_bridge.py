@@ -140,6 +140,7 @@ def test_the_body_of_the_application_is_closed(client: WireClient, application: 
     assert application.body.is_closed
 
 
+@pytest.mark.core
 def test_an_exchange_answers_with_its_own_headers_and_those_of_the_hooks(client: WireClient) -> None:
     reply = client.ask("GET", "/whole")
 
@@ -153,6 +154,7 @@ def test_the_hooks_headers_stand_on_a_stream_too(client: WireClient) -> None:
     assert (reply.header("x-hook"), reply.body) == ("set", b"onetwo")
 
 
+@pytest.mark.core
 def test_each_piece_of_a_stream_is_a_chunk_of_its_own(client: WireClient) -> None:
     client.send(client.request("GET", "/stream")).read_head()
 
@@ -183,6 +185,7 @@ def test_a_body_with_a_length_is_read_whole(client: WireClient) -> None:
     assert (reply.body, reply.header("x-said-length")) == (b"a body", "6")
 
 
+@pytest.mark.core
 def test_a_chunked_body_is_read_whole_though_its_length_is_unknown(client: WireClient) -> None:
     client.send(client.request("POST", "/echo", None, "Transfer-Encoding: chunked"))
     for piece in (b"3\r\na b\r\n", b"3\r\nody\r\n", b"0\r\n\r\n"):
@@ -215,6 +218,7 @@ def test_a_body_of_the_largest_size_is_taken(client: WireClient) -> None:
     assert client.ask("POST", "/echo", b"x" * LIMIT_BYTES).status == 200
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", ["/broken", "/raise"])
 def test_a_bug_is_a_500_of_the_api_and_its_stack_stands_in_the_log_only(
     client: WireClient, caplog: pytest.LogCaptureFixture, path: str
@@ -228,12 +232,20 @@ def test_a_bug_is_a_500_of_the_api_and_its_stack_stands_in_the_log_only(
     assert "our bug" in caplog.text
 
 
+@pytest.mark.parametrize("path", ["/broken", "/raise"])
+def test_a_bug_is_a_whole_500_for_an_http_1_0_client_too(client: WireClient, path: str) -> None:
+    reply = client.send(client.request("GET", path, version="HTTP/1.0")).read_reply()
+
+    assert (reply.status, reply.error["code"]) == (500, "server_error")
+
+
 def test_the_connection_serves_on_after_a_bug(client: WireClient) -> None:
     client.ask("GET", "/raise")
 
     assert client.ask("GET", "/whole").body == b"whole"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", ["/raise_midway", "/break_off"])
 def test_an_answer_that_breaks_off_has_no_proper_end(client: WireClient, path: str) -> None:
     client.send(client.request("GET", path)).read_head()
@@ -242,6 +254,7 @@ def test_an_answer_that_breaks_off_has_no_proper_end(client: WireClient, path: s
         client.read_chunks()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", ["/wait", "/wait_midway"])
 def test_a_client_who_leaves_cancels_its_exchange(port: int, application: Application, path: str) -> None:
     application.exchange = Exchange("none")
@@ -252,6 +265,7 @@ def test_a_client_who_leaves_cancels_its_exchange(port: int, application: Applic
     assert application.exchange.cancelled.wait(WAIT_S)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("size", [1_000, 100_000, 300_000, 900_000])
 def test_a_client_who_leaves_after_a_body_of_any_size_cancels_its_exchange(
     port: int, application: Application, size: int

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -61,6 +62,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("head", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_request_is_a_400_in_json_and_the_end_of_its_connection(
     client: WireClient, upstream: Fresh, head: bytes
@@ -82,6 +84,7 @@ FOREIGN_TARGETS = {
 }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("line", FOREIGN_TARGETS.values(), ids=FOREIGN_TARGETS)
 def test_a_target_that_is_no_path_is_refused(client: WireClient, upstream: Fresh, line: str) -> None:
     reply = client.send(f"{line}\r\nHost: {client.host}\r\n\r\n".encode()).read_reply()
@@ -90,6 +93,7 @@ def test_a_target_that_is_no_path_is_refused(client: WireClient, upstream: Fresh
     assert upstream.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("path", [HEALTH, CHAT, "/v1/models", "/nothing"])
 def test_a_small_answer_comes_in_one_packet(client: WireClient, upstream: Fresh, path: str) -> None:
     upstream.answer(Json(completion("Hello")))
@@ -118,6 +122,7 @@ def test_a_client_that_wants_to_close_gets_its_whole_answer_first(client: WireCl
     assert client.read_rest() == b""
 
 
+@pytest.mark.core
 def test_a_client_that_wants_to_close_gets_its_whole_stream_first(client: WireClient, upstream: Fresh) -> None:
     upstream.answer(Sse(completion_chunks("Hello")))
     reply = client.post(CHAT, BODY, "Connection: close")
@@ -151,6 +156,7 @@ def test_an_http_1_0_client_is_sent_no_chunks(client: WireClient, upstream: Fres
     assert client.read_rest().startswith(b"data: {")
 
 
+@pytest.mark.core
 def test_head_is_answered_without_a_body(client: WireClient) -> None:
     reply = client.ask("HEAD", HEALTH)
 
@@ -163,6 +169,7 @@ def test_a_refused_head_is_answered_without_a_body(client: WireClient) -> None:
     assert client.ask("GET", HEALTH).body == HEALTHY
 
 
+@pytest.mark.core
 def test_two_requests_in_one_packet_are_answered_in_their_order(client: WireClient, upstream: Fresh) -> None:
     upstream.answer(Delayed(Json(completion("Hello")), 0.1))
     client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + client.request("GET", HEALTH))
@@ -185,6 +192,7 @@ def test_ten_requests_in_one_packet_are_all_answered(client: WireClient) -> None
     assert [client.read_reply().body for _ in range(10)] == [HEALTHY] * 10
 
 
+@pytest.mark.core
 def test_a_client_who_waits_for_100_continue_gets_it_and_its_answer(client: WireClient, upstream: Fresh) -> None:
     upstream.answer(Json(completion("Hello")))
     head = client.request("POST", CHAT, None, JSON_TYPE, "Expect: 100-continue", f"Content-Length: {len(BODY)}")
@@ -201,6 +209,7 @@ def test_a_client_who_waits_for_100_continue_is_refused_before_it_sends(client: 
     assert upstream.requests == []
 
 
+@pytest.mark.core
 def test_a_chunked_request_is_read_to_its_end(client: WireClient, upstream: Fresh) -> None:
     upstream.answer(Json(completion("Hello")))
     client.send(client.request("POST", CHAT, None, JSON_TYPE, "Transfer-Encoding: chunked"))
@@ -254,4 +263,43 @@ def test_an_offer_of_http_2_is_passed_over_and_its_body_is_read(client: WireClie
     reply = client.post(CHAT, BODY, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
 
     assert (reply.status, reply.json()) == (200, completion("Hello"))
+    assert upstream.request.body == BODY
+
+
+def test_a_body_that_reads_like_an_offer_of_http_2_arrives_byte_for_byte(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json({}))
+    body = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"
+    head = client.request("POST", "/v1/files", None, "Content-Type: text/plain", f"Content-Length: {len(body)}")
+    client.send(head)
+    with suppress(TimeoutError):  # until the head has been read by itself
+        client.socket.settimeout(0.1)
+        client.socket.recv(1)
+    client.socket.settimeout(3)
+    client.send(body)
+
+    assert client.read_reply().status == 200
+    assert upstream.request.body == body
+
+
+def test_an_offer_of_http_2_that_comes_in_two_pieces_is_passed_over(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+    asked = client.request("POST", CHAT, BODY, JSON_TYPE, *lines)
+    for piece in (asked[:60], asked[60:]):
+        client.send(piece)
+        with suppress(TimeoutError):
+            client.socket.settimeout(0.1)
+            client.socket.recv(1)
+    client.socket.settimeout(3)
+
+    assert client.read_reply().status == 200
+    assert upstream.request.body == BODY
+
+
+def test_a_second_request_that_offers_http_2_is_served_too(client: WireClient, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    lines = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAA")
+
+    assert client.ask("GET", HEALTH, None, *lines).body == HEALTHY
+    assert client.post(CHAT, BODY, *lines).status == 200
     assert upstream.request.body == BODY

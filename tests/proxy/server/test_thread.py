@@ -100,6 +100,7 @@ def has_ipv6() -> bool:
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this computer has no IPv6")
 
 
+@pytest.mark.core
 def test_port_0_takes_a_free_one_and_says_which(server: ServerThread) -> None:
     address = server.start("127.0.0.1", 0)
 
@@ -129,6 +130,7 @@ def test_a_stop_before_any_start_does_nothing(server: ServerThread) -> None:
     assert server.address is None
 
 
+@pytest.mark.core
 def test_it_can_be_started_again_on_the_same_port(server: ServerThread) -> None:
     first = server.start("127.0.0.1", 0)
     assert greeting(first.port) == b"hello"
@@ -144,6 +146,7 @@ def test_the_thread_has_a_name(server: ServerThread) -> None:
     assert "proxy-server" in {thread.name for thread in threading.enumerate()}
 
 
+@pytest.mark.core
 def test_a_taken_port_is_refused(server: ServerThread) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -201,6 +204,7 @@ def test_a_move_serves_at_the_new_port_and_no_longer_at_the_old(server: ServerTh
     assert wait_until(lambda: is_refused(old.port))
 
 
+@pytest.mark.core
 def test_a_stream_that_runs_during_a_move_ends_properly_on_its_old_connection(
     server: ServerThread, application: Application
 ) -> None:
@@ -239,6 +243,7 @@ def test_a_move_before_any_start_starts(server: ServerThread) -> None:
     assert greeting(server.move("127.0.0.1", 0).port) == b"hello"
 
 
+@pytest.mark.core
 def test_a_stop_lets_a_running_answer_end(server: ServerThread, application: Application) -> None:
     address = server.start("127.0.0.1", 0)
     with WireClient(address.port) as client:
@@ -289,9 +294,11 @@ def test_a_client_in_the_middle_of_its_request_cannot_hold_up_a_stop(server: Ser
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.core
 def test_nothing_is_left_after_a_stop(server: ServerThread) -> None:
-    threads = set(threading.enumerate())
-    files = psutil.Process().num_fds() if sys.platform != "win32" else psutil.Process().num_handles()
+    server.start("127.0.0.1", 0)
+    server.stop()  # the event loop keeps two descriptors from its first use on
+    threads, files = set(threading.enumerate()), open_files()
     address = server.start("127.0.0.1", 0)
     with WireClient(address.port) as client:
         client.ask("GET", "/")
@@ -301,8 +308,12 @@ def test_nothing_is_left_after_a_stop(server: ServerThread) -> None:
 
     assert set(threading.enumerate()) == threads
     assert server_connections(address.port) == []
-    if sys.platform != "win32":
-        assert psutil.Process().num_fds() == files
+    assert open_files() == files
+
+
+def open_files() -> int:
+    """Return how many descriptors this process holds; not told on Windows, where handles come and go by themselves."""
+    return psutil.Process().num_fds() if sys.platform != "win32" else 0
 
 
 def test_the_lifespan_spans_the_serving() -> None:

@@ -147,6 +147,7 @@ def pair(call: Call, upstream: Fresh, proxy: RunningProxy) -> tuple[Recorded, Re
     return direct, relayed
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_the_relay_asks_the_same_of_the_same_address(call: Call, upstream: Fresh, proxy: RunningProxy) -> None:
     direct, relayed = pair(call, upstream, proxy)
@@ -154,6 +155,7 @@ def test_the_relay_asks_the_same_of_the_same_address(call: Call, upstream: Fresh
     assert (relayed.method, relayed.target, relayed.body) == (direct.method, direct.target, direct.body)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_the_relay_sends_the_headers_the_sdk_sends(call: Call, upstream: Fresh, proxy: RunningProxy) -> None:
     direct, relayed = pair(call, upstream, proxy)
@@ -222,6 +224,7 @@ def unexplained(direct: Recorded, relayed: Recorded) -> dict[str, tuple[str | No
     }
 
 
+@pytest.mark.core
 def test_the_models_are_asked_for_over_the_connection_of_the_relay(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()))
     with connect(proxy) as client:
@@ -357,6 +360,7 @@ def outcomes(proxy: RunningProxy, provider: ScriptedUpstream) -> dict[str, Outco
     }
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("case", ALIKE)
 def test_the_relay_tries_as_often_as_the_sdk(outcomes: dict[str, Outcome], case: str) -> None:
     assert outcomes[case].relayed == outcomes[case].direct
@@ -371,6 +375,7 @@ def test_the_relay_does_not_try_again_where_it_knows_better(outcomes: dict[str, 
     assert outcomes[case].relayed == DIFFERENT[case][1]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("case", SPENT)
 def test_once_the_tries_are_spent_the_sdk_in_front_is_told_not_to_try_again(
     outcomes: dict[str, Outcome], case: str

@@ -140,6 +140,7 @@ FOREIGN_HOSTS = [
 ]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("host", FOREIGN_HOSTS)
 def test_a_host_that_is_not_the_proxy_is_refused(plain: RunningProxy, upstream: Fresh, host: str) -> None:
     reply = ask(plain, "POST", CHAT, f"Host: {host.replace('PORT', str(plain.address.port))}")
@@ -258,6 +259,7 @@ def test_an_allowed_origin_may_call_and_read_the_answer(plain: RunningProxy, ori
     assert reply.header("access-control-allow-origin") == origin
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("origin", REFUSED_ORIGINS)
 def test_any_other_origin_is_refused_before_anything_runs(plain: RunningProxy, upstream: Fresh, origin: str) -> None:
     reply = ask(plain, "POST", CHAT, f"Origin: {origin}")
@@ -401,6 +403,7 @@ def test_a_page_may_read_what_the_upstream_answers(
     readable(ask(plain, method, path, f"Origin: {ORIGIN}"))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 @pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/v1/models"), ("GET", "/v1/files")])
 def test_the_upstreams_own_cors_headers_reach_nobody(
@@ -435,6 +438,7 @@ def preflight(proxy: RunningProxy, path: str, *lines: str, origin: str = ORIGIN)
     return ask(proxy, "OPTIONS", path, f"Origin: {origin}", "Access-Control-Request-Method: POST", *lines)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("lock", ["open", "locked", "forwarding"])
 @pytest.mark.parametrize("path", [CHAT, "/v1/health", "/v1/models", "/v1/files", "/nothing", "/", "/chat/completions"])
 def test_a_preflight_needs_no_key(proxies: dict[str, RunningProxy], upstream: Fresh, path: str, lock: str) -> None:
@@ -480,6 +484,7 @@ def test_a_program_that_asks_for_the_options_is_told(plain: RunningProxy, upstre
 NOT_OPTIONS = [route for route in ROUTES if route[0] != "OPTIONS"]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("method", "path"), NOT_OPTIONS)
 def test_every_route_asks_for_the_key(locked: RunningProxy, upstream: Fresh, method: str, path: str) -> None:
     reply = ask(locked, method, path)
@@ -488,6 +493,7 @@ def test_every_route_asks_for_the_key(locked: RunningProxy, upstream: Fresh, met
     assert upstream.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("method", "path"), NOT_OPTIONS)
 def test_every_route_refuses_a_wrong_key(locked: RunningProxy, upstream: Fresh, method: str, path: str) -> None:
     reply = ask(locked, method, path, "Authorization: Bearer wrong")
@@ -496,6 +502,7 @@ def test_every_route_refuses_a_wrong_key(locked: RunningProxy, upstream: Fresh, 
     assert upstream.requests == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("key", [KEY, OTHER_KEY])
 @pytest.mark.parametrize(
     "line", ["Authorization: Bearer {}", "authorization: bearer {}", "X-Api-Key: {}", "X-Proxy-Api-Key: {}"]
@@ -557,6 +564,7 @@ def test_an_open_proxy_takes_any_key_and_none(plain: RunningProxy) -> None:
 # --- keys, where the caller's own goes upstream -----------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_where_keys_are_forwarded_the_proxy_key_comes_in_its_own_header(
     forwarding: RunningProxy, upstream: Fresh
 ) -> None:

@@ -1,0 +1,71 @@
+"""Start the tray program: `python -m tray_app`."""
+
+import logging
+import sys
+from contextlib import ExitStack
+from typing import Any
+
+import click
+
+from proxy import logs, paths
+from proxy.errors import ConfigurationError
+from proxy.hosting import demo_upstream
+from proxy.identity import TITLE, __version__
+from proxy.services import assemble
+from tray_app.app import TrayApp
+from tray_app.backends.choose import Wanted
+from tray_app.notify import notify
+from tray_app.single_instance import SingleInstance
+
+PATIENCE_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=TITLE)
+@click.option("--host", help="Address to listen on (PROXY_HOST).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (PROXY_PORT).")
+@click.option("--demo", is_flag=True, help="Answer from a built-in demo upstream.")
+@click.option(
+    "--tray",
+    type=click.Choice(["auto", "sni", "pystray", "none"]),
+    default="auto",
+    help="How to show the icon; auto takes what this desktop has.",
+)
+def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> None:
+    """Show the icon in the system tray and run the proxy behind it."""
+    chosen = {"proxy_host": host, "proxy_port": port}
+    try:
+        run({name: value for name, value in chosen.items() if value is not None}, tray, demo=demo)
+    except ConfigurationError as error:
+        log.error("%s", error)  # noqa: TRY400  one sentence, for the user
+        notify(TITLE, str(error))
+        say(str(error))
+        sys.exit(1)
+
+
+def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
+    """Run the tray, or bring the one that runs already to the front; raises ConfigurationError."""
+    with ExitStack() as stack:
+        instance = stack.enter_context(SingleInstance(paths.runtime_dir()))
+        if not instance.is_first:
+            shown = instance.summon(PATIENCE_S)
+            say("It is already running." if shown else "It is already running, but does not answer.")
+            return
+        log_file = logs.start_logging()
+        if demo:
+            command_line = {**command_line, **stack.enter_context(demo_upstream())}
+        services = assemble(command_line)
+        log_file.hide(services.every_secret)
+        TrayApp(services, instance, tray, say).run()
+
+
+def say(text: str) -> None:
+    """Print where there is somebody to read it: started by a double-click there is no console."""
+    if sys.stdout is not None:
+        click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""The tray program, wired: lock, proxy, icon, clicks; one way in and one way out."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from proxy import paths
+from proxy.headless import signals_handled
+from proxy.identity import APP_ID, TITLE, __version__
+from proxy.services import Services
+from proxy.upstream.condition import Condition
+from tray_app.actions import Actions
+from tray_app.artwork import icon
+from tray_app.backends.backend import Backend, Program
+from tray_app.backends.choose import Wanted, choose
+from tray_app.commands import Commands
+from tray_app.hosted import HostedProxy
+from tray_app.menu import Look
+from tray_app.notify import notify
+from tray_app.single_instance import SingleInstance
+from tray_app.view import Facts, look
+
+PULSE_S = 0.5  # a request shows in the icon once it has been under way this long: calm, no flicker
+PATIENCE_S = 3.0
+
+Say = Callable[[str], Any]
+
+log = logging.getLogger(__name__)
+
+
+class TrayApp:
+    """Run the tray until it is quit. Made and run on the main thread."""
+
+    def __init__(self, services: Services, instance: SingleInstance, wanted: Wanted, say: Say) -> None:
+        self._services = services
+        self._instance = instance
+        self._say = say
+        self._actions = Actions()
+        self._hosted = HostedProxy(services, lambda: self.click("dashboard"))
+        self._commands = Commands(self._hosted, self._tell, self.quit)
+        self._working = False
+        self._ended = threading.Event()
+        self._backend: Backend | None = None
+        self._wanted = wanted
+
+    def run(self) -> None:
+        """Serve, show the icon, and return when the program is to end; everything is then closed."""
+        self._hosted.start()
+        self._actions.start()
+        self._backend = choose(self._wanted, Program(APP_ID, self._look, icon, self.click))
+        log.info("tray: %s (%s)", self._backend.name, self._backend.why)
+        try:
+            with signals_handled(self.quit):
+                self._begin(self._backend)
+                self._backend.run()
+        finally:
+            self._close()
+
+    def quit(self) -> None:
+        """End the program; any thread, and signal handlers."""
+        self._ended.set()
+        if self._backend is not None:
+            self._backend.stop()
+
+    def click(self, key: str) -> None:
+        """Take a click; any thread, never blocks."""
+        self._actions.do(lambda: self._run_click(key))
+
+    def _begin(self, backend: Backend) -> None:
+        self._services.secrets.load_in_background()
+        self._services.condition.listen(self._upstream_changed)
+        threading.Thread(target=self._pulse, name="tray-pulse", daemon=True).start()
+        self._actions.do(self._greet)
+        if backend.name == "none":
+            self._say(f"There is no tray here: {backend.why}. The proxy runs all the same.")
+            self._say(f"Its page, good once: {self._hosted.entrance()}")
+
+    def _greet(self) -> None:
+        self._services.proxy_keys.load()
+        try:
+            self._instance.publish(os.getpid(), self._hosted.root_url(), self._hosted.desk.activation_token)
+            file = paths.state_file()
+            if not file.exists():
+                paths.make_private_dir(file.parent)
+                file.write_text("has_run = true\n", encoding="utf-8")
+                self._tell(TITLE, "The proxy runs. Its icon's menu has the address for your tools.")
+        except OSError as error:
+            log.warning("what the program remembers cannot be written: %s", error)
+        if self._hosted.base_url is not None:
+            self._say(f"Base URL for your tools:  {self._hosted.base_url}")
+        elif self._hosted.problem is not None:
+            self._say(self._hosted.problem)
+            self._tell("The proxy does not run", self._hosted.problem)
+
+    def _run_click(self, key: str) -> None:
+        self._commands.run(key)
+        self._refresh()
+
+    def _upstream_changed(self, condition: Condition) -> None:
+        """Tell of trouble, off the event loop that found it."""
+        self._actions.do(lambda: self._tell_condition(condition))
+
+    def _tell_condition(self, condition: Condition) -> None:
+        self._refresh()
+        if condition.kind == "key refused":
+            self._services.secrets.load()  # it may have been changed in the keyring meanwhile
+            self._tell("The upstream refuses the key", "Set another one from the icon's menu.")
+        elif condition.kind in ("unsafe", "failing"):
+            self._tell(f"Upstream {condition.kind}", condition.detail)
+
+    def _tell(self, title: str, text: str) -> None:
+        if self._backend is not None and not self._backend.notify(title, text):
+            notify(title, text)
+
+    def _pulse(self) -> None:
+        """Let the icon follow the work, and what the keyring had to say."""
+        key = self._services.secrets.state
+        while not self._ended.wait(PULSE_S):
+            working, state = self._services.in_flight.count > 0, self._services.secrets.state
+            if working != self._working or state != key:
+                self._working, key = working, state
+                self._refresh()
+
+    def _refresh(self) -> None:
+        if self._backend is not None:
+            self._backend.refresh()
+
+    def _look(self) -> Look:
+        store, hosted = self._services.store, self._hosted
+        settings = store.current
+        return look(
+            Facts(
+                title=TITLE,
+                version=__version__,
+                base_url=hosted.base_url,
+                configured_url=self._commands.shown_url(),
+                start_problem=hosted.problem,
+                key=self._services.secrets.state,
+                forwards_keys=settings.proxy_forward_auth_header or not self._services.secrets.loaded.is_set(),
+                condition=self._services.condition.current,
+                is_working=self._working,
+                upstream=settings.openai_base_url,
+                tools_on=settings.enable_tool_execution,
+                tools_fixed_by=store.fixed_by("enable_tool_execution"),
+                key_required=settings.proxy_require_api_key,
+                key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
+                trouble=self._commands.trouble,
+                other_port=hosted.other_port,
+            )
+        )
+
+    def _close(self) -> None:
+        began = time.monotonic()
+        self._ended.set()
+        self._hosted.close()
+        self._actions.stop(PATIENCE_S)
+        self._commands.close()
+        self._instance.release()
+        log.info("ended in %.1f s", time.monotonic() - began)

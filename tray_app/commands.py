@@ -1,0 +1,120 @@
+"""What each click does. Every command runs on the `tray-actions` worker; what fails becomes a line in the menu."""
+
+import json
+import logging
+from collections.abc import Callable
+
+from proxy import paths
+from proxy.errors import ProxyError
+from proxy.settings.store import SettingsStore
+from tray_app.clipboard.clipboard import Clipboard
+from tray_app.errors import ClipboardUnavailable
+from tray_app.hosted import HostedProxy
+from tray_app.opener import open_path, open_url
+
+DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
+SETTINGS_HEAD = "# Settings of the proxy; the README lists them all. Keys do not belong here.\n# proxy_port = 8000\n"
+
+log = logging.getLogger(__name__)
+
+
+class Commands:
+    """One method a menu line. `run` is the door: it tells the user what went wrong."""
+
+    def __init__(self, hosted: HostedProxy, tell: Callable[[str, str], None], quit_program: Callable[[], None]) -> None:
+        self._hosted = hosted
+        self._tell = tell
+        self._clipboard = Clipboard()
+        self.trouble: str | None = None
+        self._by_key: dict[str, Callable[[], None]] = {
+            "server": self.toggle_server,
+            "other-port": self.use_other_port,
+            "tools": lambda: self.toggle("enable_tool_execution"),
+            "require-key": self.toggle_key_required,
+            "copy-url": lambda: self.copy(self.shown_url()),
+            "copy-key": self.copy_key,
+            "copy-curl": lambda: self.copy(self.curl()),
+            "set-key": self.open_pages,
+            "dashboard": self.open_pages,
+            "doctor": lambda: open_url(self._hosted.entrance() + "&to=doctor"),
+            "view-logs": lambda: open_path(paths.log_file()),
+            "log-folder": lambda: open_path(paths.log_file().parent),
+            "settings-file": self.open_settings,
+            "documentation": lambda: open_url(DOCUMENTATION),
+            "quit": quit_program,
+        }
+
+    def run(self, key: str) -> None:
+        """Run a line's command; its failure is shown in the menu until the next click."""
+        self.trouble = None
+        try:
+            self._by_key[key]()
+        except (ProxyError, OSError) as error:
+            log.warning("%s: %s", key, error)
+            self.trouble = str(error)
+
+    def toggle_server(self) -> None:
+        """Start the server, or stop it."""
+        if self._hosted.base_url is None:
+            self._hosted.start()
+        else:
+            self._hosted.stop()
+
+    def use_other_port(self) -> None:
+        """Take the free port that was offered, and keep the choice."""
+        if self._hosted.other_port is not None:
+            self._store.update(proxy_port=self._hosted.other_port)
+
+    def toggle(self, field: str) -> None:
+        """Turn a setting over and keep it; raises SettingError."""
+        self._store.update(**{field: not getattr(self._store.current, field)})
+
+    def toggle_key_required(self) -> None:
+        """Ask for a proxy key, or no longer; there is always one to ask for."""
+        if not self._store.current.proxy_require_api_key:
+            self._hosted.services.proxy_keys.first()
+        self.toggle("proxy_require_api_key")
+
+    def copy(self, text: str) -> None:
+        """Copy a text; where nothing takes it, show it."""
+        try:
+            self._clipboard.copy(text)
+        except ClipboardUnavailable:
+            self._tell("Nothing here takes a copied text", text)
+            raise
+
+    def copy_key(self) -> None:
+        """Copy a proxy key; the first click makes one for this computer."""
+        self.copy(self._hosted.services.proxy_keys.first().key)
+
+    def curl(self) -> str:
+        """Return a command that tries the proxy."""
+        body = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]})
+        key = "-H 'Authorization: Bearer YOUR_PROXY_KEY' " if self._store.current.proxy_require_api_key else ""
+        return f"curl {self.shown_url()}/chat/completions {key}-H 'Content-Type: application/json' -d '{body}'"
+
+    def shown_url(self) -> str:
+        """Return the base URL to point tools at, whether or not the server is on."""
+        settings = self._store.current
+        return self._hosted.base_url or f"http://{settings.proxy_host}:{settings.proxy_port}/v1"
+
+    def open_pages(self) -> None:
+        """Open the program's own page in the browser; raises NothingOpened."""
+        open_url(self._hosted.entrance())
+
+    def open_settings(self) -> None:
+        """Open the settings file, made on the first click; raises OSError, NothingOpened."""
+        file = self._store.path
+        if not file.exists():
+            paths.make_private_dir(file.parent)
+            file.write_text(SETTINGS_HEAD, encoding="utf-8")
+            file.chmod(0o600)
+        open_path(file)
+
+    def close(self) -> None:
+        """Give the clipboard back."""
+        self._clipboard.close()
+
+    @property
+    def _store(self) -> SettingsStore:
+        return self._hosted.services.store

@@ -1,0 +1,85 @@
+"""The proxy as the tray hosts it: the server that can be switched, and the pages that open whatever its state."""
+
+import logging
+import secrets
+from collections.abc import Callable
+
+from proxy.doctor import examine
+from proxy.errors import ConfigurationError, PortTaken, SettingError
+from proxy.hosting import server_for
+from proxy.server.ports import free_port
+from proxy.server.thread import ServerThread
+from proxy.services import Services
+from proxy.settings.model import Settings
+from proxy.web.desk import Desk
+
+OFFERED_PORTS = 20  # how far beyond the configured one a free port is looked for
+
+log = logging.getLogger(__name__)
+
+
+class HostedProxy:
+    """Start, stop and move the server. Its methods run on one thread at a time, never on the server's."""
+
+    def __init__(self, services: Services, activate: Callable[[], None]) -> None:
+        self.services = services
+        self.desk = Desk(activate, lambda: examine(services), secrets.token_urlsafe(32))
+        self._server = server_for(services, self.desk)
+        self._pages: ServerThread | None = None
+        self.problem: str | None = None
+        self.other_port: int | None = None
+        services.store.listen(self._follow)
+
+    @property
+    def base_url(self) -> str | None:
+        """Where the server listens, None while it does not."""
+        address = self._server.address
+        return address.base_url if address else None
+
+    def start(self) -> None:
+        """Serve; what keeps it from doing so is kept as the problem. A second call does nothing."""
+        settings = self.services.store.current
+        self.problem, self.other_port = None, None
+        try:
+            self._server.start(settings.proxy_host, settings.proxy_port)
+        except ConfigurationError as error:
+            log.error("%s", error)  # noqa: TRY400  one sentence; a traceback has no more to tell
+            self.problem = error.detail[:1].upper() + error.detail[1:]
+            if isinstance(error, PortTaken):
+                self.other_port = free_port(settings.proxy_host, settings.proxy_port, OFFERED_PORTS)
+
+    def stop(self) -> None:
+        """Stop serving; running answers get their grace."""
+        self._server.stop()
+        self.problem, self.other_port = None, None
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.stop()
+        if self._pages is not None:
+            self._pages.stop()
+
+    def root_url(self) -> str:
+        """Return where the pages are: the server's own address, or one just for them while it does not serve."""
+        if self._server.address is not None:
+            return self._server.address.base_url.removesuffix("/v1")
+        if self._pages is None:
+            self._pages = server_for(self.services, self.desk)
+        return self._pages.start("127.0.0.1", 0).base_url.removesuffix("/v1")
+
+    def entrance(self) -> str:
+        """Return a link into the pages, good once."""
+        return self.desk.entrance(self.root_url())
+
+    def _follow(self, old: Settings, new: Settings) -> None:
+        """Move a running server to where the settings now want it; raises PortTaken to refuse the change."""
+        if (old.proxy_host, old.proxy_port) == (new.proxy_host, new.proxy_port):
+            return
+        if self._server.address is not None:
+            self._server.move(new.proxy_host, new.proxy_port)
+        elif self.problem is not None:
+            try:
+                self._server.start(new.proxy_host, new.proxy_port)
+            except ConfigurationError as error:
+                raise SettingError(error.detail) from error
+            self.problem, self.other_port = None, None

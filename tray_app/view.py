@@ -1,0 +1,123 @@
+"""How the tray looks, worked out from facts: icon, tooltip, menu lines. Pure; run on the tray's thread."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxy.secrets import KeyState
+from proxy.upstream.condition import Condition
+from tray_app.menu import Line, Look
+
+SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
+LONGEST_LABEL = 90
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the tray shows; read anew for each look."""
+
+    title: str
+    version: str
+    base_url: str | None  # where the server listens, None while it does not
+    configured_url: str  # where it is meant to listen
+    start_problem: str | None  # why it does not listen though it should
+    key: KeyState
+    forwards_keys: bool
+    condition: Condition
+    is_working: bool
+    upstream: str
+    tools_on: bool
+    tools_fixed_by: str | None  # what fixes the switch: the environment or the command line
+    key_required: bool
+    key_required_fixed_by: str | None
+    trouble: str | None  # why the last click did not do what it says
+    other_port: int | None  # a free port to offer while the configured one is taken
+
+
+def look(facts: Facts) -> Look:
+    """Return the tray's look."""
+    status = status_text(facts)
+    return Look(
+        icon=icon_state(facts),
+        title=f"{facts.title}: {status}",
+        lines=tuple(menu_lines(facts, status)),
+        attention=icon_state(facts) in ("attention", "error"),
+    )
+
+
+def status_text(facts: Facts) -> str:
+    """Say in a line what is going on: the gravest thing first."""
+    if facts.start_problem:
+        return facts.start_problem
+    if facts.base_url is None:
+        return "Stopped"
+    if facts.condition.kind == "key refused":
+        return "Upstream refuses the key"
+    if facts.key.key is None and not facts.forwards_keys:
+        return "No upstream key"
+    if facts.condition.kind == "rate limited" and facts.condition.until is not None:
+        until = datetime.fromtimestamp(facts.condition.until).astimezone()
+        return f"Rate limited until {until:%H:%M}"
+    if facts.condition.kind != "well":
+        return f"Upstream {facts.condition.kind}"
+    return f"Running on {facts.base_url}"
+
+
+def icon_state(facts: Facts) -> str:
+    """Return the icon's state."""
+    no_key = facts.key.key is None and not facts.forwards_keys
+    if facts.start_problem or (facts.base_url and (no_key or facts.condition.kind in ("key refused", "unsafe"))):
+        return "error"
+    if facts.base_url is None:
+        return "stopped"
+    if facts.condition.kind != "well":
+        return "attention"
+    return "working" if facts.is_working else "running"
+
+
+def menu_lines(facts: Facts, status: str) -> list[Line]:
+    """Return the menu, from the top."""
+    first, second, third, fourth, fifth = (Line(key, kind="separator") for key in SEPARATORS)
+    return [
+        Line("status", short(status), enabled=False),
+        *([Line("trouble", short(facts.trouble), enabled=False)] if facts.trouble else []),
+        *([Line("other-port", f"Use port {facts.other_port} instead")] if facts.other_port else []),
+        first,
+        Line("server", "Server on", "check", checked=facts.base_url is not None),
+        switch("tools", "Run tools", facts.tools_fixed_by, on=facts.tools_on),
+        switch("require-key", "Require a proxy key", facts.key_required_fixed_by, on=facts.key_required),
+        second,
+        Line("copy-url", "Copy base URL"),
+        Line("copy-key", "Copy proxy key"),
+        Line("copy-curl", "Copy as curl"),
+        third,
+        Line("set-key", "Set upstream key…"),
+        Line("view-logs", "View logs"),
+        Line("log-folder", "Open log folder"),
+        Line("dashboard", "Dashboard…", is_default=True),
+        Line("settings-file", "Settings file"),
+        fourth,
+        Line("upstream", "Upstream", "submenu", children=(Line("upstream-url", facts.upstream, enabled=False),)),
+        Line("help", "Help", "submenu", children=help_lines(facts)),
+        fifth,
+        Line("quit", "Quit"),
+    ]
+
+
+def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:
+    """Return a switch, greyed with the reason where it is fixed elsewhere."""
+    shown = f"{label} (fixed by the {fixed_by})" if fixed_by else label
+    return Line(key, shown, "check", checked=on, enabled=fixed_by is None)
+
+
+def help_lines(facts: Facts) -> tuple[Line, ...]:
+    """Return what stands under Help."""
+    return (
+        Line("documentation", "Documentation"),
+        Line("doctor", "Doctor"),
+        Line("about", f"{facts.title} {facts.version}", enabled=False),
+    )
+
+
+def short(text: str) -> str:
+    """Return a text that fits a menu."""
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
