@@ -1,0 +1,150 @@
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import Json, ScriptedUpstream
+from proxy.doctor import examine
+from proxy.hosting import server_for
+from proxy.web.desk import Desk
+
+KEY = "sk-a-new-upstream-key-1"
+MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
+
+
+class Hosted(RunningProxy):
+    """A proxy with the program's own pages."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        self.activated = 0
+        self.desk = Desk(self.activate, lambda: examine(self.services), "the-token")
+        self.server = server_for(self.services, self.desk)
+
+    def activate(self) -> None:
+        self.activated += 1
+
+    @contextmanager
+    def enter(self) -> Iterator[httpx2.Client]:
+        """Yield a browser's client that came in by a link."""
+        with httpx2.Client(base_url=self.root_url, trust_env=False, timeout=20, follow_redirects=True) as client:
+            client.get(self.desk.entrance(self.root_url))
+            yield client
+
+
+@pytest.fixture
+def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+    with Hosted(openai_base_url=upstream.base_url) as running:
+        yield running
+
+
+def form_token(page: str) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+    assert found
+    return found[1]
+
+
+def test_a_link_opens_the_page_once(hosted: Hosted) -> None:
+    link = hosted.desk.entrance(hosted.root_url)
+    first, second = hosted.http.get(link), hosted.http.get(link)
+
+    assert (first.status_code, first.headers["location"]) == (303, "/ui/")
+    assert {"HttpOnly", "SameSite=Strict", "Path=/ui"} <= set(first.headers["set-cookie"].split("; "))
+    assert second.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/doctor", "/ui", "//ui//"])
+def test_nobody_sees_a_page_without_a_session(hosted: Hosted, path: str) -> None:
+    answer = httpx2.get(hosted.root_url + path, trust_env=False, cookies={"op_session": "made-up"})
+
+    assert answer.status_code == 403
+    assert "form" not in answer.text
+
+
+def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        headers = browser.get("/ui/").headers
+
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_a_key_is_kept_in_the_keyring_tried_and_never_shown(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+    upstream.answer(Json(MODELS))
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/ui/").text)
+        page = browser.post("/ui/key", data={"form_token": token, "key": f" {KEY}\n", "where": "keyring"})
+
+    assert "The upstream accepts the key." in page.text
+    assert KEY not in page.text
+    assert hosted.keychain.kept["upstream"] == KEY
+    assert upstream.requests[-1].header("authorization") == f"Bearer {KEY}"
+
+
+def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+    upstream.answer(Json(MODELS))
+    assert hosted.http.get("/v1/models").json()["error"]["code"] == "no_upstream_key"
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/ui/").text)
+        browser.post("/ui/key", data={"form_token": token, "key": KEY, "where": "session"})
+
+    assert hosted.http.get("/v1/models").status_code == 200
+    assert "upstream" not in hosted.keychain.kept
+
+
+def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+    upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status=401))
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/ui/").text)
+        page = browser.post("/ui/key", data={"form_token": token, "key": KEY})
+
+    assert "The upstream refuses this key." in page.text
+
+
+@pytest.mark.parametrize("token", [None, "", "0" * 64])
+def test_a_form_without_its_token_changes_nothing(hosted: Hosted, token: str | None) -> None:
+    with hosted.enter() as browser:
+        answer = browser.post("/ui/key", data={"key": KEY, **({"form_token": token} if token is not None else {})})
+
+    assert answer.status_code == 403
+    assert hosted.keychain.kept == {}
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://localhost:3000"}, {"Origin": "null"}, {"Sec-Fetch-Site": "same-site"}]
+)
+def test_a_page_of_another_origin_gets_nowhere_even_with_the_cookie(hosted: Hosted, headers: dict[str, str]) -> None:
+    with hosted.enter() as browser:
+        answer = browser.get("/ui/", headers=headers)
+
+    assert answer.json()["error"]["code"] == "origin_not_allowed"
+
+
+def test_a_foreign_host_name_gets_nowhere(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        answer = browser.get("/ui/", headers={"Host": "evil.example"})
+
+    assert answer.json()["error"]["code"] == "host_not_allowed"
+
+
+def test_the_doctor_tells_what_is_missing(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        page = browser.get("/ui/doctor").text
+
+    assert "Upstream key" in page
+    assert "not set" in page
+
+
+@pytest.mark.parametrize(("token", "status"), [("the-token", 204), ("another", 404), ("", 404)])
+def test_only_who_knows_the_token_brings_the_program_to_the_front(hosted: Hosted, token: str, status: int) -> None:
+    answer = hosted.http.post("/_tray/activate", headers={"X-Tray-Token": token})
+
+    assert (answer.status_code, hosted.activated) == (status, int(status == 204))
+
+
+def test_without_a_tray_there_are_no_pages(proxy: RunningProxy) -> None:
+    assert proxy.http.get("/ui/").json()["error"]["code"] == "unknown_path"
