@@ -111,7 +111,7 @@ def looks_like_json(body: bytes) -> bool:
             return True
     except (ValueError, RecursionError):
         return False
-    return text[0] + text[-1] in ("{}", "[]")
+    return text[:1] + text[-1:] in ("{}", "[]")
 
 
 def with_length(headers: Headers, upstream: UpstreamAnswer) -> Headers:

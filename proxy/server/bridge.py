@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from proxy.errors import BodyTooLarge, MalformedRequest, ServerFault
+from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, ServerFault
 from proxy.server.environ import Scope, environ_for
 
 Headers = list[tuple[str, str]]
@@ -81,7 +81,7 @@ class Bridge:
             else:
                 await decision.exchange.perform(AsgiBody(scope, receive, connection), client)
         except BodyTooLarge as error:
-            await client.whole(error.status, error.headers(), error.body())
+            await client.refuse(error)
         except asyncio.CancelledError:
             connection.abort()  # the client is gone, or its grace at the program's end is over
         except Exception:
@@ -160,8 +160,12 @@ class AsgiClient:
         if self._started:
             self.abort()
         else:
-            error = ServerFault()
-            await self.whole(error.status, error.headers(), error.body())
+            await self.refuse(ServerFault())
+
+    async def refuse(self, error: ProxyError) -> None:
+        """Send an error of ours."""
+        body = error.body()
+        await self.whole(error.status, [*error.headers(), ("content-length", str(len(body)))], body)
 
 
 class AsgiBody:

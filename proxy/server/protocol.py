@@ -67,7 +67,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, without an offer of HTTP/2: the parser would wait for an upgrade and lose the body."""
-        super().data_received(H2C_OFFER.sub(rb"\1", data) if b"h2c" in data else data)
+        if b"h2c" in data and (self.cycle is None or not self.cycle.more_body):
+            data = H2C_OFFER.sub(rb"\1", data)
+        super().data_received(data)
 
     def on_headers_complete(self) -> None:
         """Begin a request; the proxy is not a forward proxy, so the target must be a path."""

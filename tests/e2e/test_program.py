@@ -283,13 +283,13 @@ def test_no_key_stands_in_any_file_it_wrote_nor_in_what_it_printed(tmp_path: Pat
 
 
 @posix_only
-def test_what_it_writes_only_its_owner_may_read(tmp_path: Path) -> None:
-    with Program(tmp_path, "serve", "--demo", "--port", "0") as program:
-        assert program.port
-        program.send(signal.SIGTERM)
-        program.ended()
+def test_what_it_writes_only_its_owner_may_read(demo: Program) -> None:
+    assert demo.port
+    deadline = time.monotonic() + 5
+    while not (logs := list(demo.home.rglob("proxy.log"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
-    [log] = tmp_path.rglob("proxy.log")
+    [log] = logs
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
     assert stat.S_IMODE(log.parent.stat().st_mode) == 0o700
 
