@@ -12,7 +12,7 @@ from proxy.services import assemble
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
-KEYRING_PATIENCE_S = 1.0
+KEYRING_PATIENCE_S = 6.0  # a keyring that waits for its user is given up before
 NO_KEY_HINT = "store it with `openai-tray-proxy key set`, or set OPENAI_API_KEY and start again."
 
 Say = Callable[[str], Any]
@@ -27,7 +27,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, say: 
         log = logs.start_logging(to_terminal=to_terminal)
         services = assemble(command_line)
         log.hide(services.every_secret)
-        services.secrets.load_in_background()
+        services.load_keys()
         server = server_for(services)
         settings = services.store.current
         address = server.start(settings.proxy_host, settings.proxy_port)

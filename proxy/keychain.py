@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import closing
 from typing import TypeVar
 
 import keyring.core
@@ -30,7 +31,12 @@ class SystemKeychain:
 
     def read(self, name: str) -> str | None:
         """Return what is kept under a name; raises KeyringFailure."""
-        return in_time(lambda: open_keyring().get_password(KEYRING_SERVICE, name))
+
+        def read() -> str | None:
+            backend = open_keyring()
+            return backend.get_password(KEYRING_SERVICE, name) if has_collection(backend) else None
+
+        return in_time(read)
 
     def write(self, name: str, secret: str) -> None:
         """Keep a secret under a name; raises KeyringFailure."""
@@ -63,6 +69,20 @@ def open_keyring() -> KeyringBackend:
     if not is_safe(backend):
         raise KeyringAbsent
     return backend
+
+
+def has_collection(backend: KeyringBackend) -> bool:
+    """Tell whether there is anything to read from: a Secret Service would ask its user to make a new collection."""
+    if "SecretService" not in type(backend).__module__:
+        return True
+    import secretstorage  # noqa: PLC0415  Linux alone has it
+
+    with closing(secretstorage.dbus_init()) as connection:
+        try:
+            secretstorage.Collection(connection)
+        except secretstorage.ItemNotFoundException:
+            return False
+    return True
 
 
 def is_safe(backend: KeyringBackend) -> bool:

@@ -77,8 +77,13 @@ class ProxyKeys:
 
     def first(self) -> ProxyKey:
         """Return a key to copy: the first there is, else a new one for this computer; raises KeyringFailure."""
-        current = self.current
-        return current[0] if current else self.new(FIRST_NAME)
+        if not self.current:
+            self._made = self._read()
+        return self.current[0] if self.current else self.new(FIRST_NAME)
+
+    def load_in_background(self) -> None:
+        """Begin to read the keyring."""
+        threading.Thread(target=self.load, name="keyring", daemon=True).start()
 
     def _read(self) -> tuple[ProxyKey, ...]:
         kept = self._keychain().read(KEPT_AS)

@@ -80,7 +80,10 @@ class Secrets:
         return self.state
 
     def load_in_background(self) -> None:
-        """Begin to read the keyring; `loaded` is set when that is done, for good or ill."""
+        """Begin to read the keyring, unless the environment has the key; `loaded` is set when all is known."""
+        if self._environment_key():
+            self.loaded.set()
+            return
         threading.Thread(target=self.load, name="keyring", daemon=True).start()
 
     def keep(self, text: str) -> KeyState:

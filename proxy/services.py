@@ -35,6 +35,12 @@ class Services:
     passthrough: Passthrough
     models: Passthrough
 
+    def load_keys(self) -> None:
+        """Begin to read the keys from the keyring, as far as they are needed."""
+        self.secrets.load_in_background()
+        if self.store.current.proxy_require_api_key:
+            self.proxy_keys.load_in_background()
+
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
         upstream_key = self.secrets.state.key

@@ -68,7 +68,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "openai": ("proxy/upstream/", "proxy/check.py"),
     **dict.fromkeys(("httpx2", "aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
     **dict.fromkeys(("pydantic", "pydantic_settings", "tomlkit"), ("proxy/settings/",)),
-    "keyring": ("proxy/keychain.py",),
+    **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keychain.py",)),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
     "click": ("proxy/cli.py", "tray_app/__main__.py"),

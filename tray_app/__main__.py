@@ -38,7 +38,7 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> Non
     chosen = {"proxy_host": host, "proxy_port": port}
     try:
         run({name: value for name, value in chosen.items() if value is not None}, tray, demo=demo)
-    except ConfigurationError as error:
+    except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
         log.error("%s", error)  # noqa: TRY400  one sentence, for the user
         notify(TITLE, str(error))
         say(str(error))

@@ -28,11 +28,12 @@ class Actions:
     def stop(self, patience_s: float) -> None:
         """Finish what was handed over and end the thread, waiting for it no longer than this."""
         self._queue.put(None)
-        self._thread.join(patience_s)
+        if self._thread.is_alive():
+            self._thread.join(patience_s)
 
     def _run(self) -> None:
         while (action := self._queue.get()) is not None:
             try:
                 action()
-            except Exception:
+            except Exception:  # noqa: PERF203  one failed click must not end the worker
                 log.exception("a click failed")

@@ -10,6 +10,7 @@ from typing import Any
 from proxy import paths
 from proxy.headless import signals_handled
 from proxy.identity import APP_ID, TITLE, __version__
+from proxy.secrets import KeyState
 from proxy.services import Services
 from proxy.upstream.condition import Condition
 from tray_app.actions import Actions
@@ -48,14 +49,15 @@ class TrayApp:
 
     def run(self) -> None:
         """Serve, show the icon, and return when the program is to end; everything is then closed."""
-        self._hosted.start()
-        self._actions.start()
-        self._backend = choose(self._wanted, Program(APP_ID, self._look, icon, self.click))
-        log.info("tray: %s (%s)", self._backend.name, self._backend.why)
         try:
             with signals_handled(self.quit):
+                self._hosted.start()
+                self._actions.start()
+                self._backend = choose(self._wanted, Program(APP_ID, self._look, icon, self.click))
+                log.info("tray: %s (%s)", self._backend.name, self._backend.why)
                 self._begin(self._backend)
-                self._backend.run()
+                if not self._ended.is_set():
+                    self._backend.run()
         finally:
             self._close()
 
@@ -70,7 +72,7 @@ class TrayApp:
         self._actions.do(lambda: self._run_click(key))
 
     def _begin(self, backend: Backend) -> None:
-        self._services.secrets.load_in_background()
+        self._services.load_keys()
         self._services.condition.listen(self._upstream_changed)
         threading.Thread(target=self._pulse, name="tray-pulse", daemon=True).start()
         self._actions.do(self._greet)
@@ -79,7 +81,6 @@ class TrayApp:
             self._say(f"Its page, good once: {self._hosted.entrance()}")
 
     def _greet(self) -> None:
-        self._services.proxy_keys.load()
         try:
             self._instance.publish(os.getpid(), self._hosted.root_url(), self._hosted.desk.activation_token)
             file = paths.state_file()
@@ -117,12 +118,18 @@ class TrayApp:
 
     def _pulse(self) -> None:
         """Let the icon follow the work, and what the keyring had to say."""
-        key = self._services.secrets.state
+        seen = self._changing()
         while not self._ended.wait(PULSE_S):
-            working, state = self._services.in_flight.count > 0, self._services.secrets.state
-            if working != self._working or state != key:
-                self._working, key = working, state
+            now = self._changing()
+            if now != seen:
+                seen = now
                 self._refresh()
+
+    def _changing(self) -> tuple[bool, KeyState, bool]:
+        """Note the work, and return what changes by itself; a keyring that was read and held nothing counts too."""
+        secrets = self._services.secrets
+        self._working = self._services.in_flight.count > 0
+        return self._working, secrets.state, secrets.loaded.is_set()
 
     def _refresh(self) -> None:
         if self._backend is not None:

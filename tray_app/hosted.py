@@ -45,7 +45,7 @@ class HostedProxy:
         except ConfigurationError as error:
             log.error("%s", error)  # noqa: TRY400  one sentence; a traceback has no more to tell
             self.problem = error.detail[:1].upper() + error.detail[1:]
-            if isinstance(error, PortTaken):
+            if isinstance(error, PortTaken) and not self.services.store.fixed_by("proxy_port"):
                 self.other_port = free_port(settings.proxy_host, settings.proxy_port, OFFERED_PORTS)
 
     def stop(self) -> None:

@@ -25,7 +25,9 @@ def create_app(services: Services | None = None, own_pages: Desk | None = None) 
 
     Raises SettingError.
     """
-    services = services or assemble()
+    if services is None:
+        services = assemble()
+        services.load_keys()
     app = ProxyApp(APP_ID, static_folder=None, template_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # the addresses are set right before routing
