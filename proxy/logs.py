@@ -35,8 +35,18 @@ class SafeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the safe text of a record, its traceback included."""
-        text = redact(super().format(record), self.secrets())
+        return self.hide(self.line(record))
+
+    def line(self, record: logging.LogRecord) -> str:
+        """Return the text of a record that cannot pass for two; keys are still in it."""
+        text = super().format(record)
+        if text.isprintable():
+            return text
         return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", "\n    ")
+
+    def hide(self, text: str) -> str:
+        """Take the keys out of one line, or of many at once."""
+        return redact(text, self.secrets())
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     except OSError as error:
         root.warning("the log file %s cannot be written: %s", file, error)
         return Log(None, formatter)
-    add_handler(root, LaterHandler(log_file), formatter)
+    root.addHandler(LaterHandler(log_file, formatter))
     return Log(file, formatter)
 
 
@@ -93,9 +103,10 @@ class LaterHandler(logging.Handler):
     `logging.shutdown`, which Python calls at its exit, writes the rest.
     """
 
-    def __init__(self, file: "LogFile") -> None:
+    def __init__(self, file: "LogFile", safe: SafeFormatter) -> None:
         super().__init__()
         self._file = file
+        self._safe = safe
         self._records: list[logging.LogRecord] = []
         self._writing = threading.Lock()
         self._due = threading.Event()
@@ -114,12 +125,12 @@ class LaterHandler(logging.Handler):
         with self._writing:
             records, self._records = self._records, []
             if records:
-                self._file.write("".join(f"{self.format(record)}\n" for record in records))
+                self._file.write(self._safe.hide("".join(f"{self._line(record)}\n" for record in records)))
 
-    def format(self, record: logging.LogRecord) -> str:
+    def _line(self, record: logging.LogRecord) -> str:
         """Return a record's line, even of one whose arguments do not fit its message."""
         try:
-            return super().format(record)
+            return self._safe.line(record)
         except Exception:  # noqa: BLE001  one bad line must not cost the others
             return f"a record of {record.name} (line {record.lineno} of {record.module}) that cannot be written"
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-KEY_SHAPES = re.compile(r"\b(sk-[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}|\b(Bearer\s+)[^\s\"',;]+", re.IGNORECASE)
+KEY_SHAPES = re.compile(r"\b(sk-[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}|\b(Bearer[ \t]+)[^\s\"',;]+", re.IGNORECASE)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from proxy.upstream.answers import ReadAnswer, WireAnswer
@@ -31,7 +31,7 @@ class Link:
         self._session = open_session(options, context, reuse=True)
         self._fresh_session = open_session(options, context, reuse=False)
         self._sdk = open_sdk(options, context, self._session)
-        self._prepared: dict[tuple[str, str], dict[str, str]] = {}
+        self._prepared: dict[tuple[str, str], dict[istr, str]] = {}
 
     async def ask(self, request: UpstreamRequest, key: str) -> UpstreamAnswer:
         """Return the upstream's answer, whatever its status, once no further try is due; raises UpstreamFailure."""
@@ -62,12 +62,10 @@ class Link:
             if len(self._prepared) >= KEYS_REMEMBERED:
                 self._prepared.clear()
             prepared = self._prepared[request.method, key] = await sdk_headers(self._sdk, request.method, key)
-        headers = CIMultiDict(prepared)
         given = {name for name, _ in request.headers}
         if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
             given.update(name for name in prepared if name.startswith("x-stainless-"))
-        for name in given:
-            headers.popall(name, None)
+        headers = CIMultiDict((name, value) for name, value in prepared.items() if name not in given)
         headers.extend(request.headers)
         if request.body_length is not None:
             headers["content-length"] = str(request.body_length)

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import httpx2
 import openai
+from multidict import istr
 
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 
@@ -35,8 +36,8 @@ def open_sdk(options: UpstreamOptions, context: ssl.SSLContext, session: aiohttp
     )
 
 
-async def sdk_headers(sdk: openai.AsyncOpenAI, method: str, key: str) -> dict[str, str]:
-    """Return the headers the SDK sends with this method and key, names in lower case."""
+async def sdk_headers(sdk: openai.AsyncOpenAI, method: str, key: str) -> dict[istr, str]:
+    """Return the headers the SDK sends with this method and key, names ready for the HTTP client."""
     recorder = Recorder()
     async with httpx2.AsyncClient(transport=recorder, trust_env=False) as http_client:
         client = sdk.with_options(api_key=key, max_retries=0, http_client=http_client)
@@ -45,7 +46,7 @@ async def sdk_headers(sdk: openai.AsyncOpenAI, method: str, key: str) -> dict[st
         else:
             await client.post("/", cast_to=httpx2.Response, body={})
     headers = {name: value for name, value in recorder.headers.items() if name not in FRAMING_HEADERS}
-    return headers | NO_ENCODING
+    return {istr(name): value for name, value in (headers | NO_ENCODING).items()}
 
 
 class Recorder(httpx2.AsyncBaseTransport):

@@ -352,7 +352,7 @@ def test_a_record_is_written_a_moment_later_by_itself(running: Log) -> None:
 
 
 def test_four_busy_threads_lose_nothing(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"))
+    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
     logger = logging.Logger("busy")
     logger.addHandler(handler)
 
@@ -376,7 +376,7 @@ def test_four_busy_threads_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_closing_writes_the_rest_and_ends_the_thread(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"))
+    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
     handler.handle(logging.LogRecord("n", logging.INFO, "", 0, "the last word", (), None))
 
     handler.close()
@@ -386,7 +386,7 @@ def test_closing_writes_the_rest_and_ends_the_thread(tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_no_error(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"))
+    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
 
     handler.close()
     handler.close()
@@ -426,8 +426,7 @@ def test_a_record_of_what_cannot_be_printed_loses_no_other(tmp_path: Path) -> No
 
 
 def assert_others_are_written(path: Path, message: str, arguments: tuple[object, ...]) -> None:
-    handler = LaterHandler(LogFile(path))
-    handler.setFormatter(SafeFormatter())
+    handler = LaterHandler(LogFile(path), SafeFormatter())
     for text, values in (("before", ()), (message, arguments), ("after", ())):
         handler.handle(logging.LogRecord("n", logging.INFO, "", 0, text, values, None))
 
