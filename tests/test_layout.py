@@ -64,7 +64,7 @@ DOORS: dict[str, set[str]] = {
 # Where each dependency may be imported: a file, a folder (its end is a slash), or a pattern.
 KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "flask_cors", "werkzeug"), ("proxy/web/",)),
-    **dict.fromkeys(("uvicorn", "httptools", "uvloop", "psutil"), ("proxy/server/",)),
+    **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
     "openai": ("proxy/upstream/", "proxy/check.py"),
     **dict.fromkeys(("httpx2", "aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
     **dict.fromkeys(("pydantic", "pydantic_settings", "tomlkit"), ("proxy/settings/",)),
