@@ -41,7 +41,15 @@ class Pool(aiohttp.TCPConnector):
             self.reusing.add(req)
         elif protocol is not None:
             self._used.add(protocol)
+            if protocol.closed is not None:
+                protocol.closed.add_done_callback(take_note)
         return connection
+
+
+def take_note(closed: "asyncio.Future[None]") -> None:
+    """Look at how a connection ended, or asyncio would log that nobody did; who was reading it knows already."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bool) -> aiohttp.ClientSession:
