@@ -18,7 +18,10 @@ class RunningProxy:
     def __init__(self, *, settings_file: Path | None = None, **settings: Any) -> None:
         self.keychain = MemoryKeychain()
         self.services = assemble({"proxy_port": 0, **settings}, settings_file, lambda: self.keychain)
-        self.server = server_for(self.services)
+        try:
+            self.server = server_for(self.services)
+        except SystemError:  # CPython 3.11: two threads in ast.parse upset each other (gh-106905); routes are parsed by it
+            self.server = server_for(self.services)
 
     def __enter__(self) -> "RunningProxy":
         host = self.services.store.current.proxy_host
