@@ -143,7 +143,6 @@ class TrayApp:
                 title=TITLE,
                 version=__version__,
                 base_url=hosted.base_url,
-                configured_url=self._commands.shown_url(),
                 start_problem=hosted.problem,
                 key=self._services.secrets.state,
                 forwards_keys=settings.proxy_forward_auth_header or not self._services.secrets.loaded.is_set(),

@@ -18,7 +18,6 @@ class Facts:
     title: str
     version: str
     base_url: str | None  # where the server listens, None while it does not
-    configured_url: str  # where it is meant to listen
     start_problem: str | None  # why it does not listen though it should
     key: KeyState
     forwards_keys: bool

@@ -20,7 +20,7 @@ class RunningProxy:
         self.services = assemble({"proxy_port": 0, **settings}, settings_file, lambda: self.keychain)
         try:
             self.server = server_for(self.services)
-        except SystemError:  # CPython 3.11: two threads in ast.parse upset each other (gh-106905); routes are parsed by it
+        except SystemError:  # CPython 3.11: two threads in ast.parse, which compiles the routes, collide
             self.server = server_for(self.services)
 
     def __enter__(self) -> "RunningProxy":
