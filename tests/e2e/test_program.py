@@ -24,6 +24,7 @@ from fakes.scripted_upstream import (
     completion_chunks,
 )
 from fakes.wire_client import JSON_TYPE, WireClient
+from waiting import wait_for
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[]}'
@@ -108,7 +109,7 @@ def test_serve_without_a_key_says_what_is_missing(tmp_path: Path) -> None:
         with program.connect() as client:
             assert client.post(CHAT, BODY).error["code"] == "no_upstream_key"
 
-        assert "OPENAI_API_KEY" in program.printed
+        wait_for(lambda: "OPENAI_API_KEY" in program.printed, "the line that says where a key goes")
 
 
 def test_health_answers_before_the_sdk_is_imported(tmp_path: Path) -> None:
