@@ -15,7 +15,10 @@ ProxyError
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403   └── ContentTypeNotAllowed 415
 │   ├── UnknownPath             404   └── WrongMethod 405
-│   └── BodyTooLarge            413
+│   ├── BodyTooLarge            413
+│   ├── RequestTooSlow          408   ├── TargetTooLong 414      this row and the next two stand in server/refusals.py
+│   └── HeadTooLarge            431
+├── TooManyConnections          503
 ├── NoUpstreamKey               503
 ├── ServerFault                 500: our own bug
 └── UpstreamFailure             the upstream gave no usable answer

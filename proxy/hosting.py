@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from proxy.server.bridge import Bridge
+from proxy.server.limits import Limits
 from proxy.server.thread import ServerThread
 from proxy.services import Services
 from proxy.web.app import create_app
@@ -17,7 +18,7 @@ SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event lo
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
-def server_for(services: Services, own_pages: Desk | None = None) -> ServerThread:
+def server_for(services: Services, own_pages: Desk | None = None, limits: Limits | None = None) -> ServerThread:
     """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
     sys.setswitchinterval(SWITCH_S)
 
@@ -29,7 +30,8 @@ def server_for(services: Services, own_pages: Desk | None = None) -> ServerThrea
         await asyncio.wait([warming])
         await services.upstream.close()
 
-    return ServerThread(Bridge(create_app(services, own_pages), in_worker=is_own_page), lifespan)
+    bridge = Bridge(create_app(services, own_pages), in_worker=is_own_page)
+    return ServerThread(bridge, lifespan, limits=limits)
 
 
 async def warm_up(services: Services) -> None:

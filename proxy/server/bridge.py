@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, ServerFault
+from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, RequestRefused, ServerFault
 from proxy.server.environ import Scope, environ_for
+from proxy.server.refusals import RequestTooSlow
 
 Headers = list[tuple[str, str]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 class Connection(Protocol):
     """What the HTTP protocol offers beside ASGI."""
+
+    is_stalled: bool  # no more of the body comes
 
     def serves(self, task: "asyncio.Task[Any]") -> None:
         """Cancel this task when the client leaves, until it is done."""
@@ -80,7 +83,7 @@ class Bridge:
                 await client.whole(decision.status, [], body)
             else:
                 await decision.exchange.perform(AsgiBody(scope, receive, connection), client)
-        except BodyTooLarge as error:
+        except RequestRefused as error:
             await client.refuse(error)
         except asyncio.CancelledError:
             connection.abort()  # the client is gone, or its grace at the program's end is over
@@ -195,6 +198,8 @@ class AsgiBody:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise MalformedRequest("the body broke off")
+            if self._connection.is_stalled:
+                raise RequestTooSlow
             arrived += len(message["body"])
             if arrived > limit_bytes:
                 raise BodyTooLarge

@@ -1,28 +1,30 @@
-"""uvicorn's HTTP protocol, with what it lacks: the client's leaving ends its request, refusals are JSON."""
+"""uvicorn's HTTP protocol, with what it lacks: the client's leaving ends its request, limits, refusals are JSON."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from proxy.errors import MalformedRequest
+from proxy.errors import MalformedRequest, ProxyError, RequestRefused
 from proxy.server.bridge import CONNECTION
-
-# Java's HTTP client makes this offer with every request; a request line and headers up to it, then the header itself.
-H2C_OFFER = re.compile(
-    rb"\A([A-Z]+ [^\r\n]+ HTTP/1\.1\r\n(?:[^\r\n]+\r\n)*?)upgrade:[ \t]*h2c[ \t]*\r\n", re.IGNORECASE
-)
+from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, MOST_HEADERS, Limits, check_head
+from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
 
 
 class ClientConnection(HttpToolsProtocol):
     """One client's connection, and the tasks that serve its requests."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._limits = limits
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.url = b""
+        self.fed = 0  # bytes received
+        self._settled = 0  # those among them that came before the head that is under way
+        self.is_stalled = False
 
     def serves(self, task: "asyncio.Task[Any]") -> None:
         """Cancel this task when the client leaves, until it is done."""
@@ -58,6 +60,8 @@ class ClientConnection(HttpToolsProtocol):
         """Begin with a transport that can hold writes back."""
         self._corked = CorkableTransport(transport)
         super().connection_made(self._corked)  # type: ignore[arg-type]  # it is one in all that matters
+        if len(self.connections) > self._limits.connections:
+            self.refuse(TooManyConnections())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what the client no longer waits for."""
@@ -66,30 +70,94 @@ class ClientConnection(HttpToolsProtocol):
             task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, without an offer of HTTP/2: the parser would wait for an upgrade and lose the body."""
-        if b"h2c" in data and (self.cycle is None or not self.cycle.more_body):
-            data = H2C_OFFER.sub(rb"\1", data)
-        super().data_received(data)
+        """Feed the parser, and refuse what it cannot read and heads that are too large."""
+        self.fed += len(data)
+        try:
+            self._parse(data)
+        except HttpParserError as error:
+            refusal = error.__context__  # what a callback of ours raised, where it was one
+            self.refuse(refusal if isinstance(refusal, RequestRefused) else MalformedRequest("it cannot be read"))
+            return
+        if self.cycle is not None and self.cycle.scope is self.scope:
+            self._settled = self.fed
+        elif len(self.url) > LONGEST_TARGET_BYTES:
+            self.refuse(TargetTooLong())
+        elif self.fed - self._settled > LONGEST_HEAD_BYTES:
+            self.refuse(HeadTooLarge())
+
+    def _parse(self, data: bytes) -> None:
+        """Parse; an offer of another protocol (Java offers HTTP/2 with its first request) is passed over.
+
+        The parser stops at an offer, and cannot be told to go on: another begins with the same head without it.
+        """
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except HttpParserUpgrade as offer:  # noqa: PERF203  most requests make none, and then it runs once
+                if asks_for_websocket(self.headers):
+                    return
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+            else:
+                return
+
+    def _head_without_offer(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_headers_complete(self) -> None:
         """Begin a request; the proxy is not a forward proxy, so the target must be a path."""
+        if (
+            len(self.headers) > MOST_HEADERS
+            or len(self.url) > LONGEST_TARGET_BYTES
+            or self.fed - self._settled > LONGEST_HEAD_BYTES
+        ):
+            check_head(self.url, self.headers)
         if not self.url.startswith(b"/"):
             raise MalformedRequest("the request target must begin with a slash")
+        if self.parser.should_upgrade() and not asks_for_websocket(self.headers):
+            return  # it begins once the offer is out of its head
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ASGI allows more keys
         super().on_headers_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser cannot read, in the API's words, and close; a running answer is cut."""
+    def on_message_complete(self) -> None:
+        """Take note of a body's end; the head of an offer has none."""
+        if self.cycle is not None:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Begin the request that waits behind. How long none may come, the watch sees to: no timer for each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def stall(self) -> None:
+        """Tell who reads the body that no more of it comes."""
+        self.is_stalled = True
+        self.cycle.message_event.set()
+
+    def refuse(self, error: ProxyError) -> None:
+        """Answer with an error in the API's words and close; a running answer is cut."""
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.abort()
             return
-        error = MalformedRequest(msg)
         body = error.body()
-        head = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        head += [(name.encode(), value.encode()) for name, value in error.headers()]
+        head = [(name.encode(), value.encode()) for name, value in error.headers() if name != "connection"]
+        head += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         self.transport.close()
+
+
+def asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Tell whether a request's headers, in lower case, ask for a WebSocket."""
+    return any(name == b"upgrade" and value.strip().lower() == b"websocket" for name, value in headers)
 
 
 class CorkableTransport:

@@ -2,25 +2,26 @@
 
 import asyncio
 import socket
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from proxy.server.limits import Limits, Watch
 from proxy.server.ports import BACKLOG
 from proxy.server.protocol import ClientConnection
 
 GRACE_S = 3  # how long running answers may go on once the server stops accepting
-IDLE_CONNECTION_S = 75
 
 
 class Serving:
     """Serve an ASGI app on sockets that already listen. Made and used on the event loop."""
 
-    def __init__(self, app: Any, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: Any, sockets: list[socket.socket], limits: Limits) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http=ClientConnection,
+                http=partial(ClientConnection, limits),  # type: ignore[arg-type]  # called as the class is
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -30,11 +31,12 @@ class Serving:
                 proxy_headers=False,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=IDLE_CONNECTION_S,
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets))
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._server.serve(sockets))
+        self._watching = loop.create_task(Watch(self._connections, limits).run())
 
     @property
     def is_over(self) -> bool:
@@ -50,6 +52,12 @@ class Serving:
         await self._task
         state = self._server.server_state
         await asyncio.gather(*state.tasks, return_exceptions=True)
+        self._watching.cancel()
+        await asyncio.wait([self._watching])
         for connection in list(state.connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells each connection that it is lost
+
+    def _connections(self) -> list[ClientConnection]:
+        """Return those that speak HTTP."""
+        return [each for each in self._server.server_state.connections if isinstance(each, ClientConnection)]

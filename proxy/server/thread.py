@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from proxy.server.limits import Limits, room_for
 from proxy.server.ports import listen
 from proxy.server.serving import Serving
 
@@ -38,8 +39,12 @@ class Address:
 class ServerThread:
     """Serve one ASGI app. Every method may be called on any thread but the server's own, one call at a time."""
 
-    def __init__(self, app: Any, lifespan: Lifespan = nullcontext, name: str = "proxy-server") -> None:
+    def __init__(
+        self, app: Any, lifespan: Lifespan = nullcontext, name: str = "proxy-server", limits: Limits | None = None
+    ) -> None:
         self._app = app
+        limits = limits or Limits()
+        self._limits = replace(limits, connections=room_for(limits.connections))
         self._lifespan = lifespan
         self._name = name
         self._thread: threading.Thread | None = None
@@ -79,7 +84,7 @@ class ServerThread:
         self._thread = self._stopping = self.address = None
 
     def _serve(self, host: str, sockets: list[socket.socket]) -> Address:
-        self._on_loop(lambda: self._replace(Serving(self._app, sockets)))
+        self._on_loop(lambda: self._replace(Serving(self._app, sockets, self._limits)))
         self.address = Address(host, sockets[0].getsockname()[1])
         log.info("listening on %s", self.address.base_url)
         return self.address

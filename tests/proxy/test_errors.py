@@ -13,6 +13,7 @@ import pytest
 import proxy
 from proxy import errors, key_errors
 from proxy.errors import ProxyError, error_body
+from proxy.server import refusals
 
 ENTRY = re.compile(r"[├└]── (\w+)(?: +(\d{3})\b)?")
 INDENT = 4
@@ -45,7 +46,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-DEFINED = {**vars(errors), **vars(key_errors)}
+DEFINED = {**vars(errors), **vars(key_errors), **vars(refusals)}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 
 
@@ -59,7 +60,7 @@ def test_the_statuses_in_the_drawing_are_the_real_ones() -> None:
     drawn = {name: status for name, (_, status) in drawn_tree().items() if status is not None}
 
     assert len(drawn) > 10
-    assert drawn == {name: str(getattr(errors, name).status) for name in drawn}
+    assert drawn == {name: str(DEFINED[name].status) for name in drawn}
 
 
 def test_no_error_is_missing_in_the_drawing() -> None:

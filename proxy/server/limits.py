@@ -1,0 +1,153 @@
+"""How large, how slow and how many: the limits uvicorn lacks.
+
+Sizes are checked where the bytes arrive. Times are watched by one look a second over all connections: a request pays
+nothing for them.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from proxy.errors import RequestRefused
+from proxy.server.refusals import HeadTooLarge, RequestTooSlow, TargetTooLong
+
+LONGEST_TARGET_BYTES = 8_192
+LONGEST_HEAD_BYTES = 65_536
+MOST_HEADERS = 100
+OWN_FILES = 64  # what the program holds open beside its connections
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds each side may keep the other waiting, and how many connections there may be."""
+
+    head_s: float = 10.0  # from its first byte, or from the connection, to its end
+    body_s: float = 15.0  # between two pieces
+    reader_s: float = 60.0  # without taking anything of what it asked for
+    idle_s: float = 75.0  # between two requests
+    look_every_s: float = 1.0
+    connections: int = 4_096
+
+
+Wait = Literal["head", "body", "reader", "idle"]
+
+
+class Watched(Protocol):
+    """What there is to see of a connection: uvicorn's own attributes, and those of ours."""
+
+    transport: Any
+    flow: Any
+    scope: Any
+    cycle: Any
+    fed: int  # bytes received
+
+    def refuse(self, error: RequestRefused) -> None:
+        """Answer with an error and close."""
+
+    def stall(self) -> None:
+        """Tell who reads the body that no more of it comes."""
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+
+
+class Watch:
+    """Look at every connection again and again, and end those that have kept us waiting too long."""
+
+    def __init__(self, connections: Callable[[], Iterable[Watched]], limits: Limits) -> None:
+        self._connections = connections
+        self._limits = limits
+        self._allowed: dict[Wait, float] = {
+            "head": limits.head_s,
+            "body": limits.body_s,
+            "reader": limits.reader_s,
+            "idle": limits.idle_s,
+        }
+        self._seen: dict[Watched, tuple[tuple[Wait, int], float]] = {}  # what each waits for, and since when
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._limits.look_every_s)
+            self.look(now())
+
+    def look(self, now: float) -> None:
+        """Look at each connection once."""
+        seen = {}
+        for connection in self._connections():
+            standing = standing_of(connection)
+            if standing is None:
+                continue
+            before = self._seen.get(connection)
+            since = before[1] if before is not None and before[0] == standing else now
+            if now - since < self._allowed[standing[0]]:
+                seen[connection] = (standing, since)
+            else:
+                end(connection, standing[0])
+        self._seen = seen
+
+
+def standing_of(connection: Watched) -> tuple[Wait, int] | None:
+    """Return what a connection waits for, with a number that changes when it moves; None where it waits for us."""
+    cycle = connection.cycle
+    if unread := connection.transport.get_write_buffer_size():
+        return "reader", unread
+    if connection.transport.is_closing():
+        return None
+    if cycle is not None and not cycle.response_complete:
+        waits_for_body = cycle.more_body and not (connection.flow.read_paused or cycle.waiting_for_100_continue)
+        return ("body", connection.fed) if waits_for_body else None
+    if cycle is not None and cycle.scope is connection.scope:
+        return "idle", connection.fed
+    return "head", id(connection.scope)  # which is None before the first byte
+
+
+def end(connection: Watched, wait: Wait) -> None:
+    """End a wait that took too long."""
+    log.info("a connection is given up: its %s took too long", wait)
+    if wait == "body":
+        connection.stall()
+    elif wait == "reader":
+        connection.abort()
+    elif wait == "head" and connection.scope is not None:
+        connection.refuse(RequestTooSlow())
+    else:
+        connection.transport.close()
+
+
+def check_head(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    """Refuse a head that is too large; raises TargetTooLong or HeadTooLarge."""
+    if len(target) > LONGEST_TARGET_BYTES:
+        raise TargetTooLong(f"{len(target)} bytes")
+    if len(headers) > MOST_HEADERS:
+        raise HeadTooLarge(f"{len(headers)} headers")
+    size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+    if size > LONGEST_HEAD_BYTES:
+        raise HeadTooLarge(f"{size} bytes")
+
+
+def room_for(connections: int) -> int:
+    """Ask the system for as many open files as the connections need (each has one to the upstream too).
+
+    Return how many connections there is room for.
+    """
+    if sys.platform == "win32":
+        return connections
+    import resource  # noqa: PLC0415  not on Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        except (OSError, ValueError):  # macOS allows less than it says
+            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return min(connections, max((soft - OWN_FILES) // 2, 1))
+    return connections

@@ -1,0 +1,305 @@
+"""Limits: on the size of a head, on everybody's slowness, on the number of connections."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fakes.asking import BODY, CHAT, FILES, ask
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, completion
+from fakes.shared_upstream import Fresh, connect, proxy_before
+from fakes.wire_client import JSON_TYPE
+from proxy.server.limits import Limits, room_for
+from waiting import wait_for
+
+HEALTH = "/v1/health"
+SHORT_S = 0.3
+PATIENT = Limits(look_every_s=0.02)
+
+Start = Callable[..., RunningProxy]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(provider: ScriptedUpstream) -> Fresh:
+    return Fresh(provider)
+
+
+@pytest.fixture
+def start(provider: ScriptedUpstream, tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a proxy with some limits."""
+    with ExitStack() as stack:
+
+        def start(**limits: float) -> RunningProxy:
+            return stack.enter_context(
+                proxy_before(provider.base_url, tmp_path, limits=replace(PATIENT, **limits))  # type: ignore[arg-type]
+            )
+
+        yield start
+
+
+def test_the_limits_are_those_of_the_policy() -> None:
+    limits = Limits()
+
+    assert (limits.head_s, limits.body_s, limits.idle_s, limits.reader_s) == (10, 15, 75, 60)
+
+
+# --- sizes ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("size", "status"), [(8_192, 200), (8_193, 414), (20_000, 414), (300_000, 414)])
+def test_a_request_line_over_8_kb_is_a_414(proxy: RunningProxy, upstream: Fresh, size: int, status: int) -> None:
+    target = f"{HEALTH}?".ljust(size, "x")
+    with connect(proxy) as client:
+        reply = client.ask("GET", target)
+
+        assert reply.status == status
+        if status == 414:
+            assert reply.error["code"] == "address_too_long"
+            assert client.read_rest() == b""
+    assert upstream.requests == []
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("count", "status"), [(99, 200), (100, 431), (2_000, 431)])
+def test_a_head_of_more_than_100_headers_is_a_431(proxy: RunningProxy, count: int, status: int) -> None:
+    with connect(proxy) as client:
+        reply = client.ask("GET", HEALTH, None, *(f"X-{number}: a" for number in range(count)))  # and Host
+
+        assert reply.status == status
+        if status == 431:
+            assert reply.error["code"] == "headers_too_large"
+            assert client.read_rest() == b""
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("size", "status"), [(65_000, 200), (65_600, 431), (250_000, 431), (2_000_000, 431)])
+def test_a_head_over_64_kb_is_a_431(proxy: RunningProxy, size: int, status: int) -> None:
+    with connect(proxy) as client:
+        client.send(client.request("GET", HEALTH, None, "X-Long: " + "x" * size)[:260_000])
+        reply = client.read_reply()
+
+    assert reply.status == status
+
+
+@pytest.mark.parametrize("endless", [b"GET /v1/health HTTP/1.1\r\nX-A: ", b"GET /v1/health?", b"\r\n"])
+def test_a_head_without_an_end_is_refused_once_it_is_too_large(proxy: RunningProxy, endless: bytes) -> None:
+    with connect(proxy) as client:
+        client.send(endless)
+        answer = b""
+        try:
+            for _ in range(200):
+                client.send((b"\r\n" if endless == b"\r\n" else b"x") * 1_000)
+            answer = client.read_rest()
+        except ConnectionError:  # it has closed already
+            return
+
+    assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 414 "))
+
+
+def test_a_large_body_in_one_piece_with_its_head_is_no_large_head(proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json({}))
+    with connect(proxy) as client:
+        for _ in range(3):
+            assert client.post(FILES, bytes(500_000), "Content-Type: a/b").status == 200
+
+
+def test_many_requests_on_one_connection_are_no_large_head(proxy: RunningProxy) -> None:
+    with connect(proxy) as client:
+        request = client.request("GET", HEALTH, None, "X-Long: " + "x" * 30_000)
+
+        for _ in range(5):
+            client.send(request[:20_000])
+            assert client.send(request[20_000:]).read_reply().status == 200
+        client.send(request * 5)
+        assert [client.read_reply().status for _ in range(5)] == [200] * 5
+
+
+# --- slow heads -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+def test_a_head_that_is_not_complete_in_time_is_a_408(start: Start) -> None:
+    with connect(start(head_s=SHORT_S)) as client:
+        began = time.monotonic()
+        reply = client.send(b"GET /v1/health HTTP/1.1\r\nHo").read_reply()
+
+        assert time.monotonic() - began >= SHORT_S
+        assert (reply.status, reply.error["code"]) == (408, "request_too_slow")
+        assert client.read_rest() == b""
+
+
+def test_a_head_that_drips_is_given_no_more_time(start: Start) -> None:
+    with connect(start(head_s=SHORT_S)) as client:
+        client.send(b"GET /v1/health HTTP/1.1\r\nX-Drip: ")
+        client.socket.settimeout(0.02)
+        for _ in range(500):
+            client.send(b"x")
+            try:
+                answer = client.socket.recv(65536)
+            except TimeoutError:
+                continue
+            break
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_that_says_nothing_is_closed(start: Start) -> None:
+    with connect(start(head_s=SHORT_S)) as client:
+        assert client.read_rest() == b""
+
+
+def test_a_second_head_is_given_its_own_time(start: Start) -> None:
+    with connect(start(head_s=SHORT_S)) as client:
+        assert client.ask("GET", HEALTH).status == 200
+        reply = client.send(b"GET /v1/health HTTP/1.1\r\nHo").read_reply()
+
+    assert reply.status == 408
+
+
+def test_a_head_that_begins_behind_a_running_answer_does_not_cut_it(start: Start, upstream: Fresh) -> None:
+    upstream.answer(DripBody(b"x" * 100, gap_s=0.02, content_type="text/plain"))
+    with connect(start(head_s=SHORT_S)) as client:
+        client.send(client.request("GET", FILES) + b"GET /v1/hea")
+
+        assert client.read_reply().body == b"x" * 100
+
+
+# --- stalled bodies ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("length", [1_000, 5_000_000], ids=["read first", "passed along"])
+@pytest.mark.parametrize("path", [CHAT, FILES])
+def test_a_body_that_stalls_is_a_408(start: Start, upstream: Fresh, path: str, length: int) -> None:
+    upstream.answer(Json(completion()))
+    with connect(start(body_s=SHORT_S)) as client:
+        client.send(client.request("POST", path, None, JSON_TYPE, f"Content-Length: {length}") + BODY)
+        reply = client.read_reply()
+
+        assert (reply.status, reply.error["code"]) == (408, "request_too_slow")
+        assert client.read_rest() == b""
+    assert not any(request.complete for request in upstream.requests)
+
+
+def test_a_body_that_drips_is_waited_for(start: Start, upstream: Fresh) -> None:
+    upstream.answer(Json(completion()))
+    with connect(start(body_s=1.0)) as client:
+        began = time.monotonic()
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, f"Content-Length: {len(BODY)}"))
+        client.socket.settimeout(0.05)
+        for byte in BODY[:-1]:
+            client.send(bytes([byte]))
+            with pytest.raises(TimeoutError):
+                client.socket.recv(1)
+        client.socket.settimeout(5)
+
+        assert time.monotonic() - began > 2
+        assert client.send(BODY[-1:]).read_reply().status == 200
+
+
+def test_a_client_who_waits_for_100_continue_does_not_stall(start: Start, upstream: Fresh) -> None:
+    upstream.answer(Json(completion()))
+    proxy = start(body_s=SHORT_S)
+    with connect(proxy) as client:
+        head = client.request("POST", CHAT, None, JSON_TYPE, "Expect: 100-continue", f"Content-Length: {len(BODY)}")
+
+        assert client.send(head).read_head().status == 100
+        assert client.send(BODY).read_reply().status == 200
+
+
+def test_a_client_who_waits_for_its_answer_is_not_given_up(start: Start, upstream: Fresh) -> None:
+    upstream.answer(DripBody(b"x" * 50, gap_s=0.02, content_type="text/plain"))
+    proxy = start(head_s=SHORT_S, body_s=SHORT_S, idle_s=SHORT_S, reader_s=SHORT_S)
+
+    assert ask(proxy, FILES).body == b"x" * 50
+
+
+# --- idle connections, readers that take nothing ----------------------------------------------------------------------
+
+
+@pytest.mark.core
+def test_an_idle_connection_is_closed_after_its_time(start: Start) -> None:
+    with connect(start(idle_s=SHORT_S)) as client:
+        client.ask("GET", HEALTH)
+        began = time.monotonic()
+
+        assert client.read_rest() == b""
+        assert time.monotonic() - began >= SHORT_S / 2
+
+
+def test_a_connection_in_use_is_not_idle(start: Start) -> None:
+    with connect(start(idle_s=SHORT_S)) as client:
+        deadline = time.monotonic() + 3 * SHORT_S
+        while time.monotonic() < deadline:
+            assert client.ask("GET", HEALTH).status == 200
+
+
+@pytest.mark.core
+def test_a_reader_that_takes_nothing_is_cut_and_so_is_its_upstream(start: Start, upstream: Fresh) -> None:
+    upstream.answer(Json({"text": "x" * 30_000_000}))
+    with connect(start(reader_s=SHORT_S), receive_buffer_bytes=4096) as client:
+        client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
+
+        upstream.wait_for_hangup()
+        with pytest.raises((EOFError, ConnectionError)):
+            client.read_exactly(30_000_000)
+
+
+def test_a_slow_reader_that_takes_something_is_served(start: Start, upstream: Fresh) -> None:
+    size = 8_000_000
+    upstream.answer(Json({"text": "x" * size}))
+    with connect(start(reader_s=0.6), receive_buffer_bytes=65536) as client:
+        head = client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
+        began, length = time.monotonic(), int(str(head.header("content-length")))
+        for left in range(length, 0, -200_000):
+            client.read_exactly(min(200_000, left))
+            time.sleep(0.04)  # the reader's slowness itself
+
+        assert time.monotonic() - began > 1.2
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+def test_a_connection_beyond_the_bound_is_refused_and_taken_again_when_one_has_left(start: Start) -> None:
+    proxy = start(connections=3)
+    with ExitStack() as stack:
+        first, *_ = [stack.enter_context(connect(proxy)) for _ in range(3)]
+        assert first.ask("GET", HEALTH).status == 200
+        with connect(proxy) as fourth:
+            reply = fourth.read_reply()
+            assert (reply.status, reply.error["code"]) == (503, "too_many_connections")
+            assert fourth.read_rest() == b""
+        first.close()
+
+        def is_taken() -> bool:
+            with connect(proxy) as client:
+                try:
+                    return client.ask("GET", HEALTH).status == 200
+                except (ConnectionError, EOFError):  # refused before it had asked
+                    return False
+
+        assert wait_for(is_taken, "a connection is taken again")
+
+
+def test_there_is_room_for_connections_and_their_upstreams_as_far_as_the_system_allows() -> None:
+    assert 0 < room_for(100) <= 100
+    assert room_for(10**9) < 10**9
