@@ -35,8 +35,8 @@ def run(check: Callable[[Services], Finding], services: Services) -> Finding:
 def check_settings(services: Services) -> Finding:
     """Read the settings file."""
     store = services.store
-    if store.set_aside is not None:
-        return Finding("Settings file", is_well=False, detail=f"it was broken and is kept as {store.set_aside}")
+    if store.problem is not None:
+        return Finding("Settings file", is_well=False, detail=store.problem)
     return Finding("Settings file", is_well=True, detail=str(store.path) if store.path.exists() else "none; defaults")
 
 

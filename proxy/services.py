@@ -50,16 +50,24 @@ class Services:
         """Ask the upstream whether it accepts a key: None, or what it said. Blocks."""
         from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
 
-        return try_key(UpstreamOptions.of(self.store.current), key)
+        refusal = try_key(UpstreamOptions.of(self.store.current), key)
+        if refusal is None:
+            self.condition.note_accepted_key()
+        return refusal
 
 
 def assemble(
     command_line: Mapping[str, Any] | None = None,
     settings_file: Path | None = None,
     keychain: Callable[[], Keychain] | None = None,
+    *,
+    is_forgiving: bool = False,
 ) -> Services:
-    """Wire the parts; raises SettingError. Without a keychain of the caller's the system's keyring is used."""
-    store = SettingsStore(settings_file or paths.settings_file(), command_line)
+    """Wire the parts; raises SettingError, but for the settings file's faults where it is to be forgiving.
+
+    Without a keychain of the caller's the system's keyring is used.
+    """
+    store = SettingsStore(settings_file or paths.settings_file(), command_line, is_forgiving=is_forgiving)
     logs.set_level(store.current.proxy_log_level)
     store.listen(lambda _, new: logs.set_level(new.proxy_log_level))
     secrets = Secrets(lambda: environment_key(store), keychain or system_keychain)

@@ -56,9 +56,10 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         log_file = logs.start_logging()
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        services = assemble(command_line)
+        services = assemble(command_line, is_forgiving=True)
         log_file.hide(services.every_secret)
-        TrayApp(services, instance, tray, say).run()
+        log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
+        TrayApp(services, instance, tray, say, log_problem).run()
 
 
 def say(text: str) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from proxy import paths
 from proxy.headless import signals_handled
-from proxy.identity import APP_ID, TITLE, __version__
-from proxy.secrets import KeyState
+from proxy.identity import APP_ID, TITLE
 from proxy.services import Services
 from proxy.upstream.condition import Condition
 from tray_app.actions import Actions
@@ -18,14 +17,16 @@ from tray_app.artwork import icon
 from tray_app.backends.backend import Backend, Program
 from tray_app.backends.choose import Wanted, choose
 from tray_app.commands import Commands
+from tray_app.facts import read_facts
 from tray_app.hosted import HostedProxy
 from tray_app.menu import Look
 from tray_app.notify import notify
+from tray_app.pulse import Pulse
 from tray_app.single_instance import SingleInstance
-from tray_app.view import Facts, look
+from tray_app.view import look
 
-PULSE_S = 0.5  # a request shows in the icon once it has been under way this long: calm, no flicker
-PATIENCE_S = 3.0
+PATIENCE_S = 1.5  # for a click that is still being carried out at the end
+UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of
 
 Say = Callable[[str], Any]
 
@@ -35,22 +36,25 @@ log = logging.getLogger(__name__)
 class TrayApp:
     """Run the tray until it is quit. Made and run on the main thread."""
 
-    def __init__(self, services: Services, instance: SingleInstance, wanted: Wanted, say: Say) -> None:
+    def __init__(
+        self, services: Services, instance: SingleInstance, wanted: Wanted, say: Say, log_problem: str | None = None
+    ) -> None:
         self._services = services
         self._instance = instance
+        self._wanted = wanted
         self._say = say
+        self._log_problem = log_problem
         self._actions = Actions()
         self._hosted = HostedProxy(services, lambda: self.click("dashboard"))
         self._commands = Commands(self._hosted, self._tell, self.quit)
-        self._working = False
+        self._pulse = Pulse(services, self._refresh)
         self._ended = threading.Event()
         self._backend: Backend | None = None
-        self._wanted = wanted
 
     def run(self) -> None:
         """Serve, show the icon, and return when the program is to end; everything is then closed."""
-        try:
-            with signals_handled(self.quit):
+        with signals_handled(self.quit):
+            try:
                 self._hosted.start()
                 self._actions.start()
                 self._backend = choose(self._wanted, Program(APP_ID, self._look, icon, self.click))
@@ -58,8 +62,8 @@ class TrayApp:
                 self._begin(self._backend)
                 if not self._ended.is_set():
                     self._backend.run()
-        finally:
-            self._close()
+            finally:
+                self._close()
 
     def quit(self) -> None:
         """End the program; any thread, and signal handlers."""
@@ -74,10 +78,19 @@ class TrayApp:
     def _begin(self, backend: Backend) -> None:
         self._services.load_keys()
         self._services.condition.listen(self._upstream_changed)
-        threading.Thread(target=self._pulse, name="tray-pulse", daemon=True).start()
+        self._pulse.start()
         self._actions.do(self._greet)
         if backend.name == "none":
             self._say(f"There is no tray here: {backend.why}. The proxy runs all the same.")
+            self._say(f"Its page, good once: {self._hosted.entrance()}")
+        else:
+            self._unseen = threading.Timer(UNSEEN_S, lambda: self._actions.do(self._speak_of_unseen))
+            self._unseen.daemon = True
+            self._unseen.start()
+
+    def _speak_of_unseen(self) -> None:
+        if self._backend is not None and not self._backend.is_shown:
+            self._say(f"No panel shows the icon so far: {self._backend.why}. The proxy runs all the same.")
             self._say(f"Its page, good once: {self._hosted.entrance()}")
 
     def _greet(self) -> None:
@@ -107,7 +120,7 @@ class TrayApp:
     def _tell_condition(self, condition: Condition) -> None:
         self._refresh()
         if condition.kind == "key refused":
-            self._services.secrets.load()  # it may have been changed in the keyring meanwhile
+            self._services.secrets.load_in_background()  # it may have been changed in the keyring meanwhile
             self._tell("The upstream refuses the key", "Set another one from the icon's menu.")
         elif condition.kind in ("unsafe", "failing"):
             self._tell(f"Upstream {condition.kind}", condition.detail)
@@ -116,53 +129,20 @@ class TrayApp:
         if self._backend is not None and not self._backend.notify(title, text):
             notify(title, text)
 
-    def _pulse(self) -> None:
-        """Let the icon follow the work, and what the keyring had to say."""
-        seen = self._changing()
-        while not self._ended.wait(PULSE_S):
-            now = self._changing()
-            if now != seen:
-                seen = now
-                self._refresh()
-
-    def _changing(self) -> tuple[bool, KeyState, bool]:
-        """Note the work, and return what changes by itself; a keyring that was read and held nothing counts too."""
-        secrets = self._services.secrets
-        self._working = self._services.in_flight.count > 0
-        return self._working, secrets.state, secrets.loaded.is_set()
-
     def _refresh(self) -> None:
         if self._backend is not None:
             self._backend.refresh()
 
     def _look(self) -> Look:
-        store, hosted = self._services.store, self._hosted
-        settings = store.current
-        return look(
-            Facts(
-                title=TITLE,
-                version=__version__,
-                base_url=hosted.base_url,
-                start_problem=hosted.problem,
-                key=self._services.secrets.state,
-                forwards_keys=settings.proxy_forward_auth_header or not self._services.secrets.loaded.is_set(),
-                condition=self._services.condition.current,
-                is_working=self._working,
-                upstream=settings.openai_base_url,
-                tools_on=settings.enable_tool_execution,
-                tools_fixed_by=store.fixed_by("enable_tool_execution"),
-                key_required=settings.proxy_require_api_key,
-                key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
-                trouble=self._commands.trouble,
-                other_port=hosted.other_port,
-            )
-        )
+        facts = read_facts(self._hosted, self._commands.trouble, self._log_problem, is_working=self._pulse.is_working)
+        return look(facts)
 
     def _close(self) -> None:
         began = time.monotonic()
         self._ended.set()
-        self._hosted.close()
+        self._pulse.stop()
         self._actions.stop(PATIENCE_S)
+        self._hosted.close()
         self._commands.close()
         self._instance.release()
         log.info("ended in %.1f s", time.monotonic() - began)

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 
 from proxy import paths
@@ -31,7 +34,7 @@ class Commands:
             "other-port": self.use_other_port,
             "tools": lambda: self.toggle("enable_tool_execution"),
             "require-key": self.toggle_key_required,
-            "copy-url": lambda: self.copy(self.shown_url()),
+            "copy-url": lambda: self.copy(self._hosted.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
             "set-key": self.open_pages,
@@ -88,15 +91,13 @@ class Commands:
         self.copy(self._hosted.services.proxy_keys.first().key)
 
     def curl(self) -> str:
-        """Return a command that tries the proxy."""
-        body = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]})
-        key = "-H 'Authorization: Bearer YOUR_PROXY_KEY' " if self._store.current.proxy_require_api_key else ""
-        return f"curl {self.shown_url()}/chat/completions {key}-H 'Content-Type: application/json' -d '{body}'"
-
-    def shown_url(self) -> str:
-        """Return the base URL to point tools at, whether or not the server is on."""
-        settings = self._store.current
-        return self._hosted.base_url or f"http://{settings.proxy_host}:{settings.proxy_port}/v1"
+        """Return a command for this system's shell that tries the proxy, with a key where one is asked for."""
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}
+        words = ["curl", f"{self._hosted.tools_url}/chat/completions", "-H", "Content-Type: application/json"]
+        if self._store.current.proxy_require_api_key:
+            words += ["-H", f"Authorization: Bearer {self._hosted.services.proxy_keys.first().key}"]
+        words += ["-d", json.dumps(body)]
+        return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
     def open_pages(self) -> None:
         """Open the program's own page in the browser; raises NothingOpened."""

@@ -8,7 +8,7 @@ from proxy.doctor import examine
 from proxy.errors import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import server_for
 from proxy.server.ports import free_port
-from proxy.server.thread import ServerThread
+from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.web.desk import Desk
@@ -36,6 +36,12 @@ class HostedProxy:
         address = self._server.address
         return address.base_url if address else None
 
+    @property
+    def tools_url(self) -> str:
+        """The base URL to point tools at, whether or not the server is on: an address that can be reached."""
+        settings = self.services.store.current
+        return reachable(self.base_url or Address(settings.proxy_host, settings.proxy_port).base_url)
+
     def start(self) -> None:
         """Serve; what keeps it from doing so is kept as the problem. A second call does nothing."""
         settings = self.services.store.current
@@ -62,7 +68,7 @@ class HostedProxy:
     def root_url(self) -> str:
         """Return where the pages are: the server's own address, or one just for them while it does not serve."""
         if self._server.address is not None:
-            return self._server.address.base_url.removesuffix("/v1")
+            return reachable(self._server.address.base_url).removesuffix("/v1")
         if self._pages is None:
             self._pages = server_for(self.services, self.desk)
         return self._pages.start("127.0.0.1", 0).base_url.removesuffix("/v1")
@@ -83,3 +89,8 @@ class HostedProxy:
             except ConfigurationError as error:
                 raise SettingError(error.detail) from error
             self.problem, self.other_port = None, None
+
+
+def reachable(url: str) -> str:
+    """Return a URL on this computer for one that names every address of it, which not all systems can call."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -20,7 +20,7 @@ class Facts:
     base_url: str | None  # where the server listens, None while it does not
     start_problem: str | None  # why it does not listen though it should
     key: KeyState
-    forwards_keys: bool
+    needs_no_key: bool  # callers bring theirs, or the keyring has not answered yet
     condition: Condition
     is_working: bool
     upstream: str
@@ -29,6 +29,8 @@ class Facts:
     key_required: bool
     key_required_fixed_by: str | None
     trouble: str | None  # why the last click did not do what it says
+    settings_problem: str | None  # why nothing of the settings file is in force
+    log_problem: str | None  # why nothing is written to the log
     other_port: int | None  # a free port to offer while the configured one is taken
 
 
@@ -51,7 +53,7 @@ def status_text(facts: Facts) -> str:
         return "Stopped"
     if facts.condition.kind == "key refused":
         return "Upstream refuses the key"
-    if facts.key.key is None and not facts.forwards_keys:
+    if lacks_key(facts):
         return "No upstream key"
     if facts.condition.kind == "rate limited" and facts.condition.until is not None:
         until = datetime.fromtimestamp(facts.condition.until).astimezone()
@@ -63,14 +65,20 @@ def status_text(facts: Facts) -> str:
 
 def icon_state(facts: Facts) -> str:
     """Return the icon's state."""
-    no_key = facts.key.key is None and not facts.forwards_keys
-    if facts.start_problem or (facts.base_url and (no_key or facts.condition.kind in ("key refused", "unsafe"))):
+    if facts.start_problem:
         return "error"
     if facts.base_url is None:
         return "stopped"
-    if facts.condition.kind != "well":
+    if lacks_key(facts) or facts.condition.kind in ("key refused", "unsafe"):
+        return "error"
+    if facts.condition.kind != "well" or facts.settings_problem or facts.log_problem:
         return "attention"
     return "working" if facts.is_working else "running"
+
+
+def lacks_key(facts: Facts) -> bool:
+    """Tell whether requests will fail for want of a key."""
+    return facts.key.key is None and not facts.needs_no_key
 
 
 def menu_lines(facts: Facts, status: str) -> list[Line]:
@@ -78,7 +86,7 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
     first, second, third, fourth, fifth = (Line(key, kind="separator") for key in SEPARATORS)
     return [
         Line("status", short(status), enabled=False),
-        *([Line("trouble", short(facts.trouble), enabled=False)] if facts.trouble else []),
+        *notes(facts),
         *([Line("other-port", f"Use port {facts.other_port} instead")] if facts.other_port else []),
         first,
         Line("server", "Server on", "check", checked=facts.base_url is not None),
@@ -100,6 +108,17 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
         fifth,
         Line("quit", "Quit"),
     ]
+
+
+def notes(facts: Facts) -> list[Line]:
+    """Return a line for each thing that is wrong besides."""
+    found = {
+        "note-keyring": facts.key.problem and facts.key.problem.title,
+        "note-settings": facts.settings_problem and f"Settings not in force: {facts.settings_problem}",
+        "note-log": facts.log_problem and f"No log is written: {facts.log_problem}",
+        "trouble": facts.trouble,
+    }
+    return [Line(key, short(text), enabled=False) for key, text in found.items() if text]
 
 
 def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:

@@ -42,7 +42,7 @@ def bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} of {host} is held by {holder(port)}") from error
+            raise PortTaken(f"port {port} is taken by {holder(port)}") from error
         raise ConfigurationError(f"it cannot listen on {host} port {port}: {error.strerror or error}") from error
     listener.setblocking(False)
     return listener

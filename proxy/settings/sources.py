@@ -28,7 +28,9 @@ def read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BrokenSettingsFile(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise BrokenSettingsFile(f"{path}: {error}") from error
     try:
         values = tomlkit.parse(text).unwrap()

@@ -30,15 +30,20 @@ class SettingsStore:
     """Hold the current settings and where each came from.
 
     `current` may be read on any thread. `update` is called on one thread at a time and calls the listeners there,
-    with no lock held.
+    with no lock held. A `forgiving` store starts with the defaults where the settings file is wrong, and keeps the
+    reason as its `problem`; what is wrong in the environment or on the command line is an error all the same.
     """
 
-    def __init__(self, path: Path, command_line: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, command_line: Mapping[str, Any] | None = None, *, is_forgiving: bool = False
+    ) -> None:
         self.path = path
         self._command_line = dict(command_line or {})
+        self._is_forgiving = is_forgiving
         self._listeners: list[Listener] = []
         self._writing = threading.Lock()
         self.set_aside: Path | None = None
+        self.problem: str | None = None  # why nothing of the settings file is in force
         self.current, self._origins = self._load()
 
     def origin(self, field: str) -> Origin:
@@ -79,6 +84,8 @@ class SettingsStore:
             for listener in reversed(told[:-1]):
                 listener(new, old)
             raise
+        if self.set_aside is None:
+            self.problem = None  # the whole file has just been read, and is in force
         return new
 
     def _check_may_change(self, changes: Mapping[str, Any]) -> None:
@@ -92,12 +99,26 @@ class SettingsStore:
 
     def _load(self) -> tuple[Settings, dict[str, Origin]]:
         try:
-            values = read_file(self.path)
+            return self._merge(read_file(self.path))
         except BrokenSettingsFile as error:
+            self._put_aside(error)
+        except SettingError as error:
+            if not self._is_forgiving:
+                raise
+            defaults = self._merge({})  # raises where the fault is not the file's
+            self.problem = error.detail
+            log.error("%s Nothing of the settings file is in force.", error)  # noqa: TRY400  the sentence says it all
+            return defaults
+        return self._merge({})
+
+    def _put_aside(self, error: BrokenSettingsFile) -> None:
+        """Move a broken file out of the way of the next change, where that can be done."""
+        try:
             self.set_aside = set_aside(self.path)
-            log.error("%s The file is kept as %s; the defaults are in force, tools are off.", error, self.set_aside)  # noqa: TRY400  the sentence says it all
-            values = {}
-        return self._merge(values)
+            self.problem = f"the file was broken and is kept as {self.set_aside}"
+        except OSError:
+            self.problem = error.detail
+        log.error("%s The defaults are in force, tools are off: %s.", error, self.problem)
 
     def _merge(self, file_values: Mapping[str, Any]) -> tuple[Settings, dict[str, Origin]]:
         layers: list[tuple[Origin, Mapping[str, Any]]] = [

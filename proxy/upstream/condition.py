@@ -36,7 +36,7 @@ class UpstreamCondition:
         self._current = WELL
 
     def listen(self, listener: Callable[[Condition], None]) -> None:
-        """Call the listener on the event loop after each change; it must not block."""
+        """Call the listener after each change, on the thread that found it; it must not block."""
         self._listeners.append(listener)
 
     @property
@@ -55,6 +55,11 @@ class UpstreamCondition:
         elif self._server_errors >= FAILURES_TO_TELL:
             self._become(Condition("failing", f"status {status}"))
         elif status < 400:
+            self._become(WELL)
+
+    def note_accepted_key(self) -> None:
+        """Take note that a key was tried and accepted, though no request was made; any thread."""
+        if self._current.kind == "key refused":
             self._become(WELL)
 
     def note_failure(self, failure: UpstreamFailure) -> None:

@@ -1,17 +1,22 @@
 """A desktop for the tests that need one; without its programs they are skipped, with REQUIRE_DESKTOP set they fail."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx2
 import pytest
 
 from background import need
+from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 
 if TYPE_CHECKING:
     from desktop.running_tray import RunningTray
     from desktop.session import Desktop
+    from desktop.tray_user import Tray
 
 # The panel and its bus are Linux's, and so are the libraries the tests talk to them with.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
@@ -52,3 +57,36 @@ def show() -> "Iterator[Callable[..., RunningTray]]":
             return tray
 
         yield start
+
+
+@pytest.fixture
+def bare_bus(desktop_session: "Desktop", tmp_path: Path) -> Iterator[str]:
+    """Run a session bus with nothing on it, no panel, no keyring, and give its address."""
+    from desktop.processes import bare_bus  # noqa: PLC0415  see collect_ignore_glob
+
+    with bare_bus(desktop_session.env, tmp_path) as address:
+        yield address
+
+
+@pytest.fixture
+def tray(desktop: "Desktop", tmp_path: Path, upstream: ScriptedUpstream) -> "Iterator[Tray]":
+    """Give the program, not started, on a desktop with an unlocked and empty keyring."""
+    from desktop.tray_user import APP_ID, Tray  # noqa: PLC0415  see collect_ignore_glob
+
+    for program in ("xclip", "gnome-keyring-daemon", "secret-tool"):
+        need(program)
+    if not desktop.bus.has_owner("org.freedesktop.secrets"):
+        desktop.start_keyring()
+    subprocess.run(["secret-tool", "clear", "service", APP_ID], env=desktop.env, timeout=5, check=False)
+    upstream.answer(Json(completion()))
+    home = tmp_path / "user"
+    home.mkdir()
+    with ExitStack() as stack:
+        yield Tray(desktop, home, upstream, stack)
+
+
+@pytest.fixture
+def page() -> Iterator[httpx2.Client]:
+    """Give a browser that follows no redirects."""
+    with httpx2.Client(trust_env=False) as client:
+        yield client

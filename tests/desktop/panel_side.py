@@ -85,6 +85,15 @@ class PanelSide:
     def has_owner(self, name: str) -> bool:
         return self.call_bus("NameHasOwner", "s", name)
 
+    def lock_keyring(self) -> None:
+        """Lock the Secret Service's collection, as a screen lock does."""
+        service, path, interface = (
+            "org.freedesktop.secrets",
+            "/org/freedesktop/secrets",
+            "org.freedesktop.Secret.Service",
+        )
+        self.call(service, path, interface, "Lock", "ao", [f"{path}/collection/login"])
+
     def has_host(self) -> bool:
         """Whether a panel is there that shows icons."""
         try:

@@ -5,7 +5,15 @@ import select
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
+# A bus that starts no service: what is not running is not there, whatever is installed.
+BARE_BUS = """<busconfig>
+  <type>session</type>
+  <listen>unix:tmpdir=/tmp</listen>
+  <policy context="default"><allow send_destination="*"/><allow eavesdrop="true"/><allow own="*"/></policy>
+</busconfig>
+"""
 SCREEN = "1000x600x24"
 START_LIMIT_S = 20
 END_LIMIT_S = 5
@@ -23,6 +31,26 @@ def session_bus(env: Mapping[str, str]) -> Iterator[str]:
     """Run a session bus and give its address."""
     with telling(["dbus-daemon", "--session", "--nofork", "--print-address={fd}"], env) as address:
         yield address
+
+
+@contextmanager
+def bare_bus(env: Mapping[str, str], folder: Path) -> Iterator[str]:
+    """Run a session bus with nothing on it and give its address."""
+    configuration = folder / "bus.conf"
+    configuration.write_text(BARE_BUS)
+    command = ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address={fd}"]
+    with telling(command, env) as address:
+        yield address
+
+
+@contextmanager
+def keyring(env: Mapping[str, str]) -> Iterator[None]:
+    """Run a Secret Service, unlocked."""
+    process = start(["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"], env, b"test")
+    try:
+        yield
+    finally:
+        end(process)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from desktop.panel_side import WATCHER, Item, MenuLine, PanelSide
-from desktop.processes import end, session_bus, start, x_server
+from desktop.processes import end, keyring, session_bus, start, x_server
 from desktop.screen import Screen
 from waiting import wait_for
 
@@ -72,8 +72,7 @@ class Desktop:
 
     def start_keyring(self) -> None:
         """Start a Secret Service, unlocked; it ends with the desktop."""
-        command = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
-        self._parts.callback(end, start(command, self.env, b"test"))
+        self._parts.enter_context(keyring(self.env))
         wait_for(lambda: self.bus.has_owner("org.freedesktop.secrets"), "an unlocked keyring")
 
     def find_item(self, pid: int) -> Item:

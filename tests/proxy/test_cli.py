@@ -430,7 +430,7 @@ def test_serve_on_a_taken_port_ends_with_one_line_that_names_the_holder() -> Non
     assert ended.returncode == 1
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
-    assert f"port {port} of 127.0.0.1 is held by " in line
+    assert f"port {port} is taken by " in line
     assert f"(process {os.getpid()})" in line
     assert "--port" in line
 

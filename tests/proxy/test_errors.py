@@ -118,8 +118,8 @@ def test_a_sentence_of_a_message_ends_with_one_mark_alone(error: type[ProxyError
 
 
 def test_a_message_is_title_detail_and_hint() -> None:
-    assert errors.PortTaken("port 8000 is held by nginx").message == (
-        "The port is taken: port 8000 is held by nginx. "
+    assert errors.PortTaken("port 8000 is taken by nginx").message == (
+        "The port is taken: port 8000 is taken by nginx. "
         "Stop that program, or choose another port with --port or PROXY_PORT."
     )
 
@@ -133,7 +133,7 @@ def test_a_message_without_detail_and_hint_is_the_title() -> None:
 
 
 def test_an_error_prints_as_its_message() -> None:
-    error = errors.PortTaken("port 8000 is held by nginx")
+    error = errors.PortTaken("port 8000 is taken by nginx")
 
     assert str(error) == error.message
 

@@ -61,7 +61,7 @@ class Listener:
     def __call__(self, old: Settings, new: Settings) -> None:
         self.told.append((old.proxy_port, new.proxy_port))
         if self._refuses:
-            raise PortTaken("port 9001 is held by another program")
+            raise PortTaken("port 9001 is taken by another program")
 
 
 # Where values come from
@@ -249,6 +249,66 @@ def test_a_broken_file_leaves_environment_and_command_line_in_force(
     store = SettingsStore(path, {"proxy_port": 9003})
 
     assert (store.current.openai_timeout, store.current.proxy_port) == (5.0, 9003)
+
+
+def test_a_broken_file_that_cannot_be_moved_leaves_the_defaults_too(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("a file where the folder should be")
+
+    store = SettingsStore(tmp_path / "folder/settings.toml")
+
+    assert store.current == Settings.model_validate({})
+    assert store.problem
+    assert "Not a directory" in store.problem
+    with pytest.raises(NotADirectoryError):
+        store.update(proxy_port=9002)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('proxy_port = "many"\n', "PROXY_PORT is 'many'"),
+        ("proxy_prot = 9001\n", "which is no setting"),
+        ('openai_api_key = "sk-1"\n', "keys do not belong in files"),
+        ('proxy_host = "0.0.0.0"\n', "PROXY_HOST is '0.0.0.0'"),
+    ],
+)
+def test_a_forgiving_store_starts_with_the_defaults_and_says_why(write: WriteFile, content: str, reason: str) -> None:
+    path = write(content + "openai_timeout = 5\n")
+
+    store = SettingsStore(path, is_forgiving=True)
+
+    assert store.current == Settings.model_validate({})
+    assert reason in (store.problem or "")
+    assert path.read_text() == content + "openai_timeout = 5\n"
+
+
+def test_a_forgiving_store_changes_nothing_while_the_file_is_wrong(write: WriteFile) -> None:
+    path = write('proxy_port = "many"\n')
+    store = SettingsStore(path, is_forgiving=True)
+
+    with pytest.raises(SettingError, match="PROXY_PORT is 'many'"):
+        store.update(enable_tool_execution=True)
+
+    assert path.read_text() == 'proxy_port = "many"\n'
+    assert store.problem
+
+
+def test_a_forgiving_store_takes_the_mended_file_with_the_next_change(write: WriteFile) -> None:
+    path = write('proxy_port = "many"\n')
+    store = SettingsStore(path, is_forgiving=True)
+    path.write_text("proxy_port = 9001\n")
+
+    store.update(enable_tool_execution=True)
+
+    assert (store.current.proxy_port, store.current.enable_tool_execution) == (9001, True)
+    assert store.problem is None
+
+
+def test_a_forgiving_store_forgives_no_fault_of_the_environment(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    monkeypatch.setenv("PROXY_PORT", "many")
+
+    with pytest.raises(SettingError, match="PROXY_PORT"):
+        SettingsStore(path, is_forgiving=True)
 
 
 def test_a_sound_file_is_not_set_aside(write: WriteFile) -> None:
@@ -576,7 +636,7 @@ def test_a_listener_that_refuses_is_heard(path: Path) -> None:
     store = SettingsStore(path)
     store.listen(Listener(refuses=True))
 
-    with pytest.raises(PortTaken, match="held by another program"):
+    with pytest.raises(PortTaken, match="taken by another program"):
         store.update(proxy_port=9001)
 
 

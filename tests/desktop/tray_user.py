@@ -1,0 +1,155 @@
+"""The tray program and the user in front of it: starts it, reads its menu, clicks, pastes, looks what was opened."""
+
+import re
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+
+from desktop.panel_side import ITEM, Item, MenuLine, PanelSide
+from desktop.processes import session_bus
+from desktop.session import Desktop
+from fakes.program import Program
+from fakes.scripted_upstream import ScriptedUpstream
+from waiting import wait_for
+
+APP_ID = "openai-tray-proxy"
+UPSTREAM_KEY = "sk-the-upstream-key-0001"
+XDG_OPEN = '#!/bin/sh\nprintf "%s\\n" "$1" >> "$OPENED_LIST"\n'
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Tray:
+    """The program in a home of its own, and its user."""
+
+    def __init__(self, desktop: Desktop, home: Path, upstream: ScriptedUpstream, stack: ExitStack) -> None:
+        self.desktop, self.home, self.port = desktop, home, free_port()
+        self.bus = desktop.bus
+        self.upstream_url, self._stack = upstream.base_url, stack
+        self.settings_file = home / "xdg_config_home" / APP_ID / "settings.toml"
+        self.write_settings(f"proxy_port = {self.port}\n")
+        self._opened = home / "opened"
+        opener = home / "bin/xdg-open"
+        opener.parent.mkdir()
+        opener.write_text(XDG_OPEN)
+        opener.chmod(0o755)
+
+    def write_settings(self, text: str) -> None:
+        self.settings_file.parent.mkdir(parents=True, exist_ok=True)
+        self.settings_file.write_text(text)
+
+    def launch(self, *arguments: str, **variables: str) -> Program:
+        """Start a process of the program; an empty variable counts as none."""
+        own = {
+            "PATH": f"{self.home / 'bin'}:{self.desktop.env['PATH']}",
+            "OPENED_LIST": str(self._opened),
+            "BROWSER": "",
+            "WAYLAND_DISPLAY": "",
+            "DISPLAY": self.desktop.env["DISPLAY"],
+            "DBUS_SESSION_BUS_ADDRESS": self.desktop.env["DBUS_SESSION_BUS_ADDRESS"],
+            "OPENAI_BASE_URL": self.upstream_url,
+            "OPENAI_API_KEY": UPSTREAM_KEY,
+            **variables,
+        }
+        program = Program(self.home, *arguments, command=("-m", "tray_app"), **own)
+        return self._stack.enter_context(program)
+
+    def start(self, *arguments: str, **variables: str) -> "Tray":
+        """Start the program and wait for its icon on the panel."""
+        self.program = self.launch(*arguments, **variables)
+        self.item = self.desktop.find_item(self.program.process.pid)
+        return self
+
+    def start_without_panel(self, address: str, *arguments: str, **variables: str) -> "Tray":
+        """Start the program on a bus without a panel; its menu can be read there all the same."""
+        self.bus = PanelSide(address)
+        self._stack.callback(self.bus.close)
+        self.program = self.launch(*arguments, **{"DBUS_SESSION_BUS_ADDRESS": address, "DISPLAY": "", **variables})
+        self.item = Item(f"{ITEM}-{self.program.process.pid}-1", "/StatusNotifierItem", "/StatusNotifierItem/Menu")
+        wait_for(lambda: self.bus.has_owner(self.item.name), "the icon's name on the bus")
+        return self
+
+    def menu(self) -> MenuLine:
+        return self.bus.read_menu(self.item)
+
+    def labels(self) -> list[str]:
+        return [line.label for line in self.menu().walk()]
+
+    def wait_for_line(self, text: str) -> str:
+        """Wait until a line of the menu says this, and return the line."""
+        wait_for(lambda: any(text in label for label in self.labels()), f"{text!r} in the menu")
+        return next(label for label in self.labels() if text in label)
+
+    def status(self) -> str:
+        return self.menu().find("status").label
+
+    def wait_for_status(self, text: str) -> str:
+        wait_for(lambda: text in self.status(), f"{text!r} in the status line")
+        return self.status()
+
+    def wait_until_it_runs(self) -> str:
+        """Return the base URL the status line tells."""
+        return self.wait_for_status("Running on ").removeprefix("Running on ")
+
+    def click(self, key: str) -> None:
+        self.bus.click(self.item, key)
+
+    def copied(self, key: str, pattern: str) -> str:
+        """Click a line that copies, and return what lies on the clipboard then."""
+        self.click(key)
+        command = ["xclip", "-selection", "clipboard", "-o"]
+        display = {**self.desktop.env}
+
+        def paste() -> str | None:
+            done = subprocess.run(command, env=display, capture_output=True, text=True, timeout=5, check=False)
+            return done.stdout if re.fullmatch(pattern, done.stdout) else None
+
+        return wait_for(paste, f"{pattern} on the clipboard") or ""
+
+    def opened(self, count: int = 1) -> str:
+        """Wait until so many things were opened and return the last."""
+        return wait_for(lambda: self.opened_so_far()[count - 1 :], f"{count} things opened")[-1]
+
+    def opened_so_far(self) -> list[str]:
+        return self._opened.read_text().splitlines() if self._opened.exists() else []
+
+    def log(self) -> str:
+        """Return what stands in the log so far."""
+        return next(self.home.rglob("proxy.log")).read_text(encoding="utf-8")
+
+    @property
+    def chat_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1/chat/completions"
+
+    def chat(self, key: str | None = None) -> int:
+        """Ask for a completion and return the answer's status."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        body = {"model": "m", "messages": []}
+        return httpx2.post(self.chat_url, json=body, headers=headers, trust_env=False).status_code
+
+    def is_port_free(self) -> bool:
+        try:
+            socket.create_server(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    @contextmanager
+    def session_of_its_own(self) -> Iterator[str]:
+        """Run a session bus and give its address; with the block the session ends."""
+        with session_bus(self.desktop.env) as address:
+            yield address
+
+    @contextmanager
+    def taken_port(self) -> Iterator[None]:
+        """Listen on the program's port."""
+        with socket.create_server(("127.0.0.1", self.port)):
+            yield

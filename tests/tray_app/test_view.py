@@ -1,0 +1,107 @@
+"""How the tray looks, from facts alone."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from proxy.key_errors import KeyringLocked
+from proxy.secrets import KeyState
+from proxy.upstream.condition import Condition
+from tray_app.menu import Line
+from tray_app.view import Facts, look
+
+NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
+WELL = Facts(
+    title="Tray",
+    version="1.2",
+    base_url="http://127.0.0.1:8000/v1",
+    start_problem=None,
+    key=KeyState("sk-a-key-of-the-upstream", "keyring"),
+    needs_no_key=False,
+    condition=Condition(),
+    is_working=False,
+    upstream="https://api.openai.com/v1",
+    tools_on=False,
+    tools_fixed_by=None,
+    key_required=False,
+    key_required_fixed_by=None,
+    trouble=None,
+    settings_problem=None,
+    log_problem=None,
+    other_port=None,
+)
+STOPPED = {"base_url": None}
+TAKEN = {"base_url": None, "start_problem": "Port 8000 is taken by nginx (process 7)"}
+KEYLESS = {"key": KeyState()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "icon"),
+    [
+        ({}, "Running on http://127.0.0.1:8000/v1", "running"),
+        ({"is_working": True}, "Running on http://127.0.0.1:8000/v1", "working"),
+        (STOPPED, "Stopped", "stopped"),
+        (TAKEN, "Port 8000 is taken by nginx (process 7)", "error"),
+        (KEYLESS, "No upstream key", "error"),
+        (KEYLESS | {"needs_no_key": True}, "Running on http://127.0.0.1:8000/v1", "running"),
+        (KEYLESS | STOPPED, "Stopped", "stopped"),
+        ({"condition": Condition("key refused")}, "Upstream refuses the key", "error"),
+        ({"condition": Condition("rate limited", until=NOON)}, "Rate limited until 12:05", "attention"),
+        ({"condition": Condition("unreachable", "no route")}, "Upstream unreachable", "attention"),
+        ({"condition": Condition("failing", "status 500")}, "Upstream failing", "attention"),
+        ({"condition": Condition("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
+        ({"settings_problem": "it was broken"}, "Running on http://127.0.0.1:8000/v1", "attention"),
+        ({"log_problem": "a full disk"}, "Running on http://127.0.0.1:8000/v1", "attention"),
+    ],
+)
+def test_status_tooltip_and_icon_tell_the_gravest_thing(changes: dict, status: str, icon: str) -> None:
+    shown = look(replace(WELL, **changes))
+
+    assert line(shown.lines, "status").label == status
+    assert shown.title == f"Tray: {status}"
+    assert shown.icon == icon
+    assert shown.attention == (icon in ("attention", "error"))
+
+
+def line(lines: tuple[Line, ...], key: str) -> Line:
+    (found,) = [line for line in lines if line.key == key]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "label"),
+    [
+        ({"trouble": "It could not be opened."}, "trouble", "It could not be opened."),
+        ({"settings_problem": "it was broken"}, "note-settings", "Settings not in force: it was broken"),
+        ({"log_problem": "a full disk"}, "note-log", "No log is written: a full disk"),
+        ({"key": KeyState(problem=KeyringLocked("x"))}, "note-keyring", "The system's keyring is locked"),
+        ({"trouble": "long " * 40}, "trouble", "long " * 17 + "long…"),
+    ],
+)
+def test_what_is_wrong_besides_stands_below_the_status(changes: dict, key: str, label: str) -> None:
+    lines = look(replace(WELL, **changes)).lines
+
+    assert line(lines, key) == Line(key, label, enabled=False)
+    assert [line.key for line in lines].index(key) == 1
+    assert [line.key for line in look(WELL).lines][1] == "between-1"
+
+
+def test_switches_show_what_is_on_and_what_fixes_them() -> None:
+    lines = look(replace(WELL, tools_on=True, tools_fixed_by="environment", key_required=True)).lines
+
+    assert line(lines, "server").checked is True
+    assert line(lines, "require-key") == Line("require-key", "Require a proxy key", "check", checked=True)
+    tools = line(lines, "tools")
+    assert (tools.label, tools.checked, tools.enabled) == ("Run tools (fixed by the environment)", True, False)
+
+
+def test_another_port_is_offered_where_there_is_one() -> None:
+    lines = look(replace(WELL, **TAKEN, other_port=8001)).lines
+
+    assert line(lines, "other-port").label == "Use port 8001 instead"
+    assert line(lines, "server").checked is False
+
+
+def test_a_click_on_the_icon_opens_the_dashboard() -> None:
+    assert look(WELL).default_key == "dashboard"
