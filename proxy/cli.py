@@ -1,4 +1,4 @@
-"""The command line: serve, check, config, key, proxy-key. The one place that prints."""
+"""The command line: serve, check, config, key, proxy-key; `tools` stands beside it. The one place that prints."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from proxy import paths
 from proxy.errors import ConfigurationError
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, ProxyKeyTrouble, UnusableKey
+from proxy.tool_commands import tools
 
 if TYPE_CHECKING:
     from proxy.proxy_keys import ProxyKeys
@@ -127,6 +128,9 @@ def revoke_proxy_key(name: str) -> None:
     """Revoke a proxy key; a running proxy learns of it when it is started again."""
     proxy_keys().revoke(name)
     click.echo(f"The key {name!r} is revoked.")
+
+
+cli.add_command(tools)
 
 
 def secrets() -> "Secrets":

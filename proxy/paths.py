@@ -8,13 +8,18 @@ from proxy.identity import APP_ID
 
 
 def config_dir() -> Path:
-    """Return the folder of what the user writes: settings and, later, tools."""
+    """Return the folder of what the user writes: settings and tools."""
     return Path(platformdirs.user_config_dir(APP_ID, appauthor=False))
 
 
 def settings_file() -> Path:
     """Return the path of the settings file, whether or not it exists."""
     return config_dir() / "settings.toml"
+
+
+def function_tools_file() -> Path:
+    """Return the path of the user's tools, whether or not they exist."""
+    return config_dir() / "function_tools.py"
 
 
 def log_file() -> Path:

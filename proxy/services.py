@@ -16,6 +16,7 @@ from proxy.proxy_keys import ProxyKeys
 from proxy.redaction import redact
 from proxy.secrets import Keychain, Secrets
 from proxy.settings.store import SettingsStore
+from proxy.tools.execution import ToolExecution
 from proxy.upstream.client import Upstream
 from proxy.upstream.condition import UpstreamCondition
 from proxy.upstream.options import UpstreamOptions
@@ -34,6 +35,7 @@ class Services:
     ruled: Ruled
     passthrough: Passthrough
     models: Passthrough
+    tools: ToolExecution
 
     def load_keys(self) -> None:
         """Begin to read the keys from the keyring, as far as they are needed."""
@@ -88,6 +90,7 @@ def assemble(
         ruled=Ruled(asking),
         passthrough=Passthrough(asking, wants_json=False),
         models=Passthrough(asking, wants_json=True),
+        tools=ToolExecution(lambda: store.current, paths.function_tools_file),
     )
     return services
 

@@ -42,11 +42,12 @@ DOORS: dict[str, set[str]] = {
     "headless": {"hosting", "logs", "services"},
     "check": set(),  # a client like any other
     "doctor": {"errors", "paths", "services"},
+    "tool_commands": {"services", "tools"},  # tools: the example it writes
     # identity: --version; settings: config; check, headless: two of its commands
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types
         *("check", "doctor", "errors", "headless", "identity", "key_errors", "logs", "paths", "server", "services"),
-        *("settings", "web"),
+        *("settings", "tool_commands", "web"),
     },
     "__main__": {"cli"},
     "tray_app": {
@@ -67,11 +68,15 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
     "openai": ("proxy/upstream/", "proxy/check.py"),
     **dict.fromkeys(("httpx2", "aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
-    **dict.fromkeys(("pydantic", "pydantic_settings", "tomlkit"), ("proxy/settings/",)),
+    **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
+    "pydantic": ("proxy/settings/", "proxy/tools/schema.py"),  # a tool's type hints are a schema as settings are
+    "pydantic_core": ("proxy/tools/runner.py",),
+    **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
+    "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keychain.py",)),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
-    "click": ("proxy/cli.py", "tray_app/__main__.py"),
+    "click": ("proxy/cli.py", "proxy/tool_commands.py", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
     "jeepney": ("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
     "Xlib": ("tray_app/backends/*xembed*", "tray_app/clipboard/selection.py", "tray_app/backends/choose_linux.py"),

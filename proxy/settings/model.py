@@ -97,7 +97,31 @@ class Settings(BaseSettings):
         YES_NO,
     )
     allow_unauthenticated_health: bool = setting(False, "Answer `/v1/health` without a proxy key", YES_NO)
-    enable_tool_execution: bool = setting(False, "Run tools for the model (no tools exist in this version yet)", YES_NO)
+    enable_tool_execution: bool = setting(
+        False, "Run tools for the model: yours, those of MCP servers, and the shipped ones", YES_NO
+    )
+    function_tools_file: str | None = setting(
+        None, "Your tools, in place of `function_tools.py` in the config folder", "the path of a Python file"
+    )
+    tool_max_rounds: WholeNumber = setting(
+        5,
+        "How often one answer may call tools; after that the model must do without",
+        "a whole number from 1 to 50",
+        ge=1,
+        le=50,
+    )
+    tool_max_calls: WholeNumber = setting(
+        8, "How many calls of one round are run", "a whole number from 1 to 100", ge=1, le=100
+    )
+    tool_timeout: Number = setting(
+        30.0, "Seconds one call of a tool may take", "a number of seconds above 0", gt=0, allow_inf_nan=False
+    )
+    tool_max_arguments_kb: WholeNumber = setting(
+        64, "The largest arguments of a call, in kB of 1,024 bytes", "a whole number from 1 to 10000", ge=1, le=10_000
+    )
+    tool_max_result_kb: WholeNumber = setting(
+        64, "The largest result of a call, in kB of 1,024 bytes", "a whole number from 1 to 10000", ge=1, le=10_000
+    )
     openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
     openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")
     openai_param_drop: DropRules = setting((), "Parameters removed from every request", "names separated by commas")

@@ -1,0 +1,88 @@
+"""The command line's `tools` group: where your tools stand, what they are, and how to try one."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from proxy.services import Services
+    from proxy.tools.room import ToolRoom
+
+
+@click.group()
+def tools() -> None:
+    """Write, list and try the tools the proxy runs for the model."""
+
+
+@tools.command("path")
+def show_path() -> None:
+    """Show where your tools stand."""
+    click.echo(assembled().tools.file_path())
+
+
+@tools.command("init")
+def write_example() -> None:
+    """Write a commented example to start from; a file that is there stays as it is."""
+    from proxy.tools.example import EXAMPLE  # noqa: PLC0415  this command alone needs it
+
+    path = assembled().tools.file_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        write_new(path, EXAMPLE)
+    except FileExistsError:
+        click.echo(f"{path} is there already; it stays as it is.", err=True)
+        sys.exit(1)
+    click.echo(f"Written: {path}")
+
+
+@tools.command("list")
+def list_tools() -> None:
+    """List the tools there are, and what is wrong with those that are none."""
+    services = assembled()
+    with opened(services) as room:
+        asyncio.run(room.registry.refresh())
+        for tool in room.registry.tools.values():
+            click.echo(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
+        for sentence in room.problems():
+            click.echo(sentence, err=True)
+    if not services.store.current.enable_tool_execution:
+        click.echo("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
+
+
+@tools.command("call")
+@click.argument("name")
+@click.argument("arguments", metavar="JSON", default="{}")
+def call_tool(name: str, arguments: str) -> None:
+    """Call a tool as the model would, with its arguments as a JSON object, and show the result."""
+    with opened(assembled()) as room:
+        record = asyncio.run(room.try_call(name, arguments))
+    click.echo(record.result)
+    if record.outcome != "ok":
+        sys.exit(1)
+
+
+def assembled() -> "Services":
+    """Return the parts, wired."""
+    from proxy.services import assemble  # noqa: PLC0415  the command line's other groups need none of it
+
+    return assemble()
+
+
+@contextmanager
+def opened(services: "Services") -> Iterator["ToolRoom"]:
+    """Yield the tools' machinery and stop it in the end."""
+    try:
+        yield services.tools.room()
+    finally:
+        services.tools.stop()
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that only its owner can read; raises FileExistsError."""
+    path.touch(mode=0o600, exist_ok=False)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,89 @@
+"""Load the user's function_tools.py: its public functions with type hints, or its TOOLS and execute_tool.
+
+Loading runs the file, so it belongs in a worker thread.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from proxy.tools.plain_form import has_plain_form, read_plain_form
+from proxy.tools.schema import first_line, tool_of
+from proxy.tools.tool import NotATool, Tool
+
+MODULE = "function_tools"
+
+
+class BrokenToolsFile(Exception):
+    """Say which line of the file is wrong, and how."""
+
+
+@dataclass(frozen=True)
+class LoadedTools:
+    """What a file holds."""
+
+    tools: tuple[Tool, ...] = ()
+    left_out: tuple[str, ...] = ()  # sentences: what looks like a tool and is none
+
+
+def load_tools(path: Path) -> LoadedTools:
+    """Run the file and return its tools; raises BrokenToolsFile."""
+    module = run_file(path)
+    tools, left_out = (read_plain_form if has_plain_form(module) else read_functions)(module, path.name)
+    return LoadedTools(tuple(tools), tuple(left_out))
+
+
+def run_file(path: Path) -> ModuleType:
+    """Run the file as a module of its own; raises BrokenToolsFile."""
+    module = ModuleType(MODULE)
+    module.__file__ = str(path)
+    before = sys.modules.get(MODULE)
+    sys.modules[MODULE] = module  # dataclasses look their module up there
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file
+    except (Exception, SystemExit) as error:
+        if before is None:
+            del sys.modules[MODULE]
+        else:
+            sys.modules[MODULE] = before
+        raise BrokenToolsFile(f"{where(error, path)}: {type(error).__name__}: {first_line(error)}") from error
+    return module
+
+
+def where(error: BaseException, path: Path) -> str:
+    """Return the file's name and the line of it on which an error arose."""
+    line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(path) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"{path.name}, line {line}" if line else path.name
+
+
+def read_functions(module: ModuleType, source: str) -> tuple[list[Tool], list[str]]:
+    """Return the tools a module's public functions are, and a sentence for each function that is none."""
+    tools: list[Tool] = []
+    left_out: list[str] = []
+    for name, function in public_functions(module):
+        try:
+            tools.append(tool_of(function, source))
+        except NotATool as reason:  # noqa: PERF203  each one stands for itself
+            left_out.append(f"{name} is no tool: {reason}")
+    return tools, left_out
+
+
+def public_functions(module: ModuleType) -> list[tuple[str, Callable[..., Any]]]:
+    """Return the functions a module defines itself and shows: those of __all__, or those without an underscore."""
+    shown = getattr(module, "__all__", None)
+    return [
+        (name, value)
+        for name, value in vars(module).items()
+        if inspect.isfunction(value)
+        and value.__module__ == module.__name__
+        and (name in shown if shown is not None else not name.startswith("_"))
+    ]

@@ -1,0 +1,50 @@
+"""The plain form of function_tools.py: TOOLS holds definitions as the OpenAI API has them, execute_tool runs them."""
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from proxy.tools.defined import ANY_OBJECT, check_for
+from proxy.tools.tool import JsonObject, NotATool, Tool
+
+
+def has_plain_form(module: ModuleType) -> bool:
+    """Tell whether a module is written in the plain form."""
+    return isinstance(getattr(module, "TOOLS", None), (list, tuple)) and callable(getattr(module, "execute_tool", None))
+
+
+def read_plain_form(module: ModuleType, source: str) -> tuple[list[Tool], list[str]]:
+    """Return the tools of a module, and a sentence for each definition that is none."""
+    tools: list[Tool] = []
+    left_out: list[str] = []
+    for number, definition in enumerate(module.TOOLS, start=1):
+        try:
+            tools.append(defined_tool(definition, module.execute_tool, source))
+        except NotATool as reason:  # noqa: PERF203  each one stands for itself
+            left_out.append(f"definition {number} of TOOLS is no tool: {reason}")
+    return tools, left_out
+
+
+def defined_tool(definition: object, execute: Callable[[str, JsonObject], Any], source: str) -> Tool:
+    """Return the tool of one definition; raises NotATool."""
+    function = definition.get("function", definition) if isinstance(definition, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise NotATool("it has no function with a name")
+    name: str = function["name"]
+    parameters = function.get("parameters") or ANY_OBJECT
+    if not isinstance(parameters, dict):
+        raise NotATool("its parameters are no JSON schema")
+    arguments_of = check_for(parameters)
+
+    def invoke(arguments: str) -> Any:
+        return execute(name, arguments_of(arguments))
+
+    return Tool(
+        name,
+        str(function.get("description") or ""),
+        parameters,
+        invoke,
+        is_async=inspect.iscoroutinefunction(execute),
+        source=source,
+    )

@@ -1,0 +1,37 @@
+"""The tools' machinery, wired: sources, registry, runner. Importing it costs; `execution` does so when it is needed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from proxy.settings.model import Settings
+from proxy.tools.file_source import FileSource
+from proxy.tools.registry import Registry
+from proxy.tools.runner import CallLimits, Runner
+from proxy.tools.shipped.source import ShippedSource
+from proxy.tools.tool import CallRecord
+from proxy.tools.workers import Workers
+
+
+class ToolRoom:
+    """Hold the sources and what runs their tools."""
+
+    def __init__(self, settings: Callable[[], Settings], file_path: Callable[[], Path]) -> None:
+        self._settings = settings
+        self._workers = Workers()
+        self._file = FileSource(file_path, self._workers)
+        self._runner = Runner(self._workers)
+        self.registry = Registry((self._file, ShippedSource()))
+
+    def problems(self) -> list[str]:
+        """Return a sentence for everything that was meant to be a tool and is none."""
+        broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
+        return [*broken, *self._file.left_out]
+
+    async def try_call(self, name: str, arguments: str) -> CallRecord:
+        """Run a tool for the user, without a question."""
+        await self.registry.refresh()
+        return await self._runner.run(self.registry.tools.get(name), name, arguments, CallLimits.of(self._settings()))
+
+    def stop(self) -> None:
+        """End what still runs."""
+        self._workers.stop()

@@ -1,0 +1,57 @@
+"""A tool as the rest of the room sees it: what the model is told of it, how a call begins, and how calls end."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+JsonObject = dict[str, Any]
+Outcome = Literal[
+    "ok", "unknown name", "bad arguments", "failed", "timed out", "too large", "too many", "refused", "not connected"
+]
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what the OpenAI API takes for a function's name
+
+
+class CallFailed(Exception):
+    """A call that gave no result. Its text goes to the model: short, without traceback and without paths."""
+
+    def __init__(self, outcome: Outcome, told: str) -> None:
+        self.outcome = outcome
+        super().__init__(told)
+
+
+class NotATool(Exception):
+    """Say why something cannot be offered to the model."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One tool.
+
+    `invoke` takes the arguments as JSON text, checks them and returns the result; where `is_async`, something that
+    returns it when awaited. It raises CallFailed for arguments that do not fit, and whatever the tool raises.
+    """
+
+    name: str
+    description: str
+    parameters: JsonObject  # a JSON schema
+    invoke: Callable[[str], Any]
+    is_async: bool = False
+    source: str = "function_tools.py"
+    is_trusted: bool = True  # runs without a question where the user has not decided otherwise
+
+    def __post_init__(self) -> None:
+        if not NAME.fullmatch(self.name):
+            raise NotATool("its name must be made of at most 64 letters, digits, _ and -, all of them ASCII")
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """What became of one call. Arguments and result stay in memory."""
+
+    name: str
+    arguments: str
+    result: str
+    outcome: Outcome
+    seconds: float
