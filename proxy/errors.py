@@ -156,7 +156,7 @@ class OriginNotAllowed(RequestRefused):
     """Refuse a web page that was not allowed."""
 
     title = "Web pages of this origin may not use the proxy"
-    hint = "If you trust it, add exactly this origin to PROXY_ALLOWED_ORIGINS"
+    hint = "If you trust it, allow it on the program's own page, or add exactly this origin to PROXY_ALLOWED_ORIGINS"
     status = 403
     code = "origin_not_allowed"
 

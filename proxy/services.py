@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from proxy import logs, paths
-from proxy.errors import NoUpstreamKey
+from proxy.errors import NoUpstreamKey, OriginNotAllowed
 from proxy.exchange.asking import Asking
 from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import Ruled
+from proxy.policy.refused_origins import RefusedOrigins
 from proxy.proxy_keys import ProxyKeys
 from proxy.redaction import redact
 from proxy.secrets import Keychain, Secrets
@@ -29,6 +30,7 @@ class Services:
     store: SettingsStore
     secrets: Secrets
     proxy_keys: ProxyKeys
+    refused_origins: RefusedOrigins
     condition: UpstreamCondition
     in_flight: InFlight
     upstream: Upstream
@@ -47,6 +49,13 @@ class Services:
         """Return the keys that must appear nowhere."""
         upstream_key = self.secrets.state.key
         return [*([upstream_key] if upstream_key else []), *(key.key for key in self.proxy_keys.current)]
+
+    def allow_origin(self, origin: str) -> None:
+        """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
+        allowed = self.store.current.proxy_allowed_origins
+        if origin not in self.refused_origins.offered(allowed):
+            raise OriginNotAllowed(f"{origin!r} is not among those refused last")
+        self.store.update(proxy_allowed_origins=(*allowed, origin))
 
     def try_key(self, key: str) -> str | None:
         """Ask the upstream whether it accepts a key: None, or what it said. Blocks."""
@@ -84,6 +93,7 @@ def assemble(
         store=store,
         secrets=secrets,
         proxy_keys=proxy_keys,
+        refused_origins=RefusedOrigins(),
         condition=condition,
         in_flight=InFlight(),
         upstream=upstream,

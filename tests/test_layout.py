@@ -33,8 +33,19 @@ DOORS: dict[str, set[str]] = {
     "tools": {"errors", "settings"},
     "exchange": {"errors", "policy", "settings", "stream", "tools", "upstream", "usage"},
     "services": {
-        *("errors", "exchange", "keychain", "logs", "paths", "proxy_keys", "redaction", "secrets", "settings", "tools"),
-        *("upstream", "usage"),
+        *(
+            "errors",
+            "exchange",
+            "keychain",
+            "logs",
+            "paths",
+            "policy",
+            "proxy_keys",
+            "redaction",
+            "secrets",
+            "settings",
+        ),
+        *("tools", "upstream", "usage"),
     },
     # exchange: a view on /v1 returns a response that carries an exchange
     "web": {"errors", "exchange", "identity", "key_errors", "paths", "policy", "services"},

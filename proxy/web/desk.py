@@ -8,7 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from proxy import paths
-from proxy.errors import OriginNotAllowed, UnknownPath
+from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, UnusableKey
 from proxy.services import Services
@@ -20,7 +20,7 @@ NO_STORE = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send `Origin: null` with our own forms
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -105,6 +105,15 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return page(services, trouble=str(error))
         return page(services, success="The key is forgotten.")
 
+    @pages.post("/ui/origins/allow")
+    def allow_origin() -> str:
+        origin = request.form.get("origin", "")
+        try:
+            services.allow_origin(origin)
+        except (ProxyError, OSError) as error:
+            return page(services, trouble=str(error))
+        return page(services, success=f"{origin} may use the proxy from now on.")
+
     @pages.get("/ui/page.css")
     def style() -> Response:
         return Response(paths.asset("pages/page.css").read_bytes(), content_type="text/css; charset=utf-8")
@@ -129,6 +138,7 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
         upstream=services.store.current.openai_base_url,
         key=services.secrets.state,
         condition=services.condition.current,
+        refused_origins=services.refused_origins.offered(services.store.current.proxy_allowed_origins),
         form_token=form_token(request.cookies.get(COOKIE, "")),
         trouble=trouble,
         success=success,

@@ -5,6 +5,7 @@ import re
 from flask import Flask, Response, g, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
+from proxy.errors import OriginNotAllowed
 from proxy.policy.access import Caller, admit
 from proxy.policy.headers import EXPOSED_TO_PAGES
 from proxy.policy.origin import check_host, check_origin
@@ -26,7 +27,11 @@ def install(app: Flask, services: Services) -> None:
         check_host(environ.get("HTTP_HOST"), environ["SERVER_PORT"], settings.proxy_host, settings.proxy_allowed_hosts)
         if request.blueprint == OWN_PAGES:
             return None  # they have rules of their own, stricter ones
-        g.origin = check_origin(headers, settings.proxy_allowed_origins)
+        try:
+            g.origin = check_origin(headers, settings.proxy_allowed_origins)
+        except OriginNotAllowed:
+            services.refused_origins.note(headers.get("Origin"))
+            raise
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
         is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health

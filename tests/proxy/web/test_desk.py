@@ -70,6 +70,7 @@ def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
 
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["cache-control"] == "no-store"
+    assert headers["referrer-policy"] == "same-origin"  # or browsers send `Origin: null` with the page's own forms
     assert "access-control-allow-origin" not in headers
 
 
@@ -148,3 +149,88 @@ def test_only_who_knows_the_token_brings_the_program_to_the_front(hosted: Hosted
 
 def test_without_a_tray_there_are_no_pages(proxy: RunningProxy) -> None:
     assert proxy.http.get("/ui/").json()["error"]["code"] == "unknown_path"
+
+
+# --- refused origins --------------------------------------------------------------------------------------------------
+
+FOREIGN = "https://app.example"
+
+
+def call_from(hosted: Hosted, origin: str) -> int:
+    return hosted.http.get("/v1/health", headers={"Origin": origin}).status_code
+
+
+def test_a_refused_origin_is_let_in_by_one_click_from_its_next_request_on(hosted: Hosted) -> None:
+    assert call_from(hosted, FOREIGN) == 403
+    with hosted.enter() as browser:
+        before = browser.get("/ui/").text
+        assert FOREIGN in before
+        after = browser.post("/ui/origins/allow", data={"form_token": form_token(before), "origin": FOREIGN}).text
+
+    assert f"{FOREIGN} may use the proxy from now on." in after
+    assert 'action="/ui/origins/allow"' not in after
+    assert call_from(hosted, FOREIGN) == 200
+    assert FOREIGN in hosted.services.store.path.read_text()
+    assert call_from(hosted, f"{FOREIGN}.evil.example") == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["null", "file://", "file:///etc/passwd", "*", "https://a b", "https://" + "a" * 300]
+)
+def test_what_cannot_be_allowed_is_never_offered(hosted: Hosted, origin: str) -> None:
+    assert call_from(hosted, origin) == 403
+    with hosted.enter() as browser:
+        page = browser.get("/ui/").text
+        answer = browser.post("/ui/origins/allow", data={"form_token": form_token(page), "origin": origin})
+
+    assert "/ui/origins/allow" not in page
+    assert "not among those refused last" in answer.text
+    assert hosted.services.store.current.proxy_allowed_origins == ()
+
+
+def test_the_last_five_are_offered_each_once_and_the_last_first(hosted: Hosted) -> None:
+    for number in (1, 2, 3, 4, 5, 6, 3):
+        call_from(hosted, f"https://{number}.example")
+    with hosted.enter() as browser:
+        offered = re.findall(r'name="origin" value="https://(\d)', browser.get("/ui/").text)
+
+    assert offered == ["3", "6", "5", "4", "2"]
+
+
+def test_an_origin_that_was_not_refused_cannot_be_allowed_by_a_form(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/ui/").text)
+        browser.post("/ui/origins/allow", data={"form_token": token, "origin": "https://slipped-in.example"})
+
+    assert hosted.services.store.current.proxy_allowed_origins == ()
+
+
+def test_an_origin_is_allowed_only_with_the_forms_token(hosted: Hosted) -> None:
+    call_from(hosted, FOREIGN)
+    with hosted.enter() as browser:
+        answer = browser.post("/ui/origins/allow", data={"origin": FOREIGN})
+
+    assert answer.status_code == 403
+    assert call_from(hosted, FOREIGN) == 403
+
+
+def test_origins_the_environment_fixes_stay_as_they_are_and_the_page_says_why(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROXY_ALLOWED_ORIGINS", "https://other.example")
+    with Hosted(openai_base_url="http://127.0.0.1:1") as fixed:
+        call_from(fixed, FOREIGN)
+        with fixed.enter() as browser:
+            token = form_token(browser.get("/ui/").text)
+            page = browser.post("/ui/origins/allow", data={"form_token": token, "origin": FOREIGN}).text
+
+    assert "PROXY_ALLOWED_ORIGINS is fixed by the environment" in page
+
+
+def test_a_name_full_of_marks_is_shown_as_text(hosted: Hosted) -> None:
+    call_from(hosted, 'https://"><b>.example')
+    with hosted.enter() as browser:
+        page = browser.get("/ui/").text
+
+    assert "&gt;&lt;b&gt;.example" in page
+    assert "<b>" not in page
