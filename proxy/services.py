@@ -17,6 +17,7 @@ from proxy.proxy_keys import ProxyKeys
 from proxy.redaction import redact
 from proxy.secrets import Keychain, Secrets
 from proxy.settings.store import SettingsStore
+from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.client import Upstream
 from proxy.upstream.condition import UpstreamCondition
@@ -100,9 +101,18 @@ def assemble(
         ruled=Ruled(asking),
         passthrough=Passthrough(asking, wants_json=False),
         models=Passthrough(asking, wants_json=True),
-        tools=ToolExecution(lambda: store.current, paths.function_tools_file),
+        tools=ToolExecution(
+            lambda: store.current,
+            paths.function_tools_file,
+            Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
+        ),
     )
     return services
+
+
+def always_allow(store: SettingsStore, tool: str) -> None:
+    """Keep in the settings that a tool needs no question any more; raises SettingError or OSError."""
+    store.update(tool_consent={**store.current.tool_consent, tool: "auto"})
 
 
 def system_keychain() -> Keychain:

@@ -110,13 +110,19 @@ def parse_origin(origin: str) -> str:
     return f"{scheme}://{host.removesuffix(f':{default}') if default else host}"
 
 
+def parse_json(value: object) -> object:
+    """Read JSON text; what is no text (a table of the file) stays as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"this is not JSON ({error})") from error
+
+
 def parse_json_rules(value: object) -> object:
     """Read parameter rules from JSON text or a table; see `is_model_pattern` for the limited form."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError(f"this is not JSON ({error})") from error
+    value = parse_json(value)
     if not isinstance(value, dict):
         raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
     check_rule_names(value)

@@ -15,6 +15,7 @@ from proxy.settings.forms import (
     DEFAULT_PORTS,
     is_loopback,
     parse_drop_rules,
+    parse_json,
     parse_json_rules,
     parse_key,
     parse_keys,
@@ -28,6 +29,7 @@ from proxy.settings.forms import (
 Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
+ConsentRules = Annotated[dict[str, Literal["auto", "ask", "never"]], NoDecode, BeforeValidator(parse_json)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_keys)]
 WholeNumber = Annotated[int, BeforeValidator(refuse_bool)]
@@ -121,6 +123,11 @@ class Settings(BaseSettings):
     )
     tool_max_result_kb: WholeNumber = setting(
         64, "The largest result of a call, in kB of 1,024 bytes", "a whole number from 1 to 10000", ge=1, le=10_000
+    )
+    tool_consent: ConsentRules = setting(
+        {},
+        "Which tools run without a question (`auto`), after one (`ask`) or never: an object of names or patterns",
+        'a JSON object such as {"files__*": "ask", "calculate": "never"}',
     )
     openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
     openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")

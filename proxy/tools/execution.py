@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.settings.model import Settings
+from proxy.tools.consent import Consent
 
 if TYPE_CHECKING:
     from proxy.tools.room import ToolRoom
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 class ToolExecution:
     """The door to the tools. For any thread."""
 
-    def __init__(self, settings: Callable[[], Settings], default_file: Callable[[], Path]) -> None:
+    def __init__(self, settings: Callable[[], Settings], default_file: Callable[[], Path], consent: Consent) -> None:
+        self.consent = consent
         self._settings = settings
         self._default_file = default_file
         self._opening = threading.Lock()

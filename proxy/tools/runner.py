@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,30 +36,47 @@ class CallLimits:
         return cls(settings.tool_timeout, settings.tool_max_arguments_kb * 1024, settings.tool_max_result_kb * 1024)
 
 
+Permits = Callable[[Tool, str], Awaitable[bool]]
+
+
+async def anything(tool: Tool, arguments: str) -> bool:  # noqa: ARG001  as Permits has it
+    """Permit every call."""
+    return True
+
+
 class Runner:
     """Run calls, each within its limits. Any number at the same time."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
 
-    async def run(self, tool: Tool | None, name: str, arguments: str, limits: CallLimits, mark: str = "") -> CallRecord:
+    async def run(
+        self,
+        tool: Tool | None,
+        name: str,
+        arguments: str,
+        limits: CallLimits,
+        permits: Permits = anything,
+        mark: str = "",
+    ) -> CallRecord:
         """Return the record of a call, whatever became of it; its cancellation alone is passed on.
 
-        `tool` is None where no tool has that name; `mark` stands before the line in the log.
+        `tool` is None where no tool has that name; `permits` may ask the user, which does not count as the call's time;
+        `mark` stands before the line in the log.
         """
         began = time.monotonic()
         outcome: Outcome = "ok"
         try:
-            result = await self._result(tool, name, arguments, limits)
+            checked = check_call(tool, name, arguments, limits)
+            if not await permits(checked, arguments):
+                raise CallFailed("refused", "The user did not allow this call.")  # noqa: TRY301  one way out for all
+            began = time.monotonic()
+            result = await self._result(checked, arguments, limits)
         except CallFailed as failure:
             outcome, result = failure.outcome, f"Error: {failure}"
         return noted(CallRecord(name, arguments, result, outcome, time.monotonic() - began), mark)
 
-    async def _result(self, tool: Tool | None, name: str, arguments: str, limits: CallLimits) -> str:
-        if tool is None:
-            raise CallFailed("unknown name", f"There is no tool named {name[:NAME_LIMIT]!r}.")
-        if size_of(arguments) > limits.arguments_bytes:
-            raise CallFailed("too large", f"The arguments are larger than {limits.arguments_bytes} bytes.")
+    async def _result(self, tool: Tool, arguments: str, limits: CallLimits) -> str:
         work = (
             self._workers.await_(awaited(tool, arguments))
             if tool.is_async
@@ -81,6 +99,15 @@ class Runner:
                 "too large", f"The result has {size} bytes; at most {limits.result_bytes} can be passed on."
             )
         return result
+
+
+def check_call(tool: Tool | None, name: str, arguments: str, limits: CallLimits) -> Tool:
+    """Return the tool of a call; raises CallFailed where there is none, or for arguments beyond the limit."""
+    if tool is None:
+        raise CallFailed("unknown name", f"There is no tool named {name[:NAME_LIMIT]!r}.")
+    if size_of(arguments) > limits.arguments_bytes:
+        raise CallFailed("too large", f"The arguments are larger than {limits.arguments_bytes} bytes.")
+    return tool
 
 
 def called(tool: Tool, arguments: str) -> str | CallFailed:

@@ -31,7 +31,7 @@ def run(workers: Workers) -> Callable[..., CallRecord]:
 
     def run_tool(function: Callable[..., Any] | None, arguments: str = "{}", limits: CallLimits = LIMITS) -> CallRecord:
         tool = tool_of(function, "test") if function else None
-        return asyncio.run(runner.run(tool, tool.name if tool else "no_such_tool", arguments, limits, "proxy-1"))
+        return asyncio.run(runner.run(tool, tool.name if tool else "no_such_tool", arguments, limits, mark="proxy-1"))
 
     return run_tool
 
