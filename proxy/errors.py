@@ -17,7 +17,7 @@ ProxyError
 │   ├── UnknownPath             404   └── WrongMethod 405
 │   ├── BodyTooLarge            413
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414      this row and the next two stand in server/refusals.py
-│   └── HeadTooLarge            431
+│   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
 ├── NoUpstreamKey               503
 ├── ServerFault                 500: our own bug
@@ -192,6 +192,15 @@ class BodyTooLarge(RequestRefused):
     hint = "The limit is the setting PROXY_MAX_BODY_MB"
     status = 413
     code = "request_too_large"
+
+
+class WebSocketUnsupported(RequestRefused):
+    """Own up to a server under which no connection can leave HTTP."""
+
+    title = "This server cannot carry a WebSocket"
+    hint = "A plain WSGI server answers requests only; start the proxy with `openai-tray-proxy serve`"
+    status = 501
+    code = "websocket_unsupported"
 
 
 class NoUpstreamKey(ProxyError):

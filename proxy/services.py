@@ -12,6 +12,7 @@ from proxy.exchange.asking import Asking
 from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import Ruled
+from proxy.exchange.tunnel import Sockets
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.proxy_keys import ProxyKeys
 from proxy.redaction import redact
@@ -39,6 +40,7 @@ class Services:
     passthrough: Passthrough
     models: Passthrough
     tools: ToolExecution
+    sockets: Sockets
 
     def load_keys(self) -> None:
         """Begin to read the keys from the keyring, as far as they are needed."""
@@ -88,8 +90,11 @@ def assemble(
     )
     condition = UpstreamCondition()
     upstream = Upstream(lambda: store.current, lambda: upstream_key(secrets))
-    # The keys are asked for anew at each text: they change while the program runs.
-    asking = Asking(upstream, lambda: store.current, condition, lambda text: redact(text, services.every_secret()))
+
+    def hide(text: str) -> str:  # the keys are asked for anew at each text: they change while the program runs
+        return redact(text, services.every_secret())
+
+    asking = Asking(upstream, lambda: store.current, condition, hide)
     services = Services(
         store=store,
         secrets=secrets,
@@ -106,6 +111,7 @@ def assemble(
             paths.function_tools_file,
             Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
         ),
+        sockets=Sockets(upstream, condition, hide),
     )
     return services
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from proxy.errors import ProxyKeyMissing, ProxyKeyRefused
 from proxy.policy.headers import RequestHeaders
+from proxy.policy.websocket import key_among_protocols
 from proxy.settings.model import Settings
 
 PROXY_KEY_HEADER = "X-Proxy-Api-Key"
@@ -22,6 +23,8 @@ class Caller:
 def admit(settings: Settings, keys: Iterable[tuple[str, str]], headers: RequestHeaders) -> Caller:
     """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; the keys come as (name, key)."""
     bearer = bearer_token(headers.get("Authorization", ""))
+    if bearer is None and "Sec-WebSocket-Protocol" in headers:
+        bearer = key_among_protocols(headers.get("Sec-WebSocket-Protocol", ""))
     forwarded = bearer if settings.proxy_forward_auth_header else None
     if not settings.proxy_require_api_key:
         return Caller(upstream_key=forwarded)

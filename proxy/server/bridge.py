@@ -12,6 +12,8 @@ from proxy.server.environ import Scope, environ_for
 from proxy.server.refusals import RequestTooSlow
 
 Headers = list[tuple[str, str]]
+RawHeaders = list[tuple[bytes, bytes]]
+Line = tuple[asyncio.Transport, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -45,6 +47,9 @@ class Connection(Protocol):
 
     def together(self) -> AbstractContextManager[None]:
         """Send what is written inside in one piece."""
+
+    def switch(self, headers: RawHeaders) -> Line:
+        """Answer 101 and give the connection away, with what has already arrived on it."""
 
 
 class Exchange(Protocol):
@@ -141,8 +146,12 @@ class AsgiClient:
         headers = headers + self._decision.headers
         if not self._chunks and not any(name.lower() == "content-length" for name, _ in headers):
             self._connection.end_by_closing()
-        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+
+    def switch(self, headers: Headers) -> Line:
+        """Answer a WebSocket's handshake with 101, and give the connection away."""
+        self._started = True
+        return self._connection.switch(raw(headers))
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
@@ -169,6 +178,11 @@ class AsgiClient:
         """Send an error of ours."""
         body = error.body()
         await self.whole(error.status, [*error.headers(), ("content-length", str(len(body)))], body)
+
+
+def raw(headers: Headers) -> RawHeaders:
+    """Return headers as they stand on the wire."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 class AsgiBody:

@@ -9,9 +9,10 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
-from proxy.server.bridge import CONNECTION
+from proxy.server.bridge import CONNECTION, Line, RawHeaders
 from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, MOST_HEADERS, Limits, check_head
 from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
+from proxy.server.upgrade import Upgrade, asks_for_websocket
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -25,6 +26,7 @@ class ClientConnection(HttpToolsProtocol):
         self.fed = 0  # bytes received
         self._settled = 0  # those among them that came before the head that is under way
         self.is_stalled = False
+        self._upgrade: Upgrade | None = None  # the handshake of a WebSocket, once one has come
 
     def serves(self, task: "asyncio.Task[Any]") -> None:
         """Cancel this task when the client leaves, until it is done."""
@@ -72,6 +74,9 @@ class ClientConnection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and refuse what it cannot read and heads that are too large."""
         self.fed += len(data)
+        if self._upgrade is not None:
+            self._upgrade.hold(data)
+            return
         try:
             self._parse(data)
         except HttpParserError as error:
@@ -94,7 +99,8 @@ class ClientConnection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except HttpParserUpgrade as offer:  # noqa: PERF203  most requests make none, and then it runs once
-                if asks_for_websocket(self.headers):
+                if self._upgrade is not None:
+                    self._upgrade.hold(data[offer.args[0] :])
                     return
                 data = self._head_without_offer() + data[offer.args[0] :]
                 self.parser = HttpRequestParser(self)
@@ -117,10 +123,20 @@ class ClientConnection(HttpToolsProtocol):
             check_head(self.url, self.headers)
         if not self.url.startswith(b"/"):
             raise MalformedRequest("the request target must begin with a slash")
-        if self.parser.should_upgrade() and not asks_for_websocket(self.headers):
+        upgrades = self.parser.should_upgrade()
+        if upgrades and not asks_for_websocket(self.headers):
             return  # it begins once the offer is out of its head
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ASGI allows more keys
         super().on_headers_complete()
+        if upgrades:
+            self._upgrade = Upgrade(self)
+
+    def switch(self, headers: RawHeaders) -> Line:
+        """Answer 101 to the handshake and give the connection away."""
+        assert self._upgrade is not None  # noqa: S101  the app asks for it where a handshake came
+        for task in self._tasks:  # the one that serves it lives as long as the WebSocket, and so long it counts
+            task.add_done_callback(lambda _: self.connections.discard(self))
+        return self._upgrade.switch(headers)
 
     def on_message_complete(self) -> None:
         """Take note of a body's end; the head of an offer has none."""
@@ -153,11 +169,6 @@ class ClientConnection(HttpToolsProtocol):
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         self.transport.close()
-
-
-def asks_for_websocket(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Tell whether a request's headers, in lower case, ask for a WebSocket."""
-    return any(name == b"upgrade" and value.strip().lower() == b"websocket" for name, value in headers)
 
 
 class CorkableTransport:

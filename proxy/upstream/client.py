@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from proxy.settings.model import Settings
-from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest
+from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest, UpstreamSocket
 from proxy.upstream.options import UpstreamOptions
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ class Upstream:
         key = callers_key or await self._key()
         link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
         return await link.ask(request, key)
+
+    async def shake_hands(
+        self, request: UpstreamRequest, callers_key: str | None = None
+    ) -> UpstreamSocket | UpstreamAnswer:
+        """Ask for a WebSocket: return it, or the upstream's refusal; raises as `ask`."""
+        key = callers_key or await self._key()
+        link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
+        return await link.shake_hands(request, key)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -10,7 +10,8 @@ from yarl import URL
 
 from proxy.upstream.answers import ReadAnswer, WireAnswer
 from proxy.upstream.errors import BrokenOff, opening
-from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest
+from proxy.upstream.handshake import shake_hands
+from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest, UpstreamSocket
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.prepare import open_sdk, sdk_headers
 from proxy.upstream.retries import is_quota_error, may_retry, retry_pause_s
@@ -49,6 +50,12 @@ class Link:
             tries += 1
             await asyncio.sleep(pause_s)
 
+    async def shake_hands(self, request: UpstreamRequest, key: str) -> UpstreamSocket | UpstreamAnswer:
+        """Ask for a WebSocket, once and on a new connection; raises UpstreamFailure."""
+        headers = await self._headers(request, key)
+        with opening:
+            return await shake_hands(self._fresh_session, self._url(request), headers)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._session.close()
@@ -73,7 +80,7 @@ class Link:
 
     async def _send(self, request: UpstreamRequest, headers: CIMultiDict[str]) -> WireAnswer:
         """Send once; a reused connection that turns out to be dead is replaced by a new one, silently."""
-        url = self.options.base_url + request.path + (f"?{request.query}" if request.query else "")
+        url = self._url(request)
         with opening:
             try:
                 return await self._send_over(self._session, request, url, headers)
@@ -81,6 +88,9 @@ class Link:
                 if not error.stale or not is_repeatable(request):
                     raise
                 return await self._send_over(self._fresh_session, request, url, headers)
+
+    def _url(self, request: UpstreamRequest) -> str:
+        return self.options.base_url + request.path + (f"?{request.query}" if request.query else "")
 
     async def _send_over(
         self, session: aiohttp.ClientSession, request: UpstreamRequest, url: str, headers: CIMultiDict[str]

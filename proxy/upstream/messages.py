@@ -1,5 +1,7 @@
 """What is said to the upstream and what it says back. Imports nothing heavy: everybody may name these."""
 
+import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,3 +32,18 @@ class UpstreamAnswer(Protocol):
 
     def close(self) -> None:
         """Let go of the upstream, at once where the body is unfinished; a second call does nothing."""
+
+
+class UpstreamSocket(ABC):
+    """A connection the upstream has let leave HTTP."""
+
+    status = 101
+    headers: Headers
+
+    @abstractmethod
+    def take_over(self) -> tuple[asyncio.Transport, bytes]:
+        """Return the connection, for its new owner to read, and what has already arrived on it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the connection; a second call does nothing."""

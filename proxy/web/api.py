@@ -3,11 +3,13 @@
 from flask import Blueprint, request
 from werkzeug.exceptions import MethodNotAllowed
 
+from proxy.errors import WebSocketUnsupported
 from proxy.exchange.exchange import Exchange
+from proxy.exchange.tunnel import TunnelExchange
 from proxy.policy.origin import check_content_type
 from proxy.services import Services
-from proxy.web.calls import read_call
-from proxy.web.response import ExchangeResponse
+from proxy.web.calls import read_call, read_handshake
+from proxy.web.response import HAND_OVER, ExchangeResponse
 
 RULED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings")
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # Flask adds HEAD; the guard answers OPTIONS
@@ -37,9 +39,15 @@ def blueprint(services: Services) -> Blueprint:
             raise MethodNotAllowed(TAKES[request.path])
         return ExchangeResponse(Exchange(read_call(), services.passthrough.open, services.in_flight))
 
+    def websocket(rest: str) -> ExchangeResponse:  # noqa: ARG001  as above
+        if HAND_OVER not in request.environ:
+            raise WebSocketUnsupported
+        return ExchangeResponse(TunnelExchange(read_handshake(), services.sockets, services.in_flight))
+
     for path in RULED:
         api.add_url_rule(path, f"ruled {path}", ruled, methods=["POST"])
     api.add_url_rule("/v1/models", "models", models, methods=["GET"])
     api.add_url_rule("/v1/models/<path:model>", "model", models, methods=["GET", "DELETE"])
     api.add_url_rule("/v1/<path:rest>", "passthrough", passthrough, methods=EVERY_METHOD)
+    api.add_url_rule("/v1/<path:rest>", "websocket", websocket, methods=["GET"], websocket=True)
     return api

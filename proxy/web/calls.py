@@ -2,12 +2,14 @@
 
 import itertools
 import secrets
+from dataclasses import replace
 
 from flask import g, request
 
 from proxy.errors import UnknownPath
 from proxy.exchange.call import Call
 from proxy.policy.headers import for_upstream
+from proxy.policy.websocket import handshake_headers
 from proxy.web.addresses import leaves_its_folder
 
 START = secrets.token_hex(4)  # tells this run's ids from another's
@@ -36,3 +38,9 @@ def read_call() -> Call:
         caller=g.caller,
         request_id=request_id(),
     )
+
+
+def read_handshake() -> Call:
+    """Return the current request as the handshake of a WebSocket; raises as `read_call`, and MalformedRequest."""
+    call = read_call()
+    return replace(call, headers=[*call.headers, *handshake_headers(request.environ)])

@@ -15,6 +15,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from fakes.opening import HANDSHAKE
 from fakes.program import environment
 from fakes.scripted_upstream import (
     Content,
@@ -236,6 +237,15 @@ def test_an_allowed_page_may_read_a_stream(gunicorn: Gunicorn, upstream: Fresh) 
 
     assert reply.header("access-control-allow-origin") == "http://localhost:3000"
     assert reply.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_a_websocket_is_refused_with_the_reason(gunicorn: Gunicorn, upstream: Fresh) -> None:
+    with gunicorn.connect() as client:
+        reply = client.ask("GET", "/v1/realtime", None, *HANDSHAKE)
+
+    assert (reply.status, reply.error["code"]) == (501, "websocket_unsupported")
+    assert "serve" in reply.error["message"]
+    assert upstream.requests == []
 
 
 def test_a_client_who_leaves_a_running_stream_closes_the_upstream(gunicorn: Gunicorn, upstream: Fresh) -> None:

@@ -248,15 +248,6 @@ def test_no_answer_names_the_server_software(client: WireClient) -> None:
     assert client.ask("GET", HEALTH).header("server") is None
 
 
-def test_a_websocket_is_refused_in_json(client: WireClient, upstream: Fresh) -> None:
-    reply = client.ask(
-        "GET", "/v1/realtime", None, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"
-    )
-
-    assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
-    assert upstream.requests == []
-
-
 def test_an_offer_of_http_2_is_passed_over_and_its_body_is_read(client: WireClient, upstream: Fresh) -> None:
     # What Java's HttpClient sends with every first request to an http:// address.
     upstream.answer(Json(completion("Hello")))

@@ -1,0 +1,104 @@
+"""Two connections joined: the bytes of each go out on the other, and the end of one is the end of both."""
+
+import asyncio
+from collections.abc import Callable
+
+CLOSING_S = 5.0  # how long a side that is closed may take to read what was sent to it
+STALLED_S = 60.0  # a side that takes nothing for so long is cut, and the other with it
+
+Line = tuple[asyncio.Transport, bytes]  # a connection that is free, and what has already arrived on it
+
+
+class Tunnel:
+    """Join two connections. Frames, pings and close codes pass untouched, for nobody looks at them."""
+
+    def __init__(self, client: Line, upstream: Line) -> None:
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = loop.create_future()
+        self._cut_later: asyncio.TimerHandle | None = None
+        self.client = Side(client[0], upstream[0], self.end)
+        self.upstream = Side(upstream[0], client[0], self.end)
+        for side, (transport, arrived) in ((self.client, client), (self.upstream, upstream)):
+            transport.set_protocol(side)
+            if arrived:
+                side.data_received(arrived)
+        for transport, _ in (client, upstream):
+            if transport.is_closing():
+                self.end()
+            else:
+                transport.resume_reading()
+
+    async def over(self) -> None:
+        """Wait until both connections are closed; being cancelled cuts them."""
+        try:
+            await self._over
+        finally:
+            self.cut()
+
+    def end(self) -> None:
+        """Close both sides: what was sent may still be read, but not for ever. A second call does nothing more."""
+        if self._cut_later is None:
+            self._cut_later = asyncio.get_running_loop().call_later(CLOSING_S, self.cut)
+        self.client.transport.close()
+        self.upstream.transport.close()
+        if self.client.is_lost and self.upstream.is_lost:
+            self._cut_later.cancel()
+            if not self._over.done():
+                self._over.set_result(None)
+
+    def cut(self) -> None:
+        """Close both sides at once."""
+        self.client.transport.abort()
+        self.upstream.transport.abort()
+
+
+class Side(asyncio.Protocol):
+    """One of the two connections; the pace of each is that of the other."""
+
+    def __init__(self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None]) -> None:
+        self.transport = transport
+        self.received_bytes = 0
+        self.is_lost = False
+        self._across = across
+        self._end = end
+        self._look_later: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on."""
+        self.received_bytes += len(data)
+        self._across.write(data)
+
+    def eof_received(self) -> None:
+        """End the tunnel: a WebSocket has no half that lives on."""
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
+        """End the tunnel, whatever broke this side."""
+        self.is_lost = True
+        self._stop_looking()
+        self._end()
+
+    def pause_writing(self) -> None:
+        """Read no more from the other side while this one has much to take."""
+        self._across.pause_reading()
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        self._stop_looking()
+        self._across.resume_reading()
+
+    def _look_again(self) -> None:
+        waiting_bytes = self.transport.get_write_buffer_size()
+        self._look_later = asyncio.get_running_loop().call_later(STALLED_S, self._look, waiting_bytes)
+
+    def _look(self, before_bytes: int) -> None:
+        if self.transport.get_write_buffer_size() < before_bytes:
+            self._look_again()
+        else:
+            self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._look_later is not None:
+            self._look_later.cancel()
+            self._look_later = None

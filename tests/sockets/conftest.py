@@ -1,0 +1,37 @@
+"""One provider that speaks WebSocket, and one proxy before it, for each file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from fakes.running_proxy import RunningProxy
+from fakes.shared_upstream import proxy_before
+from fakes.socket_upstream import SocketUpstream
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SocketUpstream]:
+    with SocketUpstream(subprotocols=["realtime", "other"]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(server: SocketUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_before(server.base_url, tmp_path_factory.mktemp("settings")) as running:
+        yield running
+
+
+@pytest.fixture
+def upstream(server: SocketUpstream) -> SocketUpstream:
+    """Return the provider, as new."""
+    server.forget()
+    return server
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., RunningProxy]]:
+    """Return a function that starts a proxy before an upstream, with settings."""
+    with ExitStack() as stack:
+        yield lambda base_url, **settings: stack.enter_context(proxy_before(base_url, tmp_path, **settings))

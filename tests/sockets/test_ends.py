@@ -1,0 +1,159 @@
+"""How a WebSocket ends: whoever leaves, in whatever way, takes the other side along, and nothing is left behind."""
+
+import logging
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import psutil
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+
+from fakes.opening import HANDSHAKE, REALTIME, open_socket
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import ScriptedUpstream, SilentBeforeHeaders
+from fakes.shared_upstream import connect
+from fakes.socket_upstream import SocketUpstream
+from fakes.wire_client import WireClient
+from waiting import wait_for
+
+RESET = struct.pack("ii", 1, 0)
+
+
+@pytest.mark.core
+def test_an_upstream_that_breaks_off_ends_the_client_at_once(proxy: RunningProxy, upstream: SocketUpstream) -> None:
+    with open_socket(proxy) as client:
+        client.send("hello")
+        assert client.recv(timeout=5) == "hello"
+        began = time.monotonic()
+        upstream.abort_all()
+        with pytest.raises(ConnectionClosedError) as caught:
+            client.recv(timeout=5)
+
+    assert caught.value.rcvd is None  # no invented farewell
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_client_that_breaks_off_ends_the_upstream_at_once(
+    proxy: RunningProxy, upstream: SocketUpstream, how: str
+) -> None:
+    client = raw_socket(proxy)
+    if how == "RST":
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+    wait_for(lambda: upstream.closes, "the upstream's end", limit_s=2)
+    assert upstream.closes[0][0] == 1006
+
+
+def test_what_was_sent_before_the_end_still_arrives(proxy: RunningProxy, upstream: SocketUpstream) -> None:
+    last_words = b"x" * 3 * 2**20
+
+    async def send_and_go(connection: ServerConnection) -> None:
+        await connection.send(last_words)
+        connection.transport.close()
+
+    upstream.talk = send_and_go
+    with open_socket(proxy, compression=None) as client:
+        assert client.recv(timeout=10) == last_words
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=5)
+
+
+def test_a_client_that_leaves_before_the_upstream_has_answered_ends_the_asking(
+    start: Callable[..., RunningProxy],
+) -> None:
+    with ScriptedUpstream() as scripted:
+        scripted.answer(SilentBeforeHeaders())
+        with connect(start(scripted.base_url)) as client:
+            client.send(client.request("GET", REALTIME, None, *HANDSHAKE))
+            scripted.wait_for_requests(1)
+            left_at = time.monotonic()
+
+        assert scripted.wait_for_hangup() - left_at < 2
+
+
+def test_two_hundred_idle_sockets_live_and_leave_nothing_behind(proxy: RunningProxy, upstream: SocketUpstream) -> None:
+    with open_socket(proxy):  # whatever is made once is made
+        pass
+    wait_for(lambda: upstream.open_connections == 0, "the first socket's end")
+    process = psutil.Process()
+    before = process.num_fds() if hasattr(process, "num_fds") else 0
+    with ExitStack() as stack:
+        clients = [stack.enter_context(raw_socket(proxy)) for _ in range(200)]
+        assert upstream.open_connections == 200
+        assert proxy.services.in_flight.count == 0  # idle, they are not what the icon calls working
+        for number, client in enumerate(clients):
+            client.send(bytes.fromhex("818200000000") + b"%02d" % (number % 100))
+        for number, client in enumerate(clients):
+            assert client.read_exactly(4) == b"\x81\x02%02d" % (number % 100)
+
+    wait_for(lambda: upstream.open_connections == 0, "the upstream's ends")
+    wait_for(lambda: not before or process.num_fds() <= before, "the last descriptor to be closed")
+
+
+def raw_socket(proxy: RunningProxy) -> WireClient:
+    """Open a WebSocket that costs the test no thread."""
+    client = connect(proxy)
+    client.send(client.request("GET", REALTIME, None, *HANDSHAKE))
+    assert client.read_head().status == 101
+    return client
+
+
+def test_the_programs_end_ends_its_sockets(start: Callable[..., RunningProxy], upstream: SocketUpstream) -> None:
+    proxy = start(upstream.base_url)
+    with open_socket(proxy) as client:
+        began = time.monotonic()
+        proxy.server.stop()
+        took_s = time.monotonic() - began
+        with pytest.raises(ConnectionClosedError):
+            client.recv(timeout=5)
+
+    assert took_s < 7
+    wait_for(lambda: upstream.closes, "the upstream's end")
+
+
+def test_a_change_of_settings_leaves_open_sockets_alone(
+    start: Callable[..., RunningProxy], upstream: SocketUpstream
+) -> None:
+    proxy = start(upstream.base_url)
+    with open_socket(proxy) as client:
+        proxy.services.store.update(openai_timeout=7.0)
+        with open_socket(proxy) as second:
+            second.send("new")
+            assert second.recv(timeout=5) == "new"
+        client.send("old")
+
+        assert client.recv(timeout=5) == "old"
+
+
+def test_the_log_tells_of_the_beginning_and_the_end(
+    proxy: RunningProxy, upstream: SocketUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        with open_socket(proxy, additional_headers={"Authorization": "Bearer secret-of-the-caller"}) as client:
+            client.send("hello")
+            client.recv(timeout=5)
+        wait_for(lambda: "101 closed" in caplog.text, "the log's line")
+
+    assert "GET /realtime" in caplog.text
+    assert "101 open" in caplog.text
+    assert "secret-of-the-caller" not in caplog.text
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+def test_a_client_that_leaves_with_an_error_is_no_error_in_the_log(
+    proxy: RunningProxy, upstream: SocketUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        client = raw_socket(proxy)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        client.close()
+        wait_for(lambda: "101 closed" in caplog.text, "the log's line")
+
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
