@@ -54,6 +54,16 @@ def keyring(env: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
+def trayer(env: Mapping[str, str]) -> Iterator[None]:
+    """Run a panel of an XEmbed tray alone, at the upper left."""
+    process = start(["trayer", "--edge", "top", "--align", "left", "--width", "100", "--widthtype", "pixel"], env)
+    try:
+        yield
+    finally:
+        end(process)
+
+
+@contextmanager
 def telling(command: Sequence[str], env: Mapping[str, str]) -> Iterator[str]:
     """Run a program that writes where it can be found to a file descriptor, `{fd}`, and give that."""
     reader, writer = os.pipe()

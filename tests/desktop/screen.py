@@ -2,9 +2,11 @@
 
 from functools import reduce
 
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageColor
 from Xlib import X, display
 from Xlib.ext import xtest
+
+from tray_app.artwork import DRAWINGS
 
 TOLERANCE = 12
 PANEL_HEIGHT = 41  # and its lower edge
@@ -38,6 +40,10 @@ class Screen:
         is_far = [band.point(lambda value: value > TOLERANCE and 255) for band in difference.split()]
         box = ImageChops.invert(reduce(ImageChops.lighter, is_far)).getbbox()
         return ((box[0] + box[2]) // 2, (box[1] + box[3]) // 2) if box else None
+
+    def middle_of_the_icon(self) -> Point | None:
+        """Return the middle of the program's own icon, None where it is not."""
+        return self.middle_of(ImageColor.getrgb(DRAWINGS["running"].colour))
 
     def move(self, to: Point) -> None:
         xtest.fake_input(self._display, X.MotionNotify, x=to[0], y=to[1])

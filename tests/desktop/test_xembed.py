@@ -1,15 +1,14 @@
 """The tray on panels that know only XEmbed, where a click on the icon is all there is."""
 
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 
 from background import need
-from desktop.processes import end, session_bus, start, x_server
+from desktop.processes import session_bus, trayer, x_server
 from desktop.running_tray import RunningTray
 from desktop.screen import Screen
 from desktop.session import Desktop
@@ -21,16 +20,6 @@ Environment = dict[str, str]
 
 BLACK = (0, 0, 0)
 RUNNING, ERROR = COLOURS["running"], COLOURS["error"]
-
-
-@contextmanager
-def trayer(env: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a panel of an XEmbed tray alone, at the upper left."""
-    process = start(["trayer", "--edge", "top", "--align", "left", "--width", "100", "--widthtype", "pixel"], env)
-    try:
-        yield process
-    finally:
-        end(process)
 
 
 @pytest.fixture

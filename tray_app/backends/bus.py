@@ -57,7 +57,7 @@ class SessionBus:
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Leave the bus, which then takes our names and registrations back; not while `run` runs."""
+        """Leave the bus, which then takes our names and registrations back; not while `run` runs, twice is no error."""
         self._connection.close()
 
     def post(self, task: Task) -> None:
@@ -84,14 +84,19 @@ class SessionBus:
         self._waiting[serial] = then
         self._send(messages.method_call(to, member, signature, body), serial)
 
-    def has_owner(self, name: str) -> bool:
-        """Ask whether somebody owns a name, and wait for the answer; before `run` only."""
+    def ask(self, to: Address, member: str, signature: str, body: Body) -> Body | Fault:
+        """Call a method and wait for the answer; before `run` only."""
         answers: list[Body | Fault] = []
-        self.call(THE_BUS, "NameHasOwner", "s", (name,), answers.append)
+        self.call(to, member, signature, body, answers.append)
         self.after(ANSWER_LIMIT_S, partial(answers.append, Fault(ERROR + "NoReply")))
         while not answers:
             self._turn()
-        return not isinstance(answers[0], Fault) and bool(answers[0][0])
+        return answers[0]
+
+    def has_owner(self, name: str) -> bool:
+        """Ask whether somebody owns a name, and wait for the answer; before `run` only."""
+        answer = self.ask(THE_BUS, "NameHasOwner", "s", (name,))
+        return not isinstance(answer, Fault) and bool(answer[0])
 
     def listen(self, handler: SignalHandler, interface: str, **conditions: str) -> None:
         """Have the handler called for every signal of an interface that meets these conditions of a match rule."""

@@ -1,11 +1,12 @@
 """Choose the tray of a Linux desktop: StatusNotifier where it is or may yet come, else XEmbed, else none."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from tray_app.backends.backend import Backend, Program
 from tray_app.backends.bus import BusGone, SessionBus
+from tray_app.backends.changing_tray import ChangingTray
 from tray_app.backends.none import NoTray
-from tray_app.backends.pystray_xembed import X_ERRORS, has_xembed_tray, xembed_backend
+from tray_app.backends.pystray_xembed import X_ERRORS, has_xembed_tray, is_xembed_tray_there, xembed_backend
 from tray_app.backends.registration import WATCHER
 from tray_app.backends.status_notifier import StatusNotifierBackend
 
@@ -23,22 +24,25 @@ def choose_on_linux(wanted: str, program: Program) -> Backend:
         return _without_bus(wanted, program, f"there is no session bus ({gone})")
     with ExitStack() as unless_used:
         unless_used.callback(bus.close)
-        has_panel = bus.has_owner(WATCHER)
-        if wanted == "auto" and not has_panel and _has_xembed_tray():
-            return xembed_backend(program, "the panel knows only XEmbed")
-        backend = StatusNotifierBackend(bus, program, WHY if has_panel else WHY_WAITING)
+        backend = _on_bus(wanted, program, bus)
         unless_used.pop_all()
         return backend
 
 
+def _on_bus(wanted: str, program: Program, bus: SessionBus) -> Backend:
+    has_panel = bus.has_owner(WATCHER)
+    why = WHY if has_panel else WHY_WAITING
+    if wanted == "sni":
+        return StatusNotifierBackend(bus, program, why)
+    tray = ChangingTray(program, bus)
+    if not has_panel and is_xembed_tray_there():
+        return tray.begin_with_xembed()
+    return tray.begin_with_status_notifier(why)
+
+
 def _without_bus(wanted: str, program: Program, why: str) -> Backend:
-    if wanted == "auto" and _has_xembed_tray():
-        return xembed_backend(program, f"{why}, but an XEmbed tray")
+    if wanted == "auto":
+        with suppress(*X_ERRORS):
+            found = "an XEmbed tray" if has_xembed_tray() else "a display, where an XEmbed tray may come"
+            return xembed_backend(program, f"{why}, but {found}")
     return NoTray(f"no tray: {why}")
-
-
-def _has_xembed_tray() -> bool:
-    try:
-        return has_xembed_tray()
-    except X_ERRORS:
-        return False

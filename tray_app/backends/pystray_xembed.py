@@ -4,6 +4,7 @@ These trays show no menu of ours, so a click runs the default line; pystray itse
 """
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -33,9 +34,17 @@ def has_xembed_tray() -> bool:
         connection.close()
 
 
-def xembed_backend(program: Program, why: str) -> "XembedBackend":
-    """Return the tray of XEmbed panels; raises one of X_ERRORS where there is no display."""
-    return XembedBackend(load_pystray("xorg"), program, why)
+def is_xembed_tray_there() -> bool:
+    """Tell the same; without a display there is none."""
+    try:
+        return has_xembed_tray()
+    except X_ERRORS:
+        return False
+
+
+def xembed_backend(program: Program, why: str, sees_better: Callable[[], bool] = lambda: False) -> "XembedBackend":
+    """Return the tray of XEmbed panels, which ends where it sees a better one; raises one of X_ERRORS."""
+    return XembedBackend(load_pystray("xorg"), program, why, sees_better)
 
 
 class XembedBackend(PystrayBackend):
@@ -44,6 +53,10 @@ class XembedBackend(PystrayBackend):
     name = "pystray on XEmbed"
     can_notify = False
     watch_every_s = 1.0
+
+    def __init__(self, pystray: Any, program: Program, why: str, sees_better: Callable[[], bool]) -> None:
+        self._sees_better = sees_better
+        super().__init__(pystray, program, why)
 
     @property
     def is_shown(self) -> bool:
@@ -100,6 +113,8 @@ class XembedBackend(PystrayBackend):
         Ends the tray with the display; main thread only.
         """
         self._flush()
+        if self._sees_better():
+            self.stop()
         if self.is_shown:
             return
         try:

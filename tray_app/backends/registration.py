@@ -96,5 +96,14 @@ class Registration:
             log.info("a panel shows the icon" if is_shown else "no panel shows the icon any more")
 
 
+def has_host(bus: SessionBus) -> bool:
+    """Ask whether there is a panel that shows StatusNotifier items, and wait for the answer; before `run` only."""
+    if not bus.has_owner(WATCHER):
+        return False
+    where = Address(WATCHER, WATCHER_PATH, PROPERTIES)
+    answer = bus.ask(where, "Get", "ss", (WATCHER, "IsStatusNotifierHostRegistered"))
+    return not isinstance(answer, Fault) and bool(answer[0][1])
+
+
 def _is_nobody_there(answer: Body | Fault) -> bool:
     return isinstance(answer, Fault) and answer.name in NO_WATCHER
