@@ -12,12 +12,15 @@ Line = tuple[asyncio.Transport, bytes]  # a connection that is free, and what ha
 class Tunnel:
     """Join two connections. Frames, pings and close codes pass untouched, for nobody looks at them."""
 
-    def __init__(self, client: Line, upstream: Line) -> None:
+    def __init__(
+        self, client: Line, upstream: Line, *, closing_s: float = CLOSING_S, stalled_s: float = STALLED_S
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
+        self._closing_s = closing_s
         self._cut_later: asyncio.TimerHandle | None = None
-        self.client = Side(client[0], upstream[0], self.end)
-        self.upstream = Side(upstream[0], client[0], self.end)
+        self.client = Side(client[0], upstream[0], self.end, stalled_s)
+        self.upstream = Side(upstream[0], client[0], self.end, stalled_s)
         for side, (transport, arrived) in ((self.client, client), (self.upstream, upstream)):
             transport.set_protocol(side)
             if arrived:
@@ -38,7 +41,7 @@ class Tunnel:
     def end(self) -> None:
         """Close both sides: what was sent may still be read, but not for ever. A second call does nothing more."""
         if self._cut_later is None:
-            self._cut_later = asyncio.get_running_loop().call_later(CLOSING_S, self.cut)
+            self._cut_later = asyncio.get_running_loop().call_later(self._closing_s, self.cut)
         self.client.transport.close()
         self.upstream.transport.close()
         if self.client.is_lost and self.upstream.is_lost:
@@ -55,12 +58,15 @@ class Tunnel:
 class Side(asyncio.Protocol):
     """One of the two connections; the pace of each is that of the other."""
 
-    def __init__(self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None]) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None], stalled_s: float
+    ) -> None:
         self.transport = transport
         self.received_bytes = 0
         self.is_lost = False
         self._across = across
         self._end = end
+        self._stalled_s = stalled_s
         self._look_later: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -90,7 +96,7 @@ class Side(asyncio.Protocol):
 
     def _look_again(self) -> None:
         waiting_bytes = self.transport.get_write_buffer_size()
-        self._look_later = asyncio.get_running_loop().call_later(STALLED_S, self._look, waiting_bytes)
+        self._look_later = asyncio.get_running_loop().call_later(self._stalled_s, self._look, waiting_bytes)
 
     def _look(self, before_bytes: int) -> None:
         if self.transport.get_write_buffer_size() < before_bytes:

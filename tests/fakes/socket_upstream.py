@@ -1,6 +1,7 @@
 """A provider that speaks WebSocket: a real server on 127.0.0.1, whose side of the conversation a test writes."""
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
@@ -26,13 +27,16 @@ async def echo(connection: ServerConnection) -> None:
 class SocketUpstream:
     """Run on a free port, from `with` to the end of its block; each connection runs `talk`, unless `refusal` is set."""
 
-    def __init__(self, *, subprotocols: Sequence[str] = (), stubborn: str | None = None) -> None:
+    def __init__(
+        self, *, subprotocols: Sequence[str] = (), stubborn: str | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.talk: Talk = echo
         self.refusal: Response | None = None
         self.handshakes: list[Request] = []
         self.closes: list[tuple[int | None, str | None]] = []
         self._subprotocols = subprotocols  # those it knows, the dearest first
         self._stubborn = stubborn  # the one it insists on, whatever is offered
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="socket-upstream")
         self._server: Server | None = None
@@ -59,7 +63,7 @@ class SocketUpstream:
     @property
     def base_url(self) -> str:
         """Return the base URL that a client is given."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}/v1"
 
     @property
     def open_connections(self) -> int:
@@ -105,6 +109,7 @@ class SocketUpstream:
             process_request=self._greet,
             select_subprotocol=self._choose,
             max_size=LIMIT_BYTES,
+            ssl=self._tls,
         )
 
     def _choose(self, connection: ServerConnection, offered: Sequence[Any]) -> Any:
