@@ -72,6 +72,7 @@ async def answer_for(
         return PassingAnswer(upstream, with_length(headers, upstream) if is_head else headers)
     if upstream.status >= 400:
         body = await read_at_most(upstream, WHOLE_LIMIT_BYTES)
+        upstream.close()  # a longer refusal is not read to its end
         return WholeAnswer(upstream.status, *explain_refusal(upstream.status, headers, body, hide))
     if wants_json and kind in PAGES:
         raise UpstreamInvalidResponse(f"it is {kind}")

@@ -1,6 +1,6 @@
 """The upstream's answers: still on the wire, or read whole."""
 
-import asyncio
+from collections.abc import Callable, Sequence
 
 import aiohttp
 
@@ -9,42 +9,40 @@ from proxy.upstream.errors import reading
 from proxy.upstream.messages import Headers, UpstreamAnswer
 
 ERROR_BODY_LIMIT_BYTES = 1_048_576
+STALE = frozenset({"content-encoding", "content-length"})
 
 
 class WireAnswer:
     """An answer that is still arriving."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self._content = response.content
-        self.status = response.status
-        protocol = response.connection.protocol if response.connection is not None else None
-        self._closed = protocol.closed if protocol is not None else None
-        if self._closed is not None:
-            self._closed.add_done_callback(self._break_off)
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: aiohttp.StreamReader,
+        close: Callable[[], object],
+    ) -> None:
+        self.status = status
+        self._next_bytes = content.readany
+        self._close = close
+        lowered = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
         # Decoding has undone an encoding that was never asked for; what describes it no longer holds.
-        stale = {b"content-encoding", b"content-length"} if "content-encoding" in response.headers else ()
-        self.headers: Headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1"))
-            for name, value in response.raw_headers
-            if name.lower() not in stale
-        ]
+        encoded = any(name == "content-encoding" for name, _ in lowered)
+        self.headers: Headers = [pair for pair in lowered if pair[0] not in STALE] if encoded else lowered
+
+    @classmethod
+    def of(cls, response: aiohttp.ClientResponse) -> "WireAnswer":
+        """Take what the client's session returned."""
+        return cls(response.status, response.raw_headers, response.content, response.close)
 
     async def next_chunk(self) -> bytes:
         """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure."""
         with reading:
-            return await self._content.readany()
+            return await self._next_bytes()
 
     def close(self) -> None:
         """Drop the connection, unless the answer is complete and it has gone back to the pool."""
-        if self._closed is not None:
-            self._closed.remove_done_callback(self._break_off)
-        self._response.close()
-
-    def _break_off(self, closed: "asyncio.Future[None]") -> None:  # noqa: ARG002  a callback's signature
-        """Wake the reader of an answer whose connection is gone: after a broken chunk the client library does not."""
-        if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the connection ended within the answer"))
+        self._close()
 
 
 class ReadAnswer:

@@ -18,7 +18,7 @@ async def shake_hands(
     """Send the client's handshake; return the open socket, or the upstream's answer where it refuses."""
     response = await session.get(URL(url, encoded=True), headers=headers, allow_redirects=False)
     if response.status != 101:
-        return WireAnswer(response)
+        return WireAnswer.of(response)
     handler = response.connection.protocol if response.connection is not None else None
     if handler is None or handler.transport is None or not handler.upgraded:
         response.close()

@@ -1,10 +1,9 @@
-"""The connections to the upstream: pools, TLS, and what a broken connection tells."""
+"""The connections to the upstream: the HTTP client's session, its pool and TLS, and what a broken connection tells."""
 
 import asyncio
 import ssl
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import httpx2
@@ -18,76 +17,121 @@ from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 IDLE_CONNECTION_S = 30.0
 LONGEST_HEADER_BYTES = 65_536
 MOST_HEADERS = 1_000
+CLOCK_S = 0.001  # a timer may fire this much early
 
 
-class Pool(aiohttp.TCPConnector):
-    """A connection pool that knows which requests went out on a connection that had carried one before."""
+class UpstreamConnection(ResponseHandler):
+    """One connection of the pool: it knows whether it was used before, and wakes who reads when it is lost.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._used: WeakSet[ResponseHandler] = WeakSet()
-        self.reusing: WeakSet[aiohttp.ClientRequest] = WeakSet()
-        self.carriers: WeakKeyDictionary[aiohttp.ClientRequest, asyncio.Transport] = WeakKeyDictionary()
+    The client starts a new timer with every chunk that arrives. This one notes the time instead, and looks at that when
+    its one timer runs out.
+    """
 
-    async def connect(
-        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> Connection:
-        """Connect as usual, and note whether the connection is a reused one."""
-        connection = await super().connect(req, traces, timeout)
-        protocol = connection.protocol
-        if connection.transport is not None:
-            self.carriers[req] = connection.transport
-        if protocol in self._used:
-            self.reusing.add(req)
-        elif protocol is not None:
-            self._used.add(protocol)
-            if protocol.closed is not None:
-                protocol.closed.add_done_callback(take_note)
-        return connection
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._is_new = True
+        self._silent_until: float | None = None
+        self._look: asyncio.TimerHandle | None = None
+
+    def is_used_again(self) -> bool:
+        """Take note of a use, and tell whether there was one before."""
+        again, self._is_new = not self._is_new, False
+        return again
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""
+        payload = self._payload
+        super().connection_lost(exc)
+        if self._look is not None:
+            self._look.cancel()
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(aiohttp.ClientPayloadError("the connection ended within the answer"))
+
+    def _reschedule_timeout(self) -> None:
+        if not self._read_timeout:
+            self._silent_until = None
+            return
+        self._silent_until = self._loop.time() + self._read_timeout
+        if self._look is None:
+            self._look = self._loop.call_later(self._read_timeout, self._look_at_time)
+
+    def _drop_timeout(self) -> None:
+        self._silent_until = None
+
+    def _look_at_time(self) -> None:
+        self._look = None
+        if self._silent_until is None:
+            return
+        left_s = self._silent_until - self._loop.time()
+        if left_s > CLOCK_S:
+            self._look = self._loop.call_later(left_s, self._look_at_time)
+        else:
+            self._silent_until = None
+            self._on_read_timeout()
 
 
-def take_note(closed: "asyncio.Future[None]") -> None:
-    """Look at how a connection ended, or asyncio would log that nobody did; who was reading it knows already."""
-    if not closed.cancelled():
-        closed.exception()
+class SentRequest(aiohttp.ClientRequest):
+    """A request that knows the connection it went out on, also once the client has let go of it."""
+
+    transport: asyncio.Transport | None = None
+    reused = False
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send as usual, and note the connection."""
+        self.transport = conn.transport
+        if isinstance(conn.protocol, UpstreamConnection):
+            self.reused = conn.protocol.is_used_again()
+        return await super().send(conn)
 
 
 def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bool) -> aiohttp.ClientSession:
     """Open a session without cookies, redirects of its own or a limit of connections; call it on the event loop."""
     lifetime: dict[str, Any] = {"keepalive_timeout": IDLE_CONNECTION_S} if reuse else {"force_close": True}
-    pool = Pool(ssl=context, limit=0, **lifetime)
+    pool = aiohttp.TCPConnector(ssl=context, limit=0, **lifetime)
+    # The pool takes the class of its connections only through this attribute; a contract test watches it.
+    pool._factory = partial(UpstreamConnection, asyncio.get_running_loop())  # type: ignore[assignment]  # a subclass
     return aiohttp.ClientSession(
         connector=pool,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(
-            total=None, connect=CONNECT_LIMIT_S, sock_connect=CONNECT_LIMIT_S, sock_read=options.timeout_s
-        ),
+        timeout=time_limits(options),
         proxy=options.http_proxy,
         max_line_size=LONGEST_HEADER_BYTES,
         max_field_size=LONGEST_HEADER_BYTES,
         max_headers=MOST_HEADERS,
-        middlewares=(partial(tell_reuse, pool),),
+        request_class=SentRequest,
+        middlewares=(tell_reuse,),
     )
 
 
-async def tell_reuse(
-    pool: Pool, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
+def time_limits(options: UpstreamOptions) -> aiohttp.ClientTimeout:
+    """Return how long a connection may take to be made, and how long it may then stay silent."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=CONNECT_LIMIT_S, sock_connect=CONNECT_LIMIT_S, sock_read=options.timeout_s
+    )
+
+
+async def tell_reuse(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Send once, and say of a connection that broke off whether it was a reused one that had died meanwhile."""
+    assert isinstance(request, SentRequest)  # noqa: S101  the session makes no others
     try:
         return await send(request)
-    except (aiohttp.ServerTimeoutError, aiohttp.ClientConnectorError):
+    except aiohttp.ClientConnectorError:
         raise
     except asyncio.CancelledError:
         # Closing would wait until the upstream has taken what is written; who has left waits for nothing.
-        if (carrier := pool.carriers.get(request)) is not None:
-            carrier.abort()
+        if request.transport is not None:
+            request.transport.abort()
         raise
-    except aiohttp.ServerDisconnectedError as error:
-        began = not isinstance(error.message, str)  # else it is what had come of the head
-        raise BrokenOff("within its head" if began else "", stale=request in pool.reusing and not began) from error
-    except aiohttp.ClientOSError as error:
-        raise BrokenOff(str(error), stale=request in pool.reusing) from error
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise broken_off(error, reused=request.reused) from error
+
+
+def broken_off(error: aiohttp.ServerDisconnectedError | aiohttp.ClientOSError, *, reused: bool) -> BrokenOff:
+    """Return what a connection's end says: no byte had come on a reused one, so it had died meanwhile."""
+    if isinstance(error, aiohttp.ClientOSError):
+        return BrokenOff(str(error), stale=reused)
+    began = not isinstance(error.message, str)  # else it is what had come of the head
+    return BrokenOff("within its head" if began else "", stale=reused and not began)
 
 
 def tls_context(options: UpstreamOptions) -> ssl.SSLContext:

@@ -1,0 +1,100 @@
+"""Requests with their body in memory, sent over the HTTP client's own connections, a head made once and used often.
+
+The client (aiohttp) decides what the head says, makes and pools the connections and reads the answers; what it does
+beside that for every single request (cookies, redirects, payload classes) costs more than all the rest.
+"""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from proxy.upstream.answers import WireAnswer
+from proxy.upstream.session import LONGEST_HEADER_BYTES, MOST_HEADERS, SentRequest, UpstreamConnection, broken_off
+
+SWITCHING_PROTOCOLS = 101
+IN_NO_HEADER = re.compile(r"[\r\n\0]")
+READ_AHEAD_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every request of one kind begins with, and the pattern of which connection it needs."""
+
+    pattern: aiohttp.ClientRequest  # never sent itself
+    text: bytes  # all but the content-length
+
+    @classmethod
+    def of(cls, session: aiohttp.ClientSession, method: str, url: str, headers: Mapping[str, str]) -> "Head":
+        """Let the client make a head; call it on the event loop. Raises ValueError for what no header may hold."""
+        loop = asyncio.get_running_loop()
+        pattern = SentRequest(
+            method, URL(url, encoded=True), headers=headers, data=b"", loop=loop, session=session, ssl=True
+        )
+        lines = [f"{method} {pattern.url.raw_path_qs} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in pattern.headers.items() if name.lower() != "content-length"]
+        if any(IN_NO_HEADER.search(line) for line in lines):
+            raise ValueError("a header holds a line break")
+        return cls(pattern, "\r\n".join(lines).encode())
+
+
+async def send(session: aiohttp.ClientSession, head: Head, body: bytes) -> WireAnswer:
+    """Send once and return the answer; raises the client's errors, and BrokenOff."""
+    connector = session.connector
+    assert connector is not None  # noqa: S101  nobody asks a session that was closed
+    try:
+        connection = await connector.connect(head.pattern, [], session.timeout)
+    except asyncio.TimeoutError as error:
+        raise aiohttp.ConnectionTimeoutError(f"no connection to {head.pattern.url.host} in time") from error
+    protocol = connection.protocol
+    assert isinstance(protocol, UpstreamConnection)  # noqa: S101  the session's pool makes no others
+    reused = protocol.is_used_again()
+    try:
+        return await exchange(protocol, connection, session.timeout.sock_read, head, body)
+    except asyncio.CancelledError:
+        protocol.abort()  # closing would wait until the upstream has taken what is written
+        connection.close()
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        connection.close()
+        raise broken_off(error, reused=reused) from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def exchange(
+    protocol: ResponseHandler, connection: Connection, silence_s: float | None, head: Head, body: bytes
+) -> WireAnswer:
+    """Write a request and read the head of its answer; raises the client's errors."""
+    protocol.set_response_params(
+        skip_payload=head.pattern.method == "HEAD",
+        read_until_eof=True,
+        auto_decompress=True,
+        read_timeout=silence_s,
+        read_bufsize=READ_AHEAD_BYTES,
+        max_line_size=LONGEST_HEADER_BYTES,
+        max_field_size=LONGEST_HEADER_BYTES,
+        max_headers=MOST_HEADERS,
+    )
+    transport = protocol.transport
+    if transport is None or transport.is_closing():
+        raise aiohttp.ServerDisconnectedError
+    last = b"\r\nConnection: close\r\n\r\n" if connection._connector.force_close else b"\r\n\r\n"
+    transport.write(b"%b\r\ncontent-length: %d%b%b" % (head.text, len(body), last, body))
+    protocol.start_timeout()
+    while True:
+        try:
+            message, content = await protocol.read()
+        except HttpProcessingError as error:
+            raise aiohttp.ClientError(f"it is no HTTP: {error.message}") from error
+        if message.code >= 200 or message.code == SWITCHING_PROTOCOLS:
+            break
+    content.on_eof(connection.release)
+    return WireAnswer(message.code, message.raw_headers, content, connection.close)
