@@ -150,7 +150,7 @@ def test_the_thread_has_a_name(server: ServerThread) -> None:
 def test_a_taken_port_is_refused(server: ServerThread) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1"):
+        with pytest.raises(PortTaken, match=f"port {port} is taken"):
             server.start("127.0.0.1", port)
 
     assert server.address is None
