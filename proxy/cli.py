@@ -125,7 +125,7 @@ def list_proxy_keys() -> None:
 @proxy_key.command("revoke")
 @click.argument("name")
 def revoke_proxy_key(name: str) -> None:
-    """Revoke a proxy key; a running proxy learns of it when it is started again."""
+    """Revoke a proxy key; a running proxy learns of it within some seconds."""
     proxy_keys().revoke(name)
     click.echo(f"The key {name!r} is revoked.")
 

@@ -15,6 +15,7 @@ from proxy.web.app import create_app
 from proxy.web.desk import Desk, is_own_page
 
 SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
+KEY_CHANGES_EVERY_S = 1.0
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
@@ -24,10 +25,11 @@ def server_for(services: Services, own_pages: Desk | None = None, limits: Limits
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        warming = asyncio.create_task(warm_up(services))
+        tasks = [asyncio.create_task(warm_up(services)), asyncio.create_task(follow_keys(services))]
         yield
-        warming.cancel()
-        await asyncio.wait([warming])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await services.upstream.close()
 
     bridge = Bridge(create_app(services, own_pages), in_worker=is_own_page)
@@ -39,6 +41,13 @@ async def warm_up(services: Services) -> None:
     await asyncio.sleep(FIRST_ANSWERS_S)
     await services.upstream.warm_up()
     gc.freeze()  # the SDK's hundred thousand objects stay for good: let no later collection walk through them
+
+
+async def follow_keys(services: Services) -> None:
+    """Look every now and then whether the command line has changed a key, off the loop."""
+    while True:
+        await asyncio.sleep(KEY_CHANGES_EVERY_S)
+        await asyncio.to_thread(services.keys.follow_changes)
 
 
 @contextmanager

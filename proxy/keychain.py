@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import keyring.core
 import keyring.errors
@@ -29,12 +29,23 @@ T = TypeVar("T")
 class SystemKeychain:
     """Keep secrets in the system's keyring. Not for the event loop's thread."""
 
+    def is_open(self) -> bool:
+        """Tell whether it can be read and written now without asking its user; raises KeyringFailure."""
+
+        def look() -> bool:
+            backend = open_keyring()
+            return not is_secret_service(backend) or collection_state() == "open"
+
+        return in_time(look)
+
     def read(self, name: str) -> str | None:
         """Return what is kept under a name; raises KeyringFailure."""
 
         def read() -> str | None:
             backend = open_keyring()
-            return backend.get_password(KEYRING_SERVICE, name) if has_collection(backend) else None
+            if is_secret_service(backend) and collection_state() == "none":
+                return None  # to look for a key there, the backend would ask its user for a new collection
+            return backend.get_password(KEYRING_SERVICE, name)
 
         return in_time(read)
 
@@ -71,18 +82,20 @@ def open_keyring() -> KeyringBackend:
     return backend
 
 
-def has_collection(backend: KeyringBackend) -> bool:
-    """Tell whether there is anything to read from: a Secret Service would ask its user to make a new collection."""
-    if "SecretService" not in type(backend).__module__:
-        return True
+def is_secret_service(backend: KeyringBackend) -> bool:
+    """Tell whether a backend speaks to a Secret Service (GNOME Keyring, KWallet), the kind that asks its user."""
+    return "SecretService" in type(backend).__module__
+
+
+def collection_state() -> Literal["open", "locked", "none"]:
+    """Return how the Secret Service's default collection is."""
     import secretstorage  # noqa: PLC0415  Linux alone has it
 
     with closing(secretstorage.dbus_init()) as connection:
         try:
-            secretstorage.Collection(connection)
+            return "locked" if secretstorage.Collection(connection).is_locked() else "open"
         except secretstorage.ItemNotFoundException:
-            return False
-    return True
+            return "none"
 
 
 def is_safe(backend: KeyringBackend) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import platformdirs
 
+from proxy.files import make_private_dir as make_private_dir
 from proxy.identity import APP_ID
 
 
@@ -37,10 +38,9 @@ def state_file() -> Path:
     return Path(platformdirs.user_state_dir(APP_ID, appauthor=False)) / "state.toml"
 
 
-def make_private_dir(folder: Path) -> None:
-    """Make the folder, readable by its owner alone; raises OSError."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)  # it may have existed with wider rights
+def key_changes_file() -> Path:
+    """Return the file that stands for the last change of keys in the keyring."""
+    return state_file().with_name("keys-changed")
 
 
 def asset(name: str) -> Path:

@@ -60,9 +60,7 @@ class ProxyKeys:
             keys = self._read()
             if not name or any(key.name == name for key in keys):
                 raise ProxyKeyTrouble(f"the name {name!r} is taken" if name else "a key needs a name")
-            key = ProxyKey(
-                name, PREFIX + random.token_urlsafe(RANDOM_BYTES), datetime.now(timezone.utc).date().isoformat()
-            )
+            key = new_key(name)
             self._write((*keys, key))
         return key
 
@@ -85,6 +83,27 @@ class ProxyKeys:
         """Begin to read the keyring."""
         threading.Thread(target=self.load, name="keyring", daemon=True).start()
 
+    def reload(self) -> None:
+        """Read an open keyring anew; where that fails the keys stay, and nobody is asked anything."""
+        try:
+            if self._keychain().is_open():
+                self._made = self._read()
+        except KeyringFailure as failure:
+            log.warning("the proxy keys were not read anew: %s", failure)
+
+    def begin(self) -> None:
+        """Make this computer's key where none was ever made, so that asking for one is one click.
+
+        Not where the keyring would ask its user something; there the click does it.
+        """
+        try:
+            with self._changing:
+                keychain = self._keychain()
+                if keychain.is_open() and keychain.read(KEPT_AS) is None:
+                    self._write((new_key(FIRST_NAME),))
+        except KeyringFailure as failure:
+            log.info("no proxy key was made for this computer: %s", failure)
+
     def _read(self) -> tuple[ProxyKey, ...]:
         kept = self._keychain().read(KEPT_AS)
         return tuple(ProxyKey(**entry) for entry in json.loads(kept)) if kept else ()
@@ -92,3 +111,8 @@ class ProxyKeys:
     def _write(self, keys: tuple[ProxyKey, ...]) -> None:
         self._keychain().write(KEPT_AS, json.dumps([asdict(key) for key in keys]))
         self._made = keys
+
+
+def new_key(name: str) -> ProxyKey:
+    """Return a new key, made today."""
+    return ProxyKey(name, PREFIX + random.token_urlsafe(RANDOM_BYTES), datetime.now(timezone.utc).date().isoformat())

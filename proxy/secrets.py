@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 class Keychain(Protocol):
     """Where keys are kept between two runs. Every method may block for some seconds and raises KeyringFailure."""
 
+    def is_open(self) -> bool:
+        """Tell whether it can be read and written now without asking its user."""
+
     def read(self, name: str) -> str | None:
         """Return what is kept under a name."""
 
@@ -56,6 +59,7 @@ class Secrets:
         self._keychain = keychain
         self._session_key: str | None = None
         self._kept = KeyState()
+        self._loading = threading.Lock()
         self.loaded = threading.Event()
 
     @property
@@ -79,12 +83,27 @@ class Secrets:
         self.loaded.set()
         return self.state
 
-    def load_in_background(self) -> None:
-        """Begin to read the keyring, unless the environment has the key; `loaded` is set when all is known."""
+    def load_once(self) -> KeyState:
+        """Read the keyring unless that has been done, or wait while another thread does it."""
+        with self._loading:
+            return self.state if self.loaded.is_set() else self.load()
+
+    def needs_keyring(self) -> bool:
+        """Tell whether the key is to come from the keyring; where the environment has it, all is known."""
         if self._environment_key():
             self.loaded.set()
-            return
-        threading.Thread(target=self.load, name="keyring", daemon=True).start()
+            return False
+        return True
+
+    def reload(self) -> None:
+        """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""
+        try:
+            keychain = self._keychain()
+            if self.needs_keyring() and keychain.is_open():
+                key = keychain.read(UPSTREAM)
+                self._kept = KeyState(key, "keyring") if key else KeyState()
+        except KeyringFailure as failure:
+            log.warning("the upstream key was not read anew: %s", failure)
 
     def keep(self, text: str) -> KeyState:
         """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""

@@ -13,10 +13,13 @@ from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import Ruled
 from proxy.exchange.tunnel import Sockets
+from proxy.key_changes import AnnouncingKeychain, KeyChanges
+from proxy.keys import Keys
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.proxy_keys import ProxyKeys
 from proxy.redaction import redact
 from proxy.secrets import Keychain, Secrets
+from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
@@ -32,6 +35,7 @@ class Services:
     store: SettingsStore
     secrets: Secrets
     proxy_keys: ProxyKeys
+    keys: Keys
     refused_origins: RefusedOrigins
     condition: UpstreamCondition
     in_flight: InFlight
@@ -44,9 +48,7 @@ class Services:
 
     def load_keys(self) -> None:
         """Begin to read the keys from the keyring, as far as they are needed."""
-        self.secrets.load_in_background()
-        if self.store.current.proxy_require_api_key:
-            self.proxy_keys.load_in_background()
+        self.keys.load(proxy_key_required=self.store.current.proxy_require_api_key)
 
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
@@ -84,11 +86,13 @@ def assemble(
     store = SettingsStore(settings_file or paths.settings_file(), command_line, is_forgiving=is_forgiving)
     logs.set_level(store.current.proxy_log_level)
     store.listen(lambda _, new: logs.set_level(new.proxy_log_level))
-    secrets = Secrets(lambda: environment_key(store), keychain or system_keychain)
-    proxy_keys = ProxyKeys(
-        lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], keychain or system_keychain
-    )
-    condition = UpstreamCondition()
+    changes = KeyChanges(paths.key_changes_file())
+    announcing = AnnouncingKeychain(keychain or system_keychain, changes)
+    secrets = Secrets(lambda: environment_key(store), lambda: announcing)
+    proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
+    keys = Keys(secrets, proxy_keys, changes)
+    store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
+    condition = UpstreamCondition(refused=keys.after_refusal)
     upstream = Upstream(lambda: store.current, lambda: upstream_key(secrets))
 
     def hide(text: str) -> str:  # the keys are asked for anew at each text: they change while the program runs
@@ -99,6 +103,7 @@ def assemble(
         store=store,
         secrets=secrets,
         proxy_keys=proxy_keys,
+        keys=keys,
         refused_origins=RefusedOrigins(),
         condition=condition,
         in_flight=InFlight(),
@@ -121,6 +126,12 @@ def always_allow(store: SettingsStore, tool: str) -> None:
     store.update(tool_consent={**store.current.tool_consent, tool: "auto"})
 
 
+def load_when_required(proxy_keys: ProxyKeys, old: Settings, new: Settings) -> None:
+    """Read the proxy keys once the user asks every caller for one."""
+    if new.proxy_require_api_key and not old.proxy_require_api_key:
+        proxy_keys.load_in_background()
+
+
 def system_keychain() -> Keychain:
     """Return the system's keyring."""
     from proxy.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
@@ -138,7 +149,7 @@ async def upstream_key(secrets: Secrets) -> str:
     """Return the key for the upstream, once the keyring has been read; raises NoUpstreamKey."""
     state = secrets.state
     if state.key is None and not secrets.loaded.is_set():
-        await asyncio.get_running_loop().run_in_executor(None, secrets.load)
+        await asyncio.get_running_loop().run_in_executor(None, secrets.load_once)
         state = secrets.state
     if state.key is None:
         raise NoUpstreamKey(str(state.problem) if state.problem else "")

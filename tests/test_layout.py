@@ -18,15 +18,18 @@ DOORS: dict[str, set[str]] = {
     "identity": set(),
     "errors": set(),
     "usage": set(),
-    "paths": {"identity"},
+    "files": set(),
+    "paths": {"files", "identity"},
     "redaction": set(),
     "logs": {"identity", "paths", "redaction"},
-    "settings": {"errors"},
+    "settings": {"errors", "files"},
     "stream": {"errors"},
     "server": {"errors"},
     "key_errors": {"errors"},
     "keychain": {"errors", "identity", "key_errors"},  # the system's keyring, apart from what is done with its keys
     "secrets": {"errors", "identity", "key_errors", "settings"},  # a key is cleaned as the settings clean it
+    "key_changes": {"files", "secrets"},
+    "keys": {"key_changes", "proxy_keys", "secrets"},
     "proxy_keys": {"errors", "identity", "key_errors", "secrets"},  # the second use of the same keychain
     "policy": {"errors", "identity", "settings"},  # identity: the user agent that goes upstream names us
     "upstream": {"errors", "settings"},
@@ -36,7 +39,9 @@ DOORS: dict[str, set[str]] = {
         *(
             "errors",
             "exchange",
+            "key_changes",
             "keychain",
+            "keys",
             "logs",
             "paths",
             "policy",

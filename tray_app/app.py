@@ -120,7 +120,6 @@ class TrayApp:
     def _tell_condition(self, condition: Condition) -> None:
         self._refresh()
         if condition.kind == "key refused":
-            self._services.secrets.load_in_background()  # it may have been changed in the keyring meanwhile
             self._tell("The upstream refuses the key", "Set another one from the icon's menu.")
         elif condition.kind in ("unsafe", "failing"):
             self._tell(f"Upstream {condition.kind}", condition.detail)

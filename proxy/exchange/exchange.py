@@ -54,7 +54,8 @@ class Exchange:
     def _tell(self, began: float, outcome: str, level: int = logging.INFO) -> None:
         call = self.call
         seconds = time.monotonic() - began
-        log.log(level, "%s %s %s %.3f s %s", call.request_id, call.method, call.path, seconds, outcome)
+        name = f" [{call.caller.key_name}]" if call.caller.key_name else ""
+        log.log(level, "%s%s %s %s %.3f s %s", call.request_id, name, call.method, call.path, seconds, outcome)
 
 
 def severity(status: int, failure: ProxyError | None) -> int:

@@ -1,6 +1,5 @@
 """Where settings come from: the environment and the settings file. Neither keeps a secret."""
 
-import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic_settings import EnvSettingsSource
 from tomlkit.exceptions import TOMLKitError
 
 from proxy.errors import BrokenSettingsFile, SettingError
+from proxy.files import write_private
 from proxy.settings.model import Settings, about, variable
 
 
@@ -85,26 +85,8 @@ def read_content(path: Path) -> bytes | None:
 
 
 def replace_content(path: Path, content: bytes | None) -> None:
-    """Put bytes in the file's place, complete at every moment and for its owner alone; None removes it.
-
-    Raises OSError, and then nothing has changed.
-    """
+    """Put bytes in the file's place; None removes it. Raises OSError, and then nothing has changed."""
     if content is None:
         path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb", opener=open_private) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read."""
-    return os.open(path, flags, mode=0o600)
+    else:
+        write_private(path, content)

@@ -29,8 +29,9 @@ WELL = Condition()
 class UpstreamCondition:
     """Take note of each answer and failure. Noted on the event loop, read on any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, refused: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._refused = refused  # called at each refusal of the key; must not block
         self._listeners: list[Callable[[Condition], None]] = []
         self._server_errors = 0
         self._current = WELL
@@ -50,6 +51,7 @@ class UpstreamCondition:
         self._server_errors = self._server_errors + 1 if status >= 500 else 0
         if status == 401 and own_key:
             self._become(Condition("key refused"))
+            self._refused()
         elif status == 429:
             self._become(Condition("rate limited", until=self._clock() + wait_s(headers)))
         elif self._server_errors >= FAILURES_TO_TELL:

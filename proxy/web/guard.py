@@ -5,7 +5,7 @@ import re
 from flask import Flask, Response, g, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
-from proxy.errors import OriginNotAllowed
+from proxy.errors import OriginNotAllowed, ProxyKeyRefused
 from proxy.policy.access import Caller, admit
 from proxy.policy.headers import EXPOSED_TO_PAGES
 from proxy.policy.origin import check_host, check_origin
@@ -35,7 +35,11 @@ def install(app: Flask, services: Services) -> None:
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
         is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health
-        g.caller = Caller() if is_open else admit(settings, key_list(services), headers)
+        try:
+            g.caller = Caller() if is_open else admit(settings, key_list(services), headers)
+        except ProxyKeyRefused:
+            services.keys.after_refusal()  # it may be a new one
+            raise
         return None
 
     @app.after_request

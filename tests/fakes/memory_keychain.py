@@ -1,20 +1,36 @@
 """A keychain that keeps nothing beyond the test; it passes the same contract test as the system's."""
 
+from proxy.key_errors import KeyringFailure, KeyringLocked
+
 
 class MemoryKeychain:
-    """Keep secrets in memory."""
+    """Keep secrets in memory; with a trouble every use of it fails so."""
 
-    def __init__(self) -> None:
+    def __init__(self, trouble: KeyringFailure | None = None) -> None:
         self.kept: dict[str, str] = {}
+        self.trouble = trouble
+
+    def is_open(self) -> bool:
+        """Tell whether it can be used without a question."""
+        if self.trouble is not None and not isinstance(self.trouble, KeyringLocked):
+            raise self.trouble
+        return self.trouble is None
 
     def read(self, name: str) -> str | None:
         """Return what is kept under a name."""
+        self._check()
         return self.kept.get(name)
 
     def write(self, name: str, secret: str) -> None:
         """Keep a secret under a name."""
+        self._check()
         self.kept[name] = secret
 
     def delete(self, name: str) -> None:
         """Keep nothing under a name any more."""
+        self._check()
         self.kept.pop(name, None)
+
+    def _check(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble

@@ -1,102 +1,37 @@
+"""The contract of keychains, held by the real Secret Service and by the tests' own; and what is done with them."""
+
 import os
-import shutil
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
+import keyring.backends.fail
+import keyring.backends.null
+import keyring.core
 import pytest
+from keyring.backend import KeyringBackend
 
-from conftest import on_ci
 from fakes.memory_keychain import MemoryKeychain
-from proxy.key_errors import KeyringAbsent, KeyringFailure, UnusableKey
-from proxy.proxy_keys import ProxyKeys
+from fakes.secret_service import OtherProcess, SecretSession
+from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
+from proxy.keychain import WINDOWS_LIMIT_CHARACTERS, SystemKeychain
+from proxy.proxy_keys import FIRST_NAME, ProxyKeys
 from proxy.secrets import Keychain, Secrets
-
-ASK_THE_SYSTEM = """
-import sys
-from proxy.keychain import SystemKeychain
-keychain, (verb, name, *rest) = SystemKeychain(), sys.argv[1:]
-if verb == "read":
-    value = keychain.read(name)
-    sys.exit(3) if value is None else print(value, end="")
-elif verb == "write":
-    keychain.write(name, *rest)
-else:
-    keychain.delete(name)
-"""
-
-
-class OtherProcess:
-    """The system's keychain, used in a process that lives in the session under test."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
-
-    def read(self, name: str) -> str | None:
-        answer = self._run("read", name)
-        return None if answer.returncode == 3 else answer.stdout
-
-    def write(self, name: str, secret: str) -> None:
-        self._run("write", name, secret)
-
-    def delete(self, name: str) -> None:
-        self._run("delete", name)
-
-    def _run(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        answer = subprocess.run(
-            [sys.executable, "-c", ASK_THE_SYSTEM, *words],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        if answer.returncode not in (0, 3):
-            raise KeyringFailure(answer.stderr[-300:])
-        return answer
 
 
 @pytest.fixture
-def session(empty_computer: Path) -> Iterator[dict[str, str]]:
+def session(empty_computer: Path) -> Iterator[SecretSession]:
     """Start a session bus with an unlocked Secret Service on it."""
-    for program in ("dbus-daemon", "gnome-keyring-daemon"):
-        if shutil.which(program) is None:
-            message = f"{program} is not installed"
-            pytest.fail(message) if on_ci() else pytest.skip(message)
-    with ExitStack() as stack:
-        bus = stack.enter_context(
-            subprocess.Popen(
-                ["dbus-daemon", "--session", "--print-address", "--nofork"], stdout=subprocess.PIPE, text=True
-            )
-        )
-        stack.callback(bus.terminate)
-        assert bus.stdout is not None
-        environment = {
-            **os.environ,
-            "DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip(),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
-        }
-        unlocked = subprocess.Popen(
-            ["gnome-keyring-daemon", "--unlock", "--components=secrets", "--foreground"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
-        stack.enter_context(unlocked)
-        stack.callback(unlocked.terminate)
-        assert unlocked.stdin is not None
-        unlocked.stdin.write(b"a password")
-        unlocked.stdin.close()
-        yield environment
+    with SecretSession() as running:
+        yield running
 
 
 @pytest.fixture(params=["memory", "system"])
 def keychain(request: pytest.FixtureRequest) -> Keychain:
     """Return each keychain in turn: the tests' own and the system's pass the same tests."""
-    return MemoryKeychain() if request.param == "memory" else OtherProcess(request.getfixturevalue("session"))
+    return (
+        MemoryKeychain() if request.param == "memory" else OtherProcess(request.getfixturevalue("session").environment)
+    )
 
 
 def test_what_was_written_is_read(keychain: Keychain) -> None:
@@ -131,11 +66,139 @@ def test_what_was_deleted_is_gone_and_deleting_twice_is_no_error(keychain: Keych
     assert keychain.read("upstream") is None
 
 
-def test_without_a_session_bus_the_keychain_says_so(empty_computer: Path) -> None:
+def test_an_unlocked_keychain_is_open(keychain: Keychain) -> None:
+    assert keychain.is_open()
+    keychain.write("upstream", "one")
+    assert keychain.is_open()
+
+
+# --- keychains that do not help ---------------------------------------------------------------------------------------
+
+SAFE_SENTENCE = "this session|OPENAI_API_KEY"
+
+
+@pytest.fixture(params=["memory", "system"])
+def locked(request: pytest.FixtureRequest) -> Keychain:
+    """Return each keychain in turn, locked, with a key in it."""
+    if request.param == "memory":
+        return MemoryKeychain(trouble=KeyringLocked())
+    session = request.getfixturevalue("session")
+    keychain = OtherProcess(session.environment)
+    keychain.write("upstream", "sk-behind-the-lock")
+    session.lock()
+    return keychain
+
+
+def test_a_locked_keychain_says_so_and_what_to_do(locked: Keychain) -> None:
+    assert not locked.is_open()
+    for use in (
+        lambda: locked.read("upstream"),
+        lambda: locked.write("upstream", "other"),
+        lambda: locked.delete("upstream"),
+    ):
+        with pytest.raises(KeyringLocked, match=SAFE_SENTENCE):
+            use()
+
+
+@pytest.fixture(params=["memory", "system"])
+def absent(request: pytest.FixtureRequest, empty_computer: Path) -> Keychain:
+    """Return each keychain in turn, in a session without a bus."""
+    if request.param == "memory":
+        return MemoryKeychain(trouble=KeyringAbsent())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBUS")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
-    with pytest.raises(KeyringFailure, match="KeyringAbsent"):
-        OtherProcess(environment).read("upstream")
+    return OtherProcess({**environment, "PYTHONPATH": str(Path(__file__).parents[2])})
+
+
+def test_without_a_session_bus_the_keychain_says_so_and_what_to_do(absent: Keychain) -> None:
+    for use in (absent.is_open, lambda: absent.read("upstream"), lambda: absent.write("upstream", "one")):
+        with pytest.raises(KeyringAbsent, match="this session"):
+            use()
+
+
+@pytest.fixture(params=["memory", "system"])
+def hanging(request: pytest.FixtureRequest) -> Keychain:
+    """Return each keychain in turn, one that never answers."""
+    if request.param == "memory":
+        return MemoryKeychain(trouble=KeyringSilent())
+    session = request.getfixturevalue("session")
+    keychain = OtherProcess(session.environment)
+    keychain.write("upstream", "sk-behind-the-silence")
+    session.freeze()
+    return keychain
+
+
+def test_a_keychain_that_hangs_is_given_up_after_5_seconds(hanging: Keychain) -> None:
+    began = time.monotonic()
+    with pytest.raises(KeyringSilent, match="OPENAI_API_KEY"):
+        hanging.read("upstream")
+
+    assert time.monotonic() - began < 12  # with the start of another Python
+
+
+@pytest.fixture
+def backend() -> Iterator[Callable[[KeyringBackend], None]]:
+    """Return a function that makes a backend the system's."""
+    before = keyring.core._keyring_backend
+    yield keyring.core.set_keyring
+    keyring.core._keyring_backend = before
+
+
+class PlainFile(KeyringBackend):
+    """What the package keyrings.alt brings along: a plain file, with a priority of its own."""
+
+    priority = 10
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return "from a plain file"
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise AssertionError("a key went to a plain file")
+
+
+PlainFile.__module__ = "keyrings.alt.file"
+
+
+@pytest.mark.parametrize("unsafe", [keyring.backends.null.Keyring, keyring.backends.fail.Keyring, PlainFile])
+def test_backends_that_keep_keys_nowhere_or_in_a_plain_file_are_refused(
+    backend: Callable[[KeyringBackend], None], monkeypatch: pytest.MonkeyPatch, unsafe: type[KeyringBackend]
+) -> None:
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.setattr(keyring.core, "init_backend", lambda limit: None)  # this computer may have a safe one
+    backend(unsafe())
+    keychain = SystemKeychain()
+
+    for use in (keychain.is_open, lambda: keychain.read("upstream"), lambda: keychain.write("upstream", "one")):
+        with pytest.raises(KeyringAbsent):
+            use()
+
+
+class OnWindows(KeyringBackend):
+    """What Windows's backend is to us."""
+
+    priority = 5
+    kept: str | None = None
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        OnWindows.kept = password
+
+
+OnWindows.__module__ = "keyring.backends.Windows"
+
+
+def test_a_key_too_long_for_windows_is_refused_with_its_length(backend: Callable[[KeyringBackend], None]) -> None:
+    backend(OnWindows())
+    keychain = SystemKeychain()
+    keychain.write("upstream", "k" * WINDOWS_LIMIT_CHARACTERS)
+    with pytest.raises(KeyTooLong, match=r"1281 characters, 1280 fit.*this session"):
+        keychain.write("upstream", "k" * (WINDOWS_LIMIT_CHARACTERS + 1))
+
+    assert keychain.read("upstream") == "k" * WINDOWS_LIMIT_CHARACTERS
+
+
+# --- the upstream key -------------------------------------------------------------------------------------------------
 
 
 def secrets_over(keychain: Keychain, environment: Callable[[], str | None] = lambda: None) -> Secrets:
@@ -176,23 +239,39 @@ def test_a_state_shows_how_a_key_ends_and_no_more() -> None:
     assert "secret-part" not in repr(state)
 
 
-class NoKeychain(MemoryKeychain):
-    """A keychain that is not there."""
-
-    def read(self, name: str) -> str | None:
-        raise KeyringAbsent
-
-    def write(self, name: str, secret: str) -> None:
-        raise KeyringAbsent
-
-
 def test_a_session_key_does_without_a_keyring() -> None:
-    secrets = secrets_over(NoKeychain())
+    secrets = secrets_over(MemoryKeychain(trouble=KeyringAbsent()))
     assert isinstance(secrets.load().problem, KeyringAbsent)
     with pytest.raises(KeyringAbsent):
         secrets.keep("sk-a-key-of-some-length")
 
     assert str(secrets.keep_for_session("sk-a-key-of-some-length")) == "set, ends in ngth, for this session only"
+
+
+def test_a_key_changed_elsewhere_is_read_anew(keychain: Keychain) -> None:
+    secrets = secrets_over(keychain)
+    secrets.keep("sk-the-first-key-1")
+    secrets_over(keychain).keep("sk-the-other-key-2")
+    secrets.reload()
+
+    assert secrets.state.key == "sk-the-other-key-2"
+
+
+@pytest.mark.parametrize("trouble", [KeyringLocked(), KeyringAbsent(), KeyringSilent(), KeyringFailure()])
+def test_a_keyring_that_fails_later_takes_no_key_out_of_force(trouble: KeyringFailure) -> None:
+    keychain = MemoryKeychain()
+    secrets, keys = secrets_over(keychain), ProxyKeys(list, lambda: keychain)
+    secrets.keep("sk-the-first-key-1")
+    keys.new("laptop")
+    keychain.trouble = trouble
+    secrets.reload()
+    keys.reload()
+
+    assert secrets.state.key == "sk-the-first-key-1"
+    assert [key.name for key in keys.current] == ["laptop"]
+
+
+# --- proxy keys -------------------------------------------------------------------------------------------------------
 
 
 def test_a_proxy_key_is_made_named_listed_and_revoked(keychain: Keychain) -> None:
@@ -207,3 +286,23 @@ def test_a_proxy_key_is_made_named_listed_and_revoked(keychain: Keychain) -> Non
     assert made.key not in repr(made)
     again.revoke("laptop")
     assert again.current == ()
+
+
+def test_the_first_run_makes_a_key_for_this_computer_once(keychain: Keychain) -> None:
+    for _ in range(2):
+        keys = ProxyKeys(list, lambda: keychain)
+        keys.load()
+        keys.begin()
+
+    assert [key.name for key in keys.current] == [FIRST_NAME]
+    keys.revoke(FIRST_NAME)
+    keys.begin()  # it was revoked: it does not come back by itself
+
+    assert keys.current == ()
+
+
+def test_a_locked_keychain_is_not_asked_for_the_first_key(locked: Keychain) -> None:
+    keys = ProxyKeys(list, lambda: locked)
+    keys.begin()
+
+    assert keys.current == ()

@@ -1,0 +1,67 @@
+"""Tell other processes that keys have changed in the keyring: the command line changes them, a running proxy follows.
+
+Keyrings tell nobody. A file without content of any worth stands for the last change.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from proxy.files import write_private
+from proxy.secrets import Keychain
+
+log = logging.getLogger(__name__)
+
+
+class KeyChanges:
+    """Announce a change, and notice those that others announced. May block: not for the event loop's thread."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._seen = self._read()
+
+    def announce(self) -> None:
+        """Tell the others; where that cannot be written they learn of it at their next start."""
+        self._seen = secrets.token_hex(8).encode()
+        try:
+            write_private(self._file, self._seen)
+        except OSError as error:
+            log.warning("a running proxy is not told that keys have changed: %s", error)
+
+    def is_new(self) -> bool:
+        """Tell whether another process has announced a change since this was last asked."""
+        before, self._seen = self._seen, self._read()
+        return self._seen != before
+
+    def _read(self) -> bytes:
+        try:
+            return self._file.read_bytes()
+        except OSError:
+            return b""
+
+
+class AnnouncingKeychain:
+    """A keychain whose changes are announced."""
+
+    def __init__(self, keychain: Callable[[], Keychain], changes: KeyChanges) -> None:
+        self._open = keychain
+        self._changes = changes
+
+    def is_open(self) -> bool:
+        """Tell whether it can be read and written now without asking its user."""
+        return self._open().is_open()
+
+    def read(self, name: str) -> str | None:
+        """Return what is kept under a name."""
+        return self._open().read(name)
+
+    def write(self, name: str, secret: str) -> None:
+        """Keep a secret under a name."""
+        self._open().write(name, secret)
+        self._changes.announce()
+
+    def delete(self, name: str) -> None:
+        """Keep nothing under a name any more."""
+        self._open().delete(name)
+        self._changes.announce()

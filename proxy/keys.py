@@ -1,0 +1,79 @@
+"""When the keys are read from the keyring: at the start, after a refusal, and after a change by another process."""
+
+import threading
+from collections.abc import Callable
+
+from proxy.key_changes import KeyChanges
+from proxy.proxy_keys import ProxyKeys
+from proxy.secrets import Secrets
+
+REST_S = 2.0
+
+
+class Keys:
+    """Read the upstream key and the proxy keys when it is time to. For any thread."""
+
+    def __init__(self, secrets: Secrets, proxy_keys: ProxyKeys, changes: KeyChanges) -> None:
+        self._secrets = secrets
+        self._proxy_keys = proxy_keys
+        self._changes = changes
+        self._rereading = Rereading(self._read_again)
+
+    def load(self, *, proxy_key_required: bool) -> None:
+        """Begin to read what is needed, in a thread of its own: a keyring may wait for its user."""
+        needs_keyring = self._secrets.needs_keyring()
+        if needs_keyring or proxy_key_required:
+            arguments = {"upstream": needs_keyring, "proxy_keys": proxy_key_required}
+            threading.Thread(target=self._load, kwargs=arguments, name="keyring", daemon=True).start()
+
+    def after_refusal(self) -> None:
+        """Read them again, for a key was refused that may have changed meanwhile; returns at once."""
+        self._rereading.ask()
+
+    def follow_changes(self) -> None:
+        """Read them again where another process has changed one. May block for a moment."""
+        if self._changes.is_new():
+            self._rereading.ask()
+
+    def _load(self, *, upstream: bool, proxy_keys: bool) -> None:
+        keyring_answers = upstream and self._secrets.load_once().problem is None
+        if proxy_keys or keyring_answers:
+            self._proxy_keys.load()
+        if keyring_answers:
+            self._proxy_keys.begin()
+
+    def _read_again(self) -> None:
+        self._secrets.reload()
+        self._proxy_keys.reload()
+
+
+class Rereading:
+    """Read when asked to; a question that comes too soon is answered after the rest. For any thread."""
+
+    def __init__(self, read: Callable[[], None], rest_s: float = REST_S) -> None:
+        self._read = read
+        self._rest_s = rest_s
+        self._lock = threading.Lock()
+        self._is_wanted = False
+        self._is_running = False
+
+    def ask(self) -> None:
+        """Ask for a reading; returns at once."""
+        with self._lock:
+            self._is_wanted = True
+            if self._is_running:
+                return
+            self._is_running = True
+        threading.Thread(target=self._run, name="keys-again", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            with self._lock:
+                if not self._is_wanted:
+                    self._is_running = False
+                    return
+                self._is_wanted = False
+            try:
+                self._read()
+            finally:
+                threading.Event().wait(self._rest_s)

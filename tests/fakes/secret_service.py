@@ -1,0 +1,126 @@
+"""A session of its own with a real Secret Service (gnome-keyring) on its bus: unlocked, locked, or hanging."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+from conftest import on_ci
+from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
+FAILURES = {kind.__name__: kind for kind in (KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent)}
+ASK = """
+import sys
+from proxy.key_errors import KeyringFailure
+from proxy.keychain import SystemKeychain
+keychain, (verb, *words) = SystemKeychain(), sys.argv[1:]
+try:
+    answer = getattr(keychain, verb)(*words)
+except KeyringFailure as failure:
+    print(type(failure).__name__, failure.detail, sep="\\n", end="")
+    sys.exit(4)
+sys.exit(3) if answer is None else print(answer, end="")
+"""
+
+
+class SecretSession:
+    """Run a session bus and a keyring, from `with` to the end of its block."""
+
+    def __init__(self) -> None:
+        for program in PROGRAMS:
+            if shutil.which(program) is None:
+                message = f"{program} is not installed"
+                pytest.fail(message) if on_ci() else pytest.skip(message)
+
+    def __enter__(self) -> "SecretSession":
+        self._stack = ExitStack()
+        command = ["dbus-daemon", "--session", "--print-address", "--nofork"]
+        bus = self._stack.enter_context(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        )
+        self._stack.callback(bus.terminate)
+        assert bus.stdout is not None
+        self.environment = {
+            **os.environ,
+            "DBUS_SESSION_BUS_ADDRESS": bus.stdout.readline().strip(),
+            "PYTHONPATH": str(ROOT),
+        }
+        self.environment.pop("DISPLAY", None)  # nobody is asked to unlock it
+        self._keyring = self._start("--unlock")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        self._stack.close()
+
+    def lock(self) -> None:
+        """Lock what it keeps, as after a login without a password."""
+        self._end()
+        self._keyring = self._start("--start")
+
+    def freeze(self) -> None:
+        """Let it hang: it is there and never answers."""
+        self._keyring.send_signal(signal.SIGSTOP)
+
+    def _start(self, how: str) -> "subprocess.Popen[bytes]":
+        keyring = subprocess.Popen(
+            ["gnome-keyring-daemon", how, "--components=secrets", "--foreground"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=self.environment,
+        )
+        assert keyring.stdin is not None
+        with keyring.stdin:
+            if how == "--unlock":
+                keyring.stdin.write(b"a password")
+        return keyring
+
+    def _end(self) -> None:
+        self._keyring.send_signal(signal.SIGCONT)
+        self._keyring.terminate()
+        self._keyring.wait(10)
+
+
+class OtherProcess:
+    """The system's keychain, used in a process that lives in a session."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def is_open(self) -> bool:
+        return self._run("is_open") == "True"
+
+    def read(self, name: str) -> str | None:
+        return self._run("read", name)
+
+    def write(self, name: str, secret: str) -> None:
+        self._run("write", name, secret)
+
+    def delete(self, name: str) -> None:
+        self._run("delete", name)
+
+    def _run(self, *words: str) -> str | None:
+        answer = subprocess.run(
+            [sys.executable, "-c", ASK, *words],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if answer.returncode == 4:
+            kind, _, detail = answer.stdout.partition("\n")
+            raise FAILURES[kind](detail)
+        assert answer.returncode in (0, 3), answer.stderr
+        return None if answer.returncode == 3 else answer.stdout
