@@ -72,9 +72,10 @@ DOORS: dict[str, set[str]] = {
             "secrets",
             "services",
             "settings",
+            "tools",
             "upstream",
             "web",
-        ),  # secrets and upstream for their states alone
+        ),  # secrets, tools and upstream for their states alone
     },
 }
 

@@ -11,6 +11,7 @@ from proxy import paths
 from proxy.headless import signals_handled
 from proxy.identity import APP_ID, TITLE
 from proxy.services import Services
+from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.actions import Actions
 from tray_app.artwork import icon
@@ -22,6 +23,7 @@ from tray_app.hosted import HostedProxy
 from tray_app.menu import Look
 from tray_app.notify import notify
 from tray_app.pulse import Pulse
+from tray_app.question_bell import QuestionBell
 from tray_app.single_instance import SingleInstance
 from tray_app.view import look
 
@@ -78,6 +80,7 @@ class TrayApp:
     def _begin(self, backend: Backend) -> None:
         self._services.load_keys()
         self._services.condition.listen(self._upstream_changed)
+        self._services.tools.consent.attach(QuestionBell(self._tool_asks, self._refresh))
         self._pulse.start()
         self._actions.do(self._greet)
         if backend.name == "none":
@@ -123,6 +126,17 @@ class TrayApp:
             self._tell("The upstream refuses the key", "Set another one from the icon's menu.")
         elif condition.kind in ("unsafe", "failing"):
             self._tell(f"Upstream {condition.kind}", condition.detail)
+
+    def _tool_asks(self, question: Question) -> None:
+        """Tell of a tool that asks to run, off the event loop."""
+        self._actions.do(lambda: self._tell_question(question))
+
+    def _tell_question(self, question: Question) -> None:
+        self._tell(
+            "A tool asks to run", f"{question.tool} waits a minute for your answer; the icon's menu leads to it."
+        )
+        if self._backend is None or not self._backend.is_shown:
+            self._say(f"{question.tool} asks to run; answer within a minute: {self._hosted.entrance('questions')}")
 
     def _tell(self, title: str, text: str) -> None:
         if self._backend is not None and not self._backend.notify(title, text):

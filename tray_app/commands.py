@@ -37,9 +37,10 @@ class Commands:
             "copy-url": lambda: self.copy(self._hosted.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
-            "set-key": self.open_pages,
-            "dashboard": self.open_pages,
-            "doctor": lambda: open_url(self._hosted.entrance() + "&to=doctor"),
+            "question": lambda: self.open_page("questions"),
+            "set-key": self.open_page,
+            "dashboard": self.open_page,
+            "doctor": lambda: self.open_page("doctor"),
             "view-logs": lambda: open_path(paths.log_file()),
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
@@ -99,9 +100,9 @@ class Commands:
         words += ["-d", json.dumps(body)]
         return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
-    def open_pages(self) -> None:
-        """Open the program's own page in the browser; raises NothingOpened."""
-        open_url(self._hosted.entrance())
+    def open_page(self, to: str = "") -> None:
+        """Open one of the program's own pages in the browser; raises NothingOpened."""
+        open_url(self._hosted.entrance(to))
 
     def open_settings(self) -> None:
         """Open the settings file, made on the first click; raises OSError, NothingOpened."""

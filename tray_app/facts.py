@@ -24,6 +24,7 @@ def read_facts(hosted: HostedProxy, trouble: str | None, log_problem: str | None
         tools_fixed_by=store.fixed_by("enable_tool_execution"),
         key_required=settings.proxy_require_api_key,
         key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
+        asking_tools=tuple(question.tool for question in services.tools.consent.questions),
         trouble=trouble,
         settings_problem=store.problem,
         log_problem=log_problem,

@@ -73,9 +73,9 @@ class HostedProxy:
             self._pages = server_for(self.services, self.desk)
         return self._pages.start("127.0.0.1", 0).base_url.removesuffix("/v1")
 
-    def entrance(self) -> str:
-        """Return a link into the pages, good once."""
-        return self.desk.entrance(self.root_url())
+    def entrance(self, to: str = "") -> str:
+        """Return a link to one of the pages, good once."""
+        return self.desk.entrance(self.root_url(), to)
 
     def _follow(self, old: Settings, new: Settings) -> None:
         """Move a running server to where the settings now want it; raises PortTaken to refuse the change."""

@@ -28,6 +28,7 @@ class Facts:
     tools_fixed_by: str | None  # what fixes the switch: the environment or the command line
     key_required: bool
     key_required_fixed_by: str | None
+    asking_tools: tuple[str, ...]  # the tools that wait for the user to let them run
     trouble: str | None  # why the last click did not do what it says
     settings_problem: str | None  # why nothing of the settings file is in force
     log_problem: str | None  # why nothing is written to the log
@@ -71,7 +72,7 @@ def icon_state(facts: Facts) -> str:
         return "stopped"
     if lacks_key(facts) or facts.condition.kind in ("key refused", "unsafe"):
         return "error"
-    if facts.condition.kind != "well" or facts.settings_problem or facts.log_problem:
+    if facts.asking_tools or facts.condition.kind != "well" or facts.settings_problem or facts.log_problem:
         return "attention"
     return "working" if facts.is_working else "running"
 
@@ -87,6 +88,7 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
     return [
         Line("status", short(status), enabled=False),
         *notes(facts),
+        *([Line("question", question_label(facts.asking_tools))] if facts.asking_tools else []),
         *([Line("other-port", f"Use port {facts.other_port} instead")] if facts.other_port else []),
         first,
         Line("server", "Server on", "check", checked=facts.base_url is not None),
@@ -119,6 +121,12 @@ def notes(facts: Facts) -> list[Line]:
         "trouble": facts.trouble,
     }
     return [Line(key, short(text), enabled=False) for key, text in found.items() if text]
+
+
+def question_label(asking_tools: tuple[str, ...]) -> str:
+    """Say which tool asks to run, and that others do."""
+    others = len(asking_tools) - 1
+    return f"A tool asks to run: {asking_tools[0]}…" + (f" and {others} more" if others else "")
 
 
 def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:

@@ -12,19 +12,28 @@ from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, UnusableKey
 from proxy.services import Services
-from proxy.web.sessions import Sessions, form_token, is_form_token
+from proxy.web.questions import add_questions
+from proxy.web.sessions import COOKIE, Sessions, form_token, is_form_token
 
-COOKIE = "op_session"
 NO_STORE = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",  # with no-referrer browsers send `Origin: null` with our own forms
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-ENTERING = ("desk.enter", "desk.style", "desk.activate")  # these prove themselves otherwise, or show nothing
+ENTERING = (
+    "desk.enter",
+    "desk.style",
+    "desk.icon",
+    "desk.activate",
+)  # these prove themselves otherwise, or show nothing
+
+
+PLACES = ("doctor", "questions")  # where a link may lead, beside the first page
 
 
 def is_own_page(path: str) -> bool:
@@ -41,14 +50,15 @@ class Desk:
     activation_token: str
     sessions: Sessions = field(default_factory=Sessions)
 
-    def entrance(self, root_url: str) -> str:
-        """Return a link into the pages, good once."""
-        return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}"
+    def entrance(self, root_url: str, to: str = "") -> str:
+        """Return a link to one of the pages, good once."""
+        return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}" + (f"&to={to}" if to in PLACES else "")
 
 
 def blueprint(services: Services, desk: Desk) -> Blueprint:
     """Return the routes."""
     pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
+    add_questions(pages, services)
 
     @pages.before_request
     def check_session() -> AnyResponse | None:
@@ -72,7 +82,8 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         session = desk.sessions.enter(request.args.get("ticket", ""))
         if session is None:
             return locked_out()
-        response = redirect("/ui/doctor" if request.args.get("to") == "doctor" else "/ui/", 303)
+        place = request.args.get("to")
+        response = redirect(f"/ui/{place}" if place in PLACES else "/ui/", 303)
         response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/ui")
         return response
 
@@ -114,6 +125,10 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return page(services, trouble=str(error))
         return page(services, success=f"{origin} may use the proxy from now on.")
 
+    @pages.get("/ui/icon.png")
+    def icon() -> Response:
+        return Response(paths.asset("icon/icon-64.png").read_bytes(), content_type="image/png")
+
     @pages.get("/ui/page.css")
     def style() -> Response:
         return Response(paths.asset("pages/page.css").read_bytes(), content_type="text/css; charset=utf-8")
@@ -138,6 +153,9 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
         upstream=services.store.current.openai_base_url,
         key=services.secrets.state,
         condition=services.condition.current,
+        key_required=services.store.current.proxy_require_api_key,
+        tools_on=services.store.current.enable_tool_execution,
+        questions=services.tools.consent.questions,
         refused_origins=services.refused_origins.offered(services.store.current.proxy_allowed_origins),
         form_token=form_token(request.cookies.get(COOKIE, "")),
         trouble=trouble,

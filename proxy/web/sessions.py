@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+COOKIE = "op_session"
 TICKET_S = 120.0  # from the click in the menu until the browser has opened the page
 SESSION_S = 12 * 3600.0
 

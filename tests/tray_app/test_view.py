@@ -26,6 +26,7 @@ WELL = Facts(
     tools_fixed_by=None,
     key_required=False,
     key_required_fixed_by=None,
+    asking_tools=(),
     trouble=None,
     settings_problem=None,
     log_problem=None,
@@ -51,6 +52,7 @@ KEYLESS = {"key": KeyState()}
         ({"condition": Condition("unreachable", "no route")}, "Upstream unreachable", "attention"),
         ({"condition": Condition("failing", "status 500")}, "Upstream failing", "attention"),
         ({"condition": Condition("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
+        ({"asking_tools": ("write_file",)}, "Running on http://127.0.0.1:8000/v1", "attention"),
         ({"settings_problem": "it was broken"}, "Running on http://127.0.0.1:8000/v1", "attention"),
         ({"log_problem": "a full disk"}, "Running on http://127.0.0.1:8000/v1", "attention"),
     ],
@@ -101,6 +103,19 @@ def test_another_port_is_offered_where_there_is_one() -> None:
 
     assert line(lines, "other-port").label == "Use port 8001 instead"
     assert line(lines, "server").checked is False
+
+
+@pytest.mark.parametrize(
+    ("asking", "label"),
+    [
+        (("write_file",), "A tool asks to run: write_file…"),
+        (("write_file", "send_mail", "x"), "A tool asks to run: write_file… and 2 more"),
+    ],
+)
+def test_a_tool_that_asks_has_a_line_to_click(asking: tuple[str, ...], label: str) -> None:
+    shown = line(look(replace(WELL, asking_tools=asking)).lines, "question")
+
+    assert (shown.label, shown.is_clickable) == (label, True)
 
 
 def test_a_click_on_the_icon_opens_the_dashboard() -> None:

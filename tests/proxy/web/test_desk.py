@@ -1,50 +1,21 @@
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx2
 import pytest
 
+from fakes.desk import Hosted, form_token
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream
-from proxy.doctor import examine
-from proxy.hosting import server_for
-from proxy.web.desk import Desk
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
-
-
-class Hosted(RunningProxy):
-    """A proxy with the program's own pages."""
-
-    def __init__(self, **settings: object) -> None:
-        super().__init__(**settings)
-        self.activated = 0
-        self.desk = Desk(self.activate, lambda: examine(self.services), "the-token")
-        self.server = server_for(self.services, self.desk)
-
-    def activate(self) -> None:
-        self.activated += 1
-
-    @contextmanager
-    def enter(self) -> Iterator[httpx2.Client]:
-        """Yield a browser's client that came in by a link."""
-        with httpx2.Client(base_url=self.root_url, trust_env=False, timeout=20, follow_redirects=True) as client:
-            client.get(self.desk.entrance(self.root_url))
-            yield client
 
 
 @pytest.fixture
 def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         yield running
-
-
-def form_token(page: str) -> str:
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
-    assert found
-    return found[1]
 
 
 def test_a_link_opens_the_page_once(hosted: Hosted) -> None:

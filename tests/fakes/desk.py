@@ -1,0 +1,38 @@
+"""A proxy with the program's own pages, and a browser that came in by a link."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2
+
+from fakes.running_proxy import RunningProxy
+from proxy.doctor import examine
+from proxy.hosting import server_for
+from proxy.web.desk import Desk
+
+
+class Hosted(RunningProxy):
+    """A proxy with the program's own pages."""
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__(**settings)
+        self.activated = 0
+        self.desk = Desk(self.activate, lambda: examine(self.services), "the-token")
+        self.server = server_for(self.services, self.desk)
+
+    def activate(self) -> None:
+        self.activated += 1
+
+    @contextmanager
+    def enter(self) -> Iterator[httpx2.Client]:
+        """Yield a browser's client that came in by a link."""
+        with httpx2.Client(base_url=self.root_url, trust_env=False, timeout=20, follow_redirects=True) as client:
+            client.get(self.desk.entrance(self.root_url))
+            yield client
+
+
+def form_token(page: str) -> str:
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+    assert found
+    return found[1]

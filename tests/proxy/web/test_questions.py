@@ -1,0 +1,116 @@
+"""The page on which the user says whether a tool may run."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx2
+import pytest
+
+from fakes.desk import Hosted, form_token
+from fakes.scripted_upstream import ScriptedUpstream
+from proxy.tools.consent import Consent
+from proxy.tools.tool import Tool
+from waiting import wait_for
+
+ARGUMENTS = '{"path": "/home/me/<b>notes</b>.txt", "text": "a\u202eb"}'
+
+
+class SilentAsker:
+    def ask(self, question: object) -> None: ...
+
+    def withdraw(self, question: object) -> None: ...
+
+
+@pytest.fixture
+def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+    with Hosted(openai_base_url=upstream.base_url) as running:
+        yield running
+
+
+@contextmanager
+def asked(consent: Consent, name: str = "write_file") -> Iterator[Callable[[], bool | None]]:
+    """Have a call wait for the user; give a function that tells what came of it, None so far."""
+    outcome: list[bool] = []
+    tool = Tool(name, "", {}, print, source="files", is_trusted=False)
+    thread = threading.Thread(target=lambda: outcome.append(asyncio.run(consent.permits(tool, ARGUMENTS))))
+    detach = consent.attach(SilentAsker())
+    thread.start()
+    question = wait_for(lambda: consent.questions, "the question")[0]
+    try:
+        yield lambda: outcome[0] if outcome else None
+    finally:
+        consent.answer(question.id, "no")
+        thread.join(5)
+        detach()
+
+
+def answer(browser: httpx2.Client, number: int, decision: str) -> str:
+    token = form_token(browser.get("/ui/questions").text)
+    return browser.post(f"/ui/questions/{number}", data={"form_token": token, "decision": decision}).text
+
+
+def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(hosted: Hosted) -> None:
+    with asked(hosted.services.tools.consent), hosted.enter() as browser:
+        page, home = browser.get("/ui/questions").text, browser.get("/ui/").text
+
+    assert "write_file" in page
+    assert "files" in page
+    assert "/home/me/&lt;b&gt;notes&lt;/b&gt;.txt" in page
+    assert "a\\u202eb" in page
+    assert "\u202e" not in page
+    assert "A tool asks to run: write_file" in home
+
+
+@pytest.mark.parametrize(
+    ("decision", "may_run", "said"),
+    [("yes", True, "It runs."), ("no", False, "It does not run."), ("always", True, "will not ask again")],
+)
+def test_an_answer_reaches_the_call_that_waits(hosted: Hosted, decision: str, may_run: bool, said: str) -> None:
+    consent = hosted.services.tools.consent
+    with asked(consent) as outcome, hosted.enter() as browser:
+        page = answer(browser, consent.questions[0].id, decision)
+
+        wait_for(lambda: outcome() is not None, "the answer")
+        assert outcome() is may_run
+    assert said in page
+    assert "No tool asks to run." in page
+    kept = hosted.services.store.current.tool_consent
+    assert kept == ({"write_file": "auto"} if decision == "always" else {})
+
+
+def test_a_question_that_is_over_and_an_answer_that_is_none_are_told(hosted: Hosted) -> None:
+    consent = hosted.services.tools.consent
+    with asked(consent) as outcome, hosted.enter() as browser:
+        over = answer(browser, 999, "yes")
+        none = answer(browser, consent.questions[0].id, "perhaps")
+
+        assert outcome() is None
+    assert "The question is over" in over
+    assert "Choose one of the three answers" in none
+
+
+def test_nobody_answers_without_a_session_or_without_the_forms_token(hosted: Hosted) -> None:
+    consent = hosted.services.tools.consent
+    with asked(consent) as outcome, hosted.enter() as browser:
+        url = f"/ui/questions/{consent.questions[0].id}"
+        stranger = httpx2.post(hosted.root_url + url, data={"decision": "yes"}, trust_env=False)
+        forged = browser.post(url, data={"decision": "yes", "form_token": "made-up"})
+
+        assert outcome() is None
+    assert (stranger.status_code, forged.status_code) == (403, 403)
+
+
+def test_a_link_may_lead_to_the_questions_and_nowhere_else(hosted: Hosted) -> None:
+    places = ("questions", "doctor", "", "//evil.example")
+    links = [hosted.desk.entrance(hosted.root_url, to) for to in places]
+
+    assert [hosted.http.get(link).headers["location"] for link in links] == [
+        "/ui/questions",
+        "/ui/doctor",
+        "/ui/",
+        "/ui/",
+    ]
+    astray = hosted.desk.entrance(hosted.root_url) + "&to=//evil.example"
+    assert hosted.http.get(astray).headers["location"] == "/ui/"
