@@ -26,6 +26,7 @@ ProxyError
     ├── UpstreamTimeout         504
     └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502
                                       ├── UpstreamInvalidResponse 502
+                                      ├── UpstreamInvalidEvent 502
                                       └── UpstreamUnexpectedStatus 502
 """
 

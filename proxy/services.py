@@ -11,7 +11,7 @@ from proxy.errors import NoUpstreamKey, OriginNotAllowed
 from proxy.exchange.asking import Asking
 from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
-from proxy.exchange.ruled import Ruled
+from proxy.exchange.ruled import KEEP_ALIVE_S, Ruled
 from proxy.exchange.tunnel import Sockets
 from proxy.key_changes import AnnouncingKeychain, KeyChanges
 from proxy.keys import Keys
@@ -78,6 +78,7 @@ def assemble(
     keychain: Callable[[], Keychain] | None = None,
     *,
     is_forgiving: bool = False,
+    keep_alive_s: float = KEEP_ALIVE_S,
 ) -> Services:
     """Wire the parts; raises SettingError, but for the settings file's faults where it is to be forgiving.
 
@@ -108,7 +109,7 @@ def assemble(
         condition=condition,
         in_flight=InFlight(),
         upstream=upstream,
-        ruled=Ruled(asking),
+        ruled=Ruled(asking, keep_alive_s),
         passthrough=Passthrough(asking, wants_json=False),
         models=Passthrough(asking, wants_json=True),
         tools=ToolExecution(

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 
 from proxy.errors import RequestRefused, UpstreamFailure
-from proxy.exchange.answers import answer_for
+from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call
+from proxy.exchange.streams import StreamWish
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.upstream.client import Upstream
@@ -28,9 +29,15 @@ class Asking:
         self._hide = hide
 
     async def ask(
-        self, call: Call, body: bytes | AsyncIterator[bytes] | None, length: int | None, *, wants_json: bool
+        self,
+        call: Call,
+        body: bytes | AsyncIterator[bytes] | None,
+        length: int | None,
+        *,
+        wants_json: bool,
+        wish: StreamWish | None = None,
     ) -> Answer:
-        """Return the answer to pass on; raises ProxyError. `wants_json` as in `answer_for`."""
+        """Return the answer to pass on; raises ProxyError. `wants_json` and `wish` as in `Expected`."""
         request = UpstreamRequest(call.method, call.path, call.query, call.headers, body, length)
         own_key = call.caller.upstream_key is None
         try:
@@ -40,13 +47,14 @@ class Asking:
             if refusal is None:
                 self._condition.note_failure(failure)
             raise refusal or failure from failure
-        self._condition.note_answer(answer.status, answer.headers, own_key=own_key)
+        expected = Expected(call.path, call.method == "HEAD", wants_json, wish, self._hide if own_key else None)
         try:
-            hide = self._hide if own_key else None
-            return await answer_for(answer, is_head=call.method == "HEAD", wants_json=wants_json, hide=hide)
+            given = await answer_for(answer, expected)
         except BaseException:
             answer.close()
             raise
+        self._condition.note_answer(given.status, answer.headers, own_key=own_key)
+        return given
 
 
 def refusal_behind(failure: BaseException) -> RequestRefused | None:

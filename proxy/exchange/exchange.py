@@ -3,15 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
 from proxy.exchange.answers import WholeAnswer
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.inflight import InFlight
+from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer, Client, relay
+from proxy.usage.record import Finished, Usage
 
-Opener = Callable[[Call, RequestBody], Awaitable[Answer]]
+# Asks the upstream. It lets the pulse beat once it knows that the client waits for events.
+Opener = Callable[[Call, RequestBody, Pulse], Awaitable[Answer]]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -26,36 +32,53 @@ class Exchange:
 
     async def perform(self, body: RequestBody, client: Client) -> None:
         """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
+        pulse = Pulse(client)
         with self._in_flight.one_more():
-            await self._perform(body, client)
+            try:
+                await self._perform(body, client, pulse)
+            finally:
+                pulse.stop()
 
-    async def _perform(self, body: RequestBody, client: Client) -> None:
-        began = time.monotonic()
+    async def _perform(self, body: RequestBody, client: Client, pulse: Pulse) -> None:
+        began, call = time.monotonic(), self.call
         try:
-            answer = await self._open_answer(self.call, body)
-        except ProxyError as error:
-            log.log(severity(error.status, error), "%s %s", self.call.request_id, error)
-            answer = WholeAnswer.of(error, self.call.request_id)
-        except Exception:
-            log.exception("%s failed", self.call.request_id)
-            answer = WholeAnswer.of(ServerFault(), self.call.request_id)
+            answer = await or_our_error(self._open_answer(call, body, pulse), call.request_id)
         except asyncio.CancelledError:
-            self._tell(began, "the client left before the answer")
+            self._tell(began, None, "the client left before the answer")
             raise
         try:
-            failure = await relay(answer, client)
-            self._tell(began, f"{answer.status} {failure or ''}", severity(answer.status, failure))
+            failure = await relay(answer, client, pulse)
+            self._tell(began, answer.status, str(failure or ""), severity(answer.status, failure), answer.usage)
         except asyncio.CancelledError:
-            self._tell(began, f"{answer.status} the client left")
+            self._tell(began, answer.status, "the client left", usage=answer.usage)
             raise
         finally:
             answer.close()
 
-    def _tell(self, began: float, outcome: str, level: int = logging.INFO) -> None:
-        call = self.call
-        seconds = time.monotonic() - began
-        name = f" [{call.caller.key_name}]" if call.caller.key_name else ""
-        log.log(level, "%s%s %s %s %.3f s %s", call.request_id, name, call.method, call.path, seconds, outcome)
+    def _tell(
+        self,
+        began: float,
+        status: int | None,
+        outcome: str,
+        level: int = logging.INFO,
+        usage: Mapping[str, Any] | None = None,
+    ) -> None:
+        call, seconds = self.call, time.monotonic() - began
+        key, counted = call.caller.key_name, Usage.of(usage)
+        finished = Finished(call.request_id, key, call.method, call.path, seconds, status, outcome, counted)
+        log.log(level, "%s", finished)
+
+
+async def or_our_error(opening: Awaitable[T], request_id: str) -> T | Answer:
+    """Return what was opened, or in its place what the client is told of the error."""
+    try:
+        return await opening
+    except ProxyError as error:
+        log.log(severity(error.status, error), "%s %s", request_id, error)
+        return WholeAnswer.of(error, request_id)
+    except Exception:
+        log.exception("%s failed", request_id)
+        return WholeAnswer.of(ServerFault(), request_id)
 
 
 def severity(status: int, failure: ProxyError | None) -> int:

@@ -3,6 +3,7 @@
 from proxy.errors import BodyTooLarge
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
+from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer
 
 READ_AHEAD_BYTES = 1_048_576  # a body up to here is read first and can be sent again; a larger one is passed along
@@ -15,7 +16,7 @@ class Passthrough:
         self._asking = asking
         self._wants_json = wants_json
 
-    async def open(self, call: Call, body: RequestBody) -> Answer:
+    async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:  # noqa: ARG002  the openers' signature
         """Return the answer to pass on; raises ProxyError."""
         limit = self._asking.settings().max_body_bytes
         if body.length is not None and body.length > limit:

@@ -1,12 +1,18 @@
 """Requests the user's parameter rules apply to: a JSON object up, JSON or events down."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
+from proxy.exchange.streams import StreamWish, error_event_for
 from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
+from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer
+
+KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
 
 log = logging.getLogger(__name__)
 
@@ -14,19 +20,24 @@ log = logging.getLogger(__name__)
 class Ruled:
     """Check and change the body, then ask the upstream."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._asking = asking
+        self._keep_alive_s = keep_alive_s
         self._rules = ParameterRules()
         self._rules_of: Settings | None = None
 
-    async def open(self, call: Call, body: RequestBody) -> Answer:
+    async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:
         """Return the answer to pass on; raises ProxyError."""
         settings = self._asking.settings()
-        content = self._apply_rules(call, await body.read(settings.max_body_bytes), settings)
-        return await self._asking.ask(call, content, len(content), wants_json=True)
-
-    def _apply_rules(self, call: Call, content: bytes, settings: Settings) -> bytes:
+        content = await body.read(settings.max_body_bytes)
         fields = read_object(content)
+        content = self._apply_rules(call, content, fields, settings)
+        wish = wish_of(fields) if fields.get("stream") is True else None
+        if wish is not None and (error_event := error_event_for(call.path)):
+            pulse.expect(self._keep_alive_s, error_event)
+        return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
+
+    def _apply_rules(self, call: Call, content: bytes, fields: Mapping[str, Any], settings: Settings) -> bytes:
         rules = self._current_rules(settings)
         changes = rules.changes(fields) if rules else None
         if not changes:
@@ -45,3 +56,9 @@ class Ruled:
             )
             self._rules_of = settings
         return self._rules
+
+
+def wish_of(fields: Mapping[str, Any]) -> StreamWish:
+    """Return what a request for a stream says about it."""
+    options = fields.get("stream_options")
+    return StreamWish(asked_usage=isinstance(options, dict) and options.get("include_usage") is True)

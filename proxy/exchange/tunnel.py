@@ -1,24 +1,22 @@
 """A WebSocket on its way: the client's own handshake goes up, and then every byte both ways as it came."""
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamProtocolFailure
-from proxy.exchange.answers import WholeAnswer, answer_for
+from proxy.errors import UpstreamFailure, UpstreamProtocolFailure
+from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call, RequestBody
-from proxy.exchange.exchange import Exchange, severity
+from proxy.exchange.exchange import Exchange, or_our_error, severity
 from proxy.exchange.inflight import InFlight
 from proxy.policy.headers import Headers
 from proxy.policy.websocket import handshake_answer, listed
+from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer, Client, relay
 from proxy.stream.tunnel import Line, Tunnel
 from proxy.upstream.client import Upstream
 from proxy.upstream.condition import UpstreamCondition
 from proxy.upstream.messages import UpstreamRequest, UpstreamSocket
-
-log = logging.getLogger(__name__)
 
 
 class SwitchingClient(Client, Protocol):
@@ -50,7 +48,7 @@ class Sockets:
             if isinstance(opened, UpstreamSocket):
                 check_protocol(call.headers, opened.headers)
                 return opened
-            return await answer_for(opened, is_head=False, wants_json=False, hide=self._hide if own_key else None)
+            return await answer_for(opened, Expected(call.path, hide=self._hide if own_key else None))
         except BaseException:
             opened.close()
             raise
@@ -72,35 +70,25 @@ class TunnelExchange(Exchange):
         """Serve the client; cancelled when it leaves before the socket is open, or when the program ends."""
         began = time.monotonic()
         with self._in_flight.one_more():
-            opened = await self._open()
+            opened = await or_our_error(self._sockets.open(self.call), self.call.request_id)
         try:
             if isinstance(opened, UpstreamSocket):
                 await self._join(opened, client, began)
             else:
-                failure = await relay(opened, client)
-                self._tell(began, f"{opened.status} {failure or ''}", severity(opened.status, failure))
+                failure = await relay(opened, client, Pulse(client))
+                self._tell(began, opened.status, str(failure or ""), severity(opened.status, failure))
         finally:
             opened.close()
-
-    async def _open(self) -> UpstreamSocket | Answer:
-        try:
-            return await self._sockets.open(self.call)
-        except ProxyError as error:
-            log.log(severity(error.status, error), "%s %s", self.call.request_id, error)
-            return WholeAnswer.of(error, self.call.request_id)
-        except Exception:
-            log.exception("%s failed", self.call.request_id)
-            return WholeAnswer.of(ServerFault(), self.call.request_id)
 
     async def _join(self, socket: UpstreamSocket, client: SwitchingClient, began: float) -> None:
         upstream = socket.take_over()
         tunnel = Tunnel(client.switch(handshake_answer(socket.headers)), upstream)
-        self._tell(began, "101 open")
+        self._tell(began, 101, "open")
         try:
             await tunnel.over()
         finally:
             up, down = tunnel.client.received_bytes, tunnel.upstream.received_bytes
-            self._tell(began, f"101 closed, {up} bytes up, {down} down")
+            self._tell(began, 101, f"closed, {up} bytes up, {down} down")
 
 
 def check_protocol(asked: Headers, answered: Headers) -> None:

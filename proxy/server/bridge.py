@@ -30,6 +30,10 @@ class Connection(Protocol):
 
     is_stalled: bool  # no more of the body comes
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait for the client to read."""
+
     def serves(self, task: "asyncio.Task[Any]") -> None:
         """Cancel this task when the client leaves, until it is done."""
 
@@ -133,6 +137,11 @@ class AsgiClient:
         self._decision = decision
         self._started = False
         self._chunks = chunks  # HTTP/1.0 has none: there the end of the connection is the end of the answer
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait."""
+        return self._connection.is_behind
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""

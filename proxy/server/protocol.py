@@ -33,6 +33,11 @@ class ClientConnection(HttpToolsProtocol):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait for the client to read."""
+        return self.flow.write_paused
+
     def abort(self) -> None:
         """Cut the connection at once."""
         self.transport.abort()

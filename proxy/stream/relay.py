@@ -1,18 +1,35 @@
-"""Copy an answer to the client: every byte as it came, and an end only where the upstream made one."""
+"""Copy an answer to the client, and an end only where there is one."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from proxy.errors import UpstreamFailure
+from proxy.stream.pulse import Pulse
 
 Headers = list[tuple[str, str]]
 
 
 class Answer(Protocol):
-    """What goes to the client: whole, or chunk by chunk."""
+    """What goes to the client: whole, or chunk by chunk. Who implements it inherits what is said of it by default."""
 
     status: int
     headers: Headers
     body: bytes | None  # None: take the chunks
+
+    @property
+    def failure(self) -> UpstreamFailure | None:
+        """Return what went wrong although the client was told in the answer's own words; for the log."""
+        return None
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what the upstream said it counted, as far as it was seen to pass."""
+        return None
+
+    @property
+    def at_border(self) -> bool:
+        """Tell whether what was given out so far ends between two events, so that a comment may follow."""
+        return False
 
     async def next_chunk(self) -> bytes:
         """Return the next bytes, b"" at the end; raises UpstreamFailure."""
@@ -23,6 +40,10 @@ class Answer(Protocol):
 
 class Client(Protocol):
     """The way back to the caller. Its leaving cancels the task that serves it."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait."""
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
@@ -40,17 +61,29 @@ class Client(Protocol):
         """Cut the connection, so that nobody takes the answer for complete."""
 
 
-async def relay(answer: Answer, client: Client) -> UpstreamFailure | None:
+async def relay(answer: Answer, client: Client, pulse: Pulse) -> UpstreamFailure | None:
     """Copy the whole answer; returns what broke it off, None when it is complete."""
-    if answer.body is not None:
+    if answer.body is not None and not pulse.has_begun:
+        pulse.stop()
         await client.whole(answer.status, answer.headers, answer.body)
-        return None
-    await client.start(answer.status, answer.headers)
+        return answer.failure
     try:
-        while chunk := await answer.next_chunk():
-            await client.write(chunk)
+        if answer.body is not None:
+            await client.write(pulse.events_of(answer.status, answer.body))
+        else:
+            await copy(answer, client, pulse)
     except UpstreamFailure as failure:
         client.abort()
         return failure
     await client.finish()
-    return None
+    return answer.failure
+
+
+async def copy(answer: Answer, client: Client, pulse: Pulse) -> None:
+    """Copy the chunks; raises UpstreamFailure."""
+    if not pulse.has_begun:
+        await client.start(answer.status, answer.headers)
+    pulse.follow(lambda: answer.at_border)
+    while chunk := await answer.next_chunk():
+        pulse.note()
+        await client.write(chunk)

@@ -18,7 +18,7 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html#par
 import re
 from typing import NamedTuple
 
-KEPT_BYTES = 1_048_576  # how much of an event that was taken early is remembered
+KEPT_BYTES = 524_288  # how much of an event that was taken early is remembered
 KEPT_ENDS_BYTES = 4_096  # of a longer one, so much at either end
 
 # A line ends with LF, CRLF or CR. A CR that came last may be half of a CRLF, so its line has not ended yet.
@@ -57,6 +57,11 @@ class EventSplitter:
     def at_border(self) -> bool:
         """Tell whether something may be put into the stream here without landing inside an event."""
         return not self._open
+
+    @property
+    def is_taken(self) -> bool:
+        """Tell whether some of an unfinished event was handed out."""
+        return self._taken > 0
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events this chunk completes."""

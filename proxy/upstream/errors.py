@@ -89,6 +89,8 @@ def describe(error: BaseException) -> str:
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ClientPayloadError) and str(error).startswith("Response payload is not completed"):
+        return "its connection ended within it"
     return str(error).partition("\n")[0] or ("" if isinstance(error, BrokenOff) else type(error).__name__)
 
 

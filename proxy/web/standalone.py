@@ -63,11 +63,13 @@ class WsgiClient:
         self._finished = False
 
     async def serve(self, exchange: Exchange, body: "WsgiBody") -> None:
-        """Perform the exchange; however it ends, the WSGI thread is told."""
+        """Perform the exchange; however it ends, the WSGI thread is told, unless it has gone and cancelled this."""
         try:
             await exchange.perform(body, self)
-        finally:
-            await self._pieces.put(b"" if self._finished else BrokenOff())
+        except Exception:
+            await self._pieces.put(BrokenOff())
+            raise
+        await self._pieces.put(b"" if self._finished else BrokenOff())
 
     async def head(self) -> tuple[int, Headers]:
         """Return status and headers once they are known."""
@@ -80,6 +82,11 @@ class WsgiClient:
         if isinstance(piece, BrokenOff):
             raise piece
         return bytes(piece)
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait."""
+        return self._pieces.full()
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""

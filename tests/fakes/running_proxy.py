@@ -8,6 +8,7 @@ import httpx2
 import openai
 
 from fakes.memory_keychain import MemoryKeychain
+from proxy.exchange.ruled import KEEP_ALIVE_S
 from proxy.hosting import server_for
 from proxy.server.limits import Limits
 from proxy.services import assemble
@@ -16,9 +17,18 @@ from proxy.services import assemble
 class RunningProxy:
     """Start with settings as the command line would give them; stop at the end of the `with` block."""
 
-    def __init__(self, *, settings_file: Path | None = None, limits: Limits | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        settings_file: Path | None = None,
+        limits: Limits | None = None,
+        keep_alive_s: float = KEEP_ALIVE_S,
+        **settings: Any,
+    ) -> None:
         self.keychain = MemoryKeychain()
-        self.services = assemble({"proxy_port": 0, **settings}, settings_file, lambda: self.keychain)
+        self.services = assemble(
+            {"proxy_port": 0, **settings}, settings_file, lambda: self.keychain, keep_alive_s=keep_alive_s
+        )
         try:
             self.server = server_for(self.services, limits=limits)
         except SystemError:  # CPython 3.11: two threads in ast.parse, which compiles the routes, collide

@@ -14,6 +14,7 @@ import proxy
 from proxy import errors, key_errors
 from proxy.errors import ProxyError, error_body
 from proxy.server import refusals
+from proxy.stream import reading
 
 ENTRY = re.compile(r"[├└]── (\w+)(?: +(\d{3})\b)?")
 INDENT = 4
@@ -46,7 +47,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-DEFINED = {**vars(errors), **vars(key_errors), **vars(refusals)}
+DEFINED = {**vars(errors), **vars(key_errors), **vars(refusals), **vars(reading)}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 
 

@@ -1,0 +1,90 @@
+"""Let a client that waits for events see that it is waited with: comments while the upstream is silent.
+
+One timer a stream, moved on lazily: a chunk that passes costs a look at the clock and nothing more. Lives on the loop.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+Headers = list[tuple[str, str]]
+
+KEEP_ALIVE = b": keep-alive\n\n"  # never ": ping": to one editor that is the end; never an empty data: line
+EVENT_STREAM: Headers = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
+
+ErrorEvent = Callable[[Mapping[str, Any]], bytes]  # writes an error object as an event of the format
+
+
+class Listener(Protocol):
+    """The client, as far as a comment needs it."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether the next write would have to wait."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send status and headers."""
+
+    async def write(self, data: bytes) -> None:
+        """Send some of the body."""
+
+
+class Pulse:
+    """Beat for one client, from when it is known to wait for events until `stop`."""
+
+    def __init__(self, client: Listener) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._beat: asyncio.Task[None] | None = None
+        self._every_s = 0.0
+        self._last = 0.0
+        self._error_event: ErrorEvent | None = None
+        self._at_border: Callable[[], bool] = lambda: True
+        self._follows = False
+        self.has_begun = False  # status and headers have left, ahead of the upstream's own
+
+    def expect(self, every_s: float, error_event: ErrorEvent) -> None:
+        """Begin: the client waits for events, in which an error is written like this."""
+        self._every_s, self._error_event = every_s, error_event
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(every_s, self._look)
+
+    def follow(self, at_border: Callable[[], bool]) -> None:
+        """From now on the answer's chunks are written; it tells when they end between two events."""
+        self._follows, self._at_border = True, at_border
+        self.note()
+
+    def note(self) -> None:
+        """Take note that something is written now."""
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        """Beat no more; a second call does nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._beat is not None:
+            self._beat.cancel()
+
+    def events_of(self, status: int, body: bytes) -> bytes:
+        """Return a whole answer as events, for a client that was promised them: an error is one, events stay."""
+        if status < 400 or self._error_event is None:
+            return body
+        return self._error_event(json.loads(body)["error"])
+
+    def _look(self) -> None:
+        due = self._last + self._every_s
+        if due <= self._loop.time():
+            self._beat = self._loop.create_task(self._comment())
+            due = self._loop.time() + self._every_s
+        self._timer = self._loop.call_at(due, self._look)
+
+    async def _comment(self) -> None:
+        """Send a comment; nothing in here waits, so that no chunk can come in between."""
+        if self._client.is_behind or not self._at_border():
+            return
+        if not self.has_begun and not self._follows:
+            self.has_begun = True
+            await self._client.start(200, EVENT_STREAM)
+        await self._client.write(KEEP_ALIVE)

@@ -1,0 +1,37 @@
+"""Read the JSON of events and answers: an object, or nothing."""
+
+import json
+from typing import Any
+
+from proxy.errors import UpstreamFailure
+
+
+class UpstreamInvalidEvent(UpstreamFailure):
+    """A stream holds something that is not an event of its kind."""
+
+    title = "The upstream's stream holds an event that is no JSON object"
+    hint = "What arrived is incomplete; ask again"
+    code = "upstream_invalid_event"
+
+
+def read_event(data: bytes) -> dict[str, Any]:
+    """Return the object an event holds; raises UpstreamInvalidEvent."""
+    value = read_object(data)
+    if value is None:
+        raise UpstreamInvalidEvent
+    return value
+
+
+def read_object(data: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that bytes hold, None where they hold none."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_event(value: object, name: str = "") -> bytes:
+    """Write a value as an event, with a name where the format has them."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return (b"event: %b\n" % name.encode() if name else b"") + b"data: %b\n\n" % text

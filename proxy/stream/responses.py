@@ -1,0 +1,73 @@
+"""The streams of responses: numbered events, of which the last says completed, failed or incomplete."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.errors import UpstreamFailure, UpstreamTruncated
+from proxy.stream.completions import DONE, Rewrite
+from proxy.stream.reading import read_event, write_event
+from proxy.stream.sse import Event
+
+LAST = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
+LAST_OF_ENDLESS = re.compile(rb'"type": ?"(response\.(?:completed|failed|incomplete|cancelled))"')
+
+
+class ResponsesDialect:
+    """Follow one such stream; `hide` takes keys out of what the upstream says of an error."""
+
+    def __init__(self, *, hide: Rewrite | None = None) -> None:
+        self.usage: Mapping[str, Any] | None = None
+        self.is_over = False
+        self.is_settled = False
+        self._hide = hide
+        self._number = -1
+
+    def see(self, event: Event) -> bytes:
+        """Return what goes to the client in the event's place; raises UpstreamFailure."""
+        data = event.data or b""
+        if data.strip() == DONE:
+            return self._see_done(event)
+        if not event.whole:
+            self.is_over = event.name in LAST or LAST_OF_ENDLESS.search(data) is not None
+            return event.raw
+        value = read_event(data)
+        kind = value.get("type") or event.name
+        if isinstance(number := value.get("sequence_number"), int):
+            self._number = number
+        if kind == "error" or (value.get("error") and "response" not in value):
+            self.is_settled = True
+            return self._hide(event.raw) if self._hide else event.raw
+        if kind in LAST:
+            self._see_last(value)
+        return event.raw
+
+    def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
+        """Return None: only the upstream can say how a response ends."""
+        return None
+
+    def is_ordinary(self) -> bool:
+        """Tell that no event is like another: each has its number."""
+        return False
+
+    def error_event(self, error: Mapping[str, Any]) -> bytes:
+        """Write an error as this API does, with the next number."""
+        return error_event(error, self._number + 1)
+
+    def _see_done(self, event: Event) -> bytes:
+        if not self.is_settled:
+            raise UpstreamTruncated("its end came before response.completed")
+        self.is_over = True
+        return event.raw
+
+    def _see_last(self, value: Mapping[str, Any]) -> None:
+        self.is_over = True
+        response = value.get("response")
+        usage = response.get("usage") if isinstance(response, dict) else None
+        self.usage = usage if isinstance(usage, dict) else None
+
+
+def error_event(error: Mapping[str, Any], number: int = 0) -> bytes:
+    """Write an error event of the responses API."""
+    told = {name: error.get(name) for name in ("code", "message", "param")}
+    return write_event({"type": "error", **told, "sequence_number": number}, "error")

@@ -1,0 +1,122 @@
+"""Watch a stream beside its bytes: what is whole passes as it came, what is broken or cut short is told."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from proxy.errors import UpstreamFailure, UpstreamTruncated
+from proxy.stream.likeness import Likeness
+from proxy.stream.pulse import KEEP_ALIVE
+from proxy.stream.sse import Event, EventSplitter
+
+HELD_BYTES = 65_536  # so much of an unfinished event is held back; more is passed on as it comes
+
+
+class Dialect(Protocol):
+    """What one kind of stream means: one object for each stream."""
+
+    usage: Mapping[str, Any] | None  # what the upstream counted, once it said so
+    is_over: bool  # the last event has been seen
+    is_settled: bool  # an error has been told, so that the end is not judged
+
+    def see(self, event: Event) -> bytes:
+        """Return what goes to the client in the place of an event with data; raises UpstreamFailure."""
+
+    def ending(self, failure: UpstreamFailure | None) -> bytes | None:
+        """Return what a stream still lacks that ended like this, None where it is not complete."""
+
+    def error_event(self, error: Mapping[str, Any]) -> bytes:
+        """Write an error object as the format has it."""
+
+    def is_ordinary(self) -> bool:
+        """Tell whether the last event seen said nothing but some text."""
+
+
+class Watch:
+    """Take the upstream's chunks, give out the client's."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._splitter = EventSplitter()
+        self._likeness = Likeness()
+        self.is_over = False  # nothing more is to be taken or given
+        self.failure: UpstreamFailure | None = None
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what the upstream counted, once it has passed."""
+        return self._dialect.usage
+
+    @property
+    def at_border(self) -> bool:
+        """Tell whether what was given out ends between two events."""
+        return not self._splitter.is_taken
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what goes to the client now: nothing while an event is not whole."""
+        known, given = self._likeness.pass_on(chunk) if self._splitter.at_border else (0, b"")
+        if known == len(chunk):
+            return given
+        pieces, is_taken = [given], self._splitter.is_taken
+        events = self._splitter.feed(chunk[known:] if known else chunk)
+        for event in events:
+            pieces.append(self._see(event, is_taken=is_taken))
+            is_taken = False
+            if self.is_over:
+                return b"".join(pieces)
+        if len(events) == 1 and self._dialect.is_ordinary():
+            self._likeness.learn(events[0].raw, pieces[1])
+        if self._splitter.open_bytes > HELD_BYTES:
+            pieces.append(self._splitter.take_open())
+        return b"".join(pieces)
+
+    def end(self, failure: UpstreamFailure | None = None) -> bytes:
+        """Return what is missing when the upstream has ended; raises UpstreamFailure where that cannot be said."""
+        last = b"" if self.is_over else self._see_rest(failure)
+        if self.is_over:
+            return last
+        self.is_over = True
+        if self._dialect.is_settled:
+            return last
+        ending = self._dialect.ending(failure)
+        return last + (self._fail(failure or UpstreamTruncated("it ended too early")) if ending is None else ending)
+
+    def _see(self, event: Event, *, is_taken: bool) -> bytes:
+        if not event.data:
+            return without_traps(event)
+        try:
+            seen = self._dialect.see(event)
+        except UpstreamFailure as failure:
+            return (event.raw if is_taken else b"") + self._fail(failure)
+        self.is_over = self._dialect.is_over
+        return seen
+
+    def _see_rest(self, failure: UpstreamFailure | None) -> bytes:
+        """Return what came after the last border, where it is an event that lacks but its blank line."""
+        is_taken = self._splitter.is_taken
+        rest = self._splitter.end()
+        if rest is None or not rest.data:
+            return b""
+        try:
+            seen = self._dialect.see(rest)
+        except UpstreamFailure as broken:
+            if is_taken:  # half an event has been shown: nothing that follows would be understood
+                self.failure, self.is_over = failure or UpstreamTruncated(), True
+                raise self.failure from broken
+            return b""
+        self.is_over = self._dialect.is_over
+        return seen and seen + b"\n\n"
+
+    def _fail(self, failure: UpstreamFailure) -> bytes:
+        self.failure, self.is_over = failure, True
+        return self._dialect.error_event(json.loads(failure.body())["error"])
+
+
+def without_traps(event: Event) -> bytes:
+    """Return a comment, or an event without data, in a form that every client survives.
+
+    To Continue `: ping` is the end of the stream; the SDKs read an empty `data:` as JSON and raise.
+    """
+    if event.data is not None:
+        return KEEP_ALIVE
+    return event.raw.replace(b": ping", b": keep-alive", 1) if event.raw.startswith(b": ping") else event.raw

@@ -1,0 +1,1 @@
+"""What requests cost: what is known of each when it is over."""
