@@ -69,7 +69,7 @@ def test_the_core_of_the_suite_passes_under(
     if version == sys.version_info[:2]:
         pytest.skip(f"Python {version[0]}.{version[1]} runs this suite already")
     python = environment_of(pythons[version], version, own_environment)
-    folders = [str(Path("tests", name)) for name in ("e2e", "faults", "proxy")]
+    folders = [str(Path("tests", name)) for name in ("e2e", "faults", "proxy", "sockets")]
     outcome = subprocess.run(
         [python, "-m", "pytest", "-m", "core", "-q", "-p", "no:cacheprovider", *folders],
         env=own_environment | {"PYTHONDONTWRITEBYTECODE": "1"},
