@@ -100,6 +100,11 @@ def assemble(
         return redact(text, services.every_secret())
 
     asking = Asking(upstream, lambda: store.current, condition, hide)
+    tools = ToolExecution(
+        lambda: store.current,
+        paths.function_tools_file,
+        Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
+    )
     services = Services(
         store=store,
         secrets=secrets,
@@ -109,14 +114,10 @@ def assemble(
         condition=condition,
         in_flight=InFlight(),
         upstream=upstream,
-        ruled=Ruled(asking, keep_alive_s),
+        ruled=Ruled(asking, tools, keep_alive_s),
         passthrough=Passthrough(asking, wants_json=False),
         models=Passthrough(asking, wants_json=True),
-        tools=ToolExecution(
-            lambda: store.current,
-            paths.function_tools_file,
-            Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
-        ),
+        tools=tools,
         sockets=Sockets(upstream, condition, hide),
     )
     return services

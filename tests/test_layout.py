@@ -33,7 +33,7 @@ DOORS: dict[str, set[str]] = {
     "proxy_keys": {"errors", "identity", "key_errors", "secrets"},  # the second use of the same keychain
     "policy": {"errors", "identity", "settings"},  # identity: the user agent that goes upstream names us
     "upstream": {"errors", "settings"},
-    "tools": {"errors", "settings"},
+    "tools": {"errors", "settings", "stream"},  # stream: the loop reads the streams of its rounds, and writes one
     "exchange": {"errors", "policy", "settings", "stream", "tools", "upstream", "usage"},
     "services": {
         *(

@@ -11,6 +11,9 @@ from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
 from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer
+from proxy.tools.execution import PATHS as TOOL_PATHS
+from proxy.tools.execution import ToolExecution
+from proxy.tools.loop.request import ToolRequest
 
 KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
 
@@ -18,10 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class Ruled:
-    """Check and change the body, then ask the upstream."""
+    """Check and change the body, then ask the upstream; where the model may call our tools, as often as it takes."""
 
-    def __init__(self, asking: Asking, keep_alive_s: float = KEEP_ALIVE_S) -> None:
+    def __init__(self, asking: Asking, tools: ToolExecution, keep_alive_s: float = KEEP_ALIVE_S) -> None:
         self._asking = asking
+        self._tools = tools
         self._keep_alive_s = keep_alive_s
         self._rules = ParameterRules()
         self._rules_of: Settings | None = None
@@ -29,13 +33,22 @@ class Ruled:
     async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:
         """Return the answer to pass on; raises ProxyError."""
         settings = self._asking.settings()
-        content = await body.read(settings.max_body_bytes)
-        fields = read_object(content)
-        content = self._apply_rules(call, content, fields, settings)
+        given = await body.read(settings.max_body_bytes)
+        fields = read_object(given)
+        content = self._apply_rules(call, given, fields, settings)
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
-        return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
+
+        async def ask(content: bytes) -> Answer:
+            return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
+
+        if settings.enable_tool_execution and call.path in TOOL_PATHS:
+            fields = fields if content is given else read_object(content)
+            return await self._tools.open(
+                ToolRequest(call.path, fields, content, call.request_id, call.caller.key_name or "", ask, rewrite)
+            )
+        return await ask(content)
 
     def _apply_rules(self, call: Call, content: bytes, fields: Mapping[str, Any], settings: Settings) -> bytes:
         rules = self._current_rules(settings)

@@ -4,7 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.settings.model import Settings
+from proxy.stream.relay import Answer
+from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
+from proxy.tools.loop.kept import KeptTurns
+from proxy.tools.loop.opening import open_loop
+from proxy.tools.loop.request import ToolRequest
+from proxy.tools.loop.session import Workshop
+from proxy.tools.loop.trace import Traces
 from proxy.tools.registry import Registry
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.shipped.source import ShippedSource
@@ -15,12 +22,20 @@ from proxy.tools.workers import Workers
 class ToolRoom:
     """Hold the sources and what runs their tools."""
 
-    def __init__(self, settings: Callable[[], Settings], file_path: Callable[[], Path]) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], file_path: Callable[[], Path], consent: Consent, traces: Traces
+    ) -> None:
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
+        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces)
         self.registry = Registry((self._file, ShippedSource()))
+
+    async def open(self, request: ToolRequest) -> Answer:
+        """Return the answer to a request whose model may call our tools; raises ProxyError."""
+        await self.registry.refresh()
+        return await open_loop(request, self.registry.tools, self._settings(), self._workshop)
 
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""

@@ -1,0 +1,167 @@
+"""/v1/chat/completions as the loop needs it: what to offer, what a turn asks for, how the conversation goes on."""
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.tools.loop.kept import KeptTurns, key_for
+from proxy.tools.loop.offering import name_of, objects, offer_for
+from proxy.tools.loop.request import ModelCall, Offer, sum_usage
+from proxy.tools.tool import CallRecord, JsonObject, Tool
+
+# What of an assistant's message goes back upstream with the results; reasoning models want their thoughts again.
+CARRIED = ("content", "refusal", "reasoning", "reasoning_content", "reasoning_details")
+CALLED = ("tool_calls", "function_call", "stop")  # ends after which calls are run; a cut or filtered turn is no call
+BETWEEN_TEXTS = "\n\n"
+
+
+@dataclass(frozen=True)
+class ChatTurn:
+    """One turn of the model's: its message, and the calls in it."""
+
+    message: JsonObject
+    calls: tuple[ModelCall, ...]
+    finish: str | None
+
+    @property
+    def ours(self) -> tuple[ModelCall, ...]:
+        """Return the calls the proxy answers."""
+        return tuple(call for call in self.calls if call.is_ours)
+
+    @property
+    def clients(self) -> tuple[ModelCall, ...]:
+        """Return the calls that are the client's."""
+        return tuple(call for call in self.calls if not call.is_ours)
+
+    @property
+    def text(self) -> str:
+        """Return what it says beside its calls."""
+        content = self.message.get("content")
+        return content if isinstance(content, str) else ""
+
+    @property
+    def wants_results(self) -> bool:
+        """Tell whether tools of ours are to be run for it."""
+        return bool(self.ours) and self.finish in CALLED
+
+
+def offer(fields: JsonObject, tools: Mapping[str, Tool]) -> Offer | None:
+    """Return what to add to a request, None where it is to be left alone."""
+    settled = "functions" in fields or "function_call" in fields or fields.get("prediction") is not None
+    several = fields.get("n") not in (None, 1)
+    speaks = "audio" in (fields.get("modalities") or ())
+    if settled or several or speaks or not isinstance(fields.get("messages"), list):
+        return None
+    return offer_for(fields.get("tool_choice"), objects(fields.get("tools")), tools, define)
+
+
+def define(tool: Tool) -> JsonObject:
+    """Write a tool's definition."""
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def first_changes(fields: JsonObject, offered: Offer) -> JsonObject:
+    """Return the changes that add our definitions."""
+    return {"tools": [*objects(fields.get("tools")), *offered.definitions]}
+
+
+def read_turn(message: JsonObject, finish: object, offered: Offer) -> ChatTurn:
+    """Read a message of the assistant's; a call without an id is given one."""
+    raw = [
+        {**call, "id": call.get("id") or f"call_{secrets.token_hex(12)}"} for call in objects(message.get("tool_calls"))
+    ]
+    calls = tuple(read_call(call, offered) for call in raw)
+    carried = {name: message[name] for name in CARRIED if message.get(name) is not None}
+    kept: JsonObject = {"role": "assistant", "content": None, **carried}
+    return ChatTurn({**kept, "tool_calls": raw} if raw else kept, calls, finish if isinstance(finish, str) else None)
+
+
+def read_call(call: JsonObject, offered: Offer) -> ModelCall:
+    """Read one call; what is no function is the client's."""
+    name = name_of({"type": "function", **call})
+    function = call.get("function")
+    arguments = function.get("arguments") if isinstance(function, dict) else None
+    is_function = call.get("type") in (None, "function")
+    return ModelCall(
+        str(call["id"]), name, arguments if isinstance(arguments, str) else "", is_function and offered.is_ours(name)
+    )
+
+
+def turn_items(turn: ChatTurn, records: Iterable[CallRecord]) -> list[JsonObject]:
+    """Return the messages a turn adds to the conversation: the assistant's, and our results."""
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": record.result}
+        for call, record in zip(turn.ours, records, strict=True)
+    ]
+    return [with_arguments(turn.message), *results]
+
+
+def with_arguments(message: JsonObject) -> JsonObject:
+    """Return a message whose calls all have arguments: some upstreams refuse the empty text they sent themselves."""
+    calls = [
+        {**call, "function": {**call["function"], "arguments": "{}"}}
+        if isinstance(call.get("function"), dict) and not call["function"].get("arguments")
+        else call
+        for call in message.get("tool_calls", ())
+    ]
+    return {**message, "tool_calls": calls}
+
+
+def next_changes(fields: JsonObject, trail: Sequence[JsonObject]) -> JsonObject:
+    """Return the changes that carry the conversation on."""
+    return {"messages": [*fields["messages"], *trail]}
+
+
+def put_back(fields: JsonObject, kept: KeptTurns, caller: str) -> JsonObject:
+    """Return the changes that put our kept results beside those the client brings; {} where there are none."""
+    messages = fields.get("messages")
+    if not isinstance(messages, list):
+        return {}
+    whole: list[Any] = []
+    for message in messages:
+        key = key_of(message, whole, caller)
+        items = kept.look_up(key) if key else None
+        whole.extend(items if items is not None else (message,))
+    return {"messages": whole} if len(whole) > len(messages) else {}
+
+
+def key_of(message: object, before: Sequence[Any], caller: str) -> str | None:
+    """Return the key under which results may be kept for a message, None for one without calls."""
+    if not isinstance(message, dict) or not (raw := objects(message.get("tool_calls"))):
+        return None
+    nobody = Offer({}, frozenset(), (), is_forced=False)
+    calls = [read_call({"id": "", **call}, nobody) for call in raw]
+    return key_for(caller, calls, asked(before))
+
+
+def asked(messages: Sequence[Any]) -> str:
+    """Return the text of the last thing the user said."""
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return content
+            return "".join(str(part.get("text") or "") for part in objects(content))
+    return ""
+
+
+def merge(
+    completion: JsonObject, turn: ChatTurn, first: JsonObject | None, texts: Sequence[str], usage: Any
+) -> JsonObject:
+    """Return one completion for all rounds: the first one's id, one text, the client's calls alone."""
+    choice = objects(completion.get("choices"))[0]
+    message = dict(choice.get("message") or {})
+    ours = {call.id for call in turn.ours}
+    left = [call for call in objects(turn.message.get("tool_calls")) if call["id"] not in ours]
+    message.pop("tool_calls", None)
+    if left:
+        message["tool_calls"] = left
+    told = [text for text in (*texts, turn.text) if text]
+    message["content"] = BETWEEN_TEXTS.join(told) if told else (None if left else "")
+    finish = "stop" if ours and not left and turn.finish == "tool_calls" else choice.get("finish_reason")
+    head: JsonObject = {name: first[name] for name in ("id", "created") if first and name in first}
+    choices = [{**choice, "message": message, "finish_reason": finish}]
+    total = sum_usage(usage, completion.get("usage"))
+    return {**completion, **head, "choices": choices, **({"usage": total} if total is not None else {})}

@@ -1,0 +1,43 @@
+"""The loop for whole chat completions."""
+
+from typing import Any
+
+from proxy.stream.relay import Answer
+from proxy.tools.loop import chat
+from proxy.tools.loop.kept import key_for
+from proxy.tools.loop.offering import objects
+from proxy.tools.loop.request import FinishedAnswer, compact, sum_usage
+from proxy.tools.loop.session import Session
+from proxy.tools.loop.whole import read_whole
+from proxy.tools.tool import JsonObject
+
+
+async def answer_whole(session: Session, fields: JsonObject) -> Answer:
+    """Return one completion for all rounds; raises ProxyError. An answer that needs no work of ours stays as it is."""
+    first: JsonObject | None = None
+    texts: list[str] = []
+    usage: Any = None
+    changes: JsonObject = {}
+    while True:
+        answer, completion = await read_whole(await session.ask(changes))
+        choices = objects((completion or {}).get("choices"))
+        if completion is None or len(choices) != 1 or not isinstance(choices[0].get("message"), dict):
+            return answer
+        turn = chat.read_turn(choices[0]["message"], choices[0].get("finish_reason"), session.offer)
+        if not turn.wants_results or not session.may_run:
+            break
+        records = await session.run(turn.ours, is_mixed=bool(turn.clients))
+        session.trail += chat.turn_items(turn, records)
+        if turn.clients:
+            session.kept.keep(
+                key_for(session.request.caller, turn.clients, chat.asked(fields["messages"])), session.trail
+            )
+            break
+        first = first or completion
+        texts += [turn.text] if "response_format" not in fields else []
+        usage = sum_usage(usage, completion.get("usage"))
+        changes = {**chat.next_changes(fields, session.trail), **session.choice()}
+    if first is None and not turn.ours:
+        return answer
+    merged = chat.merge(completion, turn, first, texts, usage)
+    return FinishedAnswer(200, answer.headers, compact(merged), merged.get("usage"))

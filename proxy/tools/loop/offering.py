@@ -1,0 +1,36 @@
+"""Which of our tools a request is offered: none where the client has settled the matter itself."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from proxy.tools.loop.request import Offer
+from proxy.tools.tool import JsonObject, Tool
+
+MOST_TOOLS = 128  # as many as the API takes, the client's included
+
+
+def offer_for(
+    choice: object, client_tools: Iterable[JsonObject], tools: Mapping[str, Tool], define: Callable[[Tool], JsonObject]
+) -> Offer | None:
+    """Return what to add to a request, None where its tool choice leaves no room for ours, or there is nothing to add.
+
+    `choice` is the request's tool_choice; `client_tools` its own definitions.
+    """
+    own = list(client_tools)
+    client_names = frozenset(name_of(definition) for definition in own)
+    room = max(MOST_TOOLS - len(own), 0)
+    ours = dict([(name, tool) for name, tool in tools.items() if name not in client_names][:room])
+    forced = name_of(choice) if isinstance(choice, dict) and choice.get("type") == "function" else None
+    if not ours or not (choice in (None, "auto") or forced in ours):
+        return None
+    return Offer(ours, client_names, tuple(map(define, ours.values())), is_forced=forced is not None)
+
+
+def name_of(definition: JsonObject) -> str:
+    """Return the name in a definition or a choice: the Chat API wraps it in the type's own member."""
+    inner = definition.get(str(definition.get("type")))
+    return str((inner if isinstance(inner, dict) else definition).get("name") or "")
+
+
+def objects(value: object) -> list[JsonObject]:
+    """Return the objects of a list, and nothing of what is not one."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,92 @@
+"""What the loop is given of a request, and what it sends back where it makes an answer itself."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.stream.relay import Answer, Headers
+from proxy.tools.tool import JsonObject, Tool
+
+
+@dataclass(frozen=True)
+class ToolRequest:
+    """One request, and the way to ask the upstream for it, in as many rounds as it takes."""
+
+    path: str
+    fields: JsonObject  # the body, read
+    content: bytes  # the body as it goes upstream without tools
+    request_id: str
+    caller: str  # whose results of earlier turns may be put back
+    ask: Callable[[bytes], Awaitable[Answer]]
+    rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a request is offered: our tools, those whose names the client has not taken."""
+
+    tools: Mapping[str, Tool]
+    client_names: frozenset[str]
+    definitions: tuple[JsonObject, ...]  # as this API writes them
+    is_forced: bool  # the client asks for one of ours by name: once, and not in the rounds after
+
+    def is_ours(self, name: str) -> bool:
+        """Tell whether a call is ours to answer: a name nobody offered is, for the model must be told."""
+        return name not in self.client_names
+
+    def may_become(self, beginning: str) -> bool:
+        """Tell whether a name that has only begun to arrive could yet become a different known one."""
+        known = (*self.client_names, *self.tools)
+        return any(name != beginning and name.startswith(beginning) for name in known)
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call the model asks for."""
+
+    id: str
+    name: str
+    arguments: str
+    is_ours: bool
+
+
+class FinishedAnswer(Answer):
+    """An answer the loop has made: complete before its first byte leaves."""
+
+    def __init__(self, status: int, headers: Headers, body: bytes, usage: Mapping[str, Any] | None = None) -> None:
+        self._usage = usage
+        self.status = status
+        self.headers = [*(pair for pair in headers if pair[0] != "content-length"), ("content-length", str(len(body)))]
+        self.body: bytes | None = body
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what all rounds have counted."""
+        return self._usage
+
+    async def next_chunk(self) -> bytes:
+        """Return the end: there is nothing beyond the body."""
+        return b""
+
+    def close(self) -> None:
+        """Do nothing: there is no upstream behind it."""
+
+
+def compact(value: object) -> bytes:
+    """Write compact JSON; half characters stay the escapes they were."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def sum_usage(one: Any, other: Any) -> Any:
+    """Add two usage objects, number by number."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {name: sum_usage(one.get(name), other.get(name)) for name in {**one, **other}}
+    if is_number(one) and is_number(other):
+        return one + other
+    return one if other is None else other
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a number that can be added."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

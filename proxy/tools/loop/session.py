@@ -1,0 +1,85 @@
+"""One request's way through the rounds: runs the calls, counts, keeps what goes back upstream."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from proxy.settings.model import Settings
+from proxy.stream.relay import Answer
+from proxy.tools.consent import Consent
+from proxy.tools.loop.kept import KeptTurns
+from proxy.tools.loop.request import ModelCall, Offer, ToolRequest
+from proxy.tools.loop.trace import Round, Traces
+from proxy.tools.runner import CallLimits, Runner, noted
+from proxy.tools.tool import CallFailed, CallRecord, JsonObject
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every request's loop works with."""
+
+    runner: Runner
+    consent: Consent
+    kept: KeptTurns
+    traces: Traces
+
+
+class Session:
+    """Follow one request. Lives on the event loop."""
+
+    def __init__(
+        self, request: ToolRequest, offer: Offer, changes: JsonObject, settings: Settings, workshop: Workshop
+    ) -> None:
+        self.request = request
+        self.offer = offer
+        self.trail: list[JsonObject] = []  # what the rounds so far add to the conversation
+        self._changes = changes  # of the body's members, in every round
+        self._workshop = workshop
+        self._limits = CallLimits.of(settings)
+        self._most_calls = settings.tool_max_calls
+        self._rounds_left = settings.tool_max_rounds
+
+    @property
+    def kept(self) -> KeptTurns:
+        """Return where turns of both sides are kept."""
+        return self._workshop.kept
+
+    @property
+    def may_run(self) -> bool:
+        """Tell whether calls are still run; after the last round the model has to do without."""
+        return self._rounds_left > 0
+
+    async def ask(self, changes: JsonObject | None = None) -> Answer:
+        """Ask the upstream for the next turn; raises ProxyError."""
+        request = self.request
+        return await request.ask(request.rewrite(request.content, {**self._changes, **(changes or {})}))
+
+    def choice(self) -> JsonObject:
+        """Return the change of the tool choice for the turn after a round."""
+        if not self.may_run:
+            return {"tool_choice": "none"}
+        return {"tool_choice": "auto"} if self.offer.is_forced else {}
+
+    async def run(self, calls: Sequence[ModelCall], *, is_mixed: bool) -> list[CallRecord]:
+        """Run the calls of one turn, side by side, and return what became of each."""
+        began = time.monotonic()
+        self._rounds_left -= 1
+        records = await asyncio.gather(*(self._run(call, number) for number, call in enumerate(calls)))
+        done = Round(tuple(records), time.monotonic() - began, is_mixed)
+        self._workshop.traces.note(self.request.request_id, self.request.path, done)
+        return records
+
+    async def _run(self, call: ModelCall, number: int) -> CallRecord:
+        if number >= self._most_calls:
+            failure = CallFailed("too many", f"Only {self._most_calls} calls a turn are run; ask for this one again.")
+            record = CallRecord(call.name, call.arguments, f"Error: {failure}", failure.outcome, 0.0)
+            return noted(record, self.request.request_id)
+        return await self._workshop.runner.run(
+            self.offer.tools.get(call.name),
+            call.name,
+            call.arguments,
+            self._limits,
+            self._workshop.consent.permits,
+            self.request.request_id,
+        )

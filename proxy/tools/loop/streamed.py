@@ -1,0 +1,185 @@
+"""The loop for streams: an answer whose chunks come from one round after another. Lives on the event loop."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from proxy.errors import ProxyError, UpstreamFailure, UpstreamInvalidResponse
+from proxy.stream.pulse import KEEP_ALIVE
+from proxy.stream.relay import Answer
+from proxy.stream.sse import Event, EventSplitter
+from proxy.tools.loop.request import ModelCall
+from proxy.tools.loop.session import Session
+from proxy.tools.tool import CallRecord, JsonObject
+
+KEEP_ALIVE_EVERY_S = 2.0
+LINGER_S = 0.2  # so long an upstream may take to end its answer after the last event, to keep its connection
+
+log = logging.getLogger(__name__)
+
+
+class Turn(Protocol):
+    """One turn of the model's."""
+
+    @property
+    def ours(self) -> Sequence[ModelCall]:
+        """Return the calls the proxy answers."""
+
+    @property
+    def clients(self) -> Sequence[ModelCall]:
+        """Return the calls that are the client's."""
+
+
+class Editor(Protocol):
+    """What follows the events of all rounds of one kind of stream."""
+
+    turn_is_over: bool
+    is_broken: bool
+
+    @property
+    def turn(self) -> Turn | None:
+        """Return the turn, once it is known to need results of ours."""
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what all rounds have counted so far."""
+
+    def begin_round(self) -> None:
+        """Expect the events of another turn."""
+
+    def feed(self, event: Event) -> bytes:
+        """Return what goes to the client in the place of an event."""
+
+    def finish_mixed(self, records: Sequence[CallRecord]) -> bytes:
+        """Keep the results of a turn of both sides, and return the end of the client's stream."""
+
+    def follow_up(self, records: Sequence[CallRecord]) -> JsonObject:
+        """Take the results of a turn of ours alone, and return the changes for the next request."""
+
+    def error_event(self, error: Mapping[str, Any]) -> bytes:
+        """Write an error object as these streams have it."""
+
+
+class LoopedAnswer(Answer):
+    """A stream over several rounds. Comments are sent while it waits for tools or for the next round's first byte."""
+
+    body: bytes | None = None
+
+    def __init__(self, first: Answer, session: Session, editor: Editor) -> None:
+        self.status = first.status
+        self.headers = [pair for pair in first.headers if pair[0] != "content-length"]
+        self._session = session
+        self._editor = editor
+        self._between: asyncio.Task[Answer | bytes] | None = None  # what is done between two rounds
+        self._is_over = False
+        self._failure: UpstreamFailure | None = None
+        self._take_up(first)
+
+    @property
+    def failure(self) -> UpstreamFailure | None:
+        """Return what broke the stream off."""
+        return self._failure or self._current.failure
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what all rounds have counted so far."""
+        return self._editor.usage or self._current.usage
+
+    @property
+    def at_border(self) -> bool:
+        """Tell that a comment may follow: only whole events are given out."""
+        return True
+
+    async def next_chunk(self) -> bytes:
+        """Return the next events, b"" at the end; raises UpstreamFailure."""
+        while not self._is_over:
+            given = await self._wait_between() if self._between else await self._pass_on()
+            if given:
+                return given
+        return b""
+
+    def close(self) -> None:
+        """Let go of the upstream, and of the tools that still run."""
+        self._is_over = True
+        if self._between is not None:
+            self._between.cancel()
+        self._current.close()
+
+    def _take_up(self, answer: Answer) -> None:
+        self._current = answer
+        self._left = answer.body  # of an answer that is here already
+        self._splitter = EventSplitter()
+
+    async def _pass_on(self) -> bytes:
+        """Return what the client sees of the next chunk of this round."""
+        chunk = await self._current.next_chunk() if self._left is None else self._left
+        self._left = b"" if self._left is not None else None
+        rest = self._splitter.end() if not chunk else None
+        events = self._splitter.feed(chunk) if chunk else [rest] if rest else []
+        given = b"".join([self._editor.feed(event) for event in events])
+        editor = self._editor
+        if editor.turn is not None and not editor.is_broken and (editor.turn_is_over or not chunk):
+            self._between = asyncio.get_running_loop().create_task(self._go_on(editor.turn))
+        elif not chunk:
+            self._is_over = True
+        return given
+
+    async def _go_on(self, turn: Turn) -> Answer | bytes:
+        """Run the tools and return the next round's answer, or the end of the stream where the client is to go on."""
+        is_mixed = bool(turn.clients)
+        records, _ = await asyncio.gather(self._session.run(turn.ours, is_mixed=is_mixed), self._let_go())
+        if is_mixed:
+            return self._editor.finish_mixed(records)
+        changes = self._editor.follow_up(records)
+        self._editor.begin_round()
+        return await self._session.ask(changes)
+
+    async def _let_go(self) -> None:
+        """Give the upstream a moment to end its answer: then its connection can be used again."""
+        with suppress(UpstreamFailure, asyncio.TimeoutError):
+            await asyncio.wait_for(self._current.next_chunk(), LINGER_S)
+        self._current.close()
+
+    async def _wait_between(self) -> bytes:
+        """Return a comment while there is nothing yet, and then what comes after."""
+        assert self._between is not None  # noqa: S101  asked before
+        done, _ = await asyncio.wait({self._between}, timeout=KEEP_ALIVE_EVERY_S)
+        if not done:
+            return KEEP_ALIVE
+        between, self._between = self._between, None
+        try:
+            answer = between.result()
+        except ProxyError as error:
+            return self._break_off(json.loads(error.body())["error"], error)
+        if isinstance(answer, bytes):
+            self._is_over = True
+            return answer
+        if is_stream(answer):
+            self._take_up(answer)
+            return b""
+        return self._refused(answer)
+
+    def _refused(self, answer: Answer) -> bytes:
+        """Tell in the stream what the upstream answered to a later round in place of one."""
+        answer.close()
+        try:
+            error = json.loads(answer.body or b"")["error"] if answer.status >= 400 else None
+        except (ValueError, KeyError, TypeError):
+            error = None
+        failure = UpstreamInvalidResponse(f"status {answer.status} where the stream was to go on")
+        return self._break_off(error or json.loads(failure.body())["error"], failure)
+
+    def _break_off(self, error: Mapping[str, Any], why: ProxyError) -> bytes:
+        log.warning("%s broke off after a round of tools: %s", self._session.request.request_id, why)
+        self._is_over = True
+        self._failure = why if isinstance(why, UpstreamFailure) else None
+        return self._editor.error_event(error)
+
+
+def is_stream(answer: Answer) -> bool:
+    """Tell whether an answer is a stream of events."""
+    kind = next((value for name, value in answer.headers if name == "content-type"), "")
+    return answer.status == 200 and (answer.body is None or kind.startswith("text/event-stream"))

@@ -1,0 +1,46 @@
+"""Read an answer whole, where the loop has to look into it."""
+
+import json
+
+from proxy.errors import UpstreamInvalidResponse
+from proxy.stream.relay import Answer
+from proxy.tools.loop.request import FinishedAnswer
+from proxy.tools.tool import JsonObject
+
+LIMIT_BYTES = 64 * 1_048_576
+
+
+async def read_whole(answer: Answer) -> tuple[Answer, JsonObject | None]:
+    """Return an answer complete, and the object in it, None where it is an error or no JSON; raises UpstreamFailure."""
+    body = answer.body
+    if body is None:
+        try:
+            body = await read_body(answer)
+        finally:
+            answer.close()
+    value = read_object(body) if answer.status == 200 else None
+    if answer.body is None:
+        usage = value.get("usage") if value else None
+        return FinishedAnswer(answer.status, answer.headers, body, usage if isinstance(usage, dict) else None), value
+    return answer, value
+
+
+async def read_body(answer: Answer) -> bytes:
+    """Return the body of an answer that is still arriving; raises UpstreamFailure."""
+    pieces: list[bytes] = []
+    size = 0
+    while chunk := await answer.next_chunk():
+        pieces.append(chunk)
+        size += len(chunk)
+        if size > LIMIT_BYTES:
+            raise UpstreamInvalidResponse("it is larger than any completion")
+    return b"".join(pieces)
+
+
+def read_object(body: bytes) -> JsonObject | None:
+    """Return the object a body holds, None where it holds none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,461 @@
+"""Streamed chat completions: text flows as it comes, the tools stay unseen, and there is one of everything."""
+
+import asyncio
+import json
+from typing import Any
+
+import openai
+import pytest
+
+from fakes.asking import CHAT, wait_until
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import Chunk as WireChunk
+from fakes.scripted_upstream import EndHead, Fin, Header, Json, Pause, Script, Sse, Stall, Status
+from fakes.shared_upstream import Fresh
+from fakes.tool_turns import called_chunks, chunk, text_chunks, usage_chunk
+from proxy.tools.loop import streamed
+
+WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
+OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
+MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
+WITH_USAGE = {"stream_options": {"include_usage": True}}
+SSE_HEAD = [Status(200), Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
+
+
+def stream(proxy: RunningProxy, **fields: Any) -> bytes:
+    """Ask the proxy for a stream, and return all of it."""
+    answer = proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES, "stream": True, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def events(raw: bytes) -> list[str]:
+    """Return what the data lines say."""
+    return [line[6:] for line in raw.decode().splitlines() if line.startswith("data: ")]
+
+
+def chunks(raw: bytes) -> list[dict[str, Any]]:
+    """Return the chunks before the end, which must be there once."""
+    told = events(raw)
+    assert told.count("[DONE]") == 1
+    assert told[-1] == "[DONE]"
+    return [json.loads(event) for event in told[:-1]]
+
+
+def text_of(parts: list[dict[str, Any]]) -> str:
+    return "".join(part["choices"][0]["delta"].get("content") or "" for part in parts if part["choices"])
+
+
+def check_coherent(parts: list[dict[str, Any]]) -> None:
+    """Hold a stream against what clients rely on: one of everything, and none of our calls."""
+    choices = [part["choices"][0] for part in parts if part["choices"]]
+    assert len({(part["id"], part["created"]) for part in parts}) == 1
+    assert [choice["delta"]["role"] for choice in choices if "role" in choice["delta"]] == ["assistant"]
+    assert "role" in choices[0]["delta"]
+    assert "content" in choices[0]["delta"]
+    finishes = [choice["finish_reason"] for choice in choices]
+    assert finishes[-1]
+    assert not any(finishes[:-1])
+    assert all(finish is None or finish for finish in finishes)
+    assert sum(1 for part in parts if part.get("usage")) <= 1
+    indices = [call["index"] for choice in choices for call in choice["delta"].get("tool_calls", ())]
+    assert indices == sorted(indices)
+    assert not indices or indices[0] == 0
+
+
+def results(body: Any) -> list[str]:
+    return [message["content"] for message in body["messages"] if message["role"] == "tool"]
+
+
+def test_a_stream_without_calls_passes_byte_for_byte(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    answer = Sse(text_chunks("Hel", "lo", usage=True))
+    scripted.answer(answer)
+
+    assert stream(tool_proxy) == b"".join(answer._pieces())
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scripted: Fresh, rounds: int) -> None:
+    turns = [
+        Sse(called_chunks((f"c{n}", "weather", '{"city": "Ulm"}'), usage=True, answer_id=f"chatcmpl-{n}"))
+        for n in range(rounds)
+    ]
+    scripted.answers([*turns, Sse(text_chunks("It ", "rains.", usage=True))])
+
+    parts = chunks(stream(tool_proxy, **WITH_USAGE))
+
+    check_coherent(parts)
+    assert parts[0]["id"] == "chatcmpl-0"
+    assert text_of(parts) == "It rains."
+    assert parts[-2]["choices"][0]["finish_reason"] == "stop"
+    assert parts[-1]["usage"]["prompt_tokens"] == 10 * rounds + 20
+    assert parts[-1]["usage"]["total_tokens"] == 13 * rounds + 24
+    last = scripted.requests[-1].json()
+    assert results(last) == ["It rains in Ulm."] * rounds
+    assert last["messages"][1]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "Ulm"}'}
+    assert last["stream"] is True
+
+
+def test_usage_is_sent_only_where_the_upstream_sends_it(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Sse(called_chunks(WEATHER)), Sse(text_chunks("Rain."))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert not any(part.get("usage") for part in parts)
+
+
+def test_usage_in_the_last_chunk_of_a_round_is_summed_too(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    def ending(parts: list[dict[str, Any]], prompt: int) -> list[dict[str, Any]]:
+        return [*parts[:-1], {**parts[-1], "usage": usage_chunk(prompt, 1)["usage"]}]
+
+    scripted.answers([Sse(ending(called_chunks(WEATHER), 5)), Sse(ending(text_chunks("Rain."), 7))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert parts[-1]["usage"]["prompt_tokens"] == 12
+
+
+def test_text_before_a_call_flows_and_stands_apart_from_what_follows(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Sse(called_chunks(WEATHER, words=["I ", "look."])), Sse(text_chunks("It ", "rains."))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert text_of(parts) == "I look.\n\nIt rains."
+    assert scripted.requests[1].json()["messages"][1]["content"] == "I look."
+
+
+def test_events_cut_anywhere_are_understood(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    for cut in (1, 7, 100):
+        scripted.answers([Sse(called_chunks(WEATHER), cut=cut), Sse(text_chunks("Räin."), cut=cut)])
+
+        parts = chunks(stream(tool_proxy))
+
+        check_coherent(parts)
+        assert text_of(parts) == "Räin."
+
+
+@pytest.mark.parametrize("framing", ["\r\n\r\n", "\n\n"])
+def test_line_ends_of_either_kind_are_understood(tool_proxy: RunningProxy, scripted: Fresh, framing: str) -> None:
+    scripted.answers([Sse(called_chunks(WEATHER), framing=framing), Sse(text_chunks("Rain."), framing=framing)])
+
+    assert text_of(chunks(stream(tool_proxy))) == "Rain."
+
+
+def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Sse(called_chunks(("a", "meet", "{}"), ("b", "meet", "{}"))), Sse(text_chunks("Both."))])
+
+    check_coherent(chunks(stream(tool_proxy)))
+
+    assert results(scripted.requests[1].json()) == ["met", "met"]
+
+
+def test_failing_tools_are_told_to_the_model(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    calls = [("a", "fail", "{}"), ("b", "no_such", "{}"), ("c", "weather", "{"), ("d", "slow", "{}")]
+    scripted.answers([Sse(called_chunks(*calls)), Sse(text_chunks("I see."))])
+
+    raw = stream(tool_proxy)
+
+    check_coherent(chunks(raw))
+    assert [result.split(".")[0][:25] for result in results(scripted.requests[1].json())] == [
+        "Error: The tool failed: R",
+        "Error: There is no tool n",
+        "Error: The arguments do n",
+        "Error: The tool did not f",
+    ]
+
+
+def test_comments_are_sent_while_a_tool_runs(
+    tool_proxy: RunningProxy, scripted: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "KEEP_ALIVE_EVERY_S", 0.05)
+    scripted.answers([Sse(called_chunks(("a", "slow", '{"seconds": 0.5}'))), Sse(text_chunks("Late."))])
+
+    raw = stream(tool_proxy)
+
+    assert raw.count(b": keep-alive\n\n") >= 2
+    assert b": ping" not in raw
+    check_coherent(chunks(raw))
+    assert results(scripted.requests[1].json()) == ["late"]
+
+
+def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    own = [("call_own_a", "open_file", '{"path":"a"}'), ("call_own_b", "open_file", '{"path":"b"}')]
+    scripted.answers([Sse(called_chunks(WEATHER, own[0], own[1], usage=True)), Sse(text_chunks("Done."))])
+
+    parts = chunks(stream(tool_proxy, tools=[OWN], **WITH_USAGE))
+
+    check_coherent(parts)
+    calls = [call for part in parts if part["choices"] for call in part["choices"][0]["delta"].get("tool_calls", ())]
+    assert [(call["index"], call["id"]) for call in calls if call.get("id")] == [(0, "call_own_a"), (1, "call_own_b")]
+    assert "".join(call["function"]["arguments"] for call in calls if call["index"] == 1) == '{"path":"b"}'
+    assert parts[-2]["choices"][0]["finish_reason"] == "tool_calls"
+    assert len(scripted.requests) == 1
+
+    raw_calls = [
+        {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for call_id, name, arguments in own
+    ]
+    history = [
+        *MESSAGES,
+        {"role": "assistant", "content": None, "tool_calls": raw_calls},
+        *({"role": "tool", "tool_call_id": call_id, "content": "x"} for call_id, _, _ in own),
+    ]
+    check_coherent(chunks(stream(tool_proxy, tools=[OWN], messages=history)))
+
+    sent = scripted.requests[1].json()["messages"]
+    assert [call["id"] for call in sent[1]["tool_calls"]] == ["call_1", "call_own_a", "call_own_b"]
+    assert sent[2] == {"role": "tool", "tool_call_id": "call_1", "content": "It rains in Ulm."}
+
+
+def test_calls_of_the_client_alone_pass_byte_for_byte(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    answer = Sse(called_chunks(("c", "open_file", '{"path":"a"}'), words=["Now."], usage=True))
+    scripted.answer(answer)
+
+    assert stream(tool_proxy, tools=[OWN]) == b"".join(answer._pieces())
+
+
+def odd(*deltas: dict[str, Any], finish: str = "tool_calls") -> Sse:
+    """Return a turn of these deltas."""
+    return Sse([*(chunk(delta) for delta in deltas), chunk({}, finish)])
+
+
+def call_delta(**part: Any) -> dict[str, Any]:
+    return {"tool_calls": [part]}
+
+
+HALF = '{"city"'
+ULM = '{"city": "Ulm"}'
+WHOLE: dict[str, Any] = call_delta(index=0, id="a", function={"name": "weather", "arguments": ULM})
+REFUSAL = {"error": {"message": "too much", "type": "t", "param": None, "code": "own"}}
+HALF_STREAM = Script([*SSE_HEAD, WireChunk(b"".join(Sse(text_chunks("Hel", "lo"))._pieces()[:2])), Stall()])
+ODD_TURNS = {
+    "a call in the first delta": odd(
+        {
+            "role": "assistant",
+            "content": None,
+            **WHOLE,
+        }
+    ),
+    "a name in pieces": odd(
+        {"role": "assistant", "content": ""},
+        call_delta(index=0, id="a", type="function", function={"name": "wea"}),
+        call_delta(index=0, function={"name": "ther"}),
+        call_delta(index=0, function={"arguments": HALF}),
+        call_delta(index=0, function={"arguments": ': "Ulm"}'}),
+    ),
+    "the name again in every piece": odd(
+        {"role": "assistant", "content": ""},
+        call_delta(index=0, id="a", function={"name": "weather", "arguments": HALF}),
+        call_delta(index=0, id="a", function={"name": "weather", "arguments": ': "Ulm"}'}),
+    ),
+    "no index": odd(
+        {"role": "assistant", "content": ""},
+        call_delta(id="a", function={"name": "weather", "arguments": HALF}),
+        call_delta(function={"arguments": ': "Ulm"}'}),
+    ),
+    "an end called stop": odd(
+        {"role": "assistant", "content": ""},
+        call_delta(index=0, id="a", function={"name": "weather", "arguments": ULM}),
+        finish="stop",
+    ),
+    "no id": odd(
+        {"role": "assistant", "content": ""},
+        call_delta(index=0, function={"name": "weather", "arguments": ULM}),
+    ),
+    "everything in one chunk": Sse(
+        [
+            chunk(
+                {
+                    "role": "assistant",
+                    "content": "",
+                    **WHOLE,
+                },
+                "tool_calls",
+            )
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("turn", ODD_TURNS.values(), ids=ODD_TURNS)
+def test_calls_are_understood_in_every_form_upstreams_send(
+    tool_proxy: RunningProxy, scripted: Fresh, turn: Sse
+) -> None:
+    scripted.answers([turn, Sse(text_chunks("Rain."))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert text_of(parts) == "Rain."
+    assert results(scripted.requests[1].json()) == ["It rains in Ulm."]
+
+
+def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers(
+        [
+            odd(
+                {"role": "assistant", "content": ""},
+                call_delta(index=0, id="a", function={"name": "weather", "arguments": '{"city": "Ulm"}'}),
+                call_delta(index=0, id="b", function={"name": "weather", "arguments": '{"city": "Bonn"}'}),
+            ),
+            Sse(text_chunks("Rain.")),
+        ]
+    )
+
+    check_coherent(chunks(stream(tool_proxy)))
+
+    assert results(scripted.requests[1].json()) == ["It rains in Ulm.", "It rains in Bonn."]
+
+
+def test_a_name_that_could_become_the_clients_is_waited_for(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    own = {"type": "function", "function": {"name": "weather_map", "parameters": {"type": "object"}}}
+    scripted.answer(
+        odd(
+            {"role": "assistant", "content": ""},
+            call_delta(index=0, id="a", type="function", function={"name": "weather"}),
+            call_delta(index=0, function={"name": "_map", "arguments": ""}),
+            call_delta(index=0, function={"arguments": "{}"}),
+        )
+    )
+
+    parts = chunks(stream(tool_proxy, tools=[own]))
+
+    check_coherent(parts)
+    calls = [call for part in parts for call in part["choices"][0]["delta"].get("tool_calls", ())]
+    assert calls[0]["function"]["name"] == "weather_map"
+    assert calls[0]["id"] == "a"
+    assert "".join(call["function"].get("arguments") or "" for call in calls) == "{}"
+
+
+def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answer(Sse(called_chunks(WEATHER, words=["Again."])))
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert parts[-1]["choices"][0]["finish_reason"] == "stop"
+    assert [request.json().get("tool_choice") for request in scripted.requests] == [None, None, None, "none"]
+
+
+@pytest.mark.parametrize(
+    ("second", "code"),
+    [
+        (
+            Json(REFUSAL, status=429, headers=[("X-Should-Retry", "false")]),
+            "own",
+        ),
+        (Script([Fin()]), "upstream_protocol_error"),
+        (Json(["nothing"]), "upstream_invalid_response"),
+    ],
+)
+def test_an_upstream_that_fails_in_round_two_is_told_in_the_stream(
+    tool_proxy: RunningProxy, scripted: Fresh, second: Any, code: str
+) -> None:
+    scripted.answers([Sse(called_chunks(WEATHER, words=["I look."])), second])
+
+    told = events(stream(tool_proxy))
+
+    assert json.loads(told[-1])["error"]["code"] == code
+    assert "[DONE]" not in told
+    assert not any('"finish_reason":"' in event for event in told)
+
+
+def test_an_error_before_the_stream_keeps_its_status(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "own"}}, status=400))
+
+    answer = tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES, "stream": True})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "own")
+
+
+def test_an_error_event_in_a_round_ends_the_stream_and_runs_nothing(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    turn = called_chunks(WEATHER)[:-1]
+    scripted.answer(Sse([*turn, {"error": {"message": "overloaded", "type": "t", "code": "own"}}], done=False))
+
+    told = events(stream(tool_proxy))
+
+    assert json.loads(told[-1])["error"]["code"] == "own"
+    assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("rounds_before", [0, 1])
+def test_calls_that_break_off_are_not_run(tool_proxy: RunningProxy, scripted: Fresh, rounds_before: int) -> None:
+    broken = Sse(called_chunks(WEATHER)[:-2], done=False, end=Fin())
+    scripted.answers([*[Sse(called_chunks(WEATHER))] * rounds_before, broken])
+
+    with pytest.raises(openai.APIError), tool_proxy.sdk() as sdk:
+        list(sdk.chat.completions.create(model="m", messages=MESSAGES, stream=True))
+
+    assert len(scripted.requests) == rounds_before + 1
+
+
+def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answer(HALF_STREAM)
+
+    with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
+        seen = b""
+        for piece in answer.iter_raw():
+            seen += piece
+            if b"Hel" in seen:
+                break
+
+    assert b"Hel" in seen
+    scripted.wait_for_hangup()
+
+
+def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Sse(called_chunks(("a", "slow_async", "{}"), words=["I wait."])), Sse(text_chunks("Late."))])
+
+    with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
+        next(answer.iter_raw())
+
+    wait_until(lambda: tool_proxy.services.in_flight.count == 0)
+    assert tool_proxy.services.in_flight.count == 0
+    assert len(scripted.requests) == 1
+
+
+def test_a_client_that_leaves_in_round_two_ends_the_upstream(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers(
+        [
+            Sse(called_chunks(WEATHER)),
+            HALF_STREAM,
+        ]
+    )
+
+    with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
+        seen = b""
+        for piece in answer.iter_raw():
+            seen += piece
+            if b"Hel" in seen:
+                break
+
+    scripted.wait_for_hangup()
+
+
+def test_a_lingering_upstream_does_not_hold_up_the_next_round(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    turn = b"".join(Sse(called_chunks(WEATHER))._pieces())
+    scripted.answers([Script([*SSE_HEAD, WireChunk(turn), Pause(30)]), Sse(text_chunks("Rain."))])
+
+    assert text_of(chunks(stream(tool_proxy))) == "Rain."
+
+
+def test_the_sdks_see_one_completion(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    turns = [Sse(called_chunks(WEATHER, words=["I look."], usage=True)), Sse(text_chunks("Rain.", usage=True))]
+    scripted.answers([*turns, *turns])
+
+    with tool_proxy.sdk() as sdk, sdk.chat.completions.stream(model="m", messages=MESSAGES) as helper:
+        final = helper.get_final_completion()
+
+    async def ask() -> list[Any]:
+        async with tool_proxy.async_sdk() as sdk:
+            parts = await sdk.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+            return [part async for part in parts]
+
+    parts = asyncio.run(ask())
+    assert final.choices[0].message.content == "I look.\n\nRain."
+    assert final.choices[0].message.tool_calls is None
+    assert final.choices[0].finish_reason == "stop"
+    assert "".join(part.choices[0].delta.content or "" for part in parts if part.choices) == "I look.\n\nRain."
