@@ -41,6 +41,11 @@ class ProxyKeys:
         self._changing = threading.Lock()
 
     @property
+    def made(self) -> tuple[ProxyKey, ...]:
+        """Return the keys the program made; after each change another tuple."""
+        return self._made
+
+    @property
     def current(self) -> tuple[ProxyKey, ...]:
         """Return every key that opens the proxy."""
         given = self._environment_keys()

@@ -50,6 +50,11 @@ class Services:
         """Begin to read the keys from the keyring, as far as they are needed."""
         self.keys.load(proxy_key_required=self.store.current.proxy_require_api_key)
 
+    def unchanged(self) -> Callable[[], bool]:
+        """Return a function that tells whether who may call, and how, is still what it is now."""
+        settings, keys = self.store.current, self.proxy_keys.made
+        return lambda: self.store.current is settings and self.proxy_keys.made is keys
+
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
         upstream_key = self.secrets.state.key

@@ -1,11 +1,21 @@
 """What a caller asked for, as the views hand it over."""
 
+import itertools
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.policy.access import Caller
 from proxy.policy.headers import Headers
+
+RUN = secrets.token_hex(4)  # tells this run's ids from another's
+NUMBERS = itertools.count(1)
+
+
+def new_request_id() -> str:
+    """Return an id no other request of any run has."""
+    return f"proxy-{RUN}-{next(NUMBERS)}"
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,10 @@ class Call:
     headers: Headers  # those that may go upstream
     caller: Caller
     request_id: str
+
+    def again(self) -> "Call":
+        """Return the call of another request with the same head."""
+        return Call(self.method, self.path, self.query, self.headers, self.caller, new_request_id())
 
 
 class RequestBody(Protocol):

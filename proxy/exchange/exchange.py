@@ -25,15 +25,22 @@ log = logging.getLogger(__name__)
 class Exchange:
     """What a view returns in place of an answer. `perform` runs it, on the event loop."""
 
-    def __init__(self, call: Call, open_answer: Opener, in_flight: InFlight) -> None:
+    def __init__(self, call: Call, open_answer: Opener, in_flight: InFlight, holds: Callable[[], bool]) -> None:
         self.call = call
         self._open_answer = open_answer
         self._in_flight = in_flight
+        self._holds = holds  # whether what let this request in would let the same one in now
+
+    def again(self) -> "Exchange | None":
+        """Return the exchange for another request with the same head, None where it must be decided anew."""
+        if not self._holds():
+            return None
+        return Exchange(self.call.again(), self._open_answer, self._in_flight, self._holds)
 
     async def perform(self, body: RequestBody, client: Client) -> None:
         """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
         pulse = Pulse(client)
-        with self._in_flight.one_more():
+        with self._in_flight:
             try:
                 await self._perform(body, client, pulse)
             finally:

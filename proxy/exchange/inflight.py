@@ -1,15 +1,10 @@
 """The requests under way."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class InFlight:
-    """Count the requests under way. For any thread."""
+    """Count the requests under way, each while its `with` block runs, on the event loop; read on any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._count = 0
 
     @property
@@ -17,13 +12,8 @@ class InFlight:
         """Return how many there are."""
         return self._count
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Count a request for as long as the block runs."""
-        with self._lock:
-            self._count += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._count -= 1
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1

@@ -62,6 +62,9 @@ class TunnelExchange(Exchange):
         self._sockets = sockets
         self._in_flight = in_flight
 
+    def again(self) -> None:
+        """Have each handshake decided for itself."""
+
     async def perform(  # type: ignore[override]  # only a server whose clients can switch is given one
         self,
         body: RequestBody,  # noqa: ARG002  a handshake has none
@@ -69,7 +72,7 @@ class TunnelExchange(Exchange):
     ) -> None:
         """Serve the client; cancelled when it leaves before the socket is open, or when the program ends."""
         began = time.monotonic()
-        with self._in_flight.one_more():
+        with self._in_flight:
             opened = await or_our_error(self._sockets.open(self.call), self.call.request_id)
         try:
             if isinstance(opened, UpstreamSocket):

@@ -1,24 +1,21 @@
 """The bridge between Flask and the event loop: Flask decides, the loop performs. An ASGI application."""
 
 import asyncio
-import io
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, RequestRefused, ServerFault
-from proxy.server.environ import Scope, environ_for
+from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
+from proxy.server.environ import Scope
+from proxy.server.outgoing import Outgoing
 from proxy.server.refusals import RequestTooSlow
 
-Headers = list[tuple[str, str]]
 RawHeaders = list[tuple[bytes, bytes]]
 Line = tuple[asyncio.Transport, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-HAND_OVER = "proxy.hand_over"  # environ key under which a response finds the function that takes its exchange
 FORM_LIMIT_BYTES = 65_536
 CONNECTION = "proxy.connection"  # scope key under which the protocol offers its connection
 
@@ -43,24 +40,14 @@ class Connection(Protocol):
     def listen(self) -> None:
         """Go on reading once the request's body is there."""
 
-    def end_by_closing(self) -> None:
-        """Send the answer without chunks."""
+    def outgoing(self, scope: Scope) -> Outgoing:
+        """Return the way to the client for the answer to a request."""
 
-    def announce(self, size_bytes: int) -> None:
-        """Say how much the next write of such an answer will hold."""
-
-    def together(self) -> AbstractContextManager[None]:
-        """Send what is written inside in one piece."""
+    def arrived(self, scope: Scope) -> bytes | None:
+        """Return the body of a request, once, where all of it is there; else None."""
 
     def switch(self, headers: RawHeaders) -> Line:
         """Answer 101 and give the connection away, with what has already arrived on it."""
-
-
-class Exchange(Protocol):
-    """What a response may carry in place of a body."""
-
-    async def perform(self, body: "AsgiBody", client: "AsgiClient") -> None:
-        """Serve the client on the event loop."""
 
 
 class Bridge:
@@ -72,26 +59,24 @@ class Bridge:
 
     def __init__(self, app: WsgiApp, in_worker: Callable[[str], bool] = lambda _: False) -> None:
         self._app = app
+        self._decisions = Decisions(app)
         self._in_worker = in_worker
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it is answered past it
         """Serve one request; the client's leaving cancels it."""
         connection: Connection = scope[CONNECTION]
         task = asyncio.current_task()
         assert task is not None  # noqa: S101  the server runs each request in a task
         connection.serves(task)
-        decision = Decision()
-        client = AsgiClient(send, connection, decision, chunks=scope["http_version"] != "1.0")
+        client = AsgiClient(connection, connection.outgoing(scope))
         try:
-            if self._in_worker(scope["path"]):
-                form = await AsgiBody(scope, receive, connection).read(FORM_LIMIT_BYTES)
-                body = await asyncio.to_thread(decision.ask, self._app, scope, form)
-            else:
-                body = decision.ask(self._app, scope)
+            body = AsgiBody(scope, receive, connection)
+            decision = await self._decide(scope, body)
+            client.added_headers = decision.headers
             if decision.exchange is None:
-                await client.whole(decision.status, [], body)
+                await client.whole(decision.status, [], decision.body)
             else:
-                await decision.exchange.perform(AsgiBody(scope, receive, connection), client)
+                await decision.exchange.perform(body, client)
         except RequestRefused as error:
             await client.refuse(error)
         except asyncio.CancelledError:
@@ -100,43 +85,20 @@ class Bridge:
             log.exception("a request failed")
             await client.fail()
 
-
-class Decision:
-    """What Flask decided."""
-
-    def __init__(self) -> None:
-        self.exchange: Exchange | None = None
-        self.status = 0
-        self.headers: Headers = []
-
-    def ask(self, app: WsgiApp, scope: Scope, form: bytes = b"") -> bytes:
-        """Run the app and return the body of a plain answer."""
-        environ = environ_for(scope)
-        environ["wsgi.input"] = io.BytesIO(form)
-        environ[HAND_OVER] = self._take_over
-        answer = app(environ, self._start)
-        try:
-            return b"".join(answer)
-        finally:
-            if hasattr(answer, "close"):
-                answer.close()
-
-    def _start(self, status: str, headers: Headers, exc_info: object = None) -> None:  # noqa: ARG002  WSGI's signature
-        self.status, self.headers = int(status[:3]), headers
-
-    def _take_over(self, exchange: Exchange, headers: Headers) -> None:
-        self.exchange, self.headers = exchange, headers
+    async def _decide(self, scope: Scope, body: "AsgiBody") -> Decision:
+        if not self._in_worker(scope["path"]):
+            return self._decisions.about(scope)
+        form = await body.read(FORM_LIMIT_BYTES)
+        return await asyncio.to_thread(Decision().ask, self._app, scope, form)
 
 
 class AsgiClient:
     """The way back to the client."""
 
-    def __init__(self, send: Send, connection: Connection, decision: Decision, *, chunks: bool) -> None:
-        self._send = send
+    def __init__(self, connection: Connection, outgoing: Outgoing) -> None:
         self._connection = connection
-        self._decision = decision
-        self._started = False
-        self._chunks = chunks  # HTTP/1.0 has none: there the end of the connection is the end of the answer
+        self._outgoing = outgoing
+        self.added_headers: Headers = []  # those the app's hooks add to every answer of this request
 
     @property
     def is_behind(self) -> bool:
@@ -145,32 +107,25 @@ class AsgiClient:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""
-        with self._connection.together():
-            await self.start(status, headers)
-            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self._outgoing.whole(status, headers + self.added_headers, body)
+        await self._outgoing.room()
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come, with those the app's hooks added."""
-        self._started = True
-        headers = headers + self._decision.headers
-        if not self._chunks and not any(name.lower() == "content-length" for name, _ in headers):
-            self._connection.end_by_closing()
-        await self._send({"type": "http.response.start", "status": status, "headers": raw(headers)})
+        self._outgoing.start(status, headers + self.added_headers)
 
     def switch(self, headers: Headers) -> Line:
         """Answer a WebSocket's handshake with 101, and give the connection away."""
-        self._started = True
         return self._connection.switch(raw(headers))
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
-        if not self._chunks:
-            self._connection.announce(len(data))
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._outgoing.write(data)
+        await self._outgoing.room()
 
     async def finish(self) -> None:
         """End the answer, complete."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self._outgoing.finish()
 
     def abort(self) -> None:
         """Cut the connection, so that nobody takes the answer for complete."""
@@ -178,7 +133,7 @@ class AsgiClient:
 
     async def fail(self) -> None:
         """Answer for a bug of ours, or cut an answer that has begun."""
-        if self._started:
+        if self._outgoing.has_begun:
             self.abort()
         else:
             await self.refuse(ServerFault())
@@ -198,6 +153,7 @@ class AsgiBody:
     """The request's body as it arrives."""
 
     def __init__(self, scope: Scope, receive: Receive, connection: Connection) -> None:
+        self._scope = scope
         self._receive = receive
         self._connection = connection
         headers = dict(scope["headers"])
@@ -209,6 +165,10 @@ class AsgiBody:
         """Return all of it; raises BodyTooLarge or MalformedRequest."""
         if self.length == 0:
             return b""
+        if (arrived := self._connection.arrived(self._scope)) is not None:
+            if len(arrived) > limit_bytes:
+                raise BodyTooLarge(f"{len(arrived)} bytes")
+            return arrived
         pieces = [piece async for piece in self.pieces(limit_bytes)]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

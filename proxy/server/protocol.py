@@ -1,8 +1,6 @@
 """uvicorn's HTTP protocol, with what it lacks: the client's leaving ends its request, limits, refusals are JSON."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -10,9 +8,13 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
 from proxy.server.bridge import CONNECTION, Line, RawHeaders
+from proxy.server.environ import Scope
 from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, MOST_HEADERS, Limits, check_head
+from proxy.server.outgoing import Outgoing
 from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
 from proxy.server.upgrade import Upgrade, asks_for_websocket
+
+CYCLE = "proxy.cycle"  # scope key of uvicorn's record of the request
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -46,27 +48,22 @@ class ClientConnection(HttpToolsProtocol):
         """Read on once the body is there: only a connection that is read shows that the client has left."""
         self.flow.resume_reading()
 
-    def end_by_closing(self) -> None:
-        """Send the answer without chunks, for HTTP/1.0; each write is announced first."""
-        self.cycle.chunked_encoding = False
+    def outgoing(self, scope: Scope) -> Outgoing:
+        """Return the way to the client for the answer to a request."""
+        return Outgoing(scope[CYCLE])
 
-    def announce(self, size_bytes: int) -> None:
-        """Say how much the next write will hold."""
-        self.cycle.expected_content_length = size_bytes
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Send what is written inside in one piece; nothing inside may wait."""
-        self._corked.cork()
-        try:
-            yield
-        finally:
-            self._corked.uncork()
+    def arrived(self, scope: Scope) -> bytes | None:
+        """Return the body of a request, once, where all of it is there; else None."""
+        cycle = scope[CYCLE]
+        if cycle.more_body or cycle.disconnected:
+            return None
+        body, cycle.body = bytes(cycle.body), bytearray()
+        self.listen()
+        return body
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin with a transport that can hold writes back."""
-        self._corked = CorkableTransport(transport)
-        super().connection_made(self._corked)  # type: ignore[arg-type]  # it is one in all that matters
+        """Begin, unless there are too many already."""
+        super().connection_made(transport)  # type: ignore[arg-type]  # it is one in all that matters
         if len(self.connections) > self._limits.connections:
             self.refuse(TooManyConnections())
 
@@ -133,6 +130,7 @@ class ClientConnection(HttpToolsProtocol):
             return  # it begins once the offer is out of its head
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ASGI allows more keys
         super().on_headers_complete()
+        self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]  # as above
         if upgrades:
             self._upgrade = Upgrade(self)
 
@@ -174,36 +172,3 @@ class ClientConnection(HttpToolsProtocol):
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         self.transport.close()
-
-
-class CorkableTransport:
-    """A transport whose writes can be collected: a small answer then leaves in one packet, by one system call."""
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._held: list[bytes] | None = None
-
-    def write(self, data: bytes) -> None:
-        """Write, or keep for `uncork`."""
-        if self._held is None:
-            self._transport.write(data)
-        else:
-            self._held.append(data)
-
-    def cork(self) -> None:
-        """Keep writes back."""
-        self._held = []
-
-    def uncork(self) -> None:
-        """Write what was kept back, in one piece."""
-        held, self._held = self._held, None
-        if held:
-            self._transport.write(b"".join(held))
-
-    def close(self) -> None:
-        """Close once everything is written, what was kept back too."""
-        self.uncork()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)

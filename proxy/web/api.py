@@ -4,7 +4,7 @@ from flask import Blueprint, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from proxy.errors import WebSocketUnsupported
-from proxy.exchange.exchange import Exchange
+from proxy.exchange.exchange import Exchange, Opener
 from proxy.exchange.tunnel import TunnelExchange
 from proxy.policy.origin import check_content_type
 from proxy.services import Services
@@ -26,18 +26,21 @@ def blueprint(services: Services) -> Blueprint:
     """Return the routes."""
     api = Blueprint("api", __name__)
 
+    def exchange(opener: Opener) -> ExchangeResponse:
+        return ExchangeResponse(Exchange(read_call(), opener, services.in_flight, services.unchanged()))
+
     def ruled() -> ExchangeResponse:
         check_content_type(request.headers, request.method)
-        return ExchangeResponse(Exchange(read_call(), services.ruled.open, services.in_flight))
+        return exchange(services.ruled.open)
 
     def models(model: str = "") -> ExchangeResponse:  # noqa: ARG001  Flask passes what the route names
         opener = services.models if request.method == "GET" else services.passthrough
-        return ExchangeResponse(Exchange(read_call(), opener.open, services.in_flight))
+        return exchange(opener.open)
 
     def passthrough(rest: str = "") -> ExchangeResponse:  # noqa: ARG001  as above
         if request.method not in TAKES.get(request.path, (request.method,)):
             raise MethodNotAllowed(TAKES[request.path])
-        return ExchangeResponse(Exchange(read_call(), services.passthrough.open, services.in_flight))
+        return exchange(services.passthrough.open)
 
     def websocket(rest: str) -> ExchangeResponse:  # noqa: ARG001  as above
         if HAND_OVER not in request.environ:

@@ -1,26 +1,21 @@
 """Read a Flask request into a call for the exchange."""
 
-import itertools
-import secrets
 from dataclasses import replace
 
 from flask import g, request
 
 from proxy.errors import UnknownPath
-from proxy.exchange.call import Call
+from proxy.exchange.call import Call, new_request_id
 from proxy.policy.headers import for_upstream
 from proxy.policy.websocket import handshake_headers
 from proxy.web.addresses import leaves_its_folder
-
-START = secrets.token_hex(4)  # tells this run's ids from another's
-NUMBERS = itertools.count(1)
 
 
 def request_id() -> str:
     """Return this request's id, made at its first use."""
     number: str | None = g.get("request_id")
     if number is None:
-        number = g.request_id = f"proxy-{START}-{next(NUMBERS)}"
+        number = g.request_id = new_request_id()
     return number
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from fakes.wire_client import WireClient, in_chunks
 from proxy.errors import BodyTooLarge
-from proxy.server.bridge import HAND_OVER, Bridge
+from proxy.server.bridge import Bridge
+from proxy.server.decisions import HAND_OVER
 from proxy.server.thread import ServerThread
 
 WAIT_S = 5.0
@@ -39,6 +40,9 @@ class Exchange:
         self.work = work
         self.entered = threading.Event()
         self.cancelled = threading.Event()
+
+    def again(self) -> None:
+        """Have the application decide anew."""
 
     async def perform(self, body: Any, client: Any) -> None:
         self.entered.set()

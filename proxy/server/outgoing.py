@@ -1,0 +1,99 @@
+"""The way an answer takes to its client: heads and chunks as they stand on the wire.
+
+It keeps uvicorn's record of the request (`RequestResponseCycle`) and does without its messages: a stream is thousands
+of writes.
+"""
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+Headers = list[tuple[str, str]]
+
+WITHOUT_BODY = (204, 304)
+
+
+class Outgoing:
+    """Write one answer. Nothing here waits but `room`."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._chunked = False
+        self._left: int | None = None  # bytes still to come, where the head said how many
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether the head has gone out."""
+        return self._cycle.response_started
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Write a complete answer, in one piece."""
+        head = self._begin(status, headers)
+        self._write(head + self._framed(body) + (b"0\r\n\r\n" if self._chunked else b""))
+        self._end()
+
+    def start(self, status: int, headers: Headers) -> None:
+        """Write the head of an answer that is yet to come; raises ValueError for headers that are none."""
+        self._write(self._begin(status, headers))
+
+    def write(self, data: bytes) -> None:
+        """Write some of the body."""
+        if framed := self._framed(data):
+            self._write(framed)
+
+    def finish(self) -> None:
+        """End the answer, complete; cut it where the head promised more."""
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
+        self._end()
+
+    async def room(self) -> None:
+        """Return when the client has taken enough of what was written."""
+        flow = self._cycle.flow
+        if flow.write_paused and not self._cycle.disconnected:
+            await flow.drain()
+
+    def _begin(self, status: int, headers: Headers) -> bytes:
+        cycle = self._cycle
+        is_head, is_old = cycle.scope["method"] == "HEAD", cycle.scope["http_version"] == "1.0"
+        lines = [f"{name.lower()}: {value}\r\n" for name, value in headers]
+        length = next((value for name, value in headers if name.lower() == "content-length"), None)
+        if is_head or status in WITHOUT_BODY:
+            self._left = 0
+        elif length is not None:
+            self._left = int(length)
+        elif not is_old:  # HTTP/1.0 has no chunks: there the end of the connection is the end of the answer
+            self._chunked = True
+            lines.append("transfer-encoding: chunked\r\n")
+        if not cycle.keep_alive:
+            lines.append("connection: close\r\n")
+        text = "".join(lines)
+        if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+            raise ValueError("a header holds a line break")
+        cycle.response_started = True
+        cycle.waiting_for_100_continue = False
+        always = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])  # uvicorn's: the date
+        return STATUS_LINE[status] + always + text.encode("latin-1") + b"\r\n"
+
+    def _framed(self, data: bytes) -> bytes:
+        if self._chunked:
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        return data
+
+    def _write(self, data: bytes) -> None:
+        if not self._cycle.disconnected:
+            self._cycle.transport.write(data)
+
+    def _end(self) -> None:
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        if self._left:
+            cycle.transport.abort()
+            return
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
