@@ -1,5 +1,6 @@
 """The command line: serve, check, config, key, proxy-key; `tools` stands beside it. The one place that prints."""
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -8,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy import paths
+from proxy.crashes import catch_crashes
 from proxy.errors import ConfigurationError
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, ProxyKeyTrouble, UnusableKey
+from proxy.logs import SafeFormatter
+from proxy.redaction import escape, redact
 from proxy.tool_commands import tools
 
 if TYPE_CHECKING:
@@ -34,7 +38,7 @@ def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> N
     from proxy.headless import run  # noqa: PLC0415  the other commands need no server
 
     chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
-    run(given(chosen), demo=demo, to_terminal=verbose, say=click.echo)
+    run(given(chosen), demo=demo, to_terminal=verbose, say=say)
 
 
 @cli.command()
@@ -46,8 +50,8 @@ def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
     from proxy.check import Target, run_checks  # noqa: PLC0415  brings the SDK
 
     target = Target(base_url or own_base_url(), os.environ.get("PROXY_API_KEY"), model)
-    click.echo(f"Checking {target.base_url}")
-    if not run_checks(target, stream=stream, say=click.echo):
+    say(f"Checking {target.base_url}")
+    if not run_checks(target, stream=stream, say=say):
         sys.exit(1)
 
 
@@ -59,8 +63,8 @@ def config() -> None:
 
     store = SettingsStore(paths.settings_file())
     for field in Settings.model_fields:
-        click.echo(f"{variable(field):31} {shown(field, store.current):31} {store.origin(field)}")
-    click.echo(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
+        say(f"{variable(field):31} {shown(field, store.current):31} {store.origin(field)}")
+    say(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
 
 
 @cli.command()
@@ -71,7 +75,7 @@ def doctor() -> None:
 
     findings = examine(assemble())
     for finding in findings:
-        click.echo(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
+        say(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
     if not all(finding.is_well for finding in findings):
         sys.exit(1)
 
@@ -86,19 +90,19 @@ def key() -> None:
 def set_key(*, from_stdin: bool) -> None:
     """Store the upstream key; it is asked for without being shown."""
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key", hide_input=True)
-    click.echo(f"Upstream key: {secrets().keep(text)}")
+    say(f"Upstream key: {secrets().keep(text)}")
 
 
 @key.command("status")
 def show_key() -> None:
     """Say whether there is an upstream key, how it ends and where it comes from."""
-    click.echo(f"Upstream key: {secrets().load()}")
+    say(f"Upstream key: {secrets().load()}")
 
 
 @key.command("delete")
 def delete_key() -> None:
     """Delete the upstream key from the keyring."""
-    click.echo(f"Upstream key: {secrets().forget()}")
+    say(f"Upstream key: {secrets().forget()}")
 
 
 @cli.group("proxy-key")
@@ -119,7 +123,7 @@ def list_proxy_keys() -> None:
     keys = proxy_keys()
     keys.load()
     for entry in keys.current:
-        click.echo(f"{entry.name:31} {entry.made or 'from the environment'}")
+        say(f"{entry.name:31} {entry.made or 'from the environment'}")
 
 
 @proxy_key.command("revoke")
@@ -127,7 +131,7 @@ def list_proxy_keys() -> None:
 def revoke_proxy_key(name: str) -> None:
     """Revoke a proxy key; a running proxy learns of it within some seconds."""
     proxy_keys().revoke(name)
-    click.echo(f"The key {name!r} is revoked.")
+    say(f"The key {name!r} is revoked.")
 
 
 cli.add_command(tools)
@@ -156,6 +160,11 @@ def own_base_url() -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.proxy_port}/v1"
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print, without keys and without what could steer the terminal: some of it others have written."""
+    click.echo(escape(redact(text)), err=err)
+
+
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that were given."""
     return {name: value for name, value in options.items() if value is not None}
@@ -163,8 +172,11 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; a configuration error is one line and exit code 1."""
+    catch_crashes(SafeFormatter().format)
+    if logging.lastResort is not None:  # what writes warnings where no log was started
+        logging.lastResort.setFormatter(SafeFormatter("%(message)s"))
     try:
         cli()
     except (ConfigurationError, KeyringFailure, UnusableKey, ProxyKeyTrouble) as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(1)

@@ -2,7 +2,6 @@
 
 import logging
 import logging.handlers
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -12,7 +11,8 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from proxy import paths
-from proxy.redaction import redact
+from proxy.crashes import catch_crashes
+from proxy.redaction import escape, redact
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
@@ -21,7 +21,6 @@ WRITE_EVERY_S = 0.2
 # Libraries whose debug logs print headers or bodies.
 QUIET = ("aiohttp", "asyncio", "flask_cors", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "werkzeug")
 SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 Secrets = Callable[[], Iterable[str]]
 
@@ -29,8 +28,8 @@ Secrets = Callable[[], Iterable[str]]
 class SafeFormatter(logging.Formatter):
     """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
 
-    def __init__(self) -> None:
-        super().__init__(FORMAT)
+    def __init__(self, form: str = FORMAT) -> None:
+        super().__init__(form)
         self.secrets: Secrets = tuple
 
     def format(self, record: logging.LogRecord) -> str:
@@ -39,10 +38,7 @@ class SafeFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> str:
         """Return the text of a record that cannot pass for two; keys are still in it."""
-        text = super().format(record)
-        if text.isprintable():
-            return text
-        return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", "\n    ")
+        return escape(super().format(record)).replace("\n", "\n    ")
 
     def hide(self, text: str) -> str:
         """Take the keys out of one line, or of many at once."""
@@ -73,6 +69,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
+    catch_crashes(formatter.format)
     if to_terminal and sys.stderr is not None:
         add_handler(root, logging.StreamHandler(), formatter)
     file = paths.log_file()
@@ -80,6 +77,9 @@ def start_logging(*, to_terminal: bool = False) -> Log:
         paths.make_private_dir(file.parent)
         log_file = LogFile(file)
     except OSError as error:
+        if not to_terminal:  # or Python would write warnings there itself, keys and all
+            add_handler(root, logging.StreamHandler() if sys.stderr is not None else logging.NullHandler(), formatter)
+            root.handlers[-1].setLevel(logging.WARNING)
         root.warning("the log file %s cannot be written: %s", file, error)
         return Log(None, formatter)
     root.addHandler(LaterHandler(log_file, formatter))

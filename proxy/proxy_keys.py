@@ -14,6 +14,7 @@ from proxy.secrets import Keychain
 KEPT_AS = "proxy-keys"
 PREFIX = "op-"
 RANDOM_BYTES = 32
+LONGEST_NAME = 60
 FIRST_NAME = "this computer"
 
 log = logging.getLogger(__name__)
@@ -63,8 +64,10 @@ class ProxyKeys:
         name = name.strip()
         with self._changing:
             keys = self._read()
-            if not name or any(key.name == name for key in keys):
-                raise ProxyKeyTrouble(f"the name {name!r} is taken" if name else "a key needs a name")
+            if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+                raise ProxyKeyTrouble(f"a key needs a name of 1 to {LONGEST_NAME} printable characters")
+            if any(key.name == name for key in keys):
+                raise ProxyKeyTrouble(f"the name {name!r} is taken")
             key = new_key(name)
             self._write((*keys, key))
         return key

@@ -60,6 +60,10 @@ class Services:
         upstream_key = self.secrets.state.key
         return [*([upstream_key] if upstream_key else []), *(key.key for key in self.proxy_keys.current)]
 
+    def hide(self, text: str) -> str:
+        """Take the keys out of a text; they are asked for anew at each, for they change while the program runs."""
+        return redact(text, self.every_secret())
+
     def allow_origin(self, origin: str) -> None:
         """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
         allowed = self.store.current.proxy_allowed_origins
@@ -101,8 +105,8 @@ def assemble(
     condition = UpstreamCondition(refused=keys.after_refusal)
     upstream = Upstream(lambda: store.current, lambda: upstream_key(secrets))
 
-    def hide(text: str) -> str:  # the keys are asked for anew at each text: they change while the program runs
-        return redact(text, services.every_secret())
+    def hide(text: str) -> str:
+        return services.hide(text)
 
     asking = Asking(upstream, lambda: store.current, condition, hide)
     tools = ToolExecution(

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,7 +30,9 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         folder.mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder))
     level, handlers = logging.root.level, list(logging.root.handlers)
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield home
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks  # pytest has its own
     logging.root.setLevel(level)
     for handler in [handler for handler in logging.root.handlers if handler not in handlers]:
         logging.root.removeHandler(handler)

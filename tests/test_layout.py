@@ -21,7 +21,8 @@ DOORS: dict[str, set[str]] = {
     "files": set(),
     "paths": {"files", "identity"},
     "redaction": set(),
-    "logs": {"identity", "paths", "redaction"},
+    "crashes": set(),
+    "logs": {"crashes", "identity", "paths", "redaction"},
     "settings": {"errors", "files"},
     "stream": {"errors"},
     "server": {"errors"},
@@ -62,6 +63,7 @@ DOORS: dict[str, set[str]] = {
     # identity: --version; settings: config; check, headless: two of its commands
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types
+        *("crashes", "redaction"),
         *("check", "doctor", "errors", "headless", "identity", "key_errors", "logs", "paths", "server", "services"),
         *("settings", "tool_commands", "web"),
     },

@@ -43,6 +43,7 @@ class Asking:
         try:
             answer = await self._upstream.ask(request, call.caller.upstream_key)
         except UpstreamFailure as failure:
+            failure.detail = self._hide(failure.detail)
             refusal = refusal_behind(failure)
             if refusal is None:
                 self._condition.note_failure(failure)

@@ -32,7 +32,8 @@ def create_app(services: Services | None = None, own_pages: Desk | None = None) 
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # the addresses are set right before routing
     guard.install(app, services)
-    errors.install(app)
+    errors.install(app, services.hide)
+    app.jinja_env.finalize = lambda value: services.hide(value) if type(value) is str else value  # not of Markup
     app.register_blueprint(health.blueprint())
     app.register_blueprint(api.blueprint(services))
     if own_pages is not None:

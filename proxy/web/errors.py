@@ -1,6 +1,7 @@
 """Every error leaves as the OpenAI API's JSON: never a page, never a stack."""
 
 import logging
+from collections.abc import Callable
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
@@ -11,36 +12,40 @@ from proxy.web.calls import request_id
 log = logging.getLogger(__name__)
 
 
-def install(app: Flask) -> None:
-    """Answer for every exception a view or hook lets through."""
+def install(app: Flask, hide: Callable[[str], str]) -> None:
+    """Answer for every exception a view or hook lets through; `hide` takes the keys out of a text."""
+
+    def respond(error: ProxyError) -> Response:
+        error.detail = hide(error.detail)
+        number = request_id()
+        log.info("%s %s %r refused: %s", number, request.method, request.path, error)
+        return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
+
+    def respond_http(error: HTTPException) -> Response:
+        response = respond(in_our_words(error))
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = methods(error)
+        return response
+
+    def respond_fault(error: Exception) -> Response:
+        log.error("%s %s %r failed", request_id(), request.method, request.path, exc_info=error)
+        return respond(ServerFault())
+
     app.register_error_handler(ProxyError, respond)
     app.register_error_handler(HTTPException, respond_http)
     app.register_error_handler(Exception, respond_fault)
 
 
-def respond(error: ProxyError) -> Response:
-    """Answer with one of our errors."""
-    number = request_id()
-    log.info("%s %s %r refused: %s", number, request.method, request.path, error)
-    return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
-
-
-def respond_http(error: HTTPException) -> Response:
-    """Answer with Flask's own refusals in our words."""
+def in_our_words(error: HTTPException) -> ProxyError:
+    """Return our error for one of Flask's own."""
     if isinstance(error, NotFound):
         base = f"http://{request.host}/v1"
-        return respond(UnknownPath(f"{request.path}. The API of this proxy is at {base}: use that as base URL"))
+        return UnknownPath(f"{request.path}. The API of this proxy is at {base}: use that as base URL")
     if isinstance(error, MethodNotAllowed):
-        allowed = ", ".join(sorted(error.valid_methods or ()))
-        response = respond(WrongMethod(f"{request.method} {request.path}; it takes {allowed}"))
-        response.headers["Allow"] = allowed
-        return response
-    if error.code == 413:
-        return respond(BodyTooLarge())
-    return respond(MalformedRequest(error.name))
+        return WrongMethod(f"{request.method} {request.path}; it takes {methods(error)}")
+    return BodyTooLarge() if error.code == 413 else MalformedRequest(error.name)
 
 
-def respond_fault(error: Exception) -> Response:
-    """Answer for a bug of ours; the stack stands in the log only."""
-    log.error("%s %s %r failed", request_id(), request.method, request.path, exc_info=error)
-    return respond(ServerFault())
+def methods(error: MethodNotAllowed) -> str:
+    """Return the methods an address takes."""
+    return ", ".join(sorted(error.valid_methods or ()))

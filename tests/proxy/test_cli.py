@@ -486,3 +486,12 @@ def test_every_command_explains_itself(command: str) -> None:
 
     assert result.exit_code == 0
     assert len(result.output.splitlines()[2].strip()) > 10
+
+
+def test_what_others_wrote_is_printed_without_keys_and_cannot_steer_the_terminal(
+    standing_in: ScriptedUpstream,
+) -> None:
+    standing_in.answer(Json({"data": [{"id": "m\x1b]0;owned\x07 sk-proj-0123456789"}]}), path="/v1/models")
+    printed = run("check", "--base-url", standing_in.base_url).output
+
+    assert "m\\x1b]0;owned\\x07 sk-pr[key]" in printed

@@ -82,6 +82,8 @@ def running() -> Log:
         ('"Bearer   abc", "x"', '"Bearer   [key]", "x"'),
         ("risk-assessment of a desk-chair", "risk-assessment of a desk-chair"),
         ("sk-short", "sk-short"),
+        ("op-" + "a" * 43, "op-[key]"),
+        ("op-eration", "op-eration"),
         ("forbearers are no Bearers", "forbearers are no Bearers"),
     ],
 )
@@ -92,6 +94,10 @@ def test_what_is_a_key_or_looks_like_one_is_hidden(text: str, safe: str) -> None
 @pytest.mark.parametrize("secrets", [["alpha", "alpha-team-2"], ["alpha-team-2", "alpha"]])
 def test_a_key_that_begins_like_another_is_hidden_whole(secrets: list[str]) -> None:
     assert "team-2" not in redact("the key alpha-team-2 was refused", secrets)
+
+
+def test_a_word_that_servers_take_for_a_key_is_no_secret() -> None:
+    assert redact("none of them", ["none", "n", ""]) == "none of them"
 
 
 def test_without_secrets_only_shapes_are_hidden() -> None:

@@ -7,6 +7,7 @@ import pytest
 from fakes.desk import Hosted, form_token
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream
+from proxy.errors import UpstreamUnreachable
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -205,3 +206,13 @@ def test_a_name_full_of_marks_is_shown_as_text(hosted: Hosted) -> None:
 
     assert "&gt;&lt;b&gt;.example" in page
     assert "<b>" not in page
+
+
+def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
+    hosted.services.secrets.keep("the-stored-key-without-a-shape")
+    said = "it quotes the-stored-key-without-a-shape and sk-proj-0123456789"
+    hosted.services.condition.note_failure(UpstreamUnreachable(said))
+    with hosted.enter() as browser:
+        page = browser.get("/ui/").text
+
+    assert "it quotes [key] and sk-pr[key]" in page

@@ -1,0 +1,135 @@
+"""What nobody caught is told without keys: on standard error and in the log."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy import paths
+
+ROOT = Path(__file__).parents[2]
+STORED, SHAPED = "a-stored-key-without-a-shape", "sk-proj-0123456789abcdef"
+BEGIN = """
+import asyncio, logging, sys, threading
+from proxy.logs import start_logging
+log = start_logging()
+log.hide(lambda: [{stored!r}])
+def fail():
+    raise ValueError("it quotes {stored} and {shaped}\\x1b[31m\\nand 2026-01-01 00:00:00,000 ERROR forged")
+"""
+CRASHES = {
+    "in the main thread": "fail()",
+    "in another thread": "thread = threading.Thread(target=fail); thread.start(); thread.join()",
+    "in a chain of causes": """
+try:
+    fail()
+except ValueError as error:
+    raise RuntimeError("after {shaped}") from error
+""",
+    "where nobody can be told": """
+class Dying:
+    def __del__(self):
+        fail()
+Dying()
+""",
+    "in a task nobody waits for": """
+import gc
+async def fails():
+    fail()
+async def main():
+    task = asyncio.create_task(fails())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    del task
+    gc.collect()
+asyncio.run(main())
+""",
+    "in a callback of the event loop": """
+async def main():
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0.01)
+asyncio.run(main())
+""",
+}
+
+
+def run(code: str) -> "subprocess.CompletedProcess[str]":
+    text = (BEGIN + code).replace("{stored}", STORED).replace("{shaped}", SHAPED).replace("{stored!r}", repr(STORED))
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize("code", CRASHES.values(), ids=CRASHES)
+def test_a_crash_holds_no_key_and_cannot_forge_a_line(code: str) -> None:
+    done = run(code)
+    logged = paths.log_file().read_text(encoding="utf-8")
+
+    for text in (done.stderr, done.stdout, logged):
+        assert STORED not in text
+        assert SHAPED not in text
+        assert "\x1b" not in text
+    assert "ValueError: it quotes [key] and sk-pr[key]\\x1b[31m" in logged
+    assert "\n2026-01-01" not in logged
+
+
+@pytest.mark.parametrize("code", [CRASHES["in the main thread"], CRASHES["in another thread"]])
+def test_a_crash_is_told_once_on_standard_error_with_its_stack(code: str) -> None:
+    told = run(code).stderr
+
+    assert told.count("ValueError: it quotes [key]") == 1
+    assert "in fail" in told
+
+
+def test_a_crash_ends_the_program_with_an_exit_code() -> None:
+    assert run("fail()").returncode == 1
+
+
+def test_warnings_without_a_log_file_hold_no_key_either(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("where a folder should be")
+    code = f'import os; os.environ["XDG_STATE_HOME"] = {str(tmp_path / "state")!r}\n'
+    text = (code + BEGIN + 'logging.getLogger("a").error("it quotes {stored} and {shaped}")').replace(
+        "{shaped}", SHAPED
+    )
+    text = text.replace("{stored!r}", repr(STORED)).replace("{stored}", STORED)
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert "it quotes [key] and sk-pr[key]" in done.stderr
+    assert "cannot be written" in done.stderr
+
+
+def test_a_command_that_breaks_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = f"""
+from proxy import cli
+def broken(*_):
+    raise RuntimeError("it quotes {SHAPED}")
+cli.cli.main = broken
+cli.cli.__class__.__call__ = broken
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+    assert done.returncode == 1
+    assert SHAPED not in done.stderr
+    assert "RuntimeError: it quotes sk-pr[key]" in done.stderr
