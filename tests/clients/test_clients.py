@@ -6,52 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from clients.bench import NODE_SDKS, Bench, available_sdks, complaint
 from clients.node_sdks import FOLDER, why_not
 from clients.scenarios import FAULTS, WHOLE, Scenario
 
 ROOT = Path(__file__).parents[2]
-
-
-# What the stream watcher is for: until it is in its place, these still read as a success in some client.
-NOT_YET = {
-    *(
-        ("chat stream", name)
-        for name in (
-            "a connection that lingers after DONE",
-            "plain JSON instead of a stream",
-            "plain JSON with tool calls instead of a stream",
-            "an error with status 200",
-            "ends cleanly midway",
-            "ends cleanly midway with DONE",
-            "ends with the connection midway",
-            "ends within an event",
-            "ends within tool calls",
-            "ends before it began",
-            "nothing but DONE",
-        )
-    ),
-    *(
-        ("responses stream", name)
-        for name in (
-            "an error with status 200",
-            "ends cleanly midway",
-            "ends cleanly midway with DONE",
-            "ends within an event",
-        )
-    ),
-}
-
-
-def known(scenarios: list[Scenario]) -> list[ParameterSet]:
-    """Return the scenarios with their names, those not yet right marked as such."""
-    mark = pytest.mark.xfail(reason="the stream watcher is not in its place yet")
-    return [
-        pytest.param(each, id=named(each), marks=[mark] if (each.call, each.name) in NOT_YET else [])
-        for each in scenarios
-    ]
 
 
 def named(scenario: Scenario) -> str:
@@ -64,14 +24,14 @@ def bench() -> Iterator[Bench]:
         yield running
 
 
-@pytest.mark.parametrize("scenario", known(WHOLE))
+@pytest.mark.parametrize("scenario", WHOLE, ids=named)
 def test_a_whole_answer_is_whole_in_every_client(bench: Bench, scenario: Scenario) -> None:
     pairs = bench.try_out(scenario)
 
     assert {sdk: wrong for sdk, pair in pairs.items() if (wrong := complaint(scenario, pair))} == {}
 
 
-@pytest.mark.parametrize("scenario", known(FAULTS))
+@pytest.mark.parametrize("scenario", FAULTS, ids=named)
 def test_no_fault_reads_as_a_success_in_any_client(bench: Bench, scenario: Scenario) -> None:
     pairs = bench.try_out(scenario)
 
