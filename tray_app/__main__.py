@@ -50,8 +50,8 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
     with ExitStack() as stack:
         instance = stack.enter_context(SingleInstance(paths.runtime_dir()))
         if not instance.is_first:
-            shown = instance.summon(PATIENCE_S)
-            say("It is already running." if shown else "It is already running, but does not answer.")
+            link = instance.summon(PATIENCE_S)
+            say(f"It is already running. Its page, good once: {link}" if link else "It is already running, and silent.")
             return
         log_file = logs.start_logging()
         if demo:

@@ -4,14 +4,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
-from proxy import paths
 from proxy.headless import signals_handled
-from proxy.identity import APP_ID, TITLE
+from proxy.identity import APP_ID
 from proxy.services import Services
-from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.actions import Actions
 from tray_app.artwork import icon
@@ -21,7 +17,7 @@ from tray_app.commands import Commands
 from tray_app.facts import read_facts
 from tray_app.hosted import HostedProxy
 from tray_app.menu import Look
-from tray_app.notify import notify
+from tray_app.news import News, Say
 from tray_app.pulse import Pulse
 from tray_app.question_bell import QuestionBell
 from tray_app.single_instance import SingleInstance
@@ -29,8 +25,6 @@ from tray_app.view import look
 
 PATIENCE_S = 1.5  # for a click that is still being carried out at the end
 UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of
-
-Say = Callable[[str], Any]
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +38,16 @@ class TrayApp:
         self._services = services
         self._instance = instance
         self._wanted = wanted
-        self._say = say
         self._log_problem = log_problem
+        self._backend: Backend | None = None
         self._actions = Actions()
         self._hosted = HostedProxy(services, lambda: self.click("dashboard"))
-        self._commands = Commands(self._hosted, self._tell, self.quit)
+        self._news = News(self._hosted, say, lambda: self._backend)
+        self._commands = Commands(self._hosted, self._news.tell, self.quit)
         self._pulse = Pulse(services, self._refresh)
+        self._unseen = threading.Timer(UNSEEN_S, lambda: self._actions.do(self._news.tell_no_tray))
+        self._published = ""
         self._ended = threading.Event()
-        self._backend: Backend | None = None
 
     def run(self) -> None:
         """Serve, show the icon, and return when the program is to end; everything is then closed."""
@@ -80,67 +76,37 @@ class TrayApp:
     def _begin(self, backend: Backend) -> None:
         self._services.load_keys()
         self._services.condition.listen(self._upstream_changed)
-        self._services.tools.consent.attach(QuestionBell(self._tool_asks, self._refresh))
+        self._services.tools.consent.attach(
+            QuestionBell(lambda question: self._actions.do(lambda: self._news.tell_question(question)), self._refresh)
+        )
         self._pulse.start()
-        self._actions.do(self._greet)
+        self._actions.do(self._publish)
+        self._actions.do(self._news.tell_start)
         if backend.name == "none":
-            self._say(f"There is no tray here: {backend.why}. The proxy runs all the same.")
-            self._say(f"Its page, good once: {self._hosted.entrance()}")
+            self._actions.do(self._news.tell_no_tray)
         else:
-            self._unseen = threading.Timer(UNSEEN_S, lambda: self._actions.do(self._speak_of_unseen))
             self._unseen.daemon = True
             self._unseen.start()
-
-    def _speak_of_unseen(self) -> None:
-        if self._backend is not None and not self._backend.is_shown:
-            self._say(f"No panel shows the icon so far: {self._backend.why}. The proxy runs all the same.")
-            self._say(f"Its page, good once: {self._hosted.entrance()}")
-
-    def _greet(self) -> None:
-        try:
-            self._instance.publish(os.getpid(), self._hosted.root_url(), self._hosted.desk.activation_token)
-            file = paths.state_file()
-            if not file.exists():
-                paths.make_private_dir(file.parent)
-                file.write_text("has_run = true\n", encoding="utf-8")
-                self._tell(TITLE, "The proxy runs. Its icon's menu has the address for your tools.")
-        except OSError as error:
-            log.warning("what the program remembers cannot be written: %s", error)
-        if self._hosted.base_url is not None:
-            self._say(f"Base URL for your tools:  {self._hosted.base_url}")
-        elif self._hosted.problem is not None:
-            self._say(self._hosted.problem)
-            self._tell("The proxy does not run", self._hosted.problem)
 
     def _run_click(self, key: str) -> None:
         self._commands.run(key)
         self._refresh()
+        self._publish()
+
+    def _publish(self) -> None:
+        """Tell later starts where the pages are, which move with the server."""
+        if self._ended.is_set() or (root_url := self._hosted.root_url()) == self._published:
+            return
+        try:
+            self._instance.publish(os.getpid(), root_url, self._hosted.desk.activation_token)
+            self._published = root_url
+        except OSError as error:
+            log.warning("a second start will not find this one: %s", error)
 
     def _upstream_changed(self, condition: Condition) -> None:
-        """Tell of trouble, off the event loop that found it."""
-        self._actions.do(lambda: self._tell_condition(condition))
-
-    def _tell_condition(self, condition: Condition) -> None:
+        """Tell of trouble, off the thread that found it."""
         self._refresh()
-        if condition.kind == "key refused":
-            self._tell("The upstream refuses the key", "Set another one from the icon's menu.")
-        elif condition.kind in ("unsafe", "failing"):
-            self._tell(f"Upstream {condition.kind}", condition.detail)
-
-    def _tool_asks(self, question: Question) -> None:
-        """Tell of a tool that asks to run, off the event loop."""
-        self._actions.do(lambda: self._tell_question(question))
-
-    def _tell_question(self, question: Question) -> None:
-        self._tell(
-            "A tool asks to run", f"{question.tool} waits a minute for your answer; the icon's menu leads to it."
-        )
-        if self._backend is None or not self._backend.is_shown:
-            self._say(f"{question.tool} asks to run; answer within a minute: {self._hosted.entrance('questions')}")
-
-    def _tell(self, title: str, text: str) -> None:
-        if self._backend is not None and not self._backend.notify(title, text):
-            notify(title, text)
+        self._actions.do(lambda: self._news.tell_condition(condition))
 
     def _refresh(self) -> None:
         if self._backend is not None:
@@ -153,6 +119,7 @@ class TrayApp:
     def _close(self) -> None:
         began = time.monotonic()
         self._ended.set()
+        self._unseen.cancel()
         self._pulse.stop()
         self._actions.stop(PATIENCE_S)
         self._hosted.close()

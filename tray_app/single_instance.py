@@ -14,6 +14,7 @@ from proxy import paths
 
 ACTIVATE_LIMIT_S = 2.0
 RETRY_S = 0.1
+LONGEST_LINK = 1000
 TOKEN_HEADER = "X-Tray-Token"  # noqa: S105  a header's name
 
 
@@ -78,15 +79,17 @@ class SingleInstance:
         except (OSError, ValueError, TypeError):
             return None
 
-    def summon(self, patience_s: float) -> bool:
-        """Make the running instance show itself, waiting for one that still starts; tell whether it did."""
+    def summon(self, patience_s: float) -> str | None:
+        """Make the running instance show itself, waiting for one that still starts; return a link to its page.
+
+        None where it does not answer.
+        """
         deadline = time.monotonic() + patience_s
         while True:
             info = self.running_instance()
-            if info is not None and activate(info):
-                return True
-            if time.monotonic() >= deadline:
-                return False
+            link = activate(info) if info is not None else None
+            if link is not None or time.monotonic() >= deadline:
+                return link
             time.sleep(RETRY_S)
 
     def release(self) -> None:
@@ -123,16 +126,16 @@ def lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def activate(info: InstanceInfo) -> bool:
-    """Ask a running instance to show itself, and tell whether it said yes within two seconds."""
+def activate(info: InstanceInfo) -> str | None:
+    """Ask a running instance to show itself, and return the link it answers within two seconds, None for no answer."""
     url, headers = f"{info.url}/_tray/activate", {TOKEN_HEADER: info.token}
     request = urllib.request.Request(url, data=b"", headers=headers, method="POST")  # noqa: S310  see InstanceInfo
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
     try:
         with opener.open(request, timeout=ACTIVATE_LIMIT_S) as answer:
-            return bool(answer.status < 300)
+            return str(answer.read(LONGEST_LINK).decode("utf-8", "replace"))
     except urllib.error.HTTPError as error:
         error.close()
     except (OSError, ValueError, HTTPException):
         pass
-    return False
+    return None

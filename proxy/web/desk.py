@@ -138,7 +138,7 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         if not compare_digest(request.headers.get("X-Tray-Token", ""), desk.activation_token):
             raise UnknownPath(request.path)
         desk.activate()
-        return Response(status=204, mimetype="")
+        return Response(desk.entrance(f"http://{request.host}"), mimetype="text/plain")
 
     return pages
 

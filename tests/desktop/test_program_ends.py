@@ -71,11 +71,19 @@ def test_the_end_of_the_session_ends_it_well(tray: Tray) -> None:
     assert tray.is_port_free()
 
 
-def test_a_second_copy_opens_the_firsts_dashboard_and_ends(tray: Tray, page: httpx2.Client) -> None:
+@pytest.mark.parametrize("server", ["on", "off"])
+def test_a_second_copy_opens_the_firsts_dashboard_prints_a_link_and_ends(
+    tray: Tray, page: httpx2.Client, server: str
+) -> None:
     tray.start().wait_until_it_runs()
+    if server == "off":
+        tray.click("server")
+        tray.wait_for_status("Stopped")
 
     second = tray.launch()
 
     assert second.ended() == 0
-    assert "already running" in second.printed
     assert page.get(tray.opened()).status_code == 303
+    printed = re.search(r"It is already running. Its page, good once: (http://\S+)", second.printed)
+    assert printed
+    assert page.get(printed[1]).status_code == 303

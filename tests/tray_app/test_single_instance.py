@@ -74,8 +74,9 @@ class TrayHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         token = self.headers.get("X-Tray-Token")
         self.server.asked.append((self.path, token))
-        self.send_response(204 if token == "right" else 403)
+        self.send_response(200 if token == "right" else 403)
         self.end_headers()
+        self.wfile.write(b"http://127.0.0.1/the-link")
 
     def log_message(self, *details: object) -> None:
         pass
@@ -197,8 +198,8 @@ def test_a_damaged_file_counts_as_none(first, tmp_path, content):
     assert first.running_instance() is None
 
 
-def test_activating_posts_the_token(tray):
-    assert activate(InstanceInfo(1, tray.url, "right"))
+def test_activating_posts_the_token_and_brings_a_link(tray):
+    assert activate(InstanceInfo(1, tray.url, "right")) == "http://127.0.0.1/the-link"
     assert tray.asked == [("/_tray/activate", "right")]
 
 
@@ -233,7 +234,7 @@ def test_summoning_waits_for_a_first_start_that_is_still_starting(first, tmp_pat
     first.publish(os.getpid(), tray.url, "right")
     summoning.join()
 
-    assert answers == [True]
+    assert answers == ["http://127.0.0.1/the-link"]
 
 
 def test_summoning_follows_an_instance_that_moved(first, tmp_path, tray):
@@ -246,7 +247,7 @@ def test_summoning_follows_an_instance_that_moved(first, tmp_path, tray):
     summoning.join()
 
     wait_for(lambda: answers, "the summons")
-    assert answers == [True]
+    assert answers == ["http://127.0.0.1/the-link"]
 
 
 def test_summoning_gives_up(tmp_path):

@@ -1,0 +1,81 @@
+"""What the user is told unasked: few things, by a notification, and in the terminal where there is one.
+
+All of it runs on the thread of the clicks, but for what is said before it begins.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from proxy import paths
+from proxy.identity import TITLE
+from proxy.tools.consent import Question
+from proxy.upstream.condition import Condition
+from tray_app.backends.backend import Backend
+from tray_app.hosted import HostedProxy
+from tray_app.notify import notify
+
+Say = Callable[[str], Any]
+
+log = logging.getLogger(__name__)
+
+
+class News:
+    """Tell them; `backend` gives the tray, once there is one."""
+
+    def __init__(self, hosted: HostedProxy, say: Say, backend: Callable[[], Backend | None]) -> None:
+        self._hosted = hosted
+        self._say = say
+        self._backend = backend
+
+    def tell(self, title: str, text: str) -> None:
+        """Show a notification, where anything shows one."""
+        backend = self._backend()
+        if backend is None or not backend.notify(title, text):
+            notify(title, text)
+
+    def tell_start(self) -> None:
+        """Tell where the proxy serves, or why it does not; at the very first start by a notification too."""
+        if is_first_run():
+            self.tell(TITLE, "The proxy runs. Its icon's menu has the address for your tools.")
+        if self._hosted.base_url is not None:
+            self._say(f"Base URL for your tools:  {self._hosted.base_url}")
+        elif self._hosted.problem is not None:
+            self._say(self._hosted.problem)
+            self.tell("The proxy does not run", self._hosted.problem)
+
+    def tell_no_tray(self) -> None:
+        """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same."""
+        backend = self._backend()
+        if backend is not None and not backend.is_shown:
+            what = "There is no tray here" if backend.name == "none" else "No panel shows the icon so far"
+            self._say(f"{what}: {backend.why}. The proxy runs all the same.")
+            self._say(f"Its page, good once: {self._hosted.entrance()}")
+
+    def tell_condition(self, condition: Condition) -> None:
+        """Tell of trouble with the upstream that the user has to do something about."""
+        if condition.kind == "key refused":
+            self.tell("The upstream refuses the key", "Set another one from the icon's menu.")
+        elif condition.kind in ("unsafe", "failing"):
+            self.tell(f"Upstream {condition.kind}", condition.detail)
+
+    def tell_question(self, question: Question) -> None:
+        """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""
+        self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: see the icon's menu.")
+        backend = self._backend()
+        if backend is None or not backend.is_shown:
+            self._say(f"{question.tool} asks to run; answer within a minute: {self._hosted.entrance('questions')}")
+
+
+def is_first_run() -> bool:
+    """Tell whether the program has never run before, and remember that it has now."""
+    file = paths.state_file()
+    if file.exists():
+        return False
+    try:
+        paths.make_private_dir(file.parent)
+        file.write_text("has_run = true\n", encoding="utf-8")
+    except OSError as error:
+        log.warning("what the program remembers cannot be written: %s", error)
+        return False
+    return True
