@@ -6,6 +6,7 @@ from typing import Any
 
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
+from proxy.exchange.counting import OPTION, Ask, Counting
 from proxy.exchange.streams import StreamWish, error_event_for
 from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
@@ -27,6 +28,7 @@ class Ruled:
         self._asking = asking
         self._tools = tools
         self._keep_alive_s = keep_alive_s
+        self._counting = Counting()
         self._rules = ParameterRules()
         self._rules_of: Settings | None = None
 
@@ -40,9 +42,13 @@ class Ruled:
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
 
-        async def ask(content: bytes) -> Answer:
+        async def send(content: bytes, wish: StreamWish | None = wish) -> Answer:
             return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
 
+        ask: Ask = send
+        # What the user's own rules do with the option stands.
+        if wish is not None and OPTION not in self._current_rules(settings).changes({**fields, OPTION: None}):
+            ask = self._counting.way(send, call.path, fields.get(OPTION), wish, settings)
         if settings.enable_tool_execution and call.path in TOOL_PATHS:
             fields = fields if content is given else read_object(content)
             return await self._tools.open(

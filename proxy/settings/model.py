@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     openai_max_retries: WholeNumber = setting(
         2, "How often a failed request is tried again before its first byte", "a whole number from 0 to 10", ge=0, le=10
     )
+    openai_stream_usage: bool = setting(
+        True, "Ask streamed chats for the tokens they used, where the client does not; it sees no difference", YES_NO
+    )
     openai_organization: str | None = setting(None, "Sent as `OpenAI-Organization`", "an organization id")
     openai_project: str | None = setting(None, "Sent as `OpenAI-Project`", "a project id")
     openai_ca_file: str | None = setting(

@@ -277,7 +277,10 @@ PARSED: dict[str, tuple[Answer, Callable[[openai.OpenAI], Any]]] = {
     "a stream": (
         Sse([b": comment\n\n", *completion_chunks("Gr", "üße", " 😀", usage=True)], cut=5),
         lambda sdk: [
-            chunk.to_dict() for chunk in sdk.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+            chunk.to_dict()
+            for chunk in sdk.chat.completions.create(
+                model="m", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+            )
         ],
     ),
     "a stream with carriage returns": (

@@ -492,9 +492,7 @@ HEALTHY: dict[str, bytes] = {
     "comments": b": OPENROUTER PROCESSING\n\n" + PLAIN.replace(b"data:", b": still here\n\ndata:"),
     "ids": PLAIN.replace(b"data:", b"id: 1\nretry: 5\ndata:"),
     "no space": PLAIN.replace(b"data: ", b"data:"),
-    "usage unasked": bytes_of(*completion_chunks("Hi", usage=True)) + DONE,
-    "usage with the finish": bytes_of({**FINISHED[0], "usage": None}, {**FINISHED[-1], "usage": {"total_tokens": 1}})
-    + DONE,
+    "usage with the finish": bytes_of(FINISHED[0], {**FINISHED[-1], "usage": {"total_tokens": 1}}) + DONE,
     "two choices": bytes_of(
         {"choices": [{"index": 1, "delta": {}, "finish_reason": None}]},
         *FINISHED,
@@ -518,6 +516,16 @@ def test_a_whole_stream_comes_through_byte_for_byte(
     upstream.answer(Sse([healthy], done=False, cut=max(cut, len(healthy) // 2000)))
 
     assert stream(proxy).body == healthy
+
+
+def test_usage_nobody_asked_for_comes_through_where_the_proxy_does_not_ask_either(
+    upstream: Fresh, start: Callable[..., RunningProxy]
+) -> None:
+    chunks = [{"usage": None, **chunk} for chunk in completion_chunks("Hi", usage=True)]
+    upstream.answer(Sse(chunks))
+
+    reply = stream(start(upstream.provider.base_url, openai_stream_usage=False))
+    assert reply.body == bytes_of(*chunks) + DONE
 
 
 @pytest.mark.parametrize("cut", [7, 65_536])
