@@ -46,7 +46,7 @@ class Tray:
         self.settings_file.parent.mkdir(parents=True, exist_ok=True)
         self.settings_file.write_text(text)
 
-    def launch(self, *arguments: str, command: tuple[str, ...] = ("-m", "tray_app"), **variables: str) -> Program:
+    def launch(self, *arguments: str, **variables: str) -> Program:
         """Start a process of the program; an empty variable counts as none."""
         own = {
             "PATH": f"{self.home / 'bin'}:{self.desktop.env['PATH']}",
@@ -59,12 +59,12 @@ class Tray:
             "OPENAI_API_KEY": UPSTREAM_KEY,
             **variables,
         }
-        program = Program(self.home, *arguments, command=command, **own)
+        program = Program(self.home, *arguments, command=("-m", "tray_app"), **own)
         return self._stack.enter_context(program)
 
-    def start(self, *arguments: str, command: tuple[str, ...] = ("-m", "tray_app"), **variables: str) -> "Tray":
+    def start(self, *arguments: str, **variables: str) -> "Tray":
         """Start the program and wait for its icon on the panel."""
-        self.program = self.launch(*arguments, command=command, **variables)
+        self.program = self.launch(*arguments, **variables)
         self.item = self.desktop.find_item(self.program.process.pid)
         return self
 
@@ -132,7 +132,7 @@ class Tray:
     def chat(self, key: str | None = None) -> int:
         """Ask for a completion and return the answer's status."""
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        body = {"model": "m", "messages": []}
+        body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
         return httpx2.post(self.chat_url, json=body, headers=headers, trust_env=False).status_code
 
     def is_port_free(self) -> bool:
