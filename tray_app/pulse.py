@@ -22,15 +22,14 @@ class Pulse:
         self.is_working = False  # as of the last beat
 
     def start(self) -> None:
-        """Begin."""
-        threading.Thread(target=self._run, name="tray-pulse", daemon=True).start()
+        """Begin with how things are now."""
+        threading.Thread(target=self._run, args=(self._look(),), name="tray-pulse", daemon=True).start()
 
     def stop(self) -> None:
         """End the thread, soon; any thread."""
         self._ended.set()
 
-    def _run(self) -> None:
-        seen = self._look()
+    def _run(self, seen: Seen) -> None:
         while not self._ended.wait(EVERY_S):
             now = self._look()
             if now != seen:

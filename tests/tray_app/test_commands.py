@@ -1,0 +1,121 @@
+"""What each click does, on a computer without a desktop: the proxy is real, and so is the lack of everything else."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fakes.memory_keychain import MemoryKeychain
+from proxy import paths
+from proxy.identity import TITLE
+from proxy.secrets import Keychain
+from proxy.services import assemble
+from tray_app.commands import Commands
+from tray_app.facts import read_facts
+from tray_app.hosted import HostedProxy
+from tray_app.menu import walk
+from tray_app.view import look
+
+NOT_COMMANDS = {"status", "upstream", "upstream-url", "help", "about"}
+
+
+class Clicked:
+    """The commands, and what came of them."""
+
+    def __init__(self, keychain: Keychain) -> None:
+        services = assemble({"proxy_port": 0, "openai_api_key": "sk-the-upstream-key"}, keychain=lambda: keychain)
+        self.hosted = HostedProxy(services, lambda: None)
+        self.store = services.store
+        self.told: list[tuple[str, str]] = []
+        self.quits = 0
+        self.commands = Commands(self.hosted, lambda title, text: self.told.append((title, text)), self.quit)
+
+    def quit(self) -> None:
+        self.quits += 1
+
+    def click(self, key: str) -> str | None:
+        """Click a line and return the trouble it made."""
+        self.commands.run(key)
+        return self.commands.trouble
+
+
+@pytest.fixture
+def clicked() -> Iterator[Clicked]:
+    made = Clicked(MemoryKeychain())
+    yield made
+    made.commands.close()
+    made.hosted.close()
+
+
+def test_every_line_that_can_be_clicked_has_a_command(clicked: Clicked) -> None:
+    facts = read_facts(clicked.hosted, None, None, is_working=False)
+    clickable = {line.key for line in walk(look(facts).lines) if line.is_clickable}
+
+    assert clickable - set(clicked.commands._by_key) == set()
+    assert facts.title == TITLE
+
+
+def test_the_server_is_switched_on_and_off(clicked: Clicked) -> None:
+    assert clicked.click("server") is None
+    assert clicked.hosted.base_url
+    assert clicked.click("server") is None
+    assert clicked.hosted.base_url is None
+
+
+def test_a_switch_is_kept_and_turned_back(clicked: Clicked) -> None:
+    clicked.click("tools")
+    assert clicked.store.current.enable_tool_execution is True
+    clicked.click("tools")
+    assert clicked.store.current.enable_tool_execution is False
+
+
+def test_a_required_key_is_always_there_to_be_copied(clicked: Clicked) -> None:
+    assert clicked.click("require-key") is None
+
+    assert clicked.store.current.proxy_require_api_key
+    assert clicked.hosted.services.proxy_keys.current
+
+
+def test_what_nothing_takes_is_shown_instead_and_the_next_click_clears_the_trouble(clicked: Clicked) -> None:
+    clicked.hosted.start()
+
+    assert "The clipboard cannot be reached" in (clicked.click("copy-url") or "")
+    assert clicked.told == [("Nothing here takes a copied text", clicked.hosted.base_url)]
+    assert clicked.click("server") is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is for another shell there")
+def test_the_copied_command_is_one_for_the_shell_and_brings_its_key(clicked: Clicked) -> None:
+    plain = shlex.split(clicked.commands.curl())
+    clicked.click("require-key")
+    with_key = shlex.split(clicked.commands.curl())
+
+    assert plain[0] == "curl"
+    assert json.loads(plain[-1])["messages"]
+    key = clicked.hosted.services.proxy_keys.current[0].key
+    assert set(with_key) - set(plain) == {f"Authorization: Bearer {key}"}
+
+
+@pytest.mark.parametrize("key", ["view-logs", "log-folder", "dashboard", "doctor", "documentation", "settings-file"])
+def test_what_cannot_be_opened_is_trouble_and_no_failure(
+    clicked: Clicked, key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no browser, no viewer
+
+    assert "It could not be opened" in (clicked.click(key) or "")
+
+
+def test_the_settings_file_is_made_for_its_owner_alone(clicked: Clicked) -> None:
+    clicked.click("settings-file")
+
+    assert paths.settings_file().read_text().startswith("#")
+    assert clicked.store.current == assemble({"proxy_port": 0, "openai_api_key": "sk-the-upstream-key"}).store.current
+
+
+def test_quit_is_handed_on(clicked: Clicked) -> None:
+    clicked.click("quit")
+
+    assert clicked.quits == 1
