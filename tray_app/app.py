@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 import time
 
@@ -10,7 +11,7 @@ from proxy.identity import APP_ID
 from proxy.services import Services
 from proxy.upstream.condition import Condition
 from tray_app.actions import Actions
-from tray_app.artwork import icon
+from tray_app.artwork import icon, menu_bar_icon
 from tray_app.backends.backend import Backend, Program
 from tray_app.backends.choose import Wanted, choose
 from tray_app.commands import Commands
@@ -24,6 +25,7 @@ from tray_app.single_instance import SingleInstance
 from tray_app.view import look
 
 PATIENCE_S = 1.5  # for a click that is still being carried out at the end
+ICON = menu_bar_icon if sys.platform == "darwin" else icon
 UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ class TrayApp:
             try:
                 self._hosted.start()
                 self._actions.start()
-                self._backend = choose(self._wanted, Program(APP_ID, self._look, icon, self.click))
+                self._backend = choose(self._wanted, Program(APP_ID, self._look, ICON, self.click))
                 log.info("tray: %s (%s)", self._backend.name, self._backend.why)
                 self._begin(self._backend)
                 if not self._ended.is_set():

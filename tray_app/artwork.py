@@ -99,6 +99,11 @@ def template(state: str, size_px: int) -> Image.Image:
     return picture
 
 
+def menu_bar_icon(state: str, size_px: int) -> Image.Image:
+    """Return what stands in the menu bar of macOS: a template as is the custom there, but trouble in its colour."""
+    return icon(state, size_px) if state in ("attention", "error") else template(state, size_px)
+
+
 def masks(state: str, size_px: int) -> tuple[Image.Image, Image.Image]:
     """Return where the body lies and where the sign on it does."""
     if state not in DRAWINGS:

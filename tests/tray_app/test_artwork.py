@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 from PIL import ImageChops, ImageColor, ImageOps
 
-from tray_app.artwork import DRAWINGS, STATES, icon, template
+from tray_app.artwork import DRAWINGS, STATES, icon, menu_bar_icon, template
 
 SIZES_PX = (16, 20, 22, 24, 32, 40, 48, 64)
 EVERY_STATE = pytest.mark.parametrize("state", STATES)
@@ -79,6 +79,13 @@ def test_the_doorways_have_sharp_edges_at_every_size(size_px):
 
 def test_a_template_is_black():
     assert template("working", 32).convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
+
+
+@EVERY_STATE
+def test_in_the_menu_bar_of_macos_only_trouble_has_a_colour(state):
+    is_black = menu_bar_icon(state, 36).convert("RGB").getextrema() == ((0, 0), (0, 0), (0, 0))
+
+    assert is_black == (state not in ("attention", "error"))
 
 
 def test_drawing_needs_nothing_heavy():

@@ -5,6 +5,9 @@ from typing import Any
 
 from PIL import Image
 
+ICON_POINTS = 18  # what Apple recommends; the bar itself is 22 and more
+RETINA_PX = 2 * ICON_POINTS  # each pixel of the picture is then one of the screen's
+
 
 def delegate_class(appkit: Any) -> Any:
     """Make the class of the object AppKit tells what happens; once in a process, as Objective-C's names are global."""
@@ -30,7 +33,7 @@ def sharp_icon_class(parent: Any, appkit: Any) -> Any:
         def _assert_image(self) -> None:
             if self._icon_image is not None:
                 return
-            self._icon_image = ns_image(self._icon, self._status_bar.thickness(), appkit)
+            self._icon_image = ns_image(self._icon, ICON_POINTS, appkit)
             self._status_item.button().setImage_(self._icon_image)
 
         def _update_menu(self) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from tray_app.backends.backend import Program
-from tray_app.backends.macos_icon import delegate_class, sharp_icon_class
+from tray_app.backends.macos_icon import RETINA_PX, delegate_class, sharp_icon_class
 from tray_app.backends.pystray_icon import PystrayBackend, load_pystray
 
 SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
@@ -39,6 +39,7 @@ class MacosBackend(PystrayBackend):
     """Show the icon in the menu bar; the main thread runs AppKit's loop."""
 
     name = "pystray on macOS"
+    icon_px = RETINA_PX
 
     def __init__(self, pystray: Any, cocoa: Cocoa, program: Program, why: str) -> None:
         self._cocoa = cocoa

@@ -198,7 +198,7 @@ def test_stopped_before_it_runs_it_returns_at_once():
     mac.backend.run()
 
 
-def test_a_picture_keeps_its_pixels_and_is_as_large_as_the_bar():
+def test_a_picture_keeps_its_pixels_and_is_as_large_as_told():
     appkit = SimpleNamespace(
         NSImage=NSImage, NSData=SimpleNamespace(dataWithBytes_length_=lambda data, length: data[:length])
     )
