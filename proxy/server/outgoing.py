@@ -52,26 +52,27 @@ class Outgoing:
             await flow.drain()
 
     def _begin(self, status: int, headers: Headers) -> bytes:
-        cycle = self._cycle
-        is_head, is_old = cycle.scope["method"] == "HEAD", cycle.scope["http_version"] == "1.0"
-        lines = [f"{name.lower()}: {value}\r\n" for name, value in headers]
-        length = next((value for name, value in headers if name.lower() == "content-length"), None)
-        if is_head or status in WITHOUT_BODY:
+        cycle, lines = self._cycle, []
+        for name, value in headers:
+            name = name.lower()
+            if name == "content-length":
+                self._left = int(value)
+            elif name == "connection":  # an error of ours asks for the end; that is said below, once
+                cycle.keep_alive = False
+                continue
+            lines.append(f"{name}: {value}\r\n")
+        if cycle.scope["method"] == "HEAD" or status in WITHOUT_BODY:
             self._left = 0
-        elif length is not None:
-            self._left = int(length)
-        elif not is_old:  # HTTP/1.0 has no chunks: there the end of the connection is the end of the answer
+        elif self._left is None and cycle.scope["http_version"] != "1.0":  # where the connection's end is the answer's
             self._chunked = True
             lines.append("transfer-encoding: chunked\r\n")
         if not cycle.keep_alive:
             lines.append("connection: close\r\n")
-        text = "".join(lines)
-        if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
-            raise ValueError("a header holds a line break")
+        always = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])  # uvicorn's: the date
+        head = STATUS_LINE[status] + always + encoded(lines) + b"\r\n"
         cycle.response_started = True
         cycle.waiting_for_100_continue = False
-        always = b"".join([b"%b: %b\r\n" % header for header in cycle.default_headers])  # uvicorn's: the date
-        return STATUS_LINE[status] + always + text.encode("latin-1") + b"\r\n"
+        return head
 
     def _framed(self, data: bytes) -> bytes:
         if self._chunked:
@@ -97,3 +98,11 @@ class Outgoing:
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
+
+
+def encoded(lines: list[str]) -> bytes:
+    """Return header lines as they stand on the wire; raises ValueError where one would pass for two."""
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        raise ValueError("a header holds a line break")
+    return text.encode("latin-1")

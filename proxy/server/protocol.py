@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
 from proxy.server.bridge import CONNECTION, Line, RawHeaders
 from proxy.server.environ import Scope
-from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, MOST_HEADERS, Limits, check_head
+from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, Limits, check_head
 from proxy.server.outgoing import Outgoing
 from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
 from proxy.server.upgrade import Upgrade, asks_for_websocket
@@ -117,12 +117,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request; the proxy is not a forward proxy, so the target must be a path."""
-        if (
-            len(self.headers) > MOST_HEADERS
-            or len(self.url) > LONGEST_TARGET_BYTES
-            or self.fed - self._settled > LONGEST_HEAD_BYTES
-        ):
-            check_head(self.url, self.headers)
+        check_head(self.url, self.headers)
         if not self.url.startswith(b"/"):
             raise MalformedRequest("the request target must begin with a slash")
         upgrades = self.parser.should_upgrade()
@@ -143,6 +138,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take note of a body's end; the head of an offer has none."""
+        self._settled = self.fed  # what follows in the same packet is counted when its head is complete
         if self.cycle is not None:
             super().on_message_complete()
 
