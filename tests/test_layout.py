@@ -93,6 +93,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keychain.py",)),
+    **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
     "click": ("proxy/cli.py", "proxy/tool_commands.py", "tray_app/__main__.py"),

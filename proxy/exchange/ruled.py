@@ -7,6 +7,7 @@ from typing import Any
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.counting import OPTION, Ask, Counting
+from proxy.exchange.encodings import decoded
 from proxy.exchange.streams import StreamWish, error_event_for
 from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
 from proxy.settings.model import Settings
@@ -35,7 +36,7 @@ class Ruled:
     async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:
         """Return the answer to pass on; raises ProxyError."""
         settings = self._asking.settings()
-        given = await body.read(settings.max_body_bytes)
+        call, given = await decoded(call, await body.read(settings.max_body_bytes), settings.max_body_bytes)
         fields = read_object(given)
         content = self._apply_rules(call, given, fields, settings)
         wish = wish_of(fields) if fields.get("stream") is True else None

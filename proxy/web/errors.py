@@ -9,6 +9,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, ServerFault, UnknownPath, WrongMethod
 from proxy.web.calls import request_id
 
+# What editors, browsers and other programs ask any server they find, to see what it is.
+PROBES = frozenset(
+    ("/", "/favicon.ico", "/robots.txt", "/api/health", "/api/show", "/api/tags", "/api/version", "/props", "/version")
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -18,7 +23,8 @@ def install(app: Flask, hide: Callable[[str], str]) -> None:
     def respond(error: ProxyError) -> Response:
         error.detail = hide(error.detail)
         number = request_id()
-        log.info("%s %s %r refused: %s", number, request.method, request.path, error)
+        level = logging.DEBUG if is_probe(error) else logging.INFO
+        log.log(level, "%s %s %r refused: %s", number, request.method, request.path, error)
         return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
 
     def respond_http(error: HTTPException) -> Response:
@@ -34,6 +40,11 @@ def install(app: Flask, hide: Callable[[str], str]) -> None:
     app.register_error_handler(ProxyError, respond)
     app.register_error_handler(HTTPException, respond_http)
     app.register_error_handler(Exception, respond_fault)
+
+
+def is_probe(error: ProxyError) -> bool:
+    """Tell whether somebody only looked what is here, which is no news."""
+    return isinstance(error, (UnknownPath, WrongMethod)) and (request.method == "HEAD" or request.path in PROBES)
 
 
 def in_our_words(error: HTTPException) -> ProxyError:

@@ -13,6 +13,7 @@ import pytest
 import proxy
 from proxy import errors, key_errors
 from proxy.errors import ProxyError, error_body
+from proxy.exchange import encodings
 from proxy.server import refusals
 from proxy.stream import reading
 
@@ -47,7 +48,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-DEFINED = {**vars(errors), **vars(key_errors), **vars(refusals), **vars(reading)}
+DEFINED = {**vars(errors), **vars(key_errors), **vars(refusals), **vars(reading), **vars(encodings)}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 
 

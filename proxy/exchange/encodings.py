@@ -1,0 +1,129 @@
+"""Decode request bodies that clients send encoded: gzip, deflate, br and zstd, never beyond the limit of a body."""
+
+import asyncio
+import sys
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import brotli  # type: ignore[import-untyped]  # it has no types
+
+from proxy.errors import BodyTooLarge, MalformedRequest, RequestRefused
+from proxy.exchange.call import Call
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SMALL_BYTES = 65_536  # a larger body is decoded in a worker thread
+LARGEST_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
+MOST_ENCODINGS = 3
+BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
+
+
+class EncodingUnsupported(RequestRefused):
+    """Refuse a body in an encoding nobody here can read."""
+
+    title = "The request body has a Content-Encoding this proxy cannot decode"
+    hint = "It decodes gzip, deflate, br and zstd; or send the body plain"
+    status = 415
+    code = "unsupported_encoding"
+
+
+class Member(Protocol):
+    """What undoes one member of an encoded body."""
+
+    @property
+    def eof(self) -> bool:
+        """Tell whether it has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Return what follows its end."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """Return no more than so many bytes."""
+
+
+async def decoded(call: Call, body: bytes, limit_bytes: int) -> tuple[Call, bytes]:
+    """Return the body without its encodings, and the call without the header that named them.
+
+    Raises BodyTooLarge, MalformedRequest or EncodingUnsupported.
+    """
+    named = next((value for name, value in call.headers if name == "content-encoding"), "")
+    if not named:
+        return call, body
+    names = [name for name in (part.strip().lower() for part in named.split(",")) if name not in ("", "identity")]
+    if len(names) > MOST_ENCODINGS or not all(name in DECODERS for name in names):
+        raise EncodingUnsupported(named[:100])
+    for name in reversed(names):
+        if len(body) > SMALL_BYTES:
+            body = await asyncio.to_thread(decode, name, body, limit_bytes)
+        else:
+            body = decode(name, body, limit_bytes)
+    return replace(call, headers=[pair for pair in call.headers if pair[0] != "content-encoding"]), body
+
+
+def decode(name: str, body: bytes, limit_bytes: int) -> bytes:
+    """Undo one encoding; raises BodyTooLarge as soon as the limit is passed, MalformedRequest for broken bodies."""
+    try:
+        plain, is_whole = DECODERS[name](body, limit_bytes + 1)
+    except BROKEN as error:
+        raise MalformedRequest(f"the body is no {name}") from error
+    if len(plain) > limit_bytes:
+        raise BodyTooLarge("decoded")
+    if not is_whole:
+        raise MalformedRequest(f"the body's {name} breaks off")
+    return plain
+
+
+def members(start: Callable[[], Member], body: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Undo one member or frame after another; returns no more bytes than asked, and whether the last one ended."""
+    pieces, left = [], most_bytes
+    while body and left:
+        member = start()
+        pieces.append(member.decompress(body, left))
+        if not member.eof:
+            return b"".join(pieces), False
+        left -= len(pieces[-1])
+        body = member.unused_data
+    return b"".join(pieces), True
+
+
+def gunzip(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Undo gzip."""
+    return members(lambda: zlib.decompressobj(zlib.MAX_WBITS | 16), body, most_bytes)
+
+
+def undeflate(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Undo deflate: as HTTP means it, with zlib's frame, or bare, as some clients send it."""
+    try:
+        return members(zlib.decompressobj, body, most_bytes)
+    except zlib.error:
+        return members(lambda: zlib.decompressobj(-zlib.MAX_WBITS), body, most_bytes)
+
+
+def unbrotli(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Undo br."""
+    decompressor = brotli.Decompressor()
+    pieces = [decompressor.process(body, output_buffer_limit=most_bytes)]
+    while not decompressor.can_accept_more_data() and sum(map(len, pieces)) < most_bytes:
+        pieces.append(decompressor.process(b"", output_buffer_limit=most_bytes))
+    return b"".join(pieces)[:most_bytes], decompressor.is_finished()
+
+
+def unzstd(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
+    """Undo zstd."""
+    return members(lambda: zstd.ZstdDecompressor(options=LARGEST_WINDOW), body, most_bytes)
+
+
+Decoder = Callable[[bytes, int], tuple[bytes, bool]]
+DECODERS: dict[str, Decoder] = {
+    "gzip": gunzip,
+    "x-gzip": gunzip,
+    "deflate": undeflate,
+    "br": unbrotli,
+    "zstd": unzstd,
+}
