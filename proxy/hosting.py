@@ -31,6 +31,7 @@ def server_for(services: Services, own_pages: Desk | None = None, limits: Limits
             task.cancel()
         await asyncio.wait(tasks)
         await services.upstream.close()
+        await asyncio.to_thread(services.tools.stop)
 
     bridge = Bridge(create_app(services, own_pages), in_worker=is_own_page)
     return ServerThread(bridge, lifespan, limits=limits)
@@ -40,6 +41,7 @@ async def warm_up(services: Services) -> None:
     """Import the SDK in the background; a request that comes before waits for the same import."""
     await asyncio.sleep(FIRST_ANSWERS_S)
     await services.upstream.warm_up()
+    await services.tools.warm_up()
     gc.freeze()  # the SDK's hundred thousand objects stay for good: let no later collection walk through them
 
 

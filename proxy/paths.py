@@ -23,6 +23,11 @@ def function_tools_file() -> Path:
     return config_dir() / "function_tools.py"
 
 
+def mcp_servers_file() -> Path:
+    """Return the path of the list of MCP servers, whether or not it exists."""
+    return config_dir() / "mcp.json"
+
+
 def log_file() -> Path:
     """Return the path of the current log file."""
     return Path(platformdirs.user_log_dir(APP_ID, appauthor=False)) / "proxy.log"

@@ -112,8 +112,10 @@ def assemble(
     tools = ToolExecution(
         lambda: store.current,
         paths.function_tools_file,
+        paths.mcp_servers_file,
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
     )
+    store.listen(tools.follow)
     services = Services(
         store=store,
         secrets=secrets,

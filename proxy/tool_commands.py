@@ -45,7 +45,7 @@ def list_tools() -> None:
     """List the tools there are, and what is wrong with those that are none."""
     services = assembled()
     with opened(services) as room:
-        asyncio.run(room.registry.refresh())
+        asyncio.run(room.settle())
         for tool in room.registry.tools.values():
             click.echo(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
         for sentence in room.problems():

@@ -86,7 +86,9 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "flask_cors", "werkzeug"), ("proxy/web/",)),
     **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
     "openai": ("proxy/upstream/", "proxy/check.py"),
-    **dict.fromkeys(("httpx2", "aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
+    **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
+    "httpx2": ("proxy/upstream/", "proxy/tools/mcp/transport.py"),  # the MCP SDK's client too
+    **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
     **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
     "pydantic": ("proxy/settings/", "proxy/tools/schema.py"),  # a tool's type hints are a schema as settings are
     "pydantic_core": ("proxy/tools/runner.py",),

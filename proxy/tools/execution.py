@@ -21,23 +21,41 @@ if TYPE_CHECKING:
 class ToolExecution:
     """The door to the tools. For any thread."""
 
-    def __init__(self, settings: Callable[[], Settings], default_file: Callable[[], Path], consent: Consent) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        default_file: Callable[[], Path],
+        servers_file: Callable[[], Path],
+        consent: Consent,
+    ) -> None:
         self.consent = consent
         self.traces = Traces()
         self._settings = settings
         self._default_file = default_file
+        self._servers_file = servers_file
         self._opening = threading.Lock()
         self._room: ToolRoom | None = None
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
         if self._room is None:
-            await self.warm_up()
+            await asyncio.get_running_loop().run_in_executor(None, self.room)
         return await self.room().open(request)
 
     async def warm_up(self) -> None:
-        """Put the machinery together in a worker thread."""
-        await asyncio.get_running_loop().run_in_executor(None, self.room)
+        """Load the functions and start the MCP servers ahead of the first request, where tools are on."""
+        if self._settings().enable_tool_execution:
+            await asyncio.get_running_loop().run_in_executor(None, self.start)
+
+    def follow(self, old: Settings, new: Settings) -> None:
+        """Take note that the switch was turned: start or stop the tools in a thread of their own."""
+        if old.enable_tool_execution != new.enable_tool_execution:
+            turn = self.start if new.enable_tool_execution else self.stop
+            threading.Thread(target=turn, name="tools-switch", daemon=True).start()
+
+    def start(self) -> None:
+        """Load the functions and start the MCP servers. Not for the event loop."""
+        asyncio.run(self.room().registry.refresh())
 
     def room(self) -> "ToolRoom":
         """Return the machinery, put together at the first use; that takes a tenth of a second."""
@@ -45,7 +63,7 @@ class ToolExecution:
             if self._room is None:
                 from proxy.tools.room import ToolRoom  # noqa: PLC0415  who runs no tools does not pay for it
 
-                self._room = ToolRoom(self._settings, self.file_path, self.consent, self.traces)
+                self._room = ToolRoom(self._settings, self.file_path, self._servers_file, self.consent, self.traces)
             return self._room
 
     def file_path(self) -> Path:

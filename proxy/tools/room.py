@@ -12,25 +12,34 @@ from proxy.tools.loop.opening import open_loop
 from proxy.tools.loop.request import ToolRequest
 from proxy.tools.loop.session import Workshop
 from proxy.tools.loop.trace import Traces
+from proxy.tools.mcp.source import McpSource
 from proxy.tools.registry import Registry
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.shipped.source import ShippedSource
 from proxy.tools.tool import CallRecord
 from proxy.tools.workers import Workers
 
+SETTLE_S = 35.0
+
 
 class ToolRoom:
     """Hold the sources and what runs their tools."""
 
     def __init__(
-        self, settings: Callable[[], Settings], file_path: Callable[[], Path], consent: Consent, traces: Traces
+        self,
+        settings: Callable[[], Settings],
+        file_path: Callable[[], Path],
+        servers_path: Callable[[], Path],
+        consent: Consent,
+        traces: Traces,
     ) -> None:
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
         self._workshop = Workshop(self._runner, consent, KeptTurns(), traces)
-        self.registry = Registry((self._file, ShippedSource()))
+        self._servers = McpSource(servers_path)
+        self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
@@ -40,13 +49,19 @@ class ToolRoom:
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
         broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
-        return [*broken, *self._file.left_out]
+        return [*broken, *self._file.left_out, *self._servers.problems()]
+
+    async def settle(self) -> None:
+        """Wait until every source has said what it has: MCP servers take a moment to come up."""
+        await self.registry.refresh()
+        await self._servers.settle(SETTLE_S)
 
     async def try_call(self, name: str, arguments: str) -> CallRecord:
         """Run a tool for the user, without a question."""
-        await self.registry.refresh()
+        await self.settle()
         return await self._runner.run(self.registry.tools.get(name), name, arguments, CallLimits.of(self._settings()))
 
     def stop(self) -> None:
-        """End what still runs."""
+        """End what still runs, MCP servers too."""
+        self._servers.stop()
         self._workers.stop()

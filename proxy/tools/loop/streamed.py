@@ -11,7 +11,7 @@ from proxy.errors import ProxyError, UpstreamFailure, UpstreamInvalidResponse
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.relay import Answer
 from proxy.stream.sse import Event, EventSplitter
-from proxy.tools.loop.request import ModelCall
+from proxy.tools.loop.request import ModelCall, sum_usage
 from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
 
@@ -43,10 +43,6 @@ class Editor(Protocol):
     def turn(self) -> Turn | None:
         """Return the turn, once it is known to need results of ours."""
 
-    @property
-    def usage(self) -> Mapping[str, Any] | None:
-        """Return what all rounds have counted so far."""
-
     def begin_round(self) -> None:
         """Expect the events of another turn."""
 
@@ -76,6 +72,7 @@ class LoopedAnswer(Answer):
         self._between: asyncio.Task[Answer | bytes] | None = None  # what is done between two rounds
         self._is_over = False
         self._failure: UpstreamFailure | None = None
+        self._counted: Mapping[str, Any] | None = None  # in the rounds that are over
         self._take_up(first)
 
     @property
@@ -86,7 +83,7 @@ class LoopedAnswer(Answer):
     @property
     def usage(self) -> Mapping[str, Any] | None:
         """Return what all rounds have counted so far."""
-        return self._editor.usage or self._current.usage
+        return counted(self._counted, self._current.usage)
 
     @property
     def at_border(self) -> bool:
@@ -158,6 +155,7 @@ class LoopedAnswer(Answer):
             self._is_over = True
             return answer
         if is_stream(answer):
+            self._counted = self.usage
             self._take_up(answer)
             return b""
         return self._refused(answer)
@@ -177,6 +175,12 @@ class LoopedAnswer(Answer):
         self._is_over = True
         self._failure = why if isinstance(why, UpstreamFailure) else None
         return self._editor.error_event(error)
+
+
+def counted(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Add what two rounds counted."""
+    total: Mapping[str, Any] | None = sum_usage(before and dict(before), now and dict(now))
+    return total
 
 
 def is_stream(answer: Answer) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from typing import Any
 
 import openai
@@ -71,7 +72,7 @@ def test_a_stream_without_calls_passes_byte_for_byte(tool_proxy: RunningProxy, s
     answer = Sse(text_chunks("Hel", "lo", usage=True))
     scripted.answer(answer)
 
-    assert stream(tool_proxy) == b"".join(answer._pieces())
+    assert stream(tool_proxy, **WITH_USAGE) == b"".join(answer._pieces())
 
 
 @pytest.mark.parametrize("rounds", [1, 3])
@@ -96,13 +97,18 @@ def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scri
     assert last["stream"] is True
 
 
-def test_usage_is_sent_only_where_the_upstream_sends_it(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Sse(called_chunks(WEATHER)), Sse(text_chunks("Rain."))])
+def test_usage_nobody_asked_for_is_not_shown_and_stands_in_the_log(
+    tool_proxy: RunningProxy, scripted: Fresh, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted.answers([Sse(called_chunks(WEATHER, usage=True)), Sse(text_chunks("Rain.", usage=True))])
 
-    parts = chunks(stream(tool_proxy))
+    with caplog.at_level(logging.INFO):
+        parts = chunks(stream(tool_proxy))
+        wait_until(lambda: any("30+7 tokens" in record.getMessage() for record in caplog.records))
 
     check_coherent(parts)
     assert not any(part.get("usage") for part in parts)
+    assert any("30+7 tokens" in record.getMessage() for record in caplog.records)
 
 
 def test_usage_in_the_last_chunk_of_a_round_is_summed_too(tool_proxy: RunningProxy, scripted: Fresh) -> None:
@@ -214,7 +220,7 @@ def test_calls_of_the_client_alone_pass_byte_for_byte(tool_proxy: RunningProxy, 
     answer = Sse(called_chunks(("c", "open_file", '{"path":"a"}'), words=["Now."], usage=True))
     scripted.answer(answer)
 
-    assert stream(tool_proxy, tools=[OWN]) == b"".join(answer._pieces())
+    assert stream(tool_proxy, tools=[OWN], **WITH_USAGE) == b"".join(answer._pieces())
 
 
 def odd(*deltas: dict[str, Any], finish: str = "tool_calls") -> Sse:

@@ -1,0 +1,118 @@
+"""All MCP servers of mcp.json, as one source of tools. A server that hangs or dies takes only its own tools along."""
+
+import asyncio
+import importlib.util
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from proxy.tools.file_source import Stamp, stamp_of
+from proxy.tools.mcp.config import BrokenServersFile, McpServerConfig, read_servers
+from proxy.tools.tool import Tool
+from proxy.tools.workers import Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from proxy.tools.mcp.server import McpServer
+
+T = TypeVar("T")
+
+STOP_S = 9.0
+NOT_INSTALLED = "{} names servers, but the MCP SDK is not installed: pip install 'openai-tray-proxy[mcp]'"
+
+log = logging.getLogger(__name__)
+
+
+class McpSource:
+    """Start the servers, take note of changes in mcp.json, stop them. For any thread."""
+
+    def __init__(self, path: Callable[[], Path]) -> None:
+        self._path = path
+        self._workers = Workers("mcp")
+        self._stamp: Stamp | None = None
+        self._configuring = threading.Lock()
+        self._servers: dict[McpServerConfig, McpServer] = {}  # touched on the loop alone
+        self._tools: tuple[Tool, ...] = ()
+        self._file_problems: list[str] = []
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """Return the tools of the servers that run now; the same object while nothing has changed."""
+        return self._tools
+
+    def problems(self) -> list[str]:
+        """Return a sentence for everything that is wrong with the file or a server."""
+        ill = [
+            f"The MCP server {server.config.name} does not run: {server.problem}"
+            for server in list(self._servers.values())
+            if server.problem
+        ]
+        return [*self._file_problems, *ill]
+
+    async def refresh(self) -> None:
+        """Start what is new in the file and stop what has gone; nobody waits for a server to come up."""
+        if stamp_of(self._path()) != self._stamp:
+            await asyncio.wrap_future(self._workers.call(self._configure))
+
+    async def settle(self, limit_s: float) -> None:
+        """Wait until every server has come up or failed to, once."""
+        await self.refresh()
+        if self._servers:
+            await asyncio.wait({asyncio.wrap_future(self._workers.await_(self._all_settled()))}, timeout=limit_s)
+
+    def stop(self) -> None:
+        """Stop all servers."""
+        if self._servers:
+            self._wait(self._apply([]))
+        self._workers.stop()
+        self._stamp = None
+
+    def _configure(self) -> None:
+        """Read the file where it has changed, in a worker thread."""
+        with self._configuring:
+            path = self._path()
+            stamp = stamp_of(path)
+            if stamp == self._stamp:
+                return
+            try:
+                configs, self._file_problems = read_servers(path)
+            except BrokenServersFile as broken:
+                self._file_problems = [f"{broken}. The servers named before stay in use."]
+            else:
+                if configs and importlib.util.find_spec("mcp") is None:
+                    configs, self._file_problems = [], [NOT_INSTALLED.format(path.name)]
+                if configs or self._servers:
+                    self._wait(self._apply(configs))
+            for problem in self._file_problems:
+                log.error("%s", problem)
+            self._stamp = stamp
+
+    async def _apply(self, configs: list[McpServerConfig]) -> None:
+        """Bring the running servers in line with the file."""
+        from proxy.tools.mcp.server import McpServer  # noqa: PLC0415  the SDK is an extra, and takes its time
+
+        gone = [self._servers.pop(config) for config in list(self._servers) if config not in configs]
+        for config in configs:
+            if config not in self._servers:
+                self._servers[config] = McpServer(config, self._note, self._call)
+        await asyncio.gather(*(server.stop() for server in gone))
+        self._note()
+
+    async def _all_settled(self) -> None:
+        await asyncio.gather(*(server.settled.wait() for server in self._servers.values()))
+
+    def _note(self) -> None:
+        self._tools = tuple(chain.from_iterable(server.tools for server in self._servers.values()))
+
+    def _call(self, coroutine: "Coroutine[Any, Any, T]") -> "asyncio.Future[T]":
+        """Await something on the servers' loop, from a tool's."""
+        return asyncio.wrap_future(self._workers.await_(coroutine))
+
+    def _wait(self, coroutine: "Coroutine[Any, Any, None]") -> None:
+        future: Future[None] = self._workers.await_(coroutine)
+        future.result(STOP_S)

@@ -1,0 +1,61 @@
+"""An MCP server that does what a test needs: over stdio, or over HTTP with `--port`; it ends when it is told to."""
+
+import asyncio
+import os
+import sys
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ImageContent, TextContent, ToolAnnotations
+
+server = MCPServer("scripted")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def add(a: int, b: int) -> str:
+    """Add two numbers."""
+    return str(a + b)
+
+
+@server.tool()
+def environment(name: str) -> str:
+    """Tell a variable."""
+    return os.environ.get(name, "not set")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def fail() -> str:
+    """Fail."""
+    raise ToolError("it cannot be done")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def picture() -> list[TextContent | ImageContent]:
+    """Show something."""
+    return [TextContent(type="text", text="Look:"), ImageContent(type="image", data="aGk=", mime_type="image/png")]
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+async def wait() -> str:
+    """Wait for long."""
+    await asyncio.sleep(60)
+    return "late"
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def crash() -> str:
+    """End the server in the middle of a call."""
+    os._exit(3)
+
+
+@server.tool(name="a" * 80, annotations=ToolAnnotations(read_only_hint=True))
+def long_name() -> str:
+    """Have a long name."""
+    return "long"
+
+
+if __name__ == "__main__":
+    if "--port" in sys.argv:
+        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[-1]))
+    else:
+        server.run("stdio")

@@ -1,0 +1,309 @@
+"""MCP servers: a reference server from PyPI and a scripted one, started, listed, called, killed and hung."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from fakes.asking import wait_until
+from proxy.tools.mcp import server as server_module
+from proxy.tools.mcp.config import BrokenServersFile, read_servers
+from proxy.tools.mcp.results import full_name
+from proxy.tools.mcp.source import McpSource
+from proxy.tools.runner import CallLimits, Runner
+from proxy.tools.tool import CallRecord
+from proxy.tools.workers import Workers
+
+SCRIPTED = str(Path(__file__).parents[2] / "fakes" / "mcp_server.py")
+TIME = {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "Europe/Berlin"]}
+OWN = {"command": sys.executable, "args": [SCRIPTED]}
+MORTAL = {"command": sys.executable, "args": [SCRIPTED, "mortal"]}  # told apart from the one that is left well
+LIMITS = CallLimits(seconds=30, arguments_bytes=10_000, result_bytes=10_000)
+START_S = 40.0
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX stop and kill the server")
+
+
+class Desk:
+    """An mcp.json, the source that reads it, and a way to call."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.source = McpSource(lambda: path)
+        self._workers = Workers()
+
+    def write(self, **servers: Any) -> None:
+        """Write the servers, as an editor does, and let the source take note."""
+        beside = self.path.with_suffix(".new")
+        beside.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+        beside.replace(self.path)
+        asyncio.run(self.source.settle(START_S))
+
+    @property
+    def names(self) -> list[str]:
+        return [tool.name for tool in self.source.tools]
+
+    def call(self, name: str, limits: CallLimits = LIMITS, /, **arguments: Any) -> CallRecord:
+        tool = next((tool for tool in self.source.tools if tool.name == name), None)
+        return asyncio.run(Runner(self._workers).run(tool, name, json.dumps(arguments), limits))
+
+    def stop(self) -> None:
+        self.source.stop()
+        self._workers.stop()
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    desk = Desk(tmp_path / "mcp.json")
+    yield desk
+    desk.stop()
+
+
+def children(words: str) -> list[psutil.Process]:
+    """Return the processes below this one whose command holds some words."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if words in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.NoSuchProcess:  # noqa: PERF203  each may end meanwhile
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """Run the scripted server for the tests that leave it well."""
+    desk = Desk(tmp_path_factory.mktemp("servers") / "mcp.json")
+    desk.write(own=OWN)
+    yield desk
+    desk.stop()
+
+
+@pytest.fixture
+def own(desk: Desk) -> Desk:
+    """Run the scripted server, to be ended, hung or stopped."""
+    desk.write(own=MORTAL)
+    assert "own__add" in desk.names, desk.source.problems()
+    return desk
+
+
+def test_a_reference_server_is_listed_and_called(desk: Desk) -> None:
+    desk.write(time=TIME)
+
+    assert desk.names == ["time__get_current_time", "time__convert_time"]
+    record = desk.call("time__get_current_time", timezone="Asia/Kathmandu")
+    assert record.outcome == "ok"
+    assert "+05:45" in record.result
+    assert desk.call("time__get_current_time").outcome == "bad arguments"
+    assert desk.call("time__get_current_time", timezone="Nowhere").outcome == "failed"
+
+
+@on_posix
+def test_a_reference_server_killed_in_the_middle_of_a_call_takes_its_tools_along_and_comes_back(desk: Desk) -> None:
+    desk.write(time=TIME, own=OWN)
+    [process] = children("mcp_server_time")
+    process.suspend()  # so that the call is under way for certain when it dies
+
+    def kill_soon() -> None:
+        time.sleep(0.3)  # the moment does not matter, only that it comes after the call
+        process.send_signal(signal.SIGKILL)
+
+    killer = Workers().call(kill_soon)
+    record = desk.call("time__get_current_time", timezone="UTC")
+    killer.result()
+
+    assert record.outcome in ("failed", "not connected")
+    assert len(record.result) < 200
+    assert "time__convert_time" not in desk.names
+    assert desk.call("own__add", a=1, b=2).result == "3"
+    wait_until(lambda: "time__convert_time" in desk.names, START_S)
+    assert desk.call("time__get_current_time", timezone="UTC").outcome == "ok"
+
+
+def test_results_and_failures_come_back_as_text(shared: Desk) -> None:
+    assert shared.call("own__add", a=20, b=22).result == "42"
+    assert shared.call("own__picture").result == "Look:\n[image image/png]"
+    failure = shared.call("own__fail")
+    assert failure.outcome == "failed"
+    assert "it cannot be done" in failure.result
+
+
+def test_what_is_not_marked_read_only_asks(shared: Desk) -> None:
+    trusted = {tool.name: tool.is_trusted for tool in shared.source.tools}
+
+    assert trusted["own__add"] is True
+    assert trusted["own__environment"] is False
+
+
+def test_a_long_name_is_cut_to_one_the_api_takes(shared: Desk) -> None:
+    [name] = [name for name in shared.names if name.startswith("own__aaa")]
+
+    assert len(name) == 64
+    assert shared.call(name).result == "long"
+
+
+def test_the_environment_is_the_files_and_not_the_proxys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("MY_TOKEN", "blue")
+    desk.write(own={**OWN, "env": {"TOKEN": "${MY_TOKEN}"}})
+
+    assert desk.call("own__environment", name="TOKEN").result == "blue"
+    assert desk.call("own__environment", name="OPENAI_API_KEY").result == "not set"
+
+
+def test_a_server_that_ends_in_a_call_is_started_again(own: Desk) -> None:
+    record = own.call("own__crash")
+
+    assert record.outcome in ("failed", "not connected")
+    wait_until(lambda: own.names == [], 10)
+    wait_until(lambda: "own__add" in own.names, START_S)
+    assert own.call("own__add", a=1, b=1).result == "2"
+
+
+def test_a_call_that_takes_too_long_leaves_a_server_that_is_well_alone(shared: Desk) -> None:
+    short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
+
+    assert shared.call("own__wait", short).outcome == "timed out"
+    assert shared.call("own__add", a=1, b=1).result == "2"
+
+
+@on_posix
+def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "ALIVE_S", 0.3)
+    short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
+    [process] = children("mortal")
+    process.suspend()
+
+    assert own.call("own__add", short, a=1, b=1).outcome == "timed out"
+
+    wait_until(lambda: not process.is_running(), 20)
+    wait_until(lambda: "own__add" in own.names, START_S)
+    assert own.call("own__add", a=1, b=1).result == "2"
+
+
+def test_a_server_that_says_nothing_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "START_S", 0.5)
+    silent = {"command": sys.executable, "args": ["-c", "import sys; sys.stdin.read()"]}
+
+    desk.write(silent=silent)
+
+    assert desk.names == []
+    assert desk.source.problems() == ["The MCP server silent does not run: it said nothing within 0.5 s"]
+
+
+def test_commands_that_cannot_run_are_named(desk: Desk) -> None:
+    desk.write(nowhere={"command": "/no/such/program"}, ends={"command": sys.executable, "args": ["-c", "pass"]})
+
+    problems = sorted(desk.source.problems())
+    assert problems[0].startswith("The MCP server ends does not run: ")
+    assert problems[1].startswith("The MCP server nowhere does not run: FileNotFoundError")
+
+
+def test_a_change_of_the_file_starts_and_stops_servers(own: Desk) -> None:
+    own.write(own=MORTAL, second=MORTAL)
+    assert {"own__add", "second__add"} <= set(own.names)
+    first_processes = {process.pid for process in children("mortal")}
+
+    own.write(second=MORTAL)
+
+    assert "own__add" not in own.names
+    left = {process.pid for process in children("mortal")}
+    assert len(left) == 1
+    assert left < first_processes
+
+
+def test_stopping_leaves_no_process_behind(own: Desk) -> None:
+    own.stop()
+
+    assert own.names == []
+    wait_until(lambda: children("mortal") == [], 10)
+    assert children("mortal") == []
+
+
+def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, SCRIPTED, "--port", str(port)], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: is_open(port), 30)
+        desk.write(far={"type": "http", "url": f"http://127.0.0.1:{port}/mcp", "headers": {"X-Token": "t"}})
+        assert desk.call("far__add", a=1, b=2).result == "3", desk.source.problems()
+    finally:
+        process.kill()
+        process.wait()
+
+    assert desk.call("far__add", a=1, b=2).outcome in ("failed", "not connected")
+    wait_until(lambda: desk.names == [], 20)
+    assert desk.names == []
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{\n"mcpServers": {,}\n}', "mcp.json, line 2: "),
+        ("[]", "no object named mcpServers"),
+        ('{"servers": {}}', "no object named mcpServers"),
+    ],
+)
+def test_a_broken_file_names_the_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(BrokenServersFile, match=said):
+        read_servers(path)
+
+
+def test_entries_that_are_none_are_named_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    entries = {
+        "good": {"command": "x", "args": ["a"]},
+        "far": {"url": "https://example.org/mcp"},
+        "off": {"command": "x", "disabled": True},
+        "neither": {},
+        "old": {"type": "sse", "url": "https://example.org/sse"},
+        "odd": {"command": "x", "args": "a"},
+        "line\nbreak": {"command": "x"},
+        "list": [],
+    }
+    path.write_text(json.dumps({"mcpServers": entries}), encoding="utf-8")
+
+    servers, problems = read_servers(path)
+
+    assert [server.name for server in servers] == ["good", "far"]
+    assert len(problems) == 5
+
+
+def test_keys_in_the_file_do_not_show(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {"a": {"command": "x", "env": {"KEY": "secret"}}}}', encoding="utf-8")
+
+    assert "secret" not in repr(read_servers(path))
+
+
+def test_names_are_made_of_the_letters_the_api_takes() -> None:
+    assert full_name("my server", "read/file") == "my_server__read_file"
+    assert full_name("a" * 50, "b" * 50) != full_name("a" * 50, "b" * 49 + "c")
+
+
+def test_where_the_sdk_is_not_installed_the_file_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    desk.write(own=OWN)
+
+    assert desk.names == []
+    assert "pip install 'openai-tray-proxy[mcp]'" in desk.source.problems()[0]
