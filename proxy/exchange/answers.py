@@ -21,7 +21,7 @@ WHOLE_LIMIT_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken
 REPLAY_LIMIT_BYTES = 16_777_216  # up to here JSON is made a stream of
 PAGES = ("text/html", "application/xhtml+xml")
 EVENTS = "text/event-stream"
-UNMARKED = ("", "text/plain")  # what some upstreams call their streams
+DOCUMENTS = (*PAGES, "application/json")  # what is no stream, whoever asked for one; some upstreams misname theirs
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,15 @@ async def answer_for(upstream: UpstreamAnswer, expected: Expected) -> Answer:
     headers = for_client(upstream.headers)
     if not 200 <= upstream.status < 600 or (upstream.status // 100 == 3 and upstream.status != 304):
         raise UpstreamUnexpectedStatus(str(upstream.status))
+    if expected.wish and upstream.status == 204:
+        raise UpstreamInvalidResponse("it is empty")
     if expected.is_head or upstream.status in (204, 304):
         return PassingAnswer(upstream, with_length(headers, upstream) if expected.is_head else headers)
     if upstream.status >= 400:
         body = await read_at_most(upstream, WHOLE_LIMIT_BYTES)
         upstream.close()  # a longer refusal is not read to its end
         return WholeAnswer(upstream.status, *explain_refusal(upstream.status, headers, body, expected.hide))
-    if kind == EVENTS or (expected.wish and kind in UNMARKED):
+    if kind == EVENTS or (expected.wish and kind not in DOCUMENTS):
         dialect = expected.dialect()
         return WatchedAnswer(upstream, headers, Watch(dialect)) if dialect else PassingAnswer(upstream, headers)
     if expected.wants_json and kind in PAGES:

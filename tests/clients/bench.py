@@ -12,7 +12,7 @@ from types import TracebackType
 from clients.node_sdks import NodeSdks, why_not
 from clients.outcome import Outcome
 from clients.python_sdks import run_async, run_sync
-from clients.scenarios import Scenario
+from clients.scenario import Same, Scenario
 from fakes.scripted_upstream import ScriptedUpstream
 from fakes.shared_upstream import proxy_before
 
@@ -33,10 +33,14 @@ class Pair:
     direct: Outcome
     proxied: Outcome
 
+    def complaint(self, scenario: Scenario) -> str | None:
+        """Say what is wrong with what came through the proxy, None where nothing is."""
+        return scenario.expected.complaint(self.direct, self.proxied)
+
 
 def takes(sdk: str, scenario: Scenario) -> bool:
-    """Tell whether a client has this call: the AI SDK's OpenAI-compatible provider knows chats only."""
-    return sdk != "AI SDK" or scenario.call.startswith("chat")
+    """Tell whether a client has this call: the AI SDK's OpenAI-compatible provider knows no responses."""
+    return sdk != "AI SDK" or not scenario.call.startswith("responses")
 
 
 class Bench:
@@ -71,7 +75,7 @@ class Bench:
     def try_out(self, scenario: Scenario) -> dict[str, Pair]:
         """Return what each client made of the answer; all of them ask at the same time."""
         self._upstream.answer(scenario.answer)
-        is_same = scenario.expected == "the same as direct"
+        is_same = isinstance(scenario.expected, Same)
         proxy = self._proxy if is_same else self._impatient
         direct_s = CLIENT_WAITS_S if is_same else CLIENT_WAITS_DIRECT_S
         asked = {
@@ -87,16 +91,6 @@ class Bench:
     def _ask(self, sdk: str, scenario: Scenario, base_url: str, timeout_s: float):
         run = self._runs[sdk]
         return self._pool.submit(run, base_url, scenario.call, asks_usage=scenario.asks_usage, timeout_s=timeout_s)
-
-
-def complaint(scenario: Scenario, pair: Pair) -> str | None:
-    """Say what is wrong with what a client made of an answer through the proxy, None where nothing is."""
-    direct, proxied = pair.direct, pair.proxied
-    if scenario.expected == "an error":
-        return None if proxied.end in ("raised", "reported") else f"a fault reads as {proxied.shown()}"
-    if scenario.expected == "whole":
-        return None if proxied.end == "complete" else f"it is not whole: {proxied}"
-    return None if proxied == direct and direct.end == "complete" else f"{proxied} is not {direct}"
 
 
 def available_sdks() -> tuple[str, ...]:

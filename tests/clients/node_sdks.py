@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from clients.outcome import Outcome
-from clients.scenarios import Call
+from clients.scenario import Call
 
 FOLDER = Path(__file__).parent / "node"
 STOP_S = 10.0

@@ -10,7 +10,7 @@ from typing import Any
 import openai
 
 from clients.outcome import Outcome
-from clients.scenarios import Call
+from clients.scenario import Call
 
 QUESTION: Any = [{"role": "user", "content": "Hi"}]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -20,10 +20,19 @@ FUNCTIONS: Any = [{"type": "function", "name": "get_weather", "parameters": PARA
 
 def arguments(call: Call, *, asks_usage: bool) -> dict[str, Any]:
     """Return what the SDK's method is called with."""
+    if call == "completions stream":
+        return {"model": "m", "prompt": "Hi", "stream": True}
     if call.startswith("chat"):
         usage = {"stream_options": {"include_usage": True}} if asks_usage and call == "chat stream" else {}
         return {"model": "m", "messages": QUESTION, "tools": TOOLS, "stream": call == "chat stream", **usage}
     return {"model": "m", "input": "Hi", "tools": FUNCTIONS, "stream": call == "responses stream"}
+
+
+def method(sdk: openai.OpenAI | openai.AsyncOpenAI, call: Call) -> Callable[..., Any]:
+    """Return the SDK's method for a call."""
+    if call.startswith("responses"):
+        return sdk.responses.create
+    return sdk.completions.create if call == "completions stream" else sdk.chat.completions.create
 
 
 class Gathering:
@@ -38,6 +47,7 @@ class Gathering:
         {
             "chat": self._completion,
             "chat stream": self._chunk,
+            "completions stream": self._text_chunk,
             "responses": self._response,
             "responses stream": self._event,
         }[call](piece)
@@ -70,12 +80,22 @@ class Gathering:
                 gathered[0] += call.function.name or ""
                 gathered[1] += call.function.arguments or ""
                 self._add(tool_calls=list(self._calls.values()))
-            if choice.finish_reason is not None:
+            if choice.finish_reason:
+                self._add(finish=choice.finish_reason)
+
+    def _text_chunk(self, chunk: Any) -> None:
+        for choice in chunk.choices:
+            self._add(text=self.outcome.text + choice.text)
+            if choice.finish_reason:
                 self._add(finish=choice.finish_reason)
 
     def _response(self, answer: Any) -> None:
         calls = [[item.name, item.arguments] for item in answer.output if item.type == "function_call"]
-        self._add(text=answer.output_text, tool_calls=calls, finish=answer.status, usage=usage_of(answer.usage))
+        self._add(text=answer.output_text, tool_calls=calls, usage=usage_of(answer.usage))
+        if answer.error:
+            self._add(error=f"{answer.status}: {answer.error.message}", code=answer.error.code)
+        else:
+            self._add(finish=answer.status)
 
     def _event(self, event: Any) -> None:
         if event.type == "response.output_text.delta":
@@ -108,7 +128,7 @@ def run_sync(base_url: str, call: Call, *, asks_usage: bool, timeout_s: float) -
     gathering = Gathering()
     http = openai.DefaultHttpxClient(verify=no_tls(), trust_env=False)
     with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=timeout_s, http_client=http) as sdk:
-        create: Callable[..., Any] = sdk.chat.completions.create if call.startswith("chat") else sdk.responses.create
+        create = method(sdk, call)
         try:
             answer = create(**arguments(call, asks_usage=asks_usage))
             pieces: Iterator[Any] = answer if call.endswith("stream") else iter([answer])
@@ -130,7 +150,7 @@ async def make_call(base_url: str, call: Call, *, asks_usage: bool, timeout_s: f
     http = openai.DefaultAsyncHttpxClient(verify=no_tls(), trust_env=False)
     options: Any = {"base_url": base_url, "api_key": "any", "max_retries": 0, "timeout": timeout_s}
     async with openai.AsyncOpenAI(**options, http_client=http) as sdk:
-        create: Callable[..., Any] = sdk.chat.completions.create if call.startswith("chat") else sdk.responses.create
+        create = method(sdk, call)
         try:
             answer = await create(**arguments(call, asks_usage=asks_usage))
             pieces: AsyncIterator[Any] = answer if call.endswith("stream") else once(answer)

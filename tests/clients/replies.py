@@ -32,6 +32,22 @@ def with_delta(chunk: Event, delta: Event) -> Event:
     return {**chunk, "choices": [{**choice, "delta": delta}]}
 
 
+def with_finish(answer: Event, finish: str) -> Event:
+    """Return an answer like this one, or a chunk, with another finish."""
+    return {**answer, "choices": [{**choice, "finish_reason": finish} for choice in answer["choices"]]}
+
+
+def text_chunks(*words: str, finish: str | None = "stop") -> list[Event]:
+    """Return the chunks of a stream of the old completions, before there were chats."""
+    frame = {"id": "cmpl-scripted", "object": "text_completion", "created": CREATED, "model": "gpt-test"}
+    said: list[tuple[str, str | None]] = [(word, None) for word in words]
+    if finish is not None:
+        said.append(("", finish))
+    return [
+        {**frame, "choices": [{"index": 0, "text": word, "logprobs": None, "finish_reason": end}]} for word, end in said
+    ]
+
+
 def tool_completion() -> Event:
     """Return a chat completion that calls two tools."""
     calls = [
@@ -132,3 +148,13 @@ def terminal(ending: str, item: Event) -> Event:
 def framed(event: Event) -> bytes:
     """Return an event as it stands in the stream, its name before it."""
     return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+
+
+def encoded(value: Any) -> bytes:
+    """Return JSON."""
+    return json.dumps(value).encode()
+
+
+def stream_of(events: list[Event]) -> bytes:
+    """Return events as they stand in a stream, to be sent as something else."""
+    return b"".join(b"data: %b\n\n" % encoded(event) for event in events)

@@ -10,15 +10,18 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from clients.bench import NODE_SDKS, PYTHON_SDKS, SILENCE_S, Bench, Pair, complaint
+from clients.bench import NODE_SDKS, PYTHON_SDKS, SILENCE_S, Bench, Pair
+from clients.broken_answers import BROKEN
 from clients.node_sdks import FOLDER, why_not
-from clients.scenarios import FAULTS, WHOLE, Scenario
+from clients.scenario import Same, Scenario
+from clients.whole_answers import WHOLE
 
 TABLE = Path(__file__).parents[2] / "CLIENTS.md"
 SDKS = PYTHON_SDKS + NODE_SDKS
 CALLS = {
     "chat": "Chat completions",
     "chat stream": "Chat completions, streamed",
+    "completions stream": "Completions, streamed",
     "responses": "Responses",
     "responses stream": "Responses, streamed",
 }
@@ -39,7 +42,7 @@ WHOLE_HEAD = """
 *the same*: text, tool calls, usage and finish through the proxy equal those without it.
 
 """
-FAULTS_HEAD = """
+BROKEN_HEAD = """
 ## Answers in which something is wrong
 
 """
@@ -49,15 +52,15 @@ def write_table() -> int:
     """Try everything and write the file; return how many cells are not as they should be."""
     logging.disable(logging.CRITICAL)
     with Bench(SDKS) as bench:
-        whole, faults = ([(scenario, bench.try_out(scenario)) for scenario in part] for part in (WHOLE, FAULTS))
+        whole, broken = ([(scenario, bench.try_out(scenario)) for scenario in part] for part in (WHOLE, BROKEN))
     complaints = [
         f"{scenario.call}: {scenario.name}: {sdk}: {wrong}"
-        for scenario, pairs in (*whole, *faults)
+        for scenario, pairs in (*whole, *broken)
         for sdk, pair in pairs.items()
-        if (wrong := complaint(scenario, pair))
+        if (wrong := pair.complaint(scenario))
     ]
     parts = [HEAD.format(versions=versions(), silence=SILENCE_S), WHOLE_HEAD, *tables(whole)]
-    parts += [FAULTS_HEAD, *tables(faults)]
+    parts += [BROKEN_HEAD, *tables(broken)]
     TABLE.write_text("".join(parts).rstrip() + "\n", encoding="utf-8")
     sys.stderr.write("".join(f"{line}\n" for line in complaints))
     return len(complaints)
@@ -68,7 +71,7 @@ def versions() -> str:
     node = json.loads((FOLDER / "package.json").read_text(encoding="utf-8"))["dependencies"]
     return (
         f"The clients: openai-python {version('openai')}, openai-node {node['openai']}, AI SDK {node['ai']} with\n"
-        f"`@ai-sdk/openai-compatible` {node['@ai-sdk/openai-compatible']}, which has chats only"
+        f"`@ai-sdk/openai-compatible` {node['@ai-sdk/openai-compatible']}, which has no responses"
     )
 
 
@@ -85,7 +88,7 @@ def tables(tried: Sequence[tuple[Scenario, dict[str, Pair]]]) -> Iterator[str]:
 
 def cell(scenario: Scenario, pair: Pair) -> str:
     """Say what a client made of an answer."""
-    if scenario.expected == "the same as direct" and complaint(scenario, pair) is None:
+    if isinstance(scenario.expected, Same) and pair.complaint(scenario) is None:
         return "the same"
     return f"{pair.direct.shown()} → {pair.proxied.shown()}"
 

@@ -45,12 +45,20 @@ class Gathering {
     }
   }
 
+  textChunk(chunk) {
+    for (const choice of chunk.choices) {
+      this.outcome.text += choice.text;
+      if (choice.finish_reason) this.outcome.finish = choice.finish_reason;
+    }
+  }
+
   response(answer) {
     this.outcome.text = answer.output_text;
     const calls = answer.output.filter((item) => item.type === "function_call");
     this.outcome.tool_calls = calls.map((item) => [item.name, item.arguments]);
-    this.outcome.finish = answer.status ?? null;
     this.outcome.usage = counts(answer.usage);
+    if (answer.error) this.fail({ name: answer.status, ...answer.error }, false);
+    else this.outcome.finish = answer.status ?? null;
   }
 
   event(event) {
@@ -78,7 +86,10 @@ async function useOpenai(job, gathering) {
   const sdk = new OpenAI({ baseURL: job.base_url, apiKey: "any", maxRetries: 0, timeout: job.timeout_s * 1000 });
   const signal = AbortSignal.timeout(job.timeout_s * 1000); // the SDK's own limit ends with the head
   const stream = job.call.endsWith("stream");
-  if (job.call.startsWith("chat")) {
+  if (job.call === "completions stream") {
+    const answer = await sdk.completions.create({ model: "m", prompt: "Hi", stream }, { signal });
+    for await (const chunk of answer) gathering.textChunk(chunk);
+  } else if (job.call.startsWith("chat")) {
     const usage = stream && job.asks_usage ? { stream_options: { include_usage: true } } : {};
     const tools = [{ type: "function", function: { name: "get_weather", parameters: PARAMETERS } }];
     const answer = await sdk.chat.completions.create({ model: "m", messages: QUESTION, tools, stream, ...usage }, { signal });
@@ -101,9 +112,13 @@ async function useAi(job, gathering) {
     includeUsage: job.asks_usage,
   });
   const options = {
-    model: provider.chatModel("m"),
-    messages: QUESTION,
-    tools: { get_weather: tool({ inputSchema: jsonSchema(PARAMETERS) }) },
+    ...(job.call === "completions stream"
+      ? { model: provider.completionModel("m"), prompt: "Hi" }
+      : {
+          model: provider.chatModel("m"),
+          messages: QUESTION,
+          tools: { get_weather: tool({ inputSchema: jsonSchema(PARAMETERS) }) },
+        }),
     maxRetries: 0,
     abortSignal: AbortSignal.timeout(job.timeout_s * 1000),
   };
