@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from proxy.settings.model import Settings
+
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks: pytest finds them here
 
 FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes.leaks import know
 from fakes.program import Program, environment
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.secret_service import SecretSession
@@ -32,6 +33,7 @@ def command(session: SecretSession, tmp_path: Path) -> Command:
     """Return a function that runs a command of the program and returns what it prints."""
 
     def run(*words: str, typed: str = "") -> str:
+        know(*typed.split("'"), typed.strip())
         done = subprocess.run(
             [sys.executable, "-m", "proxy", *words],
             input=typed,

@@ -1,5 +1,8 @@
 """A keychain that keeps nothing beyond the test; it passes the same contract test as the system's."""
 
+import re
+
+from fakes.leaks import know
 from proxy.key_errors import KeyringFailure, KeyringLocked
 
 
@@ -25,6 +28,7 @@ class MemoryKeychain:
         """Keep a secret under a name."""
         self._check()
         self.kept[name] = secret
+        know(*re.findall(r"op-[\w-]{10,}", secret) if name == "proxy-keys" else [secret])
 
     def delete(self, name: str) -> None:
         """Keep nothing under a name any more."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from fakes.leaks import know
 from fakes.wire_client import WireClient
 from proxy.settings.model import Settings
 
@@ -28,6 +29,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
     folders = {"HOME": str(home), **{name: str(home / name.lower()) for name in FOLDERS}}
     for folder in folders.values():
         Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+    know(variables.get("OPENAI_API_KEY"), *variables.get("PROXY_API_KEYS", "").split(","))
     return kept | folders | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
 
 

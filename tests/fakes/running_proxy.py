@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import openai
 
+from fakes.leaks import know
 from fakes.memory_keychain import MemoryKeychain
 from proxy.exchange.ruled import KEEP_ALIVE_S
 from proxy.hosting import server_for
@@ -29,6 +30,7 @@ class RunningProxy:
         self.services = assemble(
             {"proxy_port": 0, **settings}, settings_file, lambda: self.keychain, keep_alive_s=keep_alive_s
         )
+        know(*self.services.every_secret())
         try:
             self.server = server_for(self.services, limits=limits)
         except SystemError:  # CPython 3.11: two threads in ast.parse, which compiles the routes, collide
