@@ -24,6 +24,7 @@ ProxyError
 └── UpstreamFailure             the upstream gave no usable answer
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502   └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504
+    ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
     └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502
                                       ├── UpstreamInvalidResponse 502
                                       ├── UpstreamInvalidEvent 502

@@ -24,8 +24,9 @@ DOORS: dict[str, set[str]] = {
     "crashes": set(),
     "logs": {"crashes", "identity", "paths", "redaction"},
     "settings": {"errors", "files"},
-    "stream": {"errors"},
-    "server": {"errors"},
+    "stopped": {"errors"},
+    "stream": {"errors", "stopped"},
+    "server": {"errors", "stopped"},
     "key_errors": {"errors"},
     "keychain": {"errors", "identity", "key_errors"},  # the system's keyring, apart from what is done with its keys
     "secrets": {"errors", "identity", "key_errors", "settings"},  # a key is cleaned as the settings clean it

@@ -51,13 +51,13 @@ class Exchange:
         try:
             answer = await or_our_error(self._open_answer(call, body, pulse), call.request_id)
         except asyncio.CancelledError:
-            self._tell(began, None, "the client left before the answer")
+            self._tell(began, None, f"{ending_of(client)} before the answer")
             raise
         try:
             failure = await relay(answer, client, pulse)
             self._tell(began, answer.status, str(failure or ""), severity(answer.status, failure), answer.usage)
         except asyncio.CancelledError:
-            self._tell(began, answer.status, "the client left", usage=answer.usage)
+            self._tell(began, answer.status, ending_of(client), usage=answer.usage)
             raise
         finally:
             answer.close()
@@ -74,6 +74,11 @@ class Exchange:
         key, counted = call.caller.key_name, Usage.of(usage)
         finished = Finished(call.request_id, key, call.method, call.path, seconds, status, outcome, counted)
         log.log(level, "%s", finished)
+
+
+def ending_of(client: Client) -> str:
+    """Say why a request was cancelled."""
+    return "the client left" if client.is_gone else "the proxy was stopped"
 
 
 async def or_our_error(opening: Awaitable[T], request_id: str) -> T | Answer:

@@ -83,6 +83,10 @@ class WatchedAnswer(Answer):
         """Tell whether a comment may follow."""
         return self._watch.at_border
 
+    def broken_off(self, failure: UpstreamFailure) -> bytes:
+        """Return an error event; raises UpstreamFailure where half of an event has been shown."""
+        return self._watch.end(failure)
+
     async def next_chunk(self) -> bytes:
         """Return the next whole events, b"" at the end; raises UpstreamFailure where half of one has been shown."""
         while not self._watch.is_over:

@@ -10,6 +10,7 @@ from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
 from proxy.server.outgoing import Outgoing
 from proxy.server.refusals import RequestTooSlow
+from proxy.stopped import ProxyStopped
 
 RawHeaders = list[tuple[bytes, bytes]]
 Line = tuple[asyncio.Transport, bytes]
@@ -26,6 +27,10 @@ class Connection(Protocol):
     """What the HTTP protocol offers beside ASGI."""
 
     is_stalled: bool  # no more of the body comes
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the client has left."""
 
     @property
     def is_behind(self) -> bool:
@@ -79,8 +84,8 @@ class Bridge:
                 await decision.exchange.perform(body, client)
         except RequestRefused as error:
             await client.refuse(error)
-        except asyncio.CancelledError:
-            connection.abort()  # the client is gone, or its grace at the program's end is over
+        except asyncio.CancelledError:  # the client is gone, or its grace at the program's end is over
+            await client.stop()
         except Exception:
             log.exception("a request failed")
             await client.fail()
@@ -104,6 +109,11 @@ class AsgiClient:
     def is_behind(self) -> bool:
         """Tell whether the next write would have to wait."""
         return self._connection.is_behind
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether it has left."""
+        return self._connection.is_gone
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""
@@ -130,6 +140,13 @@ class AsgiClient:
     def abort(self) -> None:
         """Cut the connection, so that nobody takes the answer for complete."""
         self._connection.abort()
+
+    async def stop(self) -> None:
+        """Cut an answer under way; who still waits for the first byte of one is told."""
+        if not self._outgoing.has_begun and not self.is_gone:
+            await self.refuse(ProxyStopped())
+        elif not self._outgoing.has_ended:
+            self.abort()
 
     async def fail(self) -> None:
         """Answer for a bug of ours, or cut an answer that has begun."""

@@ -24,6 +24,11 @@ class Outgoing:
         """Tell whether the head has gone out."""
         return self._cycle.response_started
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the answer is complete."""
+        return self._cycle.response_complete
+
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Write a complete answer, in one piece."""
         head = self._begin(status, headers)

@@ -40,6 +40,11 @@ class ClientConnection(HttpToolsProtocol):
         """Tell whether the next write would have to wait for the client to read."""
         return self.flow.write_paused
 
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether the client has left."""
+        return self.transport.is_closing()
+
     def abort(self) -> None:
         """Cut the connection at once."""
         self.transport.abort()

@@ -1,9 +1,12 @@
 """Copy an answer to the client, and an end only where there is one."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from proxy.errors import UpstreamFailure
+from proxy.stopped import ProxyStopped
 from proxy.stream.pulse import Pulse
 
 Headers = list[tuple[str, str]]
@@ -31,6 +34,10 @@ class Answer(Protocol):
         """Tell whether what was given out so far ends between two events, so that a comment may follow."""
         return False
 
+    def broken_off(self, failure: UpstreamFailure) -> bytes:  # noqa: ARG002  for those that can
+        """Return what tells the client that nothing more comes, b"" where the format has no words for it."""
+        return b""
+
     async def next_chunk(self) -> bytes:
         """Return the next bytes, b"" at the end; raises UpstreamFailure."""
 
@@ -44,6 +51,10 @@ class Client(Protocol):
     @property
     def is_behind(self) -> bool:
         """Tell whether the next write would have to wait."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Tell whether it has left."""
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer."""
@@ -75,8 +86,20 @@ async def relay(answer: Answer, client: Client, pulse: Pulse) -> UpstreamFailure
     except UpstreamFailure as failure:
         client.abort()
         return failure
+    except asyncio.CancelledError:
+        if not client.is_gone and not client.is_behind:
+            await tell_stop(answer, client)
+        raise
     await client.finish()
     return answer.failure
+
+
+async def tell_stop(answer: Answer, client: Client) -> None:
+    """Tell a client in the middle of its answer that the program stops; nothing in here waits."""
+    with suppress(UpstreamFailure):  # half an event has been shown: the connection is cut instead
+        if words := answer.broken_off(ProxyStopped()):
+            await client.write(words)
+            await client.finish()
 
 
 async def copy(answer: Answer, client: Client, pulse: Pulse) -> None:

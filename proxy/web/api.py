@@ -1,6 +1,6 @@
 """The API's addresses, read from the top: those with rules of their own, then everything else under /v1."""
 
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from proxy.errors import WebSocketUnsupported
@@ -27,7 +27,7 @@ def blueprint(services: Services) -> Blueprint:
     api = Blueprint("api", __name__)
 
     def exchange(opener: Opener) -> ExchangeResponse:
-        return ExchangeResponse(Exchange(read_call(), opener, services.in_flight, services.unchanged()))
+        return ExchangeResponse(Exchange(read_call(), opener, services.in_flight, g.holds))
 
     def ruled() -> ExchangeResponse:
         check_content_type(request.headers, request.method)

@@ -22,6 +22,7 @@ def install(app: Flask, services: Services) -> None:
 
     @app.before_request
     def guard() -> Response | None:
+        g.holds = services.unchanged()  # taken first: what changes from here on makes this decision an old one
         settings = services.store.current
         environ, headers = request.environ, request.headers
         check_host(environ.get("HTTP_HOST"), environ["SERVER_PORT"], settings.proxy_host, settings.proxy_allowed_hosts)

@@ -84,6 +84,11 @@ class WsgiClient:
         return bytes(piece)
 
     @property
+    def is_gone(self) -> bool:
+        """Tell whether the client has left: here nothing else cancels what serves it."""
+        return True
+
+    @property
     def is_behind(self) -> bool:
         """Tell whether the next write would have to wait."""
         return self._pieces.full()

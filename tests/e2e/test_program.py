@@ -184,14 +184,20 @@ def test_a_signal_stops_it_with_exit_code_0_while_a_stream_runs(tmp_path: Path, 
     with ExitStack() as stack:
         numbers = (signal.SIGTERM, signal.SIGINT)
         programs = [stack.enter_context(Program(tmp_path, "serve", "--port", "0", **variables)) for _ in numbers]
+        clients: list[WireClient] = []
         for program in programs:
             client = stack.enter_context(program.connect())
             client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
             client.read_chunk()
+            clients.append(client)
         for program, number in zip(programs, numbers, strict=True):
             program.send(number)
 
         assert [program.ended() for program in programs] == [0, 0]
+        for client in clients:
+            rest = client.read_chunks()
+            assert b'"code":"proxy_stopped"' in rest
+            assert b"[DONE]" not in rest
         assert "Traceback" not in "".join(program.printed for program in programs)
     upstream.wait_for_hangup(count=2)
 

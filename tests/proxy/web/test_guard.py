@@ -1,6 +1,7 @@
 """Who is let in, over real HTTP: Host, Origin, preflight and keys, on every route, with a key asked for or not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -634,3 +635,25 @@ def test_health_asks_nothing_of_the_upstream(proxies: dict[str, RunningProxy], u
     assert (reply.status, reply.header("content-type"), reply.json()) == (200, "application/json", {"status": "ok"})
     assert upstream.requests == []
     assert upstream.accepted_connections == 0
+
+
+# --- settings that change in the middle of a request ------------------------------------------------------------------
+
+
+def test_what_was_let_in_while_a_key_became_required_lets_nobody_in_afterwards(
+    provider: ScriptedUpstream, tmp_path: Path
+) -> None:
+    provider.answer(Json({"object": "list", "data": []}))
+    running = RunningProxy(settings_file=tmp_path / "settings.toml", openai_base_url=provider.base_url)
+    running.services.secrets.keep(UPSTREAM_KEY)
+    store = running.services.store
+
+    @running.server._app._app.before_request
+    def change() -> None:  # after the guard's look, before the view
+        if not store.current.proxy_require_api_key:
+            store.update(proxy_require_api_key=True)
+
+    with running, connect(running) as client:
+        statuses = [client.ask("GET", "/v1/models").status for _ in range(3)]
+
+    assert statuses[1:] == [401, 401]
