@@ -7,6 +7,7 @@ from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
+from proxy.tools.loop.aliases import Aliases
 from proxy.tools.loop.kept import KeptTurns
 from proxy.tools.loop.opening import open_loop
 from proxy.tools.loop.request import ToolRequest
@@ -37,7 +38,7 @@ class ToolRoom:
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
-        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces)
+        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces, Aliases())
         self._servers = McpSource(servers_path)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 

@@ -62,11 +62,6 @@ def define(tool: Tool) -> JsonObject:
     return {"type": "function", "function": function}
 
 
-def first_changes(fields: JsonObject, offered: Offer) -> JsonObject:
-    """Return the changes that add our definitions."""
-    return {"tools": [*objects(fields.get("tools")), *offered.definitions]}
-
-
 def read_turn(message: JsonObject, finish: object, offered: Offer) -> ChatTurn:
     """Read a message of the assistant's; a call without an id is given one."""
     raw = [

@@ -7,15 +7,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from proxy.stream.reading import read_object, write_event
 from proxy.stream.sse import Event
 from proxy.tools.loop import chat
 from proxy.tools.loop.chat import BETWEEN_TEXTS, CALLED, ChatTurn
 from proxy.tools.loop.deltas import GrowingCall, GrowingCalls, assemble_turn
 from proxy.tools.loop.kept import key_for
 from proxy.tools.loop.offering import objects
-from proxy.tools.loop.request import compact, sum_usage
+from proxy.tools.loop.request import sum_usage
 from proxy.tools.loop.session import Session
-from proxy.tools.loop.whole import read_object
 from proxy.tools.tool import CallRecord, JsonObject
 
 DONE = b"[DONE]"
@@ -48,12 +48,6 @@ class ChatEditor:
         self.turn_is_over = False
         self.is_broken = False  # an error has been told; nothing good follows
 
-    @property
-    def usage(self) -> Mapping[str, Any] | None:
-        """Return what all rounds have counted so far."""
-        total: Mapping[str, Any] | None = sum_usage(self._usage, self._usage_now)
-        return total
-
     def feed(self, event: Event) -> bytes:
         """Return what goes to the client in the place of an event."""
         data = event.data
@@ -83,13 +77,13 @@ class ChatEditor:
         assert self.turn is not None  # noqa: S101  as above
         self._session.trail += chat.turn_items(self.turn, records)
         self._text_shown = self._text_shown or bool(self.turn.text)
-        self._usage = self.usage
+        self._usage = sum_usage(self._usage, self._usage_now)
         return {**chat.next_changes(self._fields, self._session.trail), **self._session.choice()}
 
     @staticmethod
     def error_event(error: Mapping[str, Any]) -> bytes:
         """Write an error object as these streams have it."""
-        return write({"error": dict(error)})
+        return write_event({"error": dict(error)})
 
     def _end(self, event: Event) -> bytes:
         if self._held is None:
@@ -112,7 +106,7 @@ class ChatEditor:
         elif edited is not None and is_empty(edited) and (goes_on or not value.get("usage")):
             shown = b""
         else:
-            shown = write(self._whole(value, [edited] if edited is not None else [], with_usage=not goes_on))
+            shown = write_event(self._whole(value, [edited] if edited is not None else [], with_usage=not goes_on))
         if self._held is None or (goes_on and not was_held):
             return shown
         self._held.append(shown)
@@ -121,7 +115,7 @@ class ChatEditor:
     def _whole(self, value: JsonObject, choices: list[JsonObject], *, with_usage: bool) -> JsonObject:
         whole = {**value, **self._head, "choices": choices}
         if isinstance(value.get("usage"), dict):
-            whole["usage"] = self.usage if with_usage else None
+            whole["usage"] = sum_usage(self._usage, self._usage_now) if with_usage else None
         return whole
 
     def _edit_choice(self, choice: JsonObject) -> JsonObject:
@@ -173,8 +167,3 @@ class ChatEditor:
 def is_empty(choice: JsonObject) -> bool:
     """Tell whether a choice says nothing."""
     return not choice.get("finish_reason") and not any(choice["delta"].values())
-
-
-def write(value: JsonObject) -> bytes:
-    """Write a chunk."""
-    return b"data: " + compact(value) + b"\n\n"

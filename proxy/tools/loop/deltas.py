@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.stream.reading import read_object
 from proxy.tools.loop.chat import CARRIED, ChatTurn, read_turn
 from proxy.tools.loop.offering import name_of, objects
 from proxy.tools.loop.request import Offer
-from proxy.tools.loop.whole import read_object
 from proxy.tools.tool import JsonObject
 
 

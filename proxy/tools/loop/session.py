@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.tools.consent import Consent
+from proxy.tools.loop.aliases import Aliases
 from proxy.tools.loop.kept import KeptTurns
 from proxy.tools.loop.request import ModelCall, Offer, ToolRequest
 from proxy.tools.loop.trace import Round, Traces
@@ -23,6 +24,7 @@ class Workshop:
     consent: Consent
     kept: KeptTurns
     traces: Traces
+    aliases: Aliases
 
 
 class Session:
@@ -44,6 +46,11 @@ class Session:
     def kept(self) -> KeptTurns:
         """Return where turns of both sides are kept."""
         return self._workshop.kept
+
+    @property
+    def aliases(self) -> Aliases:
+        """Return where the ids of responses are kept."""
+        return self._workshop.aliases
 
     @property
     def may_run(self) -> bool:

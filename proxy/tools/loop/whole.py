@@ -1,8 +1,7 @@
 """Read an answer whole, where the loop has to look into it."""
 
-import json
-
 from proxy.errors import UpstreamInvalidResponse
+from proxy.stream.reading import read_object
 from proxy.stream.relay import Answer
 from proxy.tools.loop.request import FinishedAnswer
 from proxy.tools.tool import JsonObject
@@ -35,12 +34,3 @@ async def read_body(answer: Answer) -> bytes:
         if size > LIMIT_BYTES:
             raise UpstreamInvalidResponse("it is larger than any completion")
     return b"".join(pieces)
-
-
-def read_object(body: bytes) -> JsonObject | None:
-    """Return the object a body holds, None where it holds none."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

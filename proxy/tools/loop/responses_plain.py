@@ -1,0 +1,44 @@
+"""The loop for whole responses."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from proxy.stream.relay import Answer
+from proxy.tools.loop import responses
+from proxy.tools.loop.offering import objects
+from proxy.tools.loop.request import FinishedAnswer, compact, sum_usage
+from proxy.tools.loop.responses import ResponseTurn
+from proxy.tools.loop.session import Session
+from proxy.tools.loop.whole import read_whole
+from proxy.tools.tool import JsonObject
+
+
+async def answer_whole(session: Session, fields: JsonObject) -> Answer:
+    """Return one response for all rounds, in which no tool of ours is named; raises ProxyError."""
+    offer = session.offer
+    turns: list[tuple[ResponseTurn, Sequence[JsonObject]]] = []
+    shown: list[JsonObject] = []
+    usage: Any = None
+    changes: JsonObject = {}
+    while True:
+        answer, response = await read_whole(await session.ask(changes))
+        if response is None or not isinstance(response.get("output"), list):
+            return answer
+        turn = responses.read_turn(objects(response["output"]), response.get("status"), offer)
+        if not turn.wants_results or not session.may_run:
+            break
+        records = await session.run(turn.ours, is_mixed=bool(turn.clients))
+        outputs = responses.output_items(turn, records)
+        turns.append((turn, outputs))
+        if turn.clients:
+            responses.keep(session.kept, session.request.caller, turns, offer)
+            break
+        session.trail += responses.turn_items(fields, turn, records)
+        shown += turn.visible(offer)
+        usage = sum_usage(usage, response.get("usage"))
+        changes = {**responses.next_changes(fields, session.trail, outputs), **session.choice()}
+    merged = responses.merge(response, fields, offer, shown, usage)
+    if merged == response:
+        return answer
+    total = merged.get("usage")
+    return FinishedAnswer(200, answer.headers, compact(merged), total if isinstance(total, dict) else None)
