@@ -1,45 +1,20 @@
 """The official SDK's realtime client through the proxy, against a provider that speaks the API's events."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import InvalidStatus
 
+from fakes.realtime import SESSION, converse
 from fakes.running_proxy import RunningProxy
 from fakes.shared_upstream import UPSTREAM_KEY, proxy_before
 from fakes.socket_upstream import SocketUpstream
 
-SESSION: Any = {"type": "realtime", "output_modalities": ["text"], "instructions": "Be brief."}
 ITEM: Any = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Grüße"}]}
-
-
-async def converse(connection: ServerConnection) -> None:
-    """Answer as the API does: a session, then for each response its pieces and its end."""
-    await connection.send(json.dumps({"type": "session.created", "event_id": "e0", "session": SESSION}))
-    said = ""
-    async for message in connection:
-        event = json.loads(message)
-        if event["type"] == "session.update":
-            await connection.send(json.dumps({**event, "type": "session.updated", "event_id": "e1"}))
-        elif event["type"] == "conversation.item.create":
-            said = event["item"]["content"][0]["text"]
-        elif event["type"] == "response.create":
-            for word in ("You said ", said):
-                await connection.send(
-                    json.dumps({"type": "response.output_text.delta", "event_id": "e2", "delta": word, **PLACE})
-                )
-            await connection.send(
-                json.dumps({"type": "response.done", "event_id": "e3", "response": {"id": "r", "status": "completed"}})
-            )
-
-
-PLACE = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
 
 
 @pytest.fixture(scope="module")
