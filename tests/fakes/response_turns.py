@@ -1,5 +1,6 @@
 """Turns of a model over the Responses API, whole and as events."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ def events(*items: Item, response_id: str = "resp_1", status: str = "completed")
         if item["type"] == "message":
             told += [
                 {"type": "response.output_text.delta", **place, "content_index": 0, "delta": word, "logprobs": []}
-                for word in item["content"][0]["text"].split(" ")
+                for word in re.findall(r"\S+\s*", item["content"][0]["text"])
             ]
         if item["type"] == "function_call":
             told.append({"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]})

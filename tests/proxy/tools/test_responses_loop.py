@@ -197,7 +197,7 @@ def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scri
     assert final["created_at"] == told[0]["response"]["created_at"]
     assert [item["id"] for item in final["output"]] == [*(f"rs_{n}" for n in range(rounds)), "msg_1"]
     assert final["usage"]["total_tokens"] == 15 * (rounds + 1)
-    assert "".join(event["delta"] for event in told if event["type"] == "response.output_text.delta") == "Itrains."
+    assert "".join(event["delta"] for event in told if event["type"] == "response.output_text.delta") == "It rains."
     assert outputs(scripted.requests[-1].json()) == ["It rains in Ulm."] * rounds
 
 
