@@ -38,9 +38,14 @@ class FileSource:
         """Return a sentence for each function that is no tool."""
         return self._loaded.left_out
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether the file has changed."""
+        return stamp_of(self._path()) != self._stamp
+
     async def refresh(self) -> None:
-        """Load the file where it has changed, in a worker thread; nothing is waited for where it has not."""
-        if stamp_of(self._path()) != self._stamp:
+        """Load the file where it has changed, in a worker thread."""
+        if self.is_stale:
             loading = asyncio.wrap_future(self._workers.call(self.load))
             await asyncio.wait({loading}, timeout=LOAD_LIMIT_S)
 

@@ -16,8 +16,12 @@ class ToolSource(Protocol):
     def tools(self) -> tuple[Tool, ...]:
         """Return the tools there are now; the same object while nothing has changed."""
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether something has changed; asked before each request, so it must be quick."""
+
     async def refresh(self) -> None:
-        """Take note of what has changed; quick where nothing has."""
+        """Take note of what has changed."""
 
 
 class Registry:
@@ -41,5 +45,6 @@ class Registry:
         return by_name
 
     async def refresh(self) -> None:
-        """Let every source take note of what has changed."""
-        await asyncio.gather(*(source.refresh() for source in self._sources))
+        """Let the sources take note of what has changed."""
+        if stale := [source for source in self._sources if source.is_stale]:
+            await asyncio.gather(*(source.refresh() for source in stale))

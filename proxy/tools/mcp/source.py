@@ -54,9 +54,14 @@ class McpSource:
         ]
         return [*self._file_problems, *ill]
 
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether the file has changed."""
+        return stamp_of(self._path()) != self._stamp
+
     async def refresh(self) -> None:
         """Start what is new in the file and stop what has gone; nobody waits for a server to come up."""
-        if stamp_of(self._path()) != self._stamp:
+        if self.is_stale:
             await asyncio.wrap_future(self._workers.call(self._configure))
 
     async def settle(self, limit_s: float) -> None:

@@ -14,6 +14,7 @@ class ShippedSource:
 
     def __init__(self) -> None:
         self.tools: tuple[Tool, ...] = tuple(tool_of(function, "shipped") for function in SHIPPED)
+        self.is_stale = False
 
     async def refresh(self) -> None:
         """Do nothing: these never change."""

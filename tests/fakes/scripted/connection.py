@@ -30,6 +30,8 @@ class Connection:
         self._dropped = False
         # drain() then means: the system has taken every byte.
         writer.transport.set_write_buffer_limits(high=0)
+        # asyncio does this only for sockets that were made with the protocol named; without it each stream waits 40 ms.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def serve(self) -> None:
         """Answer requests until the connection is over, and leave nothing open."""
