@@ -170,6 +170,11 @@ class LogFile(logging.handlers.RotatingFileHandler):
                 self.stream.write(lines)
                 self.stream.flush()
 
+    def close(self) -> None:
+        """Close the file, even where its last lines find no room."""
+        with suppress(OSError):
+            super().close()
+
     def _open(self) -> TextIOWrapper:
         stream = super()._open()
         Path(self.baseFilename).chmod(0o600)

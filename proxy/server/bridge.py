@@ -42,6 +42,9 @@ class Connection(Protocol):
     def abort(self) -> None:
         """Cut the connection at once."""
 
+    def end_with_the_answer(self, scope: Scope) -> None:
+        """Take no request after this one."""
+
     def listen(self) -> None:
         """Go on reading once the request's body is there."""
 
@@ -175,8 +178,11 @@ class AsgiBody:
         self._connection = connection
         headers = dict(scope["headers"])
         length = headers.get(b"content-length")
-        chunked = b"transfer-encoding" in headers
-        self.length: int | None = int(length) if length is not None else (None if chunked else 0)
+        chunked = headers.get(b"transfer-encoding")
+        if chunked is not None and chunked.strip().lower() != b"chunked":
+            connection.end_with_the_answer(scope)
+            raise MalformedRequest("its transfer encoding is not chunked alone")
+        self.length: int | None = int(length) if length is not None else (None if chunked is not None else 0)
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return all of it; raises BodyTooLarge or MalformedRequest."""

@@ -49,6 +49,10 @@ class ClientConnection(HttpToolsProtocol):
         """Cut the connection at once."""
         self.transport.abort()
 
+    def end_with_the_answer(self, scope: Scope) -> None:
+        """Take no request after this one."""
+        scope[CYCLE].keep_alive = False
+
     def listen(self) -> None:
         """Read on once the body is there: only a connection that is read shows that the client has left."""
         self.flow.resume_reading()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from proxy.errors import UpstreamFailure, UpstreamTlsFailure
@@ -53,7 +54,7 @@ class UpstreamCondition:
             self._become(Condition("key refused"))
             self._refused()
         elif status == 429:
-            self._become(Condition("rate limited", until=self._clock() + wait_s(headers)))
+            self._become(Condition("rate limited", until=self._clock() + wait_s(headers, self._clock())))
         elif self._server_errors >= FAILURES_TO_TELL:
             self._become(Condition("failing", f"status {status}"))
         elif status < 400:
@@ -75,9 +76,11 @@ class UpstreamCondition:
                 listener(condition)
 
 
-def wait_s(headers: Headers) -> float:
-    """Return the seconds a rate limit asks for, a minute where it does not say."""
-    for name, value in headers:
-        if name == "retry-after" and value.strip().replace(".", "", 1).isdigit():
-            return min(float(value), LONGEST_WAIT_S)
-    return 60.0
+def wait_s(headers: Headers, now: float) -> float:
+    """Return the seconds a rate limit asks for, 0 to 120, a minute where it does not say; `now` is the wall clock's."""
+    said = next((value.strip() for name, value in headers if name == "retry-after"), "")
+    try:
+        seconds = float(said) if said[:1].isdigit() else parsedate_to_datetime(said).timestamp() - now
+    except (ValueError, TypeError):
+        return 60.0
+    return max(0.0, min(seconds, LONGEST_WAIT_S))

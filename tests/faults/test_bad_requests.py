@@ -56,6 +56,8 @@ def test_a_body_that_is_no_json_object_is_a_400_and_the_upstream_is_not_asked(
     assert upstream.requests == []
 
 
+# --- NaN, Infinity, lone surrogates, unknown parameters ---------------------------------------------------------------
+
 ODD_BODIES = {
     "NaN": b'{"model":"m","x":NaN}',
     "Infinity": b'{"model":"m","x":[-Infinity,Infinity]}',
@@ -85,6 +87,9 @@ def two_proxies(
     rules = {"openai_param_overrides": {"user": "me"}, "openai_param_drop": "o1*:x"}
     with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), **rules) as with_rules:
         yield {False: proxy, True: with_rules}
+
+
+# --- too large, malformed, non-UTF-8, deeply nested, non-object JSON --------------------------------------------------
 
 
 @pytest.mark.core

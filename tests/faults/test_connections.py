@@ -278,7 +278,7 @@ def test_an_upstream_that_comes_back_is_asked_again(proxy: RunningProxy, upstrea
     assert ask(proxy).status == 200
 
 
-# --- keyring locked, absent, hanging: no upstream key -----------------------------------------------------------------
+# --- keyring locked, absent, hanging ----------------------------------------------------------------------------------
 
 
 @pytest.mark.core

@@ -23,23 +23,6 @@ PATIENT = Limits(look_every_s=0.02)
 Start = Callable[..., RunningProxy]
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    return Fresh(provider)
-
-
 @pytest.fixture
 def start(provider: ScriptedUpstream, tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts a proxy with some limits."""
@@ -59,7 +42,7 @@ def test_the_limits_are_those_of_the_policy() -> None:
     assert (limits.head_s, limits.body_s, limits.idle_s, limits.reader_s) == (10, 15, 75, 60)
 
 
-# --- sizes ------------------------------------------------------------------------------------------------------------
+# --- request line 8 kB, head 64 kB or 100 headers ---------------------------------------------------------------------
 
 
 @pytest.mark.core
@@ -131,7 +114,7 @@ def test_many_requests_on_one_connection_are_no_large_head(proxy: RunningProxy) 
         assert [client.read_reply().status for _ in range(5)] == [200] * 5
 
 
-# --- slow heads -------------------------------------------------------------------------------------------------------
+# --- head complete within 10 s ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.core
@@ -181,7 +164,70 @@ def test_a_head_that_begins_behind_a_running_answer_does_not_cut_it(start: Start
         assert client.read_reply().body == b"x" * 100
 
 
-# --- stalled bodies ---------------------------------------------------------------------------------------------------
+# --- body over the limit ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [CHAT, FILES])
+def test_a_body_over_64_mb_is_a_413_at_once(proxy: RunningProxy, upstream: Fresh, path: str) -> None:
+    with connect(proxy) as client:
+        client.send(client.request("POST", path, None, JSON_TYPE, f"Content-Length: {64 * 2**20 + 1}"))
+        reply = client.read_reply()  # not a byte of the body was sent
+
+    assert (reply.status, reply.error["code"]) == (413, "request_too_large")
+    assert upstream.requests == []
+
+
+# --- both lengths, odd lengths, control bytes in the head -------------------------------------------------------------
+
+POST = b"POST /v1/files HTTP/1.1\r\nHost: here\r\n"
+GET = b"GET /v1/health HTTP/1.1\r\nHost: here\r\n"
+ODD = {
+    "both lengths": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "both lengths, the other way round": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef",
+    "the same length twice": POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nabcde",
+    "a list of lengths": POST + b"Content-Length: 5, 5\r\n\r\nabcde",
+    "a signed length": POST + b"Content-Length: +5\r\n\r\nabcde",
+    "a negative length": POST + b"Content-Length: -5\r\n\r\nabcde",
+    "a length in hex": POST + b"Content-Length: 0x5\r\n\r\nabcde",
+    "a length with an underscore": POST + b"Content-Length: 1_0\r\n\r\nabcdefghij",
+    "no length": POST + b"Content-Length:\r\n\r\nabcde",
+    "a length beyond 64 bits": POST + b"Content-Length: 99999999999999999999999\r\n\r\nabcde",
+    "chunks by another name": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "chunks after gzip": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "chunks before identity": POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "chunks twice": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a chunk of negative size": POST + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nab\r\n0\r\n\r\n",
+    "a chunk of endless size": POST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nab\r\n0\r\n\r\n",
+    "a line end within a chunk's extension": POST + b"Transfer-Encoding: chunked\r\n\r\n2;\nab\r\nab\r\n0\r\n\r\n",
+    "a folded header": GET + b"X-A: a\r\n b\r\n\r\n",
+    "line feeds alone": b"GET /v1/health HTTP/1.1\nHost: here\n\n",
+    "a zero byte in a value": GET + b"X-A: a\x00b\r\n\r\n",
+    "a zero byte in a name": GET + b"X\x00A: b\r\n\r\n",
+    "an escape in a value": GET + b"X-A: a\x1b[31m\r\n\r\n",
+    "a delete in a value": GET + b"X-A: a\x7f\r\n\r\n",
+    "a carriage return in a value": GET + b"X-A: a\rX-B: b\r\n\r\n",
+    "a control byte in the target": b"GET /v1/\x01health HTTP/1.1\r\nHost: here\r\n\r\n",
+    "a byte beyond ASCII in the target": b"GET /v1/\xffhealth HTTP/1.1\r\nHost: here\r\n\r\n",
+    "a header without a name": GET + b": b\r\n\r\n",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("head", ODD.values(), ids=ODD)
+def test_an_odd_length_or_control_byte_is_a_400_and_the_end_of_the_connection(
+    proxy: RunningProxy, upstream: Fresh, head: bytes
+) -> None:
+    with connect(proxy) as client:
+        smuggled = client.request("GET", "/v1/models")
+        reply = client.send(head.replace(b"here", client.host.encode()) + smuggled).read_reply()
+
+        assert (reply.status, reply.error["code"]) == (400, "malformed_request")
+        assert b"HTTP/1.1 200" not in client.read_rest()
+    assert not [request for request in upstream.requests if request.complete]
+
+
+# --- stalled body 15 s ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.core
@@ -231,7 +277,7 @@ def test_a_client_who_waits_for_its_answer_is_not_given_up(start: Start, upstrea
     assert ask(proxy, FILES).body == b"x" * 50
 
 
-# --- idle connections, readers that take nothing ----------------------------------------------------------------------
+# --- idle keep-alive 75 s; a reader that takes nothing for 60 s -------------------------------------------------------
 
 
 @pytest.mark.core
@@ -275,7 +321,7 @@ def test_a_slow_reader_that_takes_something_is_served(start: Start, upstream: Fr
         assert time.monotonic() - began > 1.2
 
 
-# --- connections ------------------------------------------------------------------------------------------------------
+# --- a bound on connections -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.core

@@ -57,6 +57,9 @@ def ask_timed(port: int) -> float:
     return time.monotonic() - began
 
 
+# --- slow clients, silent requests and a large upload at once ---------------------------------------------------------
+
+
 def test_200_slow_clients_60_silent_requests_and_a_100_mb_upload_leave_others_answered_within_a_second(
     program: Program,
 ) -> None:
