@@ -87,7 +87,7 @@ class TrayApp:
         if backend.name == "none":
             self._actions.do(self._news.tell_no_tray)
         else:
-            self._unseen.daemon = True
+            self._unseen.name, self._unseen.daemon = "tray-unseen", True
             self._unseen.start()
 
     def _run_click(self, key: str) -> None:

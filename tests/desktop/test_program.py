@@ -11,6 +11,7 @@ import openai
 import pytest
 import tomllib
 
+from background import need
 from desktop.tray_user import APP_ID, UPSTREAM_KEY, Tray
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from waiting import wait_for
@@ -80,6 +81,7 @@ def test_once_a_proxy_key_is_required_only_copied_keys_and_commands_open(tray: T
 
 def curl(command: str) -> str:
     """Run a copied command as its user would and return the answer's status."""
+    need("curl")
     words = [
         *shlex.split(command),
         "--silent",
