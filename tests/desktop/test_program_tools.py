@@ -1,5 +1,6 @@
 """Tools in the tray program: switched in the menu, asked about in the menu, answered on a page."""
 
+import re
 import threading
 from typing import Any
 
@@ -75,6 +76,32 @@ def test_a_tool_asks_in_the_menu_and_is_answered_on_the_page(
     assert upstream.requests[-1].json()["messages"][-1]["content"] == told
     wait_for(lambda: not any("asks to run" in label for label in tray.labels()), "the question's end in the menu")
     assert ('weather = "auto"' in tray.settings_file.read_text()) == (decision == "always")
+
+
+def test_without_an_icon_the_terminal_has_the_link_to_a_question(
+    tray: Tray, page: httpx2.Client, upstream: ScriptedUpstream
+) -> None:
+    tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
+    upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
+    program = tray.launch("--tray", "none")
+    wait_for(lambda: "Base URL" in program.printed, "the start")
+    chat = threading.Thread(target=tray.chat)
+    chat.start()
+
+    link = wait_for(
+        lambda: re.search(r"weather asks to run; answer within a minute: (\S+)\n", program.printed), "a link"
+    )
+
+    assert link
+    assert page.get(link[1]).headers["location"] == "/ui/questions"
+    questions = page.get(f"http://127.0.0.1:{tray.port}/ui/questions").text
+    page.post(
+        f"http://127.0.0.1:{tray.port}/ui/questions/1",
+        data={"form_token": form_token(questions), "decision": "yes"},
+        headers={"Origin": f"http://127.0.0.1:{tray.port}"},
+    )
+    chat.join(10)
+    assert upstream.requests[-1].json()["messages"][-1]["content"] == "It rains in Ulm."
 
 
 @pytest.mark.parametrize("call", [WEATHER, ("call_1", "slow", "{}")], ids=["a question", "a slow tool"])
