@@ -2,6 +2,7 @@
 
 import re
 import threading
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -111,10 +112,11 @@ def test_nothing_a_tool_does_holds_up_the_end(
     tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
     upstream.answer(Json(called(call)))
     tray.start().wait_until_it_runs()
+    statuses: list[int] = []
 
     def ask() -> None:
-        with pytest.raises(httpx2.HTTPError):
-            tray.chat()
+        with suppress(httpx2.HTTPError):  # broken off
+            statuses.append(tray.chat())
 
     chat = threading.Thread(target=ask)
     chat.start()
@@ -124,3 +126,4 @@ def test_nothing_a_tool_does_holds_up_the_end(
 
     assert tray.program.ended() == 0
     chat.join(10)
+    assert 200 not in statuses
