@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
+from fakes.http_proxy import HttpProxy
 from fakes.opening import open_socket, refusal_of
 from fakes.running_proxy import RunningProxy
 from fakes.socket_upstream import SocketUpstream
@@ -58,6 +59,21 @@ def test_an_upstream_that_breaks_off_behind_tls_ends_the_client(
         secure.abort_all()
         with pytest.raises(ConnectionClosedError):
             client.recv(timeout=5)
+
+
+def test_messages_go_through_the_networks_proxy(
+    start: Callable[..., RunningProxy],
+    secure: SocketUpstream,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HttpProxy() as network:
+        monkeypatch.setenv("HTTPS_PROXY", network.url)
+        with open_socket(start(secure.base_url, openai_ca_file=str(certificate))) as client:
+            client.send(LARGE)
+
+            assert client.recv(timeout=20) == LARGE
+        assert network.targets == [f"127.0.0.1:{secure.port}"]
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(
