@@ -33,6 +33,7 @@ class SocketUpstream:
         self.talk: Talk = echo
         self.refusal: Response | None = None
         self.handshakes: list[Request] = []
+        self.talking = 0  # how many conversations have not ended
         self.closes: list[tuple[int | None, str | None]] = []
         self._subprotocols = subprotocols  # those it knows, the dearest first
         self._stubborn = stubborn  # the one it insists on, whatever is offered
@@ -120,6 +121,7 @@ class SocketUpstream:
         return self.refusal
 
     async def _serve(self, connection: ServerConnection) -> None:
+        self.talking += 1
         try:
             await self.talk(connection)
         except ConnectionClosed:
@@ -127,6 +129,7 @@ class SocketUpstream:
         finally:
             await connection.close()
             self.closes.append((connection.close_code, connection.close_reason))
+            self.talking -= 1
 
     async def _end(self) -> None:
         assert self._server is not None

@@ -9,6 +9,7 @@ import pytest
 from fakes.running_proxy import RunningProxy
 from fakes.shared_upstream import proxy_before
 from fakes.socket_upstream import SocketUpstream
+from waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,8 @@ def proxy(server: SocketUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def upstream(server: SocketUpstream) -> SocketUpstream:
-    """Return the provider, as new."""
+    """Return the provider, as new: the sockets of the test before have ended."""
+    wait_for(lambda: not server.talking, "the end of the conversations before")
     server.forget()
     return server
 
