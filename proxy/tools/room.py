@@ -13,6 +13,7 @@ from proxy.tools.loop.opening import open_loop
 from proxy.tools.loop.request import ToolRequest
 from proxy.tools.loop.session import Workshop
 from proxy.tools.loop.trace import Traces
+from proxy.tools.loop.unable import UnableModels
 from proxy.tools.mcp.source import McpSource
 from proxy.tools.registry import Registry
 from proxy.tools.runner import CallLimits, Runner
@@ -38,7 +39,7 @@ class ToolRoom:
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
-        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces, Aliases())
+        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces, Aliases(), UnableModels())
         self._servers = McpSource(servers_path)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 

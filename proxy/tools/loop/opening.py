@@ -40,12 +40,13 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
         changes = {**changes, **api.put_back(fields, workshop.kept, request.caller)}
     fields = {**fields, **changes}
     allowed = {name: tool for name, tool in tools.items() if workshop.consent.rule_for(tool) != "never"}
-    offer = api.offer(fields, allowed)
+    is_unable = workshop.unable.holds(settings.openai_base_url, fields.get("model"))
+    offer = None if is_unable and not fields.get("tools") else api.offer(fields, allowed)
     if offer is None:
         return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
     added: JsonObject = {"tools": [*objects(fields.get("tools")), *offer.definitions]}
     session = Session(request, offer, {**changes, **added}, settings, workshop)
     if fields.get("stream") is not True:
         return await api.answer_whole(session, fields)
-    first = await session.ask()
+    first = await session.ask_first()
     return LoopedAnswer(first, session, api.editor(session, fields)) if is_stream(first) else first

@@ -12,6 +12,7 @@ from proxy.tools.loop.aliases import Aliases
 from proxy.tools.loop.kept import KeptTurns
 from proxy.tools.loop.request import ModelCall, Offer, ToolRequest
 from proxy.tools.loop.trace import Round, Traces
+from proxy.tools.loop.unable import UnableModels, is_about_tools
 from proxy.tools.runner import CallLimits, Runner, noted
 from proxy.tools.tool import CallFailed, CallRecord, JsonObject
 
@@ -25,6 +26,7 @@ class Workshop:
     kept: KeptTurns
     traces: Traces
     aliases: Aliases
+    unable: UnableModels
 
 
 class Session:
@@ -41,6 +43,7 @@ class Session:
         self._limits = CallLimits.of(settings)
         self._most_calls = settings.tool_max_calls
         self._rounds_left = settings.tool_max_rounds
+        self._upstream = settings.openai_base_url
 
     @property
     def kept(self) -> KeptTurns:
@@ -61,6 +64,17 @@ class Session:
         """Ask the upstream for the next turn; raises ProxyError."""
         request = self.request
         return await request.ask(request.rewrite(request.content, {**self._changes, **(changes or {})}))
+
+    async def ask_first(self) -> Answer:
+        """Ask for the first turn; where our tools alone were in the way, without them; raises ProxyError."""
+        answer = await self.ask()
+        request, model = self.request, self.request.fields.get("model")
+        if request.fields.get("tools") or not is_about_tools(answer):
+            return answer
+        self._workshop.unable.note(self._upstream, model, answer)
+        answer.close()
+        changes = {name: value for name, value in self._changes.items() if name != "tools"}
+        return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
 
     def choice(self) -> JsonObject:
         """Return the change of the tool choice for the turn after a round."""

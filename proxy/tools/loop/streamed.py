@@ -90,6 +90,10 @@ class LoopedAnswer(Answer):
         """Tell that a comment may follow: only whole events are given out."""
         return True
 
+    def broken_off(self, failure: UpstreamFailure) -> bytes:
+        """Return an error event: nothing more comes."""
+        return self._editor.error_event(fields_of(failure))
+
     async def next_chunk(self) -> bytes:
         """Return the next events, b"" at the end; raises UpstreamFailure."""
         while not self._is_over:
@@ -150,7 +154,7 @@ class LoopedAnswer(Answer):
         try:
             answer = between.result()
         except ProxyError as error:
-            return self._break_off(json.loads(error.body())["error"], error)
+            return self._break_off(fields_of(error), error)
         if isinstance(answer, bytes):
             self._is_over = True
             return answer
@@ -168,13 +172,19 @@ class LoopedAnswer(Answer):
         except (ValueError, KeyError, TypeError):
             error = None
         failure = UpstreamInvalidResponse(f"status {answer.status} where the stream was to go on")
-        return self._break_off(error or json.loads(failure.body())["error"], failure)
+        return self._break_off(error or fields_of(failure), failure)
 
     def _break_off(self, error: Mapping[str, Any], why: ProxyError) -> bytes:
         log.warning("%s broke off after a round of tools: %s", self._session.request.request_id, why)
         self._is_over = True
         self._failure = why if isinstance(why, UpstreamFailure) else None
         return self._editor.error_event(error)
+
+
+def fields_of(error: ProxyError) -> Mapping[str, Any]:
+    """Return an error of ours as the API's object."""
+    fields: Mapping[str, Any] = json.loads(error.body())["error"]
+    return fields
 
 
 def counted(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

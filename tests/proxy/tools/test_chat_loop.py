@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
-from fakes.asking import CHAT
+from fakes.asking import CHAT, wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Fin, Json, Raw, Script, completion
 from fakes.shared_upstream import Fresh
@@ -298,6 +299,39 @@ def test_an_upstream_that_fails_in_round_two_is_told_with_its_status(
 
     assert answer.status_code == status
     assert code is None or answer.json()["error"]["code"] == code
+
+
+NO_TOOLS = Json({"error": {"message": "llama does not support tools", "type": "t", "code": None}}, status=400)
+
+
+def test_a_model_that_takes_no_tools_is_asked_without_them(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([NO_TOOLS, Json(completion("Hello.")), Json(completion("Again."))])
+
+    assert [post(tool_proxy, model="llama")["choices"][0]["message"]["content"] for _ in range(2)] == [
+        "Hello.",
+        "Again.",
+    ]
+
+    assert ["tools" in request.json() for request in scripted.requests] == [True, False, False]
+
+
+def test_a_refusal_of_the_clients_own_tools_is_the_clients_to_see(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answer(NO_TOOLS)
+
+    answer = tool_proxy.http.post(CHAT, json={"model": "other", "messages": MESSAGES, "tools": [OWN]})
+
+    assert (answer.status_code, len(scripted.requests)) == (400, 1)
+
+
+def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Json(called(("c", "slow_async", "{}"))), Json(completion())])
+
+    with pytest.raises(httpx2.ReadTimeout):
+        tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, timeout=0.5)
+
+    wait_until(lambda: tool_proxy.services.in_flight.count == 0)
+    assert tool_proxy.services.in_flight.count == 0
+    assert len(scripted.requests) == 1
 
 
 def test_the_trace_holds_rounds_calls_outcomes_and_durations(tool_proxy: RunningProxy, scripted: Fresh) -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import logging
+import statistics
+import time
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -11,8 +14,8 @@ import pytest
 from fakes.asking import CHAT, wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Chunk as WireChunk
-from fakes.scripted_upstream import EndHead, Fin, Header, Json, Pause, Script, Sse, Stall, Status
-from fakes.shared_upstream import Fresh
+from fakes.scripted_upstream import EndHead, Fin, Header, Json, Pause, Script, ScriptedUpstream, Sse, Stall, Status
+from fakes.shared_upstream import Fresh, proxy_before
 from fakes.tool_turns import called_chunks, chunk, text_chunks, usage_chunk
 from proxy.tools.loop import streamed
 
@@ -465,3 +468,22 @@ def test_the_sdks_see_one_completion(tool_proxy: RunningProxy, scripted: Fresh) 
     assert final.choices[0].message.tool_calls is None
     assert final.choices[0].finish_reason == "stop"
     assert "".join(part.choices[0].delta.content or "" for part in parts if part.choices) == "I look.\n\nRain."
+
+
+def test_tools_that_are_not_called_cost_a_stream_next_to_nothing(
+    provider: ScriptedUpstream, tool_proxy: RunningProxy, scripted: Fresh, tmp_path: Path
+) -> None:
+    scripted.answer(Sse(text_chunks("Hello")))
+    body = {"model": "m", "messages": MESSAGES, "stream": True}
+
+    def first_byte_s(proxy: RunningProxy) -> float:
+        began = time.perf_counter()
+        with proxy.http.stream("POST", CHAT, json=body) as answer:
+            next(answer.iter_raw())
+        return time.perf_counter() - began
+
+    with proxy_before(provider.base_url, tmp_path) as without:
+        pairs = [(first_byte_s(without), first_byte_s(tool_proxy)) for _ in range(40)][10:]
+
+    off, on = (statistics.median(column) for column in zip(*pairs, strict=True))
+    assert on - off < 0.01  # measured on an idle machine it is a third of a millisecond
