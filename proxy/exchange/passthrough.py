@@ -3,6 +3,7 @@
 from proxy.errors import BodyTooLarge
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
+from proxy.exchange.uploads import Upload
 from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer
 
@@ -18,7 +19,8 @@ class Passthrough:
 
     async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:  # noqa: ARG002  the openers' signature
         """Return the answer to pass on; raises ProxyError."""
-        limit = self._asking.settings().max_body_bytes
+        settings = self._asking.settings()
+        limit = settings.max_body_bytes
         if body.length is not None and body.length > limit:
             raise BodyTooLarge(f"{body.length} bytes")
         if body.length == 0:
@@ -26,4 +28,6 @@ class Passthrough:
         if body.length is not None and body.length <= READ_AHEAD_BYTES:
             content = await body.read(limit)
             return await self._asking.ask(call, content, len(content), wants_json=self._wants_json)
-        return await self._asking.ask(call, body.pieces(limit), body.length, wants_json=self._wants_json)
+        upload = Upload(body.pieces(limit))
+        asking = self._asking.ask(call, upload.pieces(), body.length, wants_json=self._wants_json)
+        return await upload.watched(asking, settings.openai_timeout)

@@ -137,19 +137,18 @@ def deaf() -> Iterator[ScriptedUpstream]:
         yield server
 
 
-@pytest.mark.xfail(
-    strict=True, reason="while neither side moves, nothing reads the client's connection, and only a read shows its end"
-)
-def test_a_client_who_leaves_an_upload_nobody_takes_ends_it(
+def test_a_client_who_leaves_an_upload_nobody_takes_is_given_up_with_the_upstream(
     deaf: ScriptedUpstream, start: Callable[..., RunningProxy]
 ) -> None:
-    with connect(start(deaf.base_url), limit_s=0.5) as client:
+    # Nothing reads the client's connection while neither side moves, and what it has sent stands before its end: no
+    # system could show us that end. What ends it is the upstream's silence.
+    with connect(start(deaf.base_url, openai_timeout=1.0), limit_s=0.5) as client:
         client.send(client.request("POST", FILES, None, "Content-Type: a/b", f"Content-Length: {60 * 2**20}"))
         with pytest.raises(TimeoutError):  # every buffer on the way is full
             client.send(bytes(50 * 2**20))
         assert connections_to(deaf.port) == 1
 
-    wait_until(lambda: connections_to(deaf.port) == 0, seconds=2)
+    wait_until(lambda: connections_to(deaf.port) == 0, seconds=8)
     assert connections_to(deaf.port) == 0
 
 
