@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STOP_S = 9.0
-NOT_INSTALLED = "{} names servers, but the MCP SDK is not installed: pip install 'openai-tray-proxy[mcp]'"
+NOT_INSTALLED = "{} names servers, but the MCP SDK is not installed: {} -m pip install 'mcp>=2.3'"
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class McpSource:
                 self._file_problems = [f"{broken}. The servers named before stay in use."]
             else:
                 if configs and importlib.util.find_spec("mcp") is None:
-                    configs, self._file_problems = [], [NOT_INSTALLED.format(path.name)]
+                    configs, self._file_problems = [], [NOT_INSTALLED.format(path.name, sys.executable)]
                 if configs or self._servers:
                     self._wait(self._apply(configs))
             for problem in self._file_problems:

@@ -306,4 +306,4 @@ def test_where_the_sdk_is_not_installed_the_file_says_so(desk: Desk, monkeypatch
     desk.write(own=OWN)
 
     assert desk.names == []
-    assert "pip install 'openai-tray-proxy[mcp]'" in desk.source.problems()[0]
+    assert f"{sys.executable} -m pip install 'mcp" in desk.source.problems()[0]

@@ -1,0 +1,136 @@
+"""The program with its tools on: before the demo upstream, with functions and an MCP server from the config folder."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import psutil
+import pytest
+
+from fakes.program import Program, environment
+from waiting import wait_for
+
+SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
+TOOLS = '''
+def shout(word: str) -> str:
+    """Say a word loudly."""
+    return word.upper() + "!"
+'''
+ON = {"ENABLE_TOOL_EXECUTION": "true"}
+CONFIG = Path("xdg_config_home") / "openai-tray-proxy"
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals of this kind")
+
+
+def furnish(home: Path) -> Path:
+    """Put a file of functions and one of MCP servers where the program looks for them."""
+    folder = home / CONFIG
+    folder.mkdir(parents=True, mode=0o700)
+    (folder / "function_tools.py").write_text(TOOLS, encoding="utf-8")
+    servers = {"own": {"command": sys.executable, "args": [SERVER]}}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
+    return home
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    home = furnish(tmp_path_factory.mktemp("home"))
+    with Program(home, "serve", "--demo", "--port", "0", **ON) as program:
+        wait_for(lambda: "MCP server own offers" in log_of(home), "the server to come up", 40)
+        yield program
+
+
+def log_of(home: Path) -> str:
+    """Return what the program has logged."""
+    logs = list((home / "xdg_state_home").rglob("proxy.log"))
+    return logs[0].read_text(encoding="utf-8") if logs else ""
+
+
+@pytest.fixture
+def sdk(demo: Program) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=demo.base_url, api_key="any", max_retries=0, timeout=20) as client:
+        yield client
+
+
+def asking(words: str) -> Any:
+    return [{"role": "user", "content": words}]
+
+
+QUESTIONS = {
+    "a function": ("Please shout hello", "HELLO!"),
+    "a shipped tool": ("Please calculate 42", "42"),
+    "a tool of a server": ("Please call own__add", "2"),
+    "two at once": ("Please shout hello and calculate 7", "HELLO!” and “7"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_demo_calls_a_tool_and_tells_its_result(sdk: openai.OpenAI, question: str) -> None:
+    words, told = QUESTIONS[question]
+
+    answer = sdk.chat.completions.create(model="demo-chat", messages=asking(words))
+    stream = sdk.chat.completions.create(model="demo-chat", messages=asking(words), stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    response = sdk.responses.create(model="demo-chat", input=words)
+
+    assert told in str(answer.choices[0].message.content)
+    assert answer.choices[0].finish_reason == "stop"
+    assert told in text
+    assert told in response.output_text
+
+
+def test_a_tool_of_a_server_that_may_write_is_refused_where_nobody_can_be_asked(sdk: openai.OpenAI) -> None:
+    answer = sdk.chat.completions.create(model="demo-chat", messages=asking("Please call own__environment HOME"))
+
+    assert "The user did not allow this call" in str(answer.choices[0].message.content)
+
+
+def test_the_log_has_a_line_for_each_call_and_nothing_of_what_was_said(demo: Program, sdk: openai.OpenAI) -> None:
+    sdk.chat.completions.create(model="demo-chat", messages=asking("Please shout confidential"))
+
+    wait_for(lambda: "tool 'shout' ok" in log_of(demo.home), "the line of the call")
+    assert "confidential" not in log_of(demo.home).lower()
+
+
+@posix_only
+def test_the_end_of_the_program_is_the_end_of_its_servers(tmp_path: Path) -> None:
+    home = furnish(tmp_path / "home")
+    with Program(home, "serve", "--demo", "--port", "0", **ON) as program:
+        wait_for(lambda: "MCP server own offers" in log_of(home), "the server to come up", 40)
+        children = psutil.Process(program.process.pid).children(recursive=True)
+        program.send(signal.SIGTERM)
+        code = program.ended()
+
+    assert code == 0
+    assert children
+    wait_for(lambda: not any(child.is_running() for child in children), "the end of the servers")
+
+
+def test_the_command_line_lists_and_calls_tools_of_servers(tmp_path: Path) -> None:
+    home = furnish(tmp_path / "home")
+
+    listed = run(home, "list")
+    called = run(home, "call", "own__add", '{"a": 40, "b": 2}')
+
+    assert "own__add" in listed.stdout
+    assert "shout" in listed.stdout
+    assert (called.returncode, called.stdout) == (0, "42\n")
+
+
+def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "proxy", "tools", *arguments],
+        env=environment(home),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
