@@ -4,6 +4,7 @@ import logging
 import logging.handlers
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from proxy.redaction import escape, redact
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
 OLDER_FILES = 4
+RECENT_LINES = 500
 WRITE_EVERY_S = 0.2
 # Libraries whose debug logs print headers or bodies.
 QUIET = ("aiohttp", "asyncio", "flask_cors", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "werkzeug")
@@ -80,10 +82,17 @@ def start_logging(*, to_terminal: bool = False) -> Log:
         if not to_terminal:  # or Python would write warnings there itself, keys and all
             add_handler(root, logging.StreamHandler() if sys.stderr is not None else logging.NullHandler(), formatter)
             root.handlers[-1].setLevel(logging.WARNING)
+        root.addHandler(LaterHandler(None, formatter))
         root.warning("the log file %s cannot be written: %s", file, error)
         return Log(None, formatter)
     root.addHandler(LaterHandler(log_file, formatter))
     return Log(file, formatter)
+
+
+def recent_lines() -> list[str]:
+    """Return the last lines of the running log, from memory; [] where none is running."""
+    running = [handler for handler in logging.getLogger().handlers if isinstance(handler, LaterHandler)]
+    return running[-1].recent() if running else []
 
 
 def set_level(level: str) -> None:
@@ -103,8 +112,9 @@ class LaterHandler(logging.Handler):
     `logging.shutdown`, which Python calls at its exit, writes the rest.
     """
 
-    def __init__(self, file: "LogFile", safe: SafeFormatter) -> None:
+    def __init__(self, file: "LogFile | None", safe: SafeFormatter) -> None:
         super().__init__()
+        self._recent: deque[str] = deque(maxlen=RECENT_LINES)  # what can be shown where the file cannot be written
         self._file = file
         self._safe = safe
         self._records: list[logging.LogRecord] = []
@@ -125,7 +135,16 @@ class LaterHandler(logging.Handler):
         with self._writing:
             records, self._records = self._records, []
             if records:
-                self._file.write(self._safe.hide("".join(f"{self._line(record)}\n" for record in records)))
+                lines = self._safe.hide("".join(f"{self._line(record)}\n" for record in records))
+                self._recent.extend(lines.splitlines())
+                if self._file is not None:
+                    self._file.write(lines)
+
+    def recent(self) -> list[str]:
+        """Return the last lines, the latest last."""
+        self.flush()
+        with self._writing:
+            return list(self._recent)
 
     def _line(self, record: logging.LogRecord) -> str:
         """Return a record's line, even of one whose arguments do not fit its message."""
@@ -140,7 +159,8 @@ class LaterHandler(logging.Handler):
         self._due.set()
         self._thread.join(1)
         self.flush()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
         super().close()
 
     def _run(self) -> None:

@@ -64,6 +64,10 @@ class Services:
         """Take the keys out of a text; they are asked for anew at each, for they change while the program runs."""
         return redact(text, self.every_secret())
 
+    def recent_log(self) -> list[str]:
+        """Return the last lines of the log, whether or not its file can be written."""
+        return logs.recent_lines()
+
     def allow_origin(self, origin: str) -> None:
         """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
         allowed = self.store.current.proxy_allowed_origins

@@ -70,7 +70,19 @@ DOORS: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     "tray_app": {
-        *("cli", "doctor", "errors", "headless", "hosting", "identity", "key_errors", "logs", "paths", "server"),
+        *(
+            "cli",
+            "doctor",
+            "errors",
+            "files",
+            "headless",
+            "hosting",
+            "identity",
+            "key_errors",
+            "logs",
+            "paths",
+            "server",
+        ),
         *(
             "secrets",
             "services",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from proxy import paths
 from proxy.errors import ProxyError
+from proxy.files import write_private
 from proxy.settings.store import SettingsStore
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.errors import ClipboardUnavailable
@@ -41,7 +42,7 @@ class Commands:
             "set-key": self.open_page,
             "dashboard": self.open_page,
             "doctor": lambda: self.open_page("doctor"),
-            "view-logs": lambda: open_path(paths.log_file()),
+            "view-logs": self.view_logs,
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
             "documentation": lambda: open_url(DOCUMENTATION),
@@ -104,13 +105,18 @@ class Commands:
         """Open one of the program's own pages in the browser; raises NothingOpened."""
         open_url(self._hosted.entrance(to))
 
+    def view_logs(self) -> None:
+        """Open the log file; where it cannot be written, the page that shows the last lines; raises NothingOpened."""
+        if paths.log_file().exists():
+            open_path(paths.log_file())
+        else:
+            self.open_page("log")
+
     def open_settings(self) -> None:
         """Open the settings file, made on the first click; raises OSError, NothingOpened."""
         file = self._store.path
         if not file.exists():
-            paths.make_private_dir(file.parent)
-            file.write_text(SETTINGS_HEAD, encoding="utf-8")
-            file.chmod(0o600)
+            write_private(file, SETTINGS_HEAD.encode())
         open_path(file)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy import paths
+from proxy.files import write_private
 from proxy.identity import TITLE
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
@@ -73,8 +74,7 @@ def is_first_run() -> bool:
     if file.exists():
         return False
     try:
-        paths.make_private_dir(file.parent)
-        file.write_text("has_run = true\n", encoding="utf-8")
+        write_private(file, b"has_run = true\n")
     except OSError as error:
         log.warning("what the program remembers cannot be written: %s", error)
         return False

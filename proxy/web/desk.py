@@ -33,7 +33,7 @@ ENTERING = (
 )  # these prove themselves otherwise, or show nothing
 
 
-PLACES = ("doctor", "questions")  # where a link may lead, beside the first page
+PLACES = ("doctor", "questions", "log")  # where a link may lead, beside the first page
 
 
 def is_own_page(path: str) -> bool:
@@ -94,6 +94,10 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
     @pages.get("/ui/doctor")
     def doctor() -> str:
         return render_template("doctor.html", title=TITLE, findings=desk.examine())
+
+    @pages.get("/ui/log")
+    def log() -> str:
+        return render_template("log.html", title=TITLE, file=paths.log_file(), lines=services.recent_log())
 
     @pages.post("/ui/key")
     def keep_key() -> str:

@@ -1,3 +1,4 @@
+import logging
 import re
 from collections.abc import Iterator
 
@@ -7,7 +8,9 @@ import pytest
 from fakes.desk import Hosted, form_token
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream
+from proxy import paths
 from proxy.errors import UpstreamUnreachable
+from proxy.logs import start_logging
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -216,3 +219,24 @@ def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
         page = browser.get("/ui/").text
 
     assert "it quotes [key] and sk-pr[key]" in page
+
+
+# --- the log ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(hosted: Hosted) -> None:
+    paths.log_file().parent.parent.mkdir(parents=True)
+    paths.log_file().parent.write_text("where a folder should be")
+    log = start_logging()
+    log.hide(lambda: ["the-stored-key-without-a-shape"])
+    logging.getLogger("a.part").warning("it quotes %s <b>", "the-stored-key-without-a-shape")
+    with hosted.enter() as browser:
+        page = browser.get("/ui/log").text
+
+    assert log.file is None
+    assert "a.part: it quotes [key] &lt;b&gt;" in page
+    assert "the-stored-key-without-a-shape" not in page
+
+
+def test_a_link_leads_to_the_log(hosted: Hosted) -> None:
+    assert hosted.http.get(hosted.desk.entrance(hosted.root_url, "log")).headers["location"] == "/ui/log"
