@@ -11,6 +11,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
 from typing import Literal, TypeVar
 
+import keyring.backend
 import keyring.core
 import keyring.errors
 from keyring.backend import KeyringBackend
@@ -75,6 +76,8 @@ def open_keyring() -> KeyringBackend:
     """Return the system's keyring; raises KeyringAbsent. It may block."""
     backend = keyring.core.get_keyring()
     if not is_safe(backend):  # chosen once for the process; at login the service may come later than we do
+        # keyring looks only once which backends work, and keeps the answer where jaraco.functools.once puts it.
+        vars(keyring.backend.get_all_keyring).pop("saved_result", None)
         keyring.core.init_backend(limit=is_safe)
         backend = keyring.core.get_keyring()
     if not is_safe(backend):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from proxy.secrets import KeyState
 from proxy.services import Services
 from proxy.upstream.condition import Condition
+from tray_app.keyring_retry import KeyringRetry
 
 EVERY_S = 0.5  # a request shows in the icon once it has been under way this long: calm, no flicker
 
@@ -30,7 +31,9 @@ class Pulse:
         self._ended.set()
 
     def _run(self, seen: Seen) -> None:
+        retry = KeyringRetry(self._services)
         while not self._ended.wait(EVERY_S):
+            retry.beat()
             now = self._look()
             if now != seen:
                 seen = now

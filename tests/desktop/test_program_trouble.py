@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -75,6 +76,25 @@ def test_a_proxy_key_that_cannot_be_kept_is_not_required_and_the_menu_says_why(t
     assert tray.wait_for_line("This system offers no safe keyring")
     assert tray.menu().find("require-key").checked is False
     assert tray.chat() == 200
+
+
+def test_a_keyring_that_comes_after_the_program_gives_its_key(tray: Tray, bare_bus: str) -> None:
+    own = {name: str(tray.home / name) for name in ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")}
+    env = {**tray.desktop.env, **own, "DBUS_SESSION_BUS_ADDRESS": bare_bus}
+    with keyring(env):
+        attributes = ["service", APP_ID, "username", "upstream", "application", "Python keyring library"]
+        command = ["secret-tool", "store", "--label=key", *attributes]
+        wait_for(
+            lambda: subprocess.run(command, env=env, input=b"sk-kept-before-login", timeout=5).returncode == 0,
+            "a key in the keyring",
+        )
+    tray.start_without_panel(bare_bus, OPENAI_API_KEY="")
+    tray.wait_for_line("This system offers no safe keyring")
+
+    with keyring(env):
+        tray.wait_until_it_runs()
+
+        assert tray.chat() == 200
 
 
 @contextmanager
@@ -173,7 +193,9 @@ def test_a_switch_that_cannot_be_kept_is_undone_and_the_menu_says_why(tray: Tray
     assert tray.menu().find("tools").checked is False
 
 
-def test_a_log_that_cannot_be_written_keeps_nobody_from_serving_and_the_menu_says_so(tray: Tray) -> None:
+def test_a_log_that_cannot_be_written_keeps_nobody_from_serving_and_the_menu_says_so(
+    tray: Tray, page: httpx2.Client
+) -> None:
     (tray.home / "xdg_state_home").mkdir(exist_ok=True)
     (tray.home / "xdg_state_home" / APP_ID).write_text("a file where the folder should be")
 
@@ -182,7 +204,8 @@ def test_a_log_that_cannot_be_written_keeps_nobody_from_serving_and_the_menu_say
     assert tray.wait_for_line("No log is written: ")
     assert tray.chat() == 200
     tray.click("view-logs")
-    assert tray.wait_for_line("It could not be opened")
+    shown = page.get(tray.opened()).headers["location"]
+    assert "listening on" in page.get(f"http://127.0.0.1:{tray.port}{shown}").text
 
 
 def test_it_starts_again_after_it_was_killed(tray: Tray) -> None:
