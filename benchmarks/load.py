@@ -17,7 +17,7 @@ BODIES = {
 PLAIN_COMMAND = (
     f"wrk -t1 -c{{connections}} -d{{seconds}}s --timeout 30s -s plain_load.lua http://127.0.0.1:{{port}}{CHAT_PATH}"
 )
-STREAM_COMMAND = f"stream_load {{port}} {{at_once}} {{total}} {{model}} {{limit_s}} {KEY}"
+STREAM_COMMAND = f"stream_load {{port}} {{at_once}} {{total}} {{model}} {{limit_s}} {KEY} {{path}}"
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,13 @@ class Load:
         _, _, figures = printed.partition("FIGURES ")
         return dict(json.loads(figures))
 
-    def streams(self, port: int, *, at_once: int, total: int, model: str, limit_s: int) -> dict[str, Any]:
+    def streams(
+        self, port: int, *, at_once: int, total: int, model: str, limit_s: int, path: str = CHAT_PATH
+    ) -> dict[str, Any]:
         """Run streams; return what stream_load.c prints."""
-        command = STREAM_COMMAND.format(port=port, at_once=at_once, total=total, model=model, limit_s=limit_s).split()
+        command = STREAM_COMMAND.format(
+            port=port, at_once=at_once, total=total, model=model, limit_s=limit_s, path=path
+        ).split()
         printed = subprocess.run(
             [self.folder / command[0], *command[1:]],
             check=True,

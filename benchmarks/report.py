@@ -5,6 +5,7 @@ import statistics
 from dataclasses import dataclass
 
 from benchmarks.bench import Sizes
+from benchmarks.client import CHAT_PATH
 from benchmarks.goals import GOALS, Results
 from benchmarks.load import PLAIN_COMMAND, STREAM_COMMAND
 from benchmarks.measures import MEASURES, Figures
@@ -106,9 +107,16 @@ def command_lines(sizes: Sizes) -> list[str]:
     many_plain = PLAIN_COMMAND.format(connections=16, seconds=sizes.plain_s, port="PORT")
     one_plain = PLAIN_COMMAND.format(connections=1, seconds=sizes.plain_s, port="PORT")
     many_streams = STREAM_COMMAND.format(
-        port="PORT", at_once=500, total=500, model=f"sse-{sizes.stream_chunks}-20", limit_s=sizes.stream_limit_s
+        port="PORT",
+        at_once=500,
+        total=500,
+        model=f"sse-{sizes.stream_chunks}-20",
+        limit_s=sizes.stream_limit_s,
+        path=CHAT_PATH,
     )
-    one_stream = STREAM_COMMAND.format(port="PORT", at_once=1, total=sizes.quiet_streams, model="sse-20-20", limit_s=60)
+    one_stream = STREAM_COMMAND.format(
+        port="PORT", at_once=1, total=sizes.quiet_streams, model="sse-20-20", limit_s=60, path=CHAT_PATH
+    )
     return [
         f"* plain JSON and bodies of 100 kB: `{many_plain}`",
         f"* one connection: `{one_plain}`",

@@ -1,6 +1,6 @@
 // A load generator for streamed chat completions: one thread, epoll, 127.0.0.1 only, Linux.
 //
-//   gcc -O2 -o stream_load stream_load.c && ./stream_load PORT AT_ONCE TOTAL MODEL LIMIT_S KEY
+//   gcc -O2 -o stream_load stream_load.c && ./stream_load PORT AT_ONCE TOTAL MODEL LIMIT_S KEY [PATH]
 //
 // Runs TOTAL streams, AT_ONCE at a time, each on a connection it keeps for the next, for at most LIMIT_S seconds, and
 // prints one JSON line. A chunk's delay is its age on arrival (fake_upstream.c stamps each with the monotonic clock);
@@ -186,28 +186,28 @@ static void print_percentiles(const char *name, Samples *s) {
     printf("}");
 }
 
-static void make_request(const char *model, const char *key) {
+static void make_request(const char *model, const char *key, const char *path) {
     char *body;
     int body_len = asprintf(&body,
         "{\"model\":\"%s\",\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful "
         "assistant.\"},{\"role\":\"user\",\"content\":\"Say hello.\"}]}", model);
     request_len = asprintf(&request,
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
+        "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
         "Content-Type: application/json\r\nAccept: text/event-stream\r\nUser-Agent: stream_load\r\n"
-        "Content-Length: %d\r\n\r\n%s", port, key, body_len, body);
+        "Content-Length: %d\r\n\r\n%s", path, port, key, body_len, body);
     free(body);
 }
 
 int main(int argc, char **argv) {
     static struct epoll_event events[1024];
-    if (argc != 7) {
-        fprintf(stderr, "usage: stream_load PORT AT_ONCE TOTAL MODEL LIMIT_S KEY\n");
+    if (argc < 7) {
+        fprintf(stderr, "usage: stream_load PORT AT_ONCE TOTAL MODEL LIMIT_S KEY [PATH]\n");
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
     port = atoi(argv[1]);
     total = atoi(argv[3]);
-    make_request(argv[4], argv[6]);
+    make_request(argv[4], argv[6], argc > 7 ? argv[7] : "/v1/chat/completions");
     epoll_fd = epoll_create1(0);
     int at_once = atoi(argv[2]);
     Stream *streams = calloc(at_once, sizeof *streams);

@@ -1,4 +1,4 @@
-"""Recognise a chunk that differs from one already understood within a single text only.
+"""Recognise events that differ from one already understood within a few texts only.
 
 The events of a stream are alike but for a few words, so most need not be read as JSON: what surrounds the words is the
 same bytes, and what stands between is looked at for being the inside of one JSON string.
@@ -6,19 +6,18 @@ same bytes, and what stands between is looked at for being the inside of one JSO
 
 import re
 
-# The texts that change from event to event, and the inside of a JSON string.
-TEXT = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning)": ?"')
+# The texts that change from event to event (no string can hold such a name unescaped), and the inside of a JSON string.
+TEXT = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|obfuscation)": ?"')
 INSIDE = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
 TRIES = 16  # a stream whose events differ elsewhere too is not studied for ever
 
 
 class Likeness:
-    """What the events of one stream have in common."""
+    """What the events of one stream have in common: the parts between their texts."""
 
     def __init__(self) -> None:
-        self._before = b""
-        self._after = b""
-        self._given: tuple[bytes, bytes] | None = None  # what stands for the two, where they are not passed on as is
+        self._parts: tuple[bytes, ...] = ()
+        self._given: tuple[bytes, ...] = ()  # what stands for the parts, where they are not passed on as they are
         self._tries = TRIES
 
     def learn(self, raw: bytes, given: bytes) -> None:
@@ -26,34 +25,45 @@ class Likeness:
         if self._tries == 0 or not raw.endswith(b"\n\n"):
             return
         self._tries -= 1
-        ends, given_ends = around_text(raw), around_text(given)
-        if ends is not None and given_ends is not None:
-            self._before, self._after = ends
-            self._given = given_ends if given != raw else None
+        parts, given_parts = around_texts(raw), around_texts(given)
+        if len(parts) == len(given_parts) > 1:
+            self._parts, self._given = parts, given_parts if given != raw else ()
 
     def pass_on(self, chunk: bytes) -> tuple[int, bytes]:
         """Return how far a chunk consists of such events, and what goes to the client for that."""
-        before, after = self._before, self._after
-        if not before:
-            return 0, b""
-        place, pieces = 0, []
-        while chunk.startswith(before, place):
-            start = place + len(before)
-            end = INSIDE.match(chunk, start).end()  # type: ignore[union-attr]  # it matches nothing too
-            if not chunk.startswith(after, end):
-                break
-            place = end + len(after)
-            if self._given is not None:
-                pieces.append(self._given[0] + chunk[start:end] + self._given[1])
-        if self._given is not None:
-            return place, b"".join(pieces)
-        return place, chunk if place == len(chunk) else chunk[:place]
+        size, place = len(chunk), 0
+        while place < size and (end := self._end_of_event(chunk, place)):
+            place = end
+        if not self._given or not place:
+            return place, chunk if place == size else chunk[:place]
+        return place, self._replaced(chunk[:place])
+
+    def _end_of_event(self, chunk: bytes, place: int) -> int:
+        """Return where an event like those known ends that begins here, 0 where it is unlike them."""
+        start = 0
+        for part in self._parts:
+            if start:
+                place = INSIDE.match(chunk, start).end()  # type: ignore[union-attr]  # it matches nothing too
+            if not chunk.startswith(part, place):
+                return 0
+            start = place + len(part)
+        return start
+
+    def _replaced(self, events: bytes) -> bytes:
+        """Return whole events with their parts replaced and their texts kept."""
+        pieces, place = [], 0
+        while place < len(events):
+            for number, part in enumerate(self._parts):
+                end = INSIDE.match(events, place).end() if number else place  # type: ignore[union-attr]  # as above
+                pieces += (events[place:end], self._given[number])
+                place = end + len(part)
+        return b"".join(pieces)
 
 
-def around_text(raw: bytes) -> tuple[bytes, bytes] | None:
-    """Return what stands before and after the last text in an event, None where there is none."""
-    start = max((found.end() for found in TEXT.finditer(raw)), default=0)
-    if not start:
-        return None
-    end = INSIDE.match(raw, start).end()  # type: ignore[union-attr]  # as above
-    return raw[:start], raw[end:]
+def around_texts(raw: bytes) -> tuple[bytes, ...]:
+    """Return the parts of an event before, between and after its texts."""
+    parts, place = [], 0
+    while found := TEXT.search(raw, place):
+        parts.append(raw[place : found.end()])
+        place = INSIDE.match(raw, found.end()).end()  # type: ignore[union-attr]  # as above
+    return (*parts, raw[place:])

@@ -39,6 +39,7 @@ class Watch:
         self._dialect = dialect
         self._splitter = EventSplitter()
         self._likeness = Likeness()
+        self._is_clear = True  # no event is unfinished
         self.is_over = False  # nothing more is to be taken or given
         self.failure: UpstreamFailure | None = None
 
@@ -54,7 +55,7 @@ class Watch:
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes to the client now: nothing while an event is not whole."""
-        known, given = self._likeness.pass_on(chunk) if self._splitter.at_border else (0, b"")
+        known, given = self._likeness.pass_on(chunk) if self._is_clear else (0, b"")
         if known == len(chunk):
             return given
         pieces, is_taken = [given], self._splitter.is_taken
@@ -66,6 +67,7 @@ class Watch:
                 return b"".join(pieces)
         if len(events) == 1 and self._dialect.is_ordinary():
             self._likeness.learn(events[0].raw, pieces[1])
+        self._is_clear = self._splitter.at_border
         if self._splitter.open_bytes > HELD_BYTES:
             pieces.append(self._splitter.take_open())
         return b"".join(pieces)
