@@ -17,3 +17,14 @@ def wait_for(look: Callable[[], T], what: str, limit_s: float = LIMIT_S) -> T:
         assert time.monotonic() < deadline, f"not within {limit_s:g} s: {what}"
         time.sleep(EVERY_S)
     return value
+
+
+def settled(count: Callable[[], int], still_s: float = 0.4, limit_s: float = LIMIT_S) -> int:
+    """Return a count once it has stayed the same for a while."""
+    deadline, seen, since = time.monotonic() + limit_s, count(), time.monotonic()
+    while time.monotonic() - since < still_s:
+        assert time.monotonic() < deadline, f"not within {limit_s:g} s: a count that stays the same"
+        time.sleep(EVERY_S)
+        if (now := count()) != seen:
+            seen, since = now, time.monotonic()
+    return seen

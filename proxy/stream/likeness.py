@@ -51,7 +51,8 @@ class Likeness:
 
     def _replaced(self, events: bytes) -> bytes:
         """Return whole events with their parts replaced and their texts kept."""
-        pieces, place = [], 0
+        pieces: list[bytes] = []
+        place = 0
         while place < len(events):
             for number, part in enumerate(self._parts):
                 end = INSIDE.match(events, place).end() if number else place  # type: ignore[union-attr]  # as above

@@ -18,7 +18,7 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html#par
 import re
 from typing import NamedTuple
 
-KEPT_BYTES = 524_288  # how much of an event that was taken early is remembered
+KEPT_BYTES = 262_144  # how much of an event that was taken early is remembered
 KEPT_ENDS_BYTES = 4_096  # of a longer one, so much at either end
 
 # A line ends with LF, CRLF or CR. A CR that came last may be half of a CRLF, so its line has not ended yet.

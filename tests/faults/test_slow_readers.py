@@ -1,0 +1,90 @@
+"""The fault table's row on slow readers: each holds a bounded amount in the proxy and slows nobody else's upstream."""
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from fakes.asking import CHAT
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import Answer, EndHead, Flood, Header, Json, Raw, Script, ScriptedUpstream, Sse, completion
+from fakes.scripted_upstream import completion_chunks as chunks
+from fakes.shared_upstream import connect, proxy_before
+from fakes.streaming import DONE, STREAM, bytes_of, stream
+from fakes.wire_client import JSON_TYPE, WireClient
+from waiting import settled
+
+READERS = 4
+MOST_BYTES = 2**20
+KEEP_ALIVE = b": keep-alive\n\n"
+HEAD = [Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
+BEGUN = b'data: {"choices":[{"index":0,"delta":{"content":"'
+
+FLOODS: dict[str, tuple[str, Answer]] = {
+    "many events": (CHAT, Script([*HEAD, Flood(2**30, bytes_of(*chunks("word", finish=None)) * 300)])),
+    "an event without an end": (CHAT, Script([*HEAD, Raw(b"%x\r\n%b\r\n" % (len(BEGUN), BEGUN)), Flood(2**30)])),
+    "a format nobody knows": ("/v1/passed/on", Script([*HEAD, Flood(2**30)])),
+}
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream(send_buffer_bytes=65_536) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(upstream: ScriptedUpstream, tmp_path: Path) -> Iterator[RunningProxy]:
+    with proxy_before(upstream.base_url, tmp_path, keep_alive_s=0.1) as running:
+        yield running
+
+
+def read_nothing(proxy: RunningProxy, path: str, stack: ExitStack) -> WireClient:
+    """Ask for a stream, see it begin, and read no more of it."""
+    client = stack.enter_context(connect(proxy, receive_buffer_bytes=65_536))
+    client.send(client.request("POST", path, STREAM, JSON_TYPE)).read_head()
+    return client
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("path", "flood"), FLOODS.values(), ids=FLOODS)
+def test_a_reader_who_takes_nothing_holds_at_most_1_mb_in_the_proxy(
+    proxy: RunningProxy, upstream: ScriptedUpstream, path: str, flood: Answer
+) -> None:
+    upstream.answer(Json(completion("Hello")))
+    assert stream(proxy, path, STREAM.replace(b"true", b"false")).status == 200  # what is made once exists now
+    upstream.answer(flood)
+    with ExitStack() as stack:
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(READERS):
+            read_nothing(proxy, path, stack)
+        upstream.wait_for_bytes_sent(READERS)
+        settled(lambda: upstream.bytes_sent)
+        held_bytes = tracemalloc.get_traced_memory()[0] - before  # the scripted upstream's own share is in it
+
+    assert held_bytes / READERS < MOST_BYTES
+
+
+def test_readers_who_take_nothing_slow_nobody_else(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+    upstream.answer(FLOODS["many events"][1])
+    with ExitStack() as stack:
+        for _ in range(READERS):
+            read_nothing(proxy, CHAT, stack)
+        settled(lambda: upstream.bytes_sent)
+        upstream.answer(Sse(chunks("Hel", "lo")))
+
+        assert stream(proxy, limit_s=3).body.replace(KEEP_ALIVE, b"") == bytes_of(*chunks("Hel", "lo")) + DONE
+
+
+def test_a_reader_who_goes_on_reading_misses_nothing(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+    events = bytes_of(*chunks(*(f"word{number}" for number in range(20_000))))
+    upstream.answer(Sse([events], cut=65_536))
+    with ExitStack() as stack:
+        client = read_nothing(proxy, CHAT, stack)
+        settled(lambda: upstream.bytes_sent)
+
+        assert client.read_chunks().replace(KEEP_ALIVE, b"") == events + DONE
