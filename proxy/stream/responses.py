@@ -68,6 +68,10 @@ class ResponsesDialect:
 
 
 def error_event(error: Mapping[str, Any], number: int = 0) -> bytes:
-    """Write an error event of the responses API."""
+    """Write an error event of the responses API, both as documented (flat) and as the API really sends it (nested).
+
+    The nested one makes the SDKs raise: a program that looks for text alone would overlook the flat one.
+    """
     told = {name: error.get(name) for name in ("code", "message", "param")}
-    return write_event({"type": "error", **told, "sequence_number": number}, "error")
+    nested = {"type": error.get("type"), **told}
+    return write_event({"type": "error", **told, "sequence_number": number, "error": nested}, "error")

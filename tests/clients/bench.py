@@ -13,6 +13,7 @@ from clients.node_sdks import NodeSdks, why_not
 from clients.outcome import Outcome
 from clients.python_sdks import run_async, run_sync
 from clients.scenario import Same, Scenario
+from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from fakes.shared_upstream import proxy_before
 
@@ -20,6 +21,7 @@ PYTHON_SDKS = ("openai-python", "openai-python async")
 NODE_SDKS = ("openai-node", "AI SDK")
 SILENCE_S = 0.5  # how long the proxy waits for an upstream whose answer is broken
 PATIENCE_S = 20.0  # how long it waits for one whose answer is whole, on a computer that is busy
+KEEP_ALIVE_S = 0.05  # how long one leaves a client without a word, where the answer is slow
 CLIENT_WAITS_S = 25.0  # longer, so that the client hears of it
 CLIENT_WAITS_DIRECT_S = 0.7  # nobody tells it of a silence
 
@@ -53,12 +55,13 @@ class Bench:
         with ExitStack() as stack:
             self._upstream = stack.enter_context(ScriptedUpstream())
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            self._proxy, self._impatient = (
-                stack.enter_context(
-                    proxy_before(self._upstream.base_url, folder, openai_timeout=limit_s, openai_max_retries=0)
-                )
-                for limit_s in (PATIENCE_S, SILENCE_S)
-            )
+
+            def start(limit_s: float, **options: float) -> RunningProxy:
+                settings = {"openai_timeout": limit_s, "openai_max_retries": 0, **options}
+                return stack.enter_context(proxy_before(self._upstream.base_url, folder, **settings))
+
+            self._patient, self._impatient = start(PATIENCE_S), start(SILENCE_S)
+            self._lively = start(PATIENCE_S, keep_alive_s=KEEP_ALIVE_S)
             self._runs: dict[str, Run] = {"openai-python": run_sync, "openai-python async": run_async}
             if any(sdk in NODE_SDKS for sdk in self.sdks):
                 node = stack.enter_context(NodeSdks())
@@ -76,8 +79,8 @@ class Bench:
         """Return what each client made of the answer; all of them ask at the same time."""
         self._upstream.answer(scenario.answer)
         is_same = isinstance(scenario.expected, Same)
-        proxy = self._proxy if is_same else self._impatient
-        direct_s = CLIENT_WAITS_S if is_same else CLIENT_WAITS_DIRECT_S
+        proxy = self._lively if scenario.is_slow else self._patient if is_same else self._impatient
+        direct_s = CLIENT_WAITS_S if is_same or scenario.is_slow else CLIENT_WAITS_DIRECT_S
         asked = {
             sdk: (
                 self._ask(sdk, scenario, self._upstream.base_url, direct_s),

@@ -68,6 +68,7 @@ class Scenario:
     answer: Answer
     expected: Expected
     asks_usage: bool = True
+    is_slow: bool = False  # long silences are part of it
 
 
 def scenarios(call: Call, expected: Expected, answers: dict[str, Answer]) -> list[Scenario]:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from clients.bench import NODE_SDKS, PYTHON_SDKS, SILENCE_S, Bench, Pair
+from clients.bench import KEEP_ALIVE_S, NODE_SDKS, PYTHON_SDKS, SILENCE_S, Bench, Pair
 from clients.broken_answers import BROKEN
 from clients.node_sdks import FOLDER, why_not
 from clients.scenario import Same, Scenario
+from clients.slow_answers import SLOW
 from clients.whole_answers import WHOLE
 
 TABLE = Path(__file__).parents[2] / "CLIENTS.md"
@@ -46,21 +47,30 @@ BROKEN_HEAD = """
 ## Answers in which something is wrong
 
 """
+SLOW_HEAD = """
+## Answers that keep clients waiting
+
+Here the proxy fills the silence with keep-alives after {keep_alive} s instead of 15; what is wrong is then told within
+the stream, so that its status can no longer be named.
+
+"""
 
 
 def write_table() -> int:
     """Try everything and write the file; return how many cells are not as they should be."""
     logging.disable(logging.CRITICAL)
     with Bench(SDKS) as bench:
-        whole, broken = ([(scenario, bench.try_out(scenario)) for scenario in part] for part in (WHOLE, BROKEN))
+        whole, broken, slow = (
+            [(scenario, bench.try_out(scenario)) for scenario in part] for part in (WHOLE, BROKEN, SLOW)
+        )
     complaints = [
         f"{scenario.call}: {scenario.name}: {sdk}: {wrong}"
-        for scenario, pairs in (*whole, *broken)
+        for scenario, pairs in (*whole, *broken, *slow)
         for sdk, pair in pairs.items()
         if (wrong := pair.complaint(scenario))
     ]
     parts = [HEAD.format(versions=versions(), silence=SILENCE_S), WHOLE_HEAD, *tables(whole)]
-    parts += [BROKEN_HEAD, *tables(broken)]
+    parts += [BROKEN_HEAD, *tables(broken), SLOW_HEAD.format(keep_alive=KEEP_ALIVE_S), *tables(slow)]
     TABLE.write_text("".join(parts).rstrip() + "\n", encoding="utf-8")
     sys.stderr.write("".join(f"{line}\n" for line in complaints))
     return len(complaints)
@@ -78,6 +88,8 @@ def versions() -> str:
 def tables(tried: Sequence[tuple[Scenario, dict[str, Pair]]]) -> Iterator[str]:
     """Yield a table for each call."""
     for call, title in CALLS.items():
+        if all(scenario.call != call for scenario, _ in tried):
+            continue
         yield f"### {title}\n\n| The upstream's answer | {' | '.join(SDKS)} |\n|---|{'---|' * len(SDKS)}\n"
         for scenario, pairs in tried:
             if scenario.call == call:

@@ -44,8 +44,10 @@ def told_error(reply: Reply, events: bytes, path: str = CHAT) -> Any:
     if path == RESPONSES:
         assert rest.startswith(b"event: error\ndata: "), rest
         error = json.loads(rest.removeprefix(b"event: error\ndata: "))
-        assert error.keys() == {"type", "code", "message", "param", "sequence_number"}, error
+        assert error.keys() == {"type", "code", "message", "param", "sequence_number", "error"}, error
         assert error["type"] == "error"
+        assert error["error"].keys() == {"type", "code", "message", "param"}, error
+        assert error["error"].items() - {("type", error["error"]["type"])} <= error.items()
     else:
         assert rest.startswith(b"data: "), rest
         error = json.loads(rest.removeprefix(b"data: "))["error"]

@@ -134,12 +134,15 @@ def test_a_response_that_is_cut_short_ends_with_that_apis_error_event(
     assert (error["code"], error["sequence_number"]) == ("upstream_truncated", 2)
 
 
-def test_an_sdk_reports_a_response_that_is_cut_short(proxy: RunningProxy, upstream: Fresh) -> None:
+def test_an_sdk_raises_for_a_response_that_is_cut_short(proxy: RunningProxy, upstream: Fresh) -> None:
     upstream.answer(Sse(response_events("Hi", last=None), done=False))
     with proxy.sdk() as sdk:
-        kinds = [event.type for event in sdk.responses.create(model="m", input="Hi", stream=True)]
+        events = sdk.responses.create(model="m", input="Hi", stream=True)
 
-    assert kinds == ["response.created", "response.output_text.delta", "error"]
+        assert [next(events).type for _ in range(2)] == ["response.created", "response.output_text.delta"]
+        with pytest.raises(openai.APIError) as caught:
+            next(events)
+    assert caught.value.code == "upstream_truncated"
 
 
 def test_a_cut_stream_is_a_warning_in_the_log(
