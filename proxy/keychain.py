@@ -35,7 +35,9 @@ class SystemKeychain:
 
         def look() -> bool:
             backend = open_keyring()
-            return not is_secret_service(backend) or collection_state() == "open"
+            if is_secret_service(backend):
+                return collection_state() == "open"
+            return getattr(backend, "handle", 0) >= 0  # KWallet's is -1 until it has been opened, which asks
 
         return in_time(look)
 

@@ -21,7 +21,19 @@ OLDER_FILES = 4
 RECENT_LINES = 500
 WRITE_EVERY_S = 0.2
 # Libraries whose debug logs print headers or bodies.
-QUIET = ("aiohttp", "asyncio", "flask_cors", "httpcore", "httpcore2", "httpx", "httpx2", "openai", "werkzeug")
+QUIET = (
+    "aiohttp",
+    "asyncio",
+    "flask_cors",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "mcp",
+    "openai",
+    "websockets",
+    "werkzeug",
+)
 SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
 
 Secrets = Callable[[], Iterable[str]]

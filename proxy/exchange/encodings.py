@@ -20,6 +20,7 @@ else:
 SMALL_BYTES = 65_536  # a larger body is decoded in a worker thread
 LARGEST_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
 MOST_ENCODINGS = 3
+MOST_MEMBERS = 64  # each costs a copy of the rest of the body
 BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
 
 
@@ -81,15 +82,18 @@ def decode(name: str, body: bytes, limit_bytes: int) -> bytes:
 
 def members(start: Callable[[], Member], body: bytes, most_bytes: int) -> tuple[bytes, bool]:
     """Undo one member or frame after another; returns no more bytes than asked, and whether the last one ended."""
-    pieces, left = [], most_bytes
-    while body and left:
+    pieces: list[bytes] = []
+    left = most_bytes
+    for _ in range(MOST_MEMBERS):
+        if not body or not left:
+            return b"".join(pieces), True
         member = start()
         pieces.append(member.decompress(body, left))
         if not member.eof:
             return b"".join(pieces), False
         left -= len(pieces[-1])
         body = member.unused_data
-    return b"".join(pieces), True
+    raise MalformedRequest(f"the body is made of more than {MOST_MEMBERS} pieces")
 
 
 def gunzip(body: bytes, most_bytes: int) -> tuple[bytes, bool]:

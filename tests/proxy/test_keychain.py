@@ -198,6 +198,23 @@ def test_a_key_too_long_for_windows_is_refused_with_its_length(backend: Callable
     assert keychain.read("upstream") == "k" * WINDOWS_LIMIT_CHARACTERS
 
 
+class LikeKWallet(OnWindows):
+    """What KWallet's backend is to us: it has a handle once its user has opened it."""
+
+    handle = -1
+
+
+LikeKWallet.__module__ = "keyring.backends.kwallet"
+
+
+def test_a_wallet_that_was_not_opened_yet_is_not_open(backend: Callable[[KeyringBackend], None]) -> None:
+    wallet = LikeKWallet()
+    backend(wallet)
+    assert not SystemKeychain().is_open()
+    wallet.handle = 7
+    assert SystemKeychain().is_open()
+
+
 # --- the upstream key -------------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """Limits: on the size of a head, on everybody's slowness, on the number of connections."""
 
+import gzip
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -174,6 +175,24 @@ def test_a_body_over_64_mb_is_a_413_at_once(proxy: RunningProxy, upstream: Fresh
         reply = client.read_reply()  # not a byte of the body was sent
 
     assert (reply.status, reply.error["code"]) == (413, "request_too_large")
+    assert upstream.requests == []
+
+
+def test_a_body_that_unpacks_to_more_than_64_mb_is_a_413(proxy: RunningProxy, upstream: Fresh) -> None:
+    with connect(proxy) as client:
+        reply = client.post(CHAT, gzip.compress(bytes(65 * 2**20)), "Content-Encoding: gzip")
+
+    assert (reply.status, reply.error["code"]) == (413, "request_too_large")
+    assert upstream.requests == []
+
+
+def test_a_body_of_very_many_packed_pieces_is_refused_at_once(proxy: RunningProxy, upstream: Fresh) -> None:
+    with connect(proxy) as client:
+        began = time.monotonic()
+        reply = client.post(CHAT, gzip.compress(b"") * 400_000, "Content-Encoding: gzip")
+
+    assert (reply.status, reply.error["code"]) == (400, "malformed_request")
+    assert time.monotonic() - began < 5
     assert upstream.requests == []
 
 
