@@ -26,12 +26,13 @@ def server_for(services: Services, own_pages: Desk | None = None, limits: Limits
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         tasks = [asyncio.create_task(warm_up(services)), asyncio.create_task(follow_keys(services))]
+        services.tools.hold()
         yield
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
         await services.upstream.close()
-        await asyncio.to_thread(services.tools.stop)
+        await asyncio.to_thread(services.tools.release)
 
     bridge = Bridge(create_app(services, own_pages), in_worker=is_own_page)
     return ServerThread(bridge, lifespan, limits=limits)

@@ -53,7 +53,7 @@ class Ruled:
         if settings.enable_tool_execution and call.path in TOOL_PATHS:
             fields = fields if content is given else read_object(content)
             return await self._tools.open(
-                ToolRequest(call.path, fields, content, call.request_id, call.caller.key_name or "", ask, rewrite)
+                ToolRequest(call.path, fields, content, call.request_id, caller_of(call), ask, rewrite)
             )
         return await ask(content)
 
@@ -76,6 +76,11 @@ class Ruled:
             )
             self._rules_of = settings
         return self._rules
+
+
+def caller_of(call: Call) -> str:
+    """Return what tells one caller from another, "" where nothing does."""
+    return call.caller.key_name or call.caller.upstream_key or ""
 
 
 def wish_of(fields: Mapping[str, Any]) -> StreamWish:

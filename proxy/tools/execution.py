@@ -35,6 +35,7 @@ class ToolExecution:
         self._servers_file = servers_file
         self._opening = threading.Lock()
         self._room: ToolRoom | None = None
+        self._holders = 0
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
@@ -70,6 +71,19 @@ class ToolExecution:
         """Return where the user's functions stand, whether or not they exist."""
         chosen = self._settings().function_tools_file
         return Path(chosen).expanduser() if chosen else self._default_file()
+
+    def hold(self) -> None:
+        """Keep the tools running until `release`: a server that moves has a second one beside it for a while."""
+        with self._opening:
+            self._holders += 1
+
+    def release(self) -> None:
+        """Stop the tools when the last holder lets go."""
+        with self._opening:
+            self._holders -= 1
+            is_last = self._holders == 0
+        if is_last:
+            self.stop()
 
     def stop(self) -> None:
         """End what still runs; a second call does nothing."""

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
 from proxy.tools.loader import BrokenToolsFile, LoadedTools, load_tools
-from proxy.tools.tool import Tool
+from proxy.tools.tool import CallFailed, Tool
 from proxy.tools.workers import Workers
 
 LOAD_LIMIT_S = 10.0  # a file that takes longer goes on loading, and the requests go on without it
@@ -26,6 +29,8 @@ class FileSource:
         self._loading = threading.Lock()
         self._stamp: Stamp | None = None  # of what was last loaded or found broken
         self._loaded = LoadedTools()
+        self._loading_now: Future[None] | None = None
+        self._waited_until = 0.0
         self.problem: str | None = None  # what is wrong with the file as it is now
 
     @property
@@ -44,10 +49,15 @@ class FileSource:
         return stamp_of(self._path()) != self._stamp
 
     async def refresh(self) -> None:
-        """Load the file where it has changed, in a worker thread."""
-        if self.is_stale:
-            loading = asyncio.wrap_future(self._workers.call(self.load))
-            await asyncio.wait({loading}, timeout=LOAD_LIMIT_S)
+        """Load the file where it has changed, in a worker thread; a file that takes too long is not waited for."""
+        if not self.is_stale:
+            return
+        if self._loading_now is None or self._loading_now.done():
+            with suppress(CallFailed):  # too many tools still run; the last good set goes on
+                self._loading_now = self._workers.call(self.load)
+                self._waited_until = time.monotonic() + LOAD_LIMIT_S
+        if self._loading_now and (left_s := self._waited_until - time.monotonic()) > 0:
+            await asyncio.wait({asyncio.wrap_future(self._loading_now)}, timeout=left_s)
 
     def load(self) -> None:
         """Load the file where it has changed, here and now."""

@@ -153,8 +153,9 @@ def merge(
     message.pop("tool_calls", None)
     if left:
         message["tool_calls"] = left
-    told = [text for text in (*texts, turn.text) if text]
-    message["content"] = BETWEEN_TEXTS.join(told) if told else (None if left else "")
+    if isinstance(message.get("content"), (str, type(None))):  # else it is in parts, which are left as they are
+        told = [text for text in (*texts, turn.text) if text]
+        message["content"] = BETWEEN_TEXTS.join(told) if told else (None if left else "")
     finish = "stop" if ours and not left and turn.finish == "tool_calls" else choice.get("finish_reason")
     head: JsonObject = {name: first[name] for name in ("id", "created") if first and name in first}
     choices = [{**choice, "message": message, "finish_reason": finish}]

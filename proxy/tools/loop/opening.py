@@ -8,7 +8,6 @@ from proxy.stream.relay import Answer
 from proxy.tools.loop import chat, chat_plain, responses, responses_plain
 from proxy.tools.loop.chat_stream import ChatEditor
 from proxy.tools.loop.kept import KeptTurns
-from proxy.tools.loop.offering import objects
 from proxy.tools.loop.request import Offer, ToolRequest
 from proxy.tools.loop.responses_stream import ResponsesEditor
 from proxy.tools.loop.session import Session, Workshop
@@ -44,7 +43,8 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
     offer = None if is_unable and not fields.get("tools") else api.offer(fields, allowed)
     if offer is None:
         return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
-    added: JsonObject = {"tools": [*objects(fields.get("tools")), *offer.definitions]}
+    own = fields.get("tools")
+    added: JsonObject = {"tools": [*(own if isinstance(own, list) else ()), *offer.definitions]}
     session = Session(request, offer, {**changes, **added}, settings, workshop)
     if fields.get("stream") is not True:
         return await api.answer_whole(session, fields)

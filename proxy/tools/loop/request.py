@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.stream.relay import Answer, Headers
@@ -17,7 +17,7 @@ class ToolRequest:
     fields: JsonObject  # the body, read
     content: bytes  # the body as it goes upstream without tools
     request_id: str
-    caller: str  # whose results of earlier turns may be put back
+    caller: str = field(repr=False)  # whose results of earlier turns may be put back; maybe a key
     ask: Callable[[bytes], Awaitable[Answer]]
     rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
 

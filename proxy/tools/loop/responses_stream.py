@@ -106,6 +106,8 @@ class ResponsesEditor:
             return b""
         response = value.get("response")
         if isinstance(response, dict):
+            if not self._head and isinstance(first := value.get("sequence_number"), int):
+                self._number = first  # most upstreams count from 0, some from 1
             self._head = {name: response[name] for name in ("id", "created_at") if name in response}
             value = {**value, "response": responses.without_ours(response, self._fields, self._session.offer)}
         return self._write(kind, value)

@@ -105,9 +105,9 @@ class LoopedAnswer(Answer):
     def close(self) -> None:
         """Let go of the upstream, and of the tools that still run."""
         self._is_over = True
-        if self._between is not None:
-            self._between.cancel()
         self._current.close()
+        if self._between is not None and not self._between.cancel():
+            self._between.add_done_callback(close_unused)
 
     def _take_up(self, answer: Answer) -> None:
         self._current = answer
@@ -179,6 +179,13 @@ class LoopedAnswer(Answer):
         self._is_over = True
         self._failure = why if isinstance(why, UpstreamFailure) else None
         return self._editor.error_event(error)
+
+
+def close_unused(between: "asyncio.Task[Answer | bytes]") -> None:
+    """Close the answer of a round that came when nobody wanted it any more."""
+    answer = None if between.cancelled() or between.exception() else between.result()
+    if answer is not None and not isinstance(answer, bytes):
+        answer.close()
 
 
 def fields_of(error: ProxyError) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ class McpServerConfig:
 def read_servers(path: Path) -> tuple[list[McpServerConfig], list[str]]:
     """Return the servers of the file, and a sentence for each entry that is none; raises BrokenServersFile."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return [], []
     except (OSError, UnicodeDecodeError) as error:

@@ -6,7 +6,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STOP_S = 9.0
+CONFIGURE_S = 1.0  # to start servers takes no time; to stop those that are gone from the file may, and goes on
 NOT_INSTALLED = "{} names servers, but the MCP SDK is not installed: {} -m pip install 'mcp>=2.3'"
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class McpSource:
     async def refresh(self) -> None:
         """Start what is new in the file and stop what has gone; nobody waits for a server to come up."""
         if self.is_stale:
-            await asyncio.wrap_future(self._workers.call(self._configure))
+            await asyncio.wait({asyncio.wrap_future(self._workers.call(self._configure))}, timeout=CONFIGURE_S)
 
     async def settle(self, limit_s: float) -> None:
         """Wait until every server has come up or failed to, once."""
@@ -74,7 +74,7 @@ class McpSource:
     def stop(self) -> None:
         """Stop all servers."""
         if self._servers:
-            self._wait(self._apply([]))
+            self._apply_now([])
         self._workers.stop()
         self._stamp = None
 
@@ -93,7 +93,7 @@ class McpSource:
                 if configs and importlib.util.find_spec("mcp") is None:
                     configs, self._file_problems = [], [NOT_INSTALLED.format(path.name, sys.executable)]
                 if configs or self._servers:
-                    self._wait(self._apply(configs))
+                    self._apply_now(configs)
             for problem in self._file_problems:
                 log.error("%s", problem)
             self._stamp = stamp
@@ -119,6 +119,9 @@ class McpSource:
         """Await something on the servers' loop, from a tool's."""
         return asyncio.wrap_future(self._workers.await_(coroutine))
 
-    def _wait(self, coroutine: "Coroutine[Any, Any, None]") -> None:
-        future: Future[None] = self._workers.await_(coroutine)
-        future.result(STOP_S)
+    def _apply_now(self, configs: list[McpServerConfig]) -> None:
+        """Bring the servers in line, from another thread."""
+        try:
+            self._workers.await_(self._apply(configs)).result(STOP_S)
+        except Exception:
+            log.exception("the MCP servers could not be brought in line with their file")

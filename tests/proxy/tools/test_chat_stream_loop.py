@@ -14,9 +14,21 @@ import pytest
 from fakes.asking import CHAT, wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Chunk as WireChunk
-from fakes.scripted_upstream import EndHead, Fin, Header, Json, Pause, Script, ScriptedUpstream, Sse, Stall, Status
+from fakes.scripted_upstream import (
+    EndHead,
+    Fin,
+    Header,
+    Json,
+    Pause,
+    Script,
+    ScriptedUpstream,
+    Sse,
+    Stall,
+    Status,
+    completion,
+)
 from fakes.shared_upstream import Fresh, proxy_before
-from fakes.tool_turns import called_chunks, chunk, text_chunks, usage_chunk
+from fakes.tool_turns import called, called_chunks, chunk, text_chunks, usage_chunk
 from proxy.tools.loop import streamed
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
@@ -98,6 +110,17 @@ def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scri
     assert results(last) == ["It rains in Ulm."] * rounds
     assert last["messages"][1]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "Ulm"}'}
     assert last["stream"] is True
+
+
+def test_rounds_that_come_whole_though_a_stream_was_asked_for_give_one_stream_too(
+    tool_proxy: RunningProxy, scripted: Fresh
+) -> None:
+    scripted.answers([Json(called(WEATHER, text="I look.")), Json(completion("Rain."))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert text_of(parts) == "I look.\n\nRain."
 
 
 def test_usage_nobody_asked_for_is_not_shown_and_stands_in_the_log(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,22 @@ def test_a_broken_file_keeps_the_last_good_set_and_is_told_once(
     write(file, GOOD)
     source.load()
     assert source.problem is None
+
+
+def test_a_file_that_takes_too_long_is_waited_for_once(
+    file: Path, source: FileSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("proxy.tools.file_source.LOAD_LIMIT_S", 0.2)
+    write(file, GOOD)
+    source.load()
+    write(file, "import threading\nthreading.Event().wait(20)\n")
+
+    began = time.monotonic()
+    for _ in range(20):
+        asyncio.run(source.refresh())
+
+    assert time.monotonic() - began < 3
+    assert names(source) == ["greet"]
 
 
 def test_a_file_of_the_same_size_and_time_under_another_name_is_another_file(tmp_path: Path) -> None:

@@ -252,6 +252,13 @@ def is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def test_the_file_may_begin_with_a_mark_of_its_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text('{"mcpServers": {"a": {"command": "x"}}}', encoding="utf-8-sig")
+
+    assert [server.name for server in read_servers(path)[0]] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fakes.response_turns import call, events, message, response, streamed, thought
+from fakes.response_turns import call, events, message, raw, response, streamed, thought
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Fin, Json, Script, Sse
 from fakes.shared_upstream import Fresh
@@ -210,6 +210,18 @@ def test_the_next_request_goes_on_from_where_the_upstream_ended(tool_proxy: Runn
 
     assert shown == "resp_a"
     assert scripted.requests[-1].json()["previous_response_id"] == "resp_b"
+
+
+def test_upstreams_that_count_from_1_are_counted_from_1(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    def from_1(turn: Sse) -> Sse:
+        told = [json.loads(piece.split(b"data: ")[1]) for piece in turn._pieces()]
+        return Sse(raw([{**event, "sequence_number": event["sequence_number"] + 1} for event in told]), done=False)
+
+    scripted.answers([from_1(streamed(message("I look."), WEATHER)), from_1(streamed(message("Rain.", "msg_2")))])
+
+    told = stream(tool_proxy)
+
+    assert [event["sequence_number"] for event in told] == list(range(1, len(told) + 1))
 
 
 def test_events_cut_anywhere_are_understood(tool_proxy: RunningProxy, scripted: Fresh) -> None:
