@@ -4,6 +4,7 @@ import logging
 import logging.handlers
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -45,10 +46,19 @@ class SafeFormatter(logging.Formatter):
     def __init__(self, form: str = FORMAT) -> None:
         super().__init__(form)
         self.secrets: Secrets = tuple
+        self._second = (0, "")  # the last one that was written, and how: a busy log has many lines in each
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the safe text of a record, its traceback included."""
         return self.hide(self.line(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
+        """Return the local time of a record, to the millisecond."""
+        second, text = self._second
+        if second != int(record.created):
+            text = time.strftime(datefmt or self.default_time_format, time.localtime(record.created))
+            self._second = (int(record.created), text)
+        return f"{text},{int(record.msecs):03d}"
 
     def line(self, record: logging.LogRecord) -> str:
         """Return the text of a record that cannot pass for two; keys are still in it."""

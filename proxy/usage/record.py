@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 NAMES = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))  # completions', responses'
 DECODER = json.JSONDecoder()
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """The tokens of one request, as the upstream counted them."""
 
     input_tokens: int
@@ -32,8 +30,7 @@ class Usage:
         return f"{self.input_tokens}+{self.output_tokens} tokens"
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """One request that is over."""
 
     request_id: str
