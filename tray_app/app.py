@@ -10,7 +10,7 @@ from proxy.headless import signals_handled
 from proxy.identity import APP_ID
 from proxy.services import Services
 from proxy.upstream.condition import Condition
-from tray_app.actions import Actions
+from tray_app.actions import Action, Actions
 from tray_app.artwork import icon, menu_bar_icon
 from tray_app.backends.backend import Backend, Program
 from tray_app.backends.choose import Wanted, choose
@@ -26,7 +26,8 @@ from tray_app.view import look
 
 PATIENCE_S = 1.5  # for a click that is still being carried out at the end
 ICON = menu_bar_icon if sys.platform == "darwin" else icon
-UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of
+UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of in the terminal
+LOST_S = 30.0  # and one that is not there even then, long after a login, by a notification
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class TrayApp:
         self._news = News(self._hosted, say, lambda: self._backend)
         self._commands = Commands(self._hosted, self._news.tell, self.quit)
         self._pulse = Pulse(services, self._refresh)
-        self._unseen = threading.Timer(UNSEEN_S, lambda: self._actions.do(self._news.tell_no_tray))
+        self._later = [self._timer(UNSEEN_S, self._news.tell_no_tray), self._timer(LOST_S, self._news.tell_unseen)]
         self._published = ""
         self._ended = threading.Event()
 
@@ -87,8 +88,13 @@ class TrayApp:
         if backend.name == "none":
             self._actions.do(self._news.tell_no_tray)
         else:
-            self._unseen.name, self._unseen.daemon = "tray-unseen", True
-            self._unseen.start()
+            for timer in self._later:
+                timer.start()
+
+    def _timer(self, after_s: float, action: Action) -> threading.Timer:
+        timer = threading.Timer(after_s, lambda: self._actions.do(action))
+        timer.name, timer.daemon = "tray-later", True
+        return timer
 
     def _run_click(self, key: str) -> None:
         self._commands.run(key)
@@ -121,7 +127,8 @@ class TrayApp:
     def _close(self) -> None:
         began = time.monotonic()
         self._ended.set()
-        self._unseen.cancel()
+        for timer in self._later:
+            timer.cancel()
         self._pulse.stop()
         self._actions.stop(PATIENCE_S)
         self._hosted.close()

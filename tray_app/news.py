@@ -48,10 +48,17 @@ class News:
     def tell_no_tray(self) -> None:
         """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same."""
         backend = self._backend()
+        if backend is None or backend.is_shown:
+            return
+        what = "There is no tray here" if backend.name == "none" else "No panel shows the icon so far"
+        self._say(f"{what}: {backend.why}. The proxy runs all the same.")
+        self._say(f"Its page, good once: {self._hosted.entrance()}")
+
+    def tell_unseen(self) -> None:
+        """Tell who started it without a terminal that no icon will come."""
+        backend = self._backend()
         if backend is not None and not backend.is_shown:
-            what = "There is no tray here" if backend.name == "none" else "No panel shows the icon so far"
-            self._say(f"{what}: {backend.why}. The proxy runs all the same.")
-            self._say(f"Its page, good once: {self._hosted.entrance()}")
+            self.tell("No panel shows the icon", "The proxy runs all the same. Start it once more to open its page.")
 
     def tell_condition(self, condition: Condition) -> None:
         """Tell of trouble with the upstream that the user has to do something about."""

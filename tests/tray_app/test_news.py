@@ -95,6 +95,26 @@ def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:
     assert "/ui/enter?ticket=" in told.said[1]
 
 
+def test_an_icon_that_no_panel_shows_is_told_by_a_notification(told: Told) -> None:
+    told.news.tell_unseen()
+    assert told.backend.told == []
+
+    told.backend.is_shown = False
+    told.news.tell_unseen()
+
+    assert told.backend.told == [
+        ("No panel shows the icon", "The proxy runs all the same. Start it once more to open its page.")
+    ]
+
+
+def test_a_tray_that_there_is_none_of_is_spoken_of_at_once(told: Told) -> None:
+    told.backend.is_shown, told.backend.name = False, "none"
+
+    told.news.tell_no_tray()
+
+    assert told.said[0] == "There is no tray here: a test. The proxy runs all the same."
+
+
 @pytest.mark.parametrize("is_shown", [True, False])
 def test_a_question_is_told_without_its_arguments_and_by_a_link_where_no_icon_is_shown(
     told: Told, is_shown: bool
