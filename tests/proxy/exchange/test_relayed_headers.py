@@ -97,9 +97,16 @@ def headers_upstream(client: WireClient, upstream: Fresh, target: str, *lines: s
     return {name.lower(): request.header_values(name) for name, _ in request.headers}
 
 
+UPWARDS = [
+    (target, name)
+    for target in (CHAT, "/v1/files", "/v1/models")
+    for name in GO_UP
+    if (target, name) != (CHAT, "Content-Encoding")  # a chat is decoded, and goes up without it
+]
+
+
 @pytest.mark.core
-@pytest.mark.parametrize("target", [CHAT, "/v1/files", "/v1/models"])
-@pytest.mark.parametrize("name", GO_UP)
+@pytest.mark.parametrize(("target", "name"), UPWARDS)
 def test_a_header_the_api_knows_goes_upstream_once(client: WireClient, upstream: Fresh, target: str, name: str) -> None:
     seen = headers_upstream(client, upstream, target, f"{name}: {GO_UP[name]}")
 
