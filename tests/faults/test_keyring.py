@@ -23,6 +23,13 @@ Command = Callable[..., str]
 
 
 @pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    """Run a provider for the test alone."""
+    with ScriptedUpstream() as scripted:
+        yield scripted
+
+
+@pytest.fixture
 def session(empty_computer: Path) -> Iterator[SecretSession]:
     with SecretSession() as running:
         yield running
