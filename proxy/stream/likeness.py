@@ -1,4 +1,4 @@
-"""Recognise events that differ from one already understood within a few texts only.
+"""Recognise events that differ from one already understood within a few texts, or in their number, only.
 
 The events of a stream are alike but for a few words, so most need not be read as JSON: what surrounds the words is the
 same bytes, and what stands between is looked at for being the inside of one JSON string.
@@ -6,14 +6,18 @@ same bytes, and what stands between is looked at for being the inside of one JSO
 
 import re
 
-# The texts that change from event to event (no string can hold such a name unescaped), and the inside of a JSON string.
-TEXT = re.compile(rb'"(?:content|text|arguments|reasoning_content|reasoning|obfuscation)": ?"')
+# What changes from event to event (no string can hold such a name unescaped), and the inside of a JSON string.
+CHANGING = re.compile(
+    rb'"(?:content|text|arguments|reasoning_content|reasoning|delta|obfuscation)": ?"|"sequence_number": ?(?=\d)'
+)
+NUMBER = re.compile(rb"\d+")
 INSIDE = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
+QUOTE = ord('"')
 TRIES = 16  # a stream whose events differ elsewhere too is not studied for ever
 
 
 class Likeness:
-    """What the events of one stream have in common: the parts between their texts."""
+    """What the events of one stream have in common: the parts between what changes."""
 
     def __init__(self) -> None:
         self._parts: tuple[bytes, ...] = ()
@@ -25,7 +29,7 @@ class Likeness:
         if self._tries == 0 or not raw.endswith(b"\n\n"):
             return
         self._tries -= 1
-        parts, given_parts = around_texts(raw), around_texts(given)
+        parts, given_parts = around_changes(raw), around_changes(given)
         if len(parts) == len(given_parts) > 1:
             self._parts, self._given = parts, given_parts if given != raw else ()
 
@@ -43,7 +47,7 @@ class Likeness:
         start = 0
         for part in self._parts:
             if start:
-                place = INSIDE.match(chunk, start).end()  # type: ignore[union-attr]  # it matches nothing too
+                place = end_of_change(chunk, start)
             if not chunk.startswith(part, place):
                 return 0
             start = place + len(part)
@@ -55,16 +59,22 @@ class Likeness:
         place = 0
         while place < len(events):
             for number, part in enumerate(self._parts):
-                end = INSIDE.match(events, place).end() if number else place  # type: ignore[union-attr]  # as above
+                end = end_of_change(events, place) if number else place
                 pieces += (events[place:end], self._given[number])
                 place = end + len(part)
         return b"".join(pieces)
 
 
-def around_texts(raw: bytes) -> tuple[bytes, ...]:
-    """Return the parts of an event before, between and after its texts."""
+def around_changes(raw: bytes) -> tuple[bytes, ...]:
+    """Return the parts of an event before, between and after what changes."""
     parts, place = [], 0
-    while found := TEXT.search(raw, place):
+    while found := CHANGING.search(raw, place):
         parts.append(raw[place : found.end()])
-        place = INSIDE.match(raw, found.end()).end()  # type: ignore[union-attr]  # as above
+        place = end_of_change(raw, found.end())
     return (*parts, raw[place:])
+
+
+def end_of_change(raw: bytes, start: int) -> int:
+    """Return where a text ends whose quotation mark stands before `start`, or a number that begins there."""
+    inside = (INSIDE if raw[start - 1] == QUOTE else NUMBER).match(raw, start)
+    return inside.end() if inside else len(raw) + 1  # where no number is nothing fits

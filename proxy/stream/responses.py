@@ -22,10 +22,12 @@ class ResponsesDialect:
         self.is_settled = False
         self._hide = hide
         self._number = -1
+        self._is_ordinary = False
 
     def see(self, event: Event) -> bytes:
         """Return what goes to the client in the event's place; raises UpstreamFailure."""
         data = event.data or b""
+        self._is_ordinary = False
         if data.strip() == DONE:
             return self._see_done(event)
         if not event.whole:
@@ -40,6 +42,7 @@ class ResponsesDialect:
             return self._hide(event.raw) if self._hide else event.raw
         if kind in LAST:
             self._see_last(value)
+        self._is_ordinary = str(kind).endswith(".delta")
         return event.raw
 
     def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
@@ -47,8 +50,8 @@ class ResponsesDialect:
         return None
 
     def is_ordinary(self) -> bool:
-        """Tell that no event is like another: each has its number."""
-        return False
+        """Tell whether the last event seen said nothing but some text."""
+        return self._is_ordinary
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
         """Write an error as this API does, with the next number."""

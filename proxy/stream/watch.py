@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from proxy.errors import UpstreamFailure, UpstreamTruncated
@@ -40,6 +41,7 @@ class Watch:
         self._splitter = EventSplitter()
         self._likeness = Likeness()
         self._is_clear = True  # no event is unfinished
+        self._recognised = b""  # the last chunk, where some of it was not read
         self.is_over = False  # nothing more is to be taken or given
         self.failure: UpstreamFailure | None = None
 
@@ -56,6 +58,7 @@ class Watch:
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes to the client now: nothing while an event is not whole."""
         known, given = self._likeness.pass_on(chunk) if self._is_clear else (0, b"")
+        self._recognised = chunk if known else b""
         if known == len(chunk):
             return given
         pieces, is_taken = [given], self._splitter.is_taken
@@ -111,6 +114,9 @@ class Watch:
 
     def _fail(self, failure: UpstreamFailure) -> bytes:
         self.failure, self.is_over = failure, True
+        for event in EventSplitter().feed(self._recognised):  # now its number matters
+            with suppress(UpstreamFailure):
+                self._dialect.see(event)
         return self._dialect.error_event(json.loads(failure.body())["error"])
 
 

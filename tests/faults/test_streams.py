@@ -134,6 +134,13 @@ def test_a_response_that_is_cut_short_ends_with_that_apis_error_event(
     assert (error["code"], error["sequence_number"]) == ("upstream_truncated", 2)
 
 
+def test_the_error_event_of_a_long_response_has_the_next_number(proxy: RunningProxy, upstream: Fresh) -> None:
+    events = response_events(*(f"word{number} " for number in range(100)), last=None)
+    upstream.answer(Sse(events, done=False, end=Fin()))
+
+    assert told_error(stream(proxy, RESPONSES), b"".join(events), RESPONSES)["sequence_number"] == 101
+
+
 def test_an_sdk_raises_for_a_response_that_is_cut_short(proxy: RunningProxy, upstream: Fresh) -> None:
     upstream.answer(Sse(response_events("Hi", last=None), done=False))
     with proxy.sdk() as sdk:

@@ -45,6 +45,27 @@ def test_padding_of_another_length_is_no_difference() -> None:
     assert likeness.pass_on(raw) == (len(raw), raw)
 
 
+def numbered(number: int, delta: str, kind: str = "response.output_text.delta") -> bytes:
+    value = {"type": kind, "sequence_number": number, "item_id": "i", "delta": delta, "obfuscation": "x" * (number % 9)}
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+def test_another_number_is_no_difference() -> None:
+    raws = numbered(10, "one") + numbered(11, 'two "') + numbered(12, "")
+
+    assert learned(numbered(9, "first")).pass_on(raws) == (len(raws), raws)
+
+
+def test_a_missing_number_is_one() -> None:
+    raw = numbered(10, "x").replace(b"10", b"")
+
+    assert learned(numbered(9, "first")).pass_on(raw) == (0, b"")
+
+
+def test_another_type_of_event_is_one() -> None:
+    assert learned(numbered(9, "first")).pass_on(numbered(10, "x", "response.output_text.done")) == (0, b"")
+
+
 def test_several_events_are_passed_on_together() -> None:
     raws = event("one") + event("two") + event("three")
 
