@@ -73,7 +73,9 @@ def doctor() -> None:
     from proxy.doctor import examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
-    findings = examine(assemble())
+    services = assemble()
+    findings = examine(services)
+    services.tools.stop()
     for finding in findings:
         say(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
     if not all(finding.is_well for finding in findings):

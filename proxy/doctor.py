@@ -71,4 +71,12 @@ def check_access(services: Services) -> Finding:
     return Finding("Proxy keys", is_well=True, detail=f"{len(services.proxy_keys.current)} there, {asked}")
 
 
-CHECKS = (check_settings, check_log, check_key, check_upstream, check_access)
+def check_tools(services: Services) -> Finding:
+    """Look whether the tools can be loaded and their servers come up, where tools are on."""
+    if not services.store.current.enable_tool_execution:
+        return Finding("Tools", is_well=True, detail="off")
+    count, problems = services.tools.examine()
+    return Finding("Tools", is_well=not problems, detail=" ".join(problems) or f"{count} ready")
+
+
+CHECKS = (check_settings, check_log, check_key, check_upstream, check_access, check_tools)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from proxy.exchange.asking import Asking
@@ -18,6 +19,8 @@ from proxy.tools.execution import ToolExecution
 from proxy.tools.loop.request import ToolRequest
 
 KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
+
+FOR_ONE_BODY = ("idempotency-key",)  # means one body, and the rounds of a request with tools have one each
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ class Ruled:
         """Return the answer to pass on; raises ProxyError."""
         settings = self._asking.settings()
         call, given = await decoded(call, await body.read(settings.max_body_bytes), settings.max_body_bytes)
+        runs_tools = settings.enable_tool_execution and call.path in TOOL_PATHS
+        if runs_tools:
+            call = replace(call, headers=[pair for pair in call.headers if pair[0] not in FOR_ONE_BODY])
         fields = read_object(given)
         content = self._apply_rules(call, given, fields, settings)
         wish = wish_of(fields) if fields.get("stream") is True else None
@@ -50,7 +56,7 @@ class Ruled:
         # What the user's own rules do with the option stands.
         if wish is not None and OPTION not in self._current_rules(settings).changes({**fields, OPTION: None}):
             ask = self._counting.way(send, call.path, fields.get(OPTION), wish, settings)
-        if settings.enable_tool_execution and call.path in TOOL_PATHS:
+        if runs_tools:
             fields = fields if content is given else read_object(content)
             return await self._tools.open(
                 ToolRequest(call.path, fields, content, call.request_id, caller_of(call), ask, rewrite)

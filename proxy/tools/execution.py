@@ -12,6 +12,7 @@ from proxy.tools.consent import Consent
 from proxy.tools.loop.request import ToolRequest
 from proxy.tools.loop.trace import Traces
 
+EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are called slow
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
 
 if TYPE_CHECKING:
@@ -71,6 +72,12 @@ class ToolExecution:
         """Return where the user's functions stand, whether or not they exist."""
         chosen = self._settings().function_tools_file
         return Path(chosen).expanduser() if chosen else self._default_file()
+
+    def examine(self) -> tuple[int, list[str]]:
+        """Return how many tools there are, and what is wrong with those that are none. Not for the event loop."""
+        room = self.room()
+        asyncio.run(room.settle(EXAMINED_S))
+        return len(room.registry.tools), room.problems()
 
     def hold(self) -> None:
         """Keep the tools running until `release`: a server that moves has a second one beside it for a while."""

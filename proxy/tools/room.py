@@ -53,10 +53,10 @@ class ToolRoom:
         broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
         return [*broken, *self._file.left_out, *self._servers.problems()]
 
-    async def settle(self) -> None:
+    async def settle(self, limit_s: float = SETTLE_S) -> None:
         """Wait until every source has said what it has: MCP servers take a moment to come up."""
         await self.registry.refresh()
-        await self._servers.settle(SETTLE_S)
+        await self._servers.settle(limit_s)
 
     async def try_call(self, name: str, arguments: str) -> CallRecord:
         """Run a tool for the user, without a question."""

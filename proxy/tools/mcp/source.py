@@ -53,6 +53,11 @@ class McpSource:
             for server in list(self._servers.values())
             if server.problem
         ]
+        ill += [
+            f"The MCP server {server.config.name} has said nothing yet"
+            for server in list(self._servers.values())
+            if not server.problem and not server.settled.is_set()
+        ]
         return [*self._file_problems, *ill]
 
     @property

@@ -251,6 +251,16 @@ def test_parallel_tool_calls_and_unknown_fields_go_up_in_every_round(tool_proxy:
         assert (request.json()["parallel_tool_calls"], request.json()["x_own"]) == (False, {"a": [1]})
 
 
+def test_a_key_that_means_one_body_does_not_go_up_with_several(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    scripted.answers([Json(called(WEATHER)), Json(completion())])
+    headers = {"idempotency-key": "one", "x-title": "two"}
+
+    tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, headers=headers)
+
+    assert [request.header("idempotency-key") for request in scripted.requests] == [None, None]
+    assert [request.header("x-title") for request in scripted.requests] == ["two", "two"]
+
+
 def test_thoughts_and_signatures_go_back_with_the_results(tool_proxy: RunningProxy, scripted: Fresh) -> None:
     turn = called(WEATHER)
     message = turn["choices"][0]["message"]

@@ -11,6 +11,17 @@ from proxy import paths
 from proxy.cli import cli
 
 
+def test_the_doctor_looks_at_the_tools_where_they_are_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tools("x = 1\nx +\n")
+    assert "Tools: off" in CliRunner().invoke(cli, ["doctor"]).output
+
+    monkeypatch.setenv("ENABLE_TOOL_EXECUTION", "true")
+    assert "WRONG  Tools: function_tools.py, line 2: SyntaxError" in CliRunner().invoke(cli, ["doctor"]).output
+
+    write_tools("def greet(name: str) -> str:\n    return name\n")
+    assert "well   Tools: 4 ready" in CliRunner().invoke(cli, ["doctor"]).output
+
+
 def run(*arguments: str) -> Result:
     """Run a command in this process."""
     return CliRunner().invoke(cli, ["tools", *arguments])
