@@ -1,6 +1,7 @@
 """Watch a stream beside its bytes: what is whole passes as it came, what is broken or cut short is told."""
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from proxy.stream.likeness import Likeness
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.sse import Event, EventSplitter
 
+PING = re.compile(rb"(?<![^\r\n]): ping")  # at the beginning of a line
 HELD_BYTES = 65_536  # so much of an unfinished event is held back; more is passed on as it comes
 
 
@@ -127,4 +129,4 @@ def without_traps(event: Event) -> bytes:
     """
     if event.data is not None:
         return KEEP_ALIVE
-    return event.raw.replace(b": ping", b": keep-alive", 1) if event.raw.startswith(b": ping") else event.raw
+    return PING.sub(b": keep-alive", event.raw)

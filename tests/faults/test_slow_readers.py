@@ -23,7 +23,7 @@ HEAD = [Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
 BEGUN = b'data: {"choices":[{"index":0,"delta":{"content":"'
 
 FLOODS: dict[str, tuple[str, Answer]] = {
-    "many events": (CHAT, Script([*HEAD, Flood(2**30, bytes_of(*chunks("word", finish=None)) * 300)])),
+    "many events": (CHAT, Script([*HEAD, Flood(2**30, bytes_of(*chunks("word " * 200, finish=None)) * 50)])),
     "an event without an end": (CHAT, Script([*HEAD, Raw(b"%x\r\n%b\r\n" % (len(BEGUN), BEGUN)), Flood(2**30)])),
     "a format nobody knows": ("/v1/passed/on", Script([*HEAD, Flood(2**30)])),
 }
@@ -80,11 +80,13 @@ def test_readers_who_take_nothing_slow_nobody_else(proxy: RunningProxy, upstream
         assert stream(proxy, limit_s=3).body.replace(KEEP_ALIVE, b"") == bytes_of(*chunks("Hel", "lo")) + DONE
 
 
-def test_a_reader_who_goes_on_reading_misses_nothing(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_a_reader_who_pauses_for_longer_than_the_upstream_may_misses_nothing(
+    upstream: ScriptedUpstream, tmp_path: Path
+) -> None:
     events = bytes_of(*chunks(*(f"word{number}" for number in range(20_000))))
     upstream.answer(Sse([events], cut=65_536))
-    with ExitStack() as stack:
+    with proxy_before(upstream.base_url, tmp_path, openai_timeout=0.5) as proxy, ExitStack() as stack:
         client = read_nothing(proxy, CHAT, stack)
-        settled(lambda: upstream.bytes_sent)
+        settled(lambda: upstream.bytes_sent, still_s=1)
 
         assert client.read_chunks().replace(KEEP_ALIVE, b"") == events + DONE

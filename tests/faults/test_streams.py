@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -28,13 +28,14 @@ from fakes.scripted_upstream import (
     Raw,
     Reset,
     Script,
+    ScriptedUpstream,
     ShortBody,
     Sse,
     Stall,
     completion,
     completion_chunks,
 )
-from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect
+from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect, proxy_before
 from fakes.streaming import (
     CHAT,
     DONE,
@@ -132,6 +133,15 @@ def test_a_response_that_is_cut_short_ends_with_that_apis_error_event(
     error = told_error(stream(proxy, RESPONSES), b"".join(response_events("Hi", last=None)), RESPONSES)
 
     assert (error["code"], error["sequence_number"]) == ("upstream_truncated", 2)
+
+
+def test_a_response_that_is_taken_up_again_and_cut_short_is_told_too(proxy: RunningProxy, upstream: Fresh) -> None:
+    events = response_events("Hi", last=None)
+    upstream.answer(Sse(events, done=False))
+    with connect(proxy) as client:
+        reply = client.ask("GET", f"{RESPONSES}/resp_1?stream=true&starting_after=0")
+
+    assert told_error(reply, b"".join(events), RESPONSES)["code"] == "upstream_truncated"
 
 
 def test_the_error_event_of_a_long_response_has_the_next_number(proxy: RunningProxy, upstream: Fresh) -> None:
@@ -576,14 +586,15 @@ def test_a_long_event_comes_through_before_it_ends(proxy: RunningProxy, upstream
         assert client.read_exactly(6)
 
 
-TRAPS = [
-    (b": ping\n\n", b": keep-alive\n\n"),
-    (b"data:\n\n", b": keep-alive\n\n"),
-    (b"data: \n\n", b": keep-alive\n\n"),
-]
+TRAPS = {
+    "a ping": (b": ping\n\n", b": keep-alive\n\n"),
+    "pings": (b": ping - 1\n: ping\r\n: sleeping\n\n", b": keep-alive - 1\n: keep-alive\r\n: sleeping\n\n"),
+    "an empty data:": (b"data:\n\n", b": keep-alive\n\n"),
+    "data: of a space": (b"data: \n\n", b": keep-alive\n\n"),
+}
 
 
-@pytest.mark.parametrize(("sent", "given"), TRAPS)
+@pytest.mark.parametrize(("sent", "given"), TRAPS.values(), ids=TRAPS)
 def test_q7_q8_a_heartbeat_that_some_client_stumbles_over_becomes_one_that_none_does(
     proxy: RunningProxy, upstream: Fresh, sent: bytes, given: bytes
 ) -> None:
@@ -616,10 +627,11 @@ def test_a_stream_of_an_unknown_format_that_breaks_off_does_not_look_complete(
 KEEP_ALIVE = b": keep-alive\n\n"
 
 
-@pytest.fixture
-def patient(upstream: Fresh, start: Callable[..., RunningProxy]) -> RunningProxy:
+@pytest.fixture(scope="module")
+def patient(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     """Run a proxy that says every tenth of a second that it is still waiting."""
-    return start(upstream.provider.base_url, keep_alive_s=0.1)
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), keep_alive_s=0.1) as running:
+        yield running
 
 
 @pytest.mark.core
@@ -633,6 +645,16 @@ def test_q19_a_stream_whose_upstream_is_silent_has_its_head_and_comments_early(
     assert (reply.status, reply.header("content-type")) == (200, "text/event-stream; charset=utf-8")
     assert reply.body.startswith(KEEP_ALIVE * 2)
     assert rest == bytes_of(*FINISHED) + DONE
+
+
+def test_an_http_1_0_client_has_its_head_and_comments_early_too(patient: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Delayed(Sse(FINISHED), 0.4))
+    with connect(patient) as client:
+        client.send(client.request("POST", CHAT, STREAM, JSON_TYPE, version="HTTP/1.0")).read_head()
+        body = client.read_rest()
+
+    assert body.startswith(KEEP_ALIVE)
+    assert body.replace(KEEP_ALIVE, b"") == bytes_of(*FINISHED) + DONE
 
 
 def test_a_head_that_left_early_allows_its_page_to_read(patient: RunningProxy, upstream: Fresh) -> None:
@@ -684,7 +706,7 @@ def test_comments_come_between_events_and_never_inside_one(patient: RunningProxy
 
 def test_no_comment_comes_inside_an_event_that_was_passed_on_in_part(patient: RunningProxy, upstream: Fresh) -> None:
     long = bytes_of(*completion_chunks("x" * 100_000, finish=None)[1:])
-    upstream.answer(Sse([long[:80_000], long[80_000:], *FINISHED], gap_s=0.3))
+    upstream.answer(Sse([long[:80_000], long[80_000:] + bytes_of(*FINISHED)], gap_s=0.3))
 
     assert long in stream(patient).body
 
