@@ -121,7 +121,7 @@ class ChatEditor:
     def _edit_choice(self, choice: JsonObject) -> JsonObject:
         delta = dict(choice["delta"]) if isinstance(choice.get("delta"), dict) else {}
         shown = [self._shown(self._calls.add(part), part) for part in objects(delta.pop("tool_calls", None))]
-        finish = choice.get("finish_reason")
+        finish = choice.get("finish_reason") or None  # an empty word is taken for an end by some clients
         if finish:
             shown += [self._shown(call, {}) for call in self._calls.settle()]
             finish = self._finish(str(finish))
@@ -135,7 +135,7 @@ class ChatEditor:
         return {**choice, "delta": delta, **({"finish_reason": finish} if "finish_reason" in choice else {})}
 
     def _edit_role(self, delta: JsonObject, *, has_lost: bool) -> None:
-        if self._role_shown:
+        if self._role_shown or not delta.get("role"):
             delta.pop("role", None)
         elif "role" in delta:
             self._role_shown = True
@@ -150,7 +150,7 @@ class ChatEditor:
             call.shown_as = self._calls_shown
             self._calls_shown += 1
             part = call.raw  # with what had to wait until the name was whole
-        return {**part, "index": call.shown_as}
+        return {**without_empty(part), "index": call.shown_as}
 
     def _finish(self, finish: str) -> str | None:
         """Return the client's reason for the end, None where the turn goes on with results of ours."""
@@ -162,6 +162,14 @@ class ChatEditor:
         self.turn = assemble_turn(self._seen, self._calls, finish, self._session.offer)
         self._held = []
         return finish if is_clients_too else None
+
+
+def without_empty(part: JsonObject) -> JsonObject:
+    """Return a piece of a call without an empty id or name: some clients take them for the call's own."""
+    kept = {key: value for key, value in part.items() if key not in ("id", "type") or value}
+    if isinstance(function := kept.get("function"), dict) and not function.get("name"):
+        kept["function"] = {key: value for key, value in function.items() if key != "name"}
+    return kept
 
 
 def is_empty(choice: JsonObject) -> bool:

@@ -44,6 +44,7 @@ def test_a_model_that_calls_nothing_is_answered_byte_for_byte(tool_proxy: Runnin
     assert "weather" in offered(scripted.request.json())
 
 
+@pytest.mark.core
 def test_one_round_gives_one_finished_answer(tool_proxy: RunningProxy, scripted: Fresh) -> None:
     scripted.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
 
@@ -96,6 +97,7 @@ def test_a_model_that_calls_on_regardless_is_cut_short(tool_proxy: RunningProxy,
     assert choice["message"]["content"] == "\n\n".join(["Again."] * 4)
 
 
+@pytest.mark.core
 def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, scripted: Fresh) -> None:
     scripted.answers([Json(called(("a", "meet", "{}"), ("b", "meet", "{}"))), Json(completion("Both."))])
 
@@ -123,7 +125,6 @@ def test_more_calls_than_the_limit_are_told_so(tool_proxy: RunningProxy, scripte
         ("weather", "", "Error: The arguments do not fit. city: Field required"),
         ("weather", '{"city": ', "Error: The arguments do not fit. Invalid JSON"),
         ("no_such", "{}", "Error: There is no tool named 'no_such'."),
-        ("slow", "{}", "Error: The tool did not finish within 2 seconds."),
     ],
 )
 def test_every_failure_is_the_tools_result(

@@ -90,6 +90,7 @@ def test_a_stream_without_calls_passes_byte_for_byte(tool_proxy: RunningProxy, s
     assert stream(tool_proxy, **WITH_USAGE) == b"".join(answer._pieces())
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scripted: Fresh, rounds: int) -> None:
     turns = [
@@ -213,6 +214,7 @@ def test_comments_are_sent_while_a_tool_runs(
     assert results(scripted.requests[1].json()) == ["late"]
 
 
+@pytest.mark.core
 def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: RunningProxy, scripted: Fresh) -> None:
     own = [("call_own_a", "open_file", '{"path":"a"}'), ("call_own_b", "open_file", '{"path":"b"}')]
     scripted.answers([Sse(called_chunks(WEATHER, own[0], own[1], usage=True)), Sse(text_chunks("Done."))])
@@ -340,6 +342,35 @@ def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, scrip
     check_coherent(chunks(stream(tool_proxy)))
 
     assert results(scripted.requests[1].json()) == ["It rains in Ulm.", "It rains in Bonn."]
+
+
+def test_what_upstreams_send_empty_is_left_out(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    def empty_ends(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for part in parts[:-1]:
+            part["choices"][0]["finish_reason"] = ""
+            part["choices"][0]["delta"].setdefault("role", "")
+        return parts
+
+    own_call = [
+        {"role": "assistant", "content": ""},
+        call_delta(index=3, id="b", type="function", function={"name": "open_file", "arguments": ""}),
+        call_delta(index=3, id="", type="", function={"name": "", "arguments": "{}"}),
+    ]
+    scripted.answers(
+        [
+            Sse(empty_ends(called_chunks(WEATHER))),
+            Sse(empty_ends([*(chunk(delta) for delta in own_call), chunk({}, "tool_calls")])),
+        ]
+    )
+
+    parts = chunks(stream(tool_proxy, tools=[OWN]))
+
+    check_coherent(parts)
+    calls = [call for part in parts for call in part["choices"][0]["delta"].get("tool_calls", ())]
+    assert calls == [
+        {"index": 0, "id": "b", "type": "function", "function": {"name": "open_file", "arguments": ""}},
+        {"index": 0, "function": {"arguments": "{}"}},
+    ]
 
 
 def test_a_name_that_could_become_the_clients_is_waited_for(tool_proxy: RunningProxy, scripted: Fresh) -> None:

@@ -60,6 +60,7 @@ def test_public_functions_with_hints_are_tools(file: Path) -> None:
     assert [tool.name for tool in load_tools(file).tools] == ["greet"]
 
 
+@pytest.mark.core
 def test_dataclasses_and_later_annotations_work(file: Path) -> None:
     write(
         file,

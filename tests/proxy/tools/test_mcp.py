@@ -97,6 +97,7 @@ def own(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.core
 def test_a_reference_server_is_listed_and_called(desk: Desk) -> None:
     desk.write(time=TIME)
 
@@ -180,6 +181,8 @@ def test_a_call_that_takes_too_long_leaves_a_server_that_is_well_alone(shared: D
 @on_posix
 def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "ALIVE_S", 0.3)
+    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.2)
+    monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.2)
     short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
     [process] = children("mortal")
     process.suspend()

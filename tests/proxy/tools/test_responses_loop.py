@@ -181,6 +181,7 @@ def test_a_stream_without_calls_keeps_its_events(tool_proxy: RunningProxy, scrip
     assert stream(tool_proxy) == events(thought(), message("Hel lo"))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scripted: Fresh, rounds: int) -> None:
     turns = [

@@ -108,6 +108,7 @@ def test_an_exception_is_told_in_a_line_without_paths(
         assert (record.result, record.outcome) == (told, "failed")
 
 
+@pytest.mark.core
 def test_a_cancellation_of_the_tools_own_is_no_cancellation_of_the_request(run: Callable[..., CallRecord]) -> None:
     async def give_up() -> str:
         raise asyncio.CancelledError

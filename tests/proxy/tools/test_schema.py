@@ -47,6 +47,7 @@ def call(function: Any, **arguments: Any) -> Any:
     return tool_of(function, "test").invoke(json.dumps(arguments))
 
 
+@pytest.mark.core
 def test_hints_and_docstring_become_the_definition() -> None:
     tool = tool_of(everything, "test")
 
