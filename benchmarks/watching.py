@@ -5,7 +5,9 @@ take turns. Beside the chunks a second at full load, the processor time of a chu
 """
 
 import argparse
+import json
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -35,7 +37,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write WATCHING.md beside this file")
     options = parser.parse_args()
     allow_open_files()
-    page = markdown(measure(options.rounds, options.python), options.rounds)
+    page = markdown(measure(options.rounds, options.python), options.rounds) + looking(options.python)
     if options.write:
         (Path(__file__).parent / "WATCHING.md").write_text(page, encoding="utf-8")
     else:
@@ -88,6 +90,15 @@ def markdown(figures: dict[str, Rounds], rounds: int) -> str:
         ratio = statistics.median(one / other for one, other in zip(watched, passed, strict=True))
         lines.append(f"| {load} | {statistics.median(watched):.1f} | {statistics.median(passed):.1f} | {ratio:.3f} |")
     return "\n".join(lines) + "\n"
+
+
+def looking(python: Path) -> str:
+    """Return the table of what looking at one chunk takes."""
+    printed = subprocess.run(
+        [python, "-m", "benchmarks.looking"], cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    rows = [f"| {name} | {took_us:.2f} |" for name, took_us in json.loads(printed).items()]
+    return "\n".join(["", "| the watcher alone, by what a chunk holds | µs |", "|---|---:|", *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ same bytes, and what stands between is looked at for being the inside of one JSO
 """
 
 import re
+from typing import NamedTuple
 
 # What changes from event to event (no string can hold such a name unescaped), and the inside of a JSON string.
 CHANGING = re.compile(
@@ -16,12 +17,20 @@ QUOTE = ord('"')
 TRIES = 16  # a stream whose events differ elsewhere too is not studied for ever
 
 
+class Step(NamedTuple):
+    """A part that stays the same, after a change of one kind."""
+
+    kind: "re.Pattern[bytes] | None"  # of what changes before it; None before the first
+    part: bytes
+    given: bytes  # what the client is given for the part
+
+
 class Likeness:
     """What the events of one stream have in common: the parts between what changes."""
 
     def __init__(self) -> None:
-        self._parts: tuple[bytes, ...] = ()
-        self._given: tuple[bytes, ...] = ()  # what stands for the parts, where they are not passed on as they are
+        self._steps: tuple[Step, ...] = ()
+        self._differs = False  # the client is given something else for the parts
         self._tries = TRIES
 
     def learn(self, raw: bytes, given: bytes) -> None:
@@ -29,52 +38,48 @@ class Likeness:
         if self._tries == 0 or not raw.endswith(b"\n\n"):
             return
         self._tries -= 1
-        parts, given_parts = around_changes(raw), around_changes(given)
+        kinds, parts = around_changes(raw)
+        _, given_parts = around_changes(given)
         if len(parts) == len(given_parts) > 1:
-            self._parts, self._given = parts, given_parts if given != raw else ()
+            self._steps = tuple(Step(*step) for step in zip(kinds, parts, given_parts, strict=True))
+            self._differs = given != raw
 
     def pass_on(self, chunk: bytes) -> tuple[int, bytes]:
         """Return how far a chunk consists of such events, and what goes to the client for that."""
+        if not self._steps:
+            return 0, b""
         size, place = len(chunk), 0
-        while place < size and (end := self._end_of_event(chunk, place)):
+        pieces: list[bytes] = []
+        while place < size and (end := self._end_of_event(chunk, place, pieces)):
             place = end
-        if not self._given or not place:
-            return place, chunk if place == size else chunk[:place]
-        return place, self._replaced(chunk[:place])
+        if self._differs:
+            return place, b"".join(pieces)
+        return place, chunk if place == size else chunk[:place]
 
-    def _end_of_event(self, chunk: bytes, place: int) -> int:
+    def _end_of_event(self, chunk: bytes, place: int, pieces: list[bytes]) -> int:
         """Return where an event like those known ends that begins here, 0 where it is unlike them."""
-        start = 0
-        for part in self._parts:
-            if start:
-                place = end_of_change(chunk, start)
+        start, told = place, []
+        for kind, part, given in self._steps:
+            if kind is not None:
+                if (change := kind.match(chunk, start)) is None:
+                    return 0
+                place = change.end()
+                told.append(chunk[start:place])
             if not chunk.startswith(part, place):
                 return 0
             start = place + len(part)
+            told.append(given)
+        pieces += told
         return start
 
-    def _replaced(self, events: bytes) -> bytes:
-        """Return whole events with their parts replaced and their texts kept."""
-        pieces: list[bytes] = []
-        place = 0
-        while place < len(events):
-            for number, part in enumerate(self._parts):
-                end = end_of_change(events, place) if number else place
-                pieces += (events[place:end], self._given[number])
-                place = end + len(part)
-        return b"".join(pieces)
 
-
-def around_changes(raw: bytes) -> tuple[bytes, ...]:
-    """Return the parts of an event before, between and after what changes."""
+def around_changes(raw: bytes) -> tuple[list["re.Pattern[bytes] | None"], list[bytes]]:
+    """Return the parts of an event before, between and after what changes, and the kind of each change before one."""
+    kinds: list[re.Pattern[bytes] | None] = [None]
     parts, place = [], 0
     while found := CHANGING.search(raw, place):
+        kinds.append(INSIDE if raw[found.end() - 1] == QUOTE else NUMBER)
         parts.append(raw[place : found.end()])
-        place = end_of_change(raw, found.end())
-    return (*parts, raw[place:])
-
-
-def end_of_change(raw: bytes, start: int) -> int:
-    """Return where a text ends whose quotation mark stands before `start`, or a number that begins there."""
-    inside = (INSIDE if raw[start - 1] == QUOTE else NUMBER).match(raw, start)
-    return inside.end() if inside else len(raw) + 1  # where no number is nothing fits
+        change = (kinds[-1] or INSIDE).match(raw, found.end())
+        place = change.end() if change else found.end()
+    return kinds, [*parts, raw[place:]]
