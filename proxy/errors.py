@@ -131,7 +131,7 @@ class ProxyKeyMissing(RequestRefused):
     """Ask for a proxy key."""
 
     title = "This proxy asks for a proxy key"
-    hint = "Put one of its proxy keys (PROXY_API_KEYS) where your tool asks for the OpenAI API key"
+    hint = "Put one (the icon's menu, `proxy-key new`, PROXY_API_KEYS) where your tool asks for an OpenAI API key"
     status = 401
     code = "missing_proxy_key"
 

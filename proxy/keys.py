@@ -1,11 +1,14 @@
 """When the keys are read from the keyring: at the start, after a refusal, and after a change by another process."""
 
+import logging
 import threading
 from collections.abc import Callable
 
 from proxy.key_changes import KeyChanges
 from proxy.proxy_keys import ProxyKeys
 from proxy.secrets import Secrets
+
+log = logging.getLogger(__name__)
 
 REST_S = 2.0
 
@@ -22,6 +25,8 @@ class Keys:
     def load(self, *, proxy_key_required: bool) -> None:
         """Begin to read what is needed, in a thread of its own: a keyring may wait for its user."""
         needs_keyring = self._secrets.needs_keyring()
+        if not needs_keyring:
+            self._secrets.loaded.set()
         if needs_keyring or proxy_key_required:
             arguments = {"upstream": needs_keyring, "proxy_keys": proxy_key_required}
             threading.Thread(target=self._load, kwargs=arguments, name="keyring", daemon=True).start()
@@ -75,5 +80,6 @@ class Rereading:
                 self._is_wanted = False
             try:
                 self._read()
-            finally:
-                threading.Event().wait(self._rest_s)
+            except Exception:
+                log.exception("the keys were not read again")
+            threading.Event().wait(self._rest_s)

@@ -114,7 +114,10 @@ class ProxyKeys:
 
     def _read(self) -> tuple[ProxyKey, ...]:
         kept = self._keychain().read(KEPT_AS)
-        return tuple(ProxyKey(**entry) for entry in json.loads(kept)) if kept else ()
+        try:
+            return tuple(ProxyKey(**entry) for entry in json.loads(kept)) if kept else ()
+        except (ValueError, TypeError):
+            raise KeyringFailure(f"its entry {KEPT_AS!r} is damaged; delete it there") from None  # they show the keys
 
     def _write(self, keys: tuple[ProxyKey, ...]) -> None:
         self._keychain().write(KEPT_AS, json.dumps([asdict(key) for key in keys]))

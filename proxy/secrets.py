@@ -89,11 +89,8 @@ class Secrets:
             return self.state if self.loaded.is_set() else self.load()
 
     def needs_keyring(self) -> bool:
-        """Tell whether the key is to come from the keyring; where the environment has it, all is known."""
-        if self._environment_key():
-            self.loaded.set()
-            return False
-        return True
+        """Tell whether the key is to come from the keyring: the environment does not have it."""
+        return not self._environment_key()
 
     def reload(self) -> None:
         """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""

@@ -1,0 +1,125 @@
+"""When the keys are read again: after a refusal, after a change by another process, and not too often."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes.memory_keychain import MemoryKeychain
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import Json, ScriptedUpstream
+from proxy.key_changes import AnnouncingKeychain, KeyChanges
+from proxy.key_errors import KeyringFailure
+from proxy.keys import Rereading
+from proxy.proxy_keys import KEPT_AS, ProxyKeys
+from waiting import wait_for
+
+MODELS = {"object": "list", "data": []}
+OLD, NEW = "sk-the-old-upstream-key", "sk-the-new-upstream-key"
+
+
+# --- rereading --------------------------------------------------------------------------------------------------------
+
+
+def test_many_questions_are_one_reading_and_one_after_the_rest() -> None:
+    reads, rest = [], 0.2
+    rereading = Rereading(lambda: reads.append(threading.current_thread().name), rest)
+    for _ in range(100):
+        rereading.ask()
+    wait_for(lambda: len(reads) == 2, "what was asked in the rest is read after it")
+    rereading.ask()
+    wait_for(lambda: len(reads) == 3, "a later question is read too")
+
+    assert set(reads) == {"keys-again"}
+
+
+def test_a_reading_that_fails_does_not_end_all_readings() -> None:
+    reads: list[int] = []
+
+    def read() -> None:
+        reads.append(1)
+        raise RuntimeError("a bug")
+
+    rereading = Rereading(read, 0.01)
+    for count in (1, 2):
+        rereading.ask()
+        wait_for(lambda: len(reads) >= count, "it is read again")  # noqa: B023
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_proxy_key_made_elsewhere_is_known_after_its_first_refusal(
+    start_proxy: Callable[..., RunningProxy], upstream: ScriptedUpstream
+) -> None:
+    upstream.answer(Json(MODELS))
+    proxy = start_proxy(openai_base_url=upstream.base_url, openai_api_key=OLD, proxy_require_api_key=True)
+    entry = {"name": "elsewhere", "key": "op-made-elsewhere-000000", "made": "2026-01-01"}
+    proxy.keychain.kept[KEPT_AS] = json.dumps([entry])
+
+    def status() -> int:
+        return proxy.http.get("/v1/models", headers={"x-api-key": entry["key"]}).status_code
+
+    assert status() == 401
+    wait_for(lambda: status() == 200, "the key was read after its refusal")
+
+
+def test_an_upstream_key_changed_elsewhere_is_in_force_after_the_old_one_was_refused(
+    start_proxy: Callable[..., RunningProxy], upstream: ScriptedUpstream
+) -> None:
+    proxy = start_proxy(openai_base_url=upstream.base_url)
+    proxy.services.secrets.keep(OLD)
+    proxy.keychain.kept["upstream"] = NEW
+    upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status=401))
+    assert proxy.http.get("/v1/models").status_code == 401
+    wait_for(lambda: proxy.services.secrets.state.key == NEW, "the new key is in force")
+    upstream.answer(Json(MODELS))
+
+    assert proxy.http.get("/v1/models").status_code == 200
+    assert upstream.requests[-1].header("authorization") == f"Bearer {NEW}"
+
+
+# --- changes by another process ---------------------------------------------------------------------------------------
+
+
+def test_a_change_is_new_to_the_others_once_and_not_to_who_made_it(tmp_path: Path) -> None:
+    mine, other = KeyChanges(tmp_path / "changed"), KeyChanges(tmp_path / "changed")
+    keychain = AnnouncingKeychain(MemoryKeychain, mine)
+    assert not other.is_new()
+    keychain.write("upstream", OLD)
+
+    assert [other.is_new(), other.is_new(), mine.is_new()] == [True, False, False]
+    assert OLD.encode() not in (tmp_path / "changed").read_bytes()
+
+
+def test_a_change_that_cannot_be_announced_is_kept_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("where a folder should be")
+    kept = MemoryKeychain()
+    AnnouncingKeychain(lambda: kept, KeyChanges(tmp_path / "a file" / "changed")).write("upstream", OLD)
+
+    assert kept.kept["upstream"] == OLD
+
+
+# --- what the keyring holds -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", ["no JSON op-with-a-key-000000", '[{"key": 1}]', "7", '[["a"]]'])
+def test_a_damaged_entry_is_told_without_what_is_in_it(entry: str) -> None:
+    keychain = MemoryKeychain()
+    keychain.kept[KEPT_AS] = entry
+    keys = ProxyKeys(list, lambda: keychain)
+    keys.load()
+    with pytest.raises(KeyringFailure, match="is damaged") as caught:
+        keys.new("another")
+
+    assert "op-with" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert keychain.kept[KEPT_AS] == entry
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 61, "two\nlines", "\x1b[31m"])
+def test_a_name_that_could_forge_a_line_is_refused(name: str) -> None:
+    with pytest.raises(Exception, match="needs a name"):
+        ProxyKeys(list, MemoryKeychain).new(name)
