@@ -14,7 +14,7 @@ WITHOUT_STATUS = 502
 
 def find_error(body: bytes) -> tuple[int, bytes] | None:
     """Return the status and the body of an error that was sent as a success, None where it is one."""
-    if ERROR_INSIDE.search(body) is None or (value := read_object(body)) is None:
+    if b'"error"' not in body or ERROR_INSIDE.search(body) is None or (value := read_object(body)) is None:
         return None
     error = value if value.get("object") == "error" else value.get("error")
     if not error or (error is not value and any(name in value for name in RESULTS)):
