@@ -63,6 +63,16 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
     assert "A tool asks to run: write_file" in home
 
 
+def test_the_page_looks_for_questions_by_itself_but_leaves_one_alone_that_is_read(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        waiting = browser.get("/ui/questions").text
+        with asked(hosted.services.tools.consent):
+            reading = browser.get("/ui/questions").text
+
+    assert 'http-equiv="refresh"' in waiting
+    assert 'http-equiv="refresh"' not in reading
+
+
 @pytest.mark.parametrize(
     ("decision", "may_run", "said"),
     [("yes", True, "It runs."), ("no", False, "It does not run."), ("always", True, "will not ask again")],
