@@ -110,7 +110,7 @@ def test_on_an_xembed_panel_a_click_on_the_programs_icon_opens_its_page(
         empty_desktop.screen.click(place)
 
         assert "/ui/enter?ticket=" in tray.opened()
-        assert tray.chat() == 200
+        assert tray.is_serving()
         tray.program.send(15)
         assert tray.program.ended() == 0
 
@@ -130,7 +130,7 @@ def test_none_shows_no_icon_where_there_is_a_panel(tray: Tray) -> None:
 
     wait_for(lambda: "There is no tray here: no tray was asked for" in tray.program.printed, "the sentence")
 
-    assert tray.chat() == 200
+    assert tray.is_serving()
     assert tray.desktop.bus.item_of(tray.program.process.pid) is None
     assert tray.desktop.screen.is_panel_empty()
 

@@ -24,11 +24,11 @@ def test_the_icon_is_there_and_the_port_answers_soon_after_the_start(tray: Tray)
 
     tray.start()
     tray.wait_until_it_runs()
-    answer = tray.chat()
+    serves = tray.is_serving()
 
     took = time.monotonic() - began
     print(f"icon and port after {took:.2f} s")  # noqa: T201  the measured time, for who reads the report
-    assert answer == 200
+    assert serves
     assert took < LENIENT_START_S
 
 
@@ -122,7 +122,7 @@ def test_the_menu_stops_and_starts_the_server(tray: Tray) -> None:
     tray.click("server")
 
     tray.wait_until_it_runs()
-    assert tray.chat() == 200
+    assert tray.is_serving()
 
 
 def test_log_folder_settings_file_doctor_and_documentation_are_opened(tray: Tray, page: httpx2.Client) -> None:

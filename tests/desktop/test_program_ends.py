@@ -7,8 +7,9 @@ import time
 import httpx2
 import pytest
 
-from desktop.tray_user import Tray
+from desktop.tray_user import APP_ID, Tray
 from fakes.scripted_upstream import Chunk, EndHead, Header, Script, ScriptedUpstream, Stall
+from tray_app.single_instance import SingleInstance
 from waiting import wait_for
 
 ENDLESS = Script([Header("Content-Type", "text/event-stream"), EndHead(chunked=True), Chunk(b"data: {}\n\n"), Stall()])
@@ -26,7 +27,8 @@ def test_every_way_out_ends_well_and_leaves_port_and_lock_free(tray: Tray, way: 
     assert tray.is_port_free()
     assert "Traceback" not in tray.program.printed
     assert re.search(r"ended in \d", tray.log())
-    tray.start().wait_until_it_runs()
+    with SingleInstance(tray.home / "xdg_runtime_dir" / APP_ID) as next_one:
+        assert next_one.is_first
 
 
 def test_a_running_stream_gets_its_grace_at_the_end(tray: Tray, upstream: ScriptedUpstream) -> None:

@@ -125,6 +125,10 @@ class Tray:
         """Return what stands in the log so far."""
         return next(self.home.rglob("proxy.log")).read_text(encoding="utf-8")
 
+    def is_serving(self) -> bool:
+        """Whether the proxy answers; its upstream is not asked."""
+        return httpx2.get(f"http://127.0.0.1:{self.port}/v1/health", trust_env=False).status_code == 200
+
     @property
     def chat_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1/chat/completions"
