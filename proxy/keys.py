@@ -10,7 +10,7 @@ from proxy.secrets import Secrets
 
 log = logging.getLogger(__name__)
 
-REST_S = 2.0
+REST_S = 1.0
 
 
 class Keys:

@@ -182,7 +182,7 @@ def test_a_signal_stops_it_with_exit_code_0_while_a_stream_runs(tmp_path: Path, 
     upstream.answer(Sse(completion_chunks("Hel", finish=None), done=False, end=Stall()))
     variables = {"OPENAI_BASE_URL": upstream.base_url, "OPENAI_API_KEY": "k"}
     with ExitStack() as stack:
-        numbers = (signal.SIGTERM, signal.SIGINT)
+        numbers = (signal.SIGHUP, signal.SIGINT)
         programs = [stack.enter_context(Program(tmp_path, "serve", "--port", "0", **variables)) for _ in numbers]
         clients: list[WireClient] = []
         for program in programs:

@@ -1,5 +1,6 @@
 """A session of its own with a real Secret Service (gnome-keyring) on its bus: unlocked, locked, or hanging."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 
@@ -18,16 +20,17 @@ ROOT = Path(__file__).parents[2]
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 FAILURES = {kind.__name__: kind for kind in (KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent)}
 ASK = """
-import sys
+import json, sys
 from proxy.key_errors import KeyringFailure
 from proxy.keychain import SystemKeychain
-keychain, (verb, *words) = SystemKeychain(), sys.argv[1:]
-try:
-    answer = getattr(keychain, verb)(*words)
-except KeyringFailure as failure:
-    print(type(failure).__name__, failure.detail, sep="\\n", end="")
-    sys.exit(4)
-sys.exit(3) if answer is None else print(answer, end="")
+keychain = SystemKeychain()
+for line in sys.stdin:
+    verb, *words = json.loads(line)
+    try:
+        answer = {"answer": getattr(keychain, verb)(*words)}
+    except KeyringFailure as failure:
+        answer = {"failure": type(failure).__name__, "detail": failure.detail}
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -93,34 +96,44 @@ class SecretSession:
 
 
 class OtherProcess:
-    """The system's keychain, used in a process that lives in a session."""
+    """The system's keychain, used in a process that lives in a session; from `with` to the end of its block."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._environment = environment
 
+    def __enter__(self) -> "OtherProcess":
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ASK],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def is_open(self) -> bool:
-        return self._run("is_open") == "True"
+        return bool(self._ask("is_open"))
 
     def read(self, name: str) -> str | None:
-        return self._run("read", name)
+        return self._ask("read", name)
 
     def write(self, name: str, secret: str) -> None:
-        self._run("write", name, secret)
+        self._ask("write", name, secret)
 
     def delete(self, name: str) -> None:
-        self._run("delete", name)
+        self._ask("delete", name)
 
-    def _run(self, *words: str) -> str | None:
-        answer = subprocess.run(
-            [sys.executable, "-c", ASK, *words],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        if answer.returncode == 4:
-            kind, _, detail = answer.stdout.partition("\n")
-            raise FAILURES[kind](detail)
-        assert answer.returncode in (0, 3), answer.stderr
-        return None if answer.returncode == 3 else answer.stdout
+    def _ask(self, *words: str) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        answer = json.loads(self._process.stdout.readline())
+        if "failure" in answer:
+            raise FAILURES[answer["failure"]](answer["detail"])
+        return answer["answer"]

@@ -26,12 +26,17 @@ def session(empty_computer: Path) -> Iterator[SecretSession]:
         yield running
 
 
+@pytest.fixture
+def system(session: SecretSession) -> Iterator[OtherProcess]:
+    """Return the system's keychain, as a process in the session sees it."""
+    with OtherProcess(session.environment) as keychain:
+        yield keychain
+
+
 @pytest.fixture(params=["memory", "system"])
 def keychain(request: pytest.FixtureRequest) -> Keychain:
     """Return each keychain in turn: the tests' own and the system's pass the same tests."""
-    return (
-        MemoryKeychain() if request.param == "memory" else OtherProcess(request.getfixturevalue("session").environment)
-    )
+    return MemoryKeychain() if request.param == "memory" else request.getfixturevalue("system")
 
 
 def test_what_was_written_is_read(keychain: Keychain) -> None:
@@ -82,10 +87,9 @@ def locked(request: pytest.FixtureRequest) -> Keychain:
     """Return each keychain in turn, locked, with a key in it."""
     if request.param == "memory":
         return MemoryKeychain(trouble=KeyringLocked())
-    session = request.getfixturevalue("session")
-    keychain = OtherProcess(session.environment)
+    keychain: OtherProcess = request.getfixturevalue("system")
     keychain.write("upstream", "sk-behind-the-lock")
-    session.lock()
+    request.getfixturevalue("session").lock()
     return keychain
 
 
@@ -101,12 +105,14 @@ def test_a_locked_keychain_says_so_and_what_to_do(locked: Keychain) -> None:
 
 
 @pytest.fixture(params=["memory", "system"])
-def absent(request: pytest.FixtureRequest, empty_computer: Path) -> Keychain:
+def absent(request: pytest.FixtureRequest, empty_computer: Path) -> Iterator[Keychain]:
     """Return each keychain in turn, in a session without a bus."""
     if request.param == "memory":
-        return MemoryKeychain(trouble=KeyringAbsent())
+        yield MemoryKeychain(trouble=KeyringAbsent())
+        return
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBUS")}
-    return OtherProcess({**environment, "PYTHONPATH": str(Path(__file__).parents[2])})
+    with OtherProcess({**environment, "PYTHONPATH": str(Path(__file__).parents[2])}) as keychain:
+        yield keychain
 
 
 def test_without_a_session_bus_the_keychain_says_so_and_what_to_do(absent: Keychain) -> None:
@@ -120,10 +126,9 @@ def hanging(request: pytest.FixtureRequest) -> Keychain:
     """Return each keychain in turn, one that never answers."""
     if request.param == "memory":
         return MemoryKeychain(trouble=KeyringSilent())
-    session = request.getfixturevalue("session")
-    keychain = OtherProcess(session.environment)
+    keychain: OtherProcess = request.getfixturevalue("system")
     keychain.write("upstream", "sk-behind-the-silence")
-    session.freeze()
+    request.getfixturevalue("session").freeze()
     return keychain
 
 

@@ -158,11 +158,11 @@ def test_a_second_head_is_given_its_own_time(start: Start) -> None:
 
 
 def test_a_head_that_begins_behind_a_running_answer_does_not_cut_it(start: Start, upstream: Fresh) -> None:
-    upstream.answer(DripBody(b"x" * 100, gap_s=0.02, content_type="text/plain"))
+    upstream.answer(DripBody(b"x" * 40, gap_s=0.02, content_type="text/plain"))
     with connect(start(head_s=SHORT_S)) as client:
         client.send(client.request("GET", FILES) + b"GET /v1/hea")
 
-        assert client.read_reply().body == b"x" * 100
+        assert client.read_reply().body == b"x" * 40
 
 
 # --- body over the limit ----------------------------------------------------------------------------------------------
@@ -265,18 +265,16 @@ def test_a_body_that_stalls_is_a_408(start: Start, upstream: Fresh, path: str, l
 
 def test_a_body_that_drips_is_waited_for(start: Start, upstream: Fresh) -> None:
     upstream.answer(Json(completion()))
-    with connect(start(body_s=1.0)) as client:
-        began = time.monotonic()
+    with connect(start(body_s=0.5)) as client:
         client.send(client.request("POST", CHAT, None, JSON_TYPE, f"Content-Length: {len(BODY)}"))
-        client.socket.settimeout(0.05)
-        for byte in BODY[:-1]:
+        client.socket.settimeout(0.1)
+        for byte in BODY[:9]:
             client.send(bytes([byte]))
             with pytest.raises(TimeoutError):
                 client.socket.recv(1)
         client.socket.settimeout(5)
 
-        assert time.monotonic() - began > 2
-        assert client.send(BODY[-1:]).read_reply().status == 200
+        assert client.send(BODY[9:]).read_reply().status == 200
 
 
 def test_a_client_who_waits_for_100_continue_does_not_stall(start: Start, upstream: Fresh) -> None:
@@ -290,10 +288,10 @@ def test_a_client_who_waits_for_100_continue_does_not_stall(start: Start, upstre
 
 
 def test_a_client_who_waits_for_its_answer_is_not_given_up(start: Start, upstream: Fresh) -> None:
-    upstream.answer(DripBody(b"x" * 50, gap_s=0.02, content_type="text/plain"))
+    upstream.answer(DripBody(b"x" * 40, gap_s=0.02, content_type="text/plain"))
     proxy = start(head_s=SHORT_S, body_s=SHORT_S, idle_s=SHORT_S, reader_s=SHORT_S)
 
-    assert ask(proxy, FILES).body == b"x" * 50
+    assert ask(proxy, FILES).body == b"x" * 40
 
 
 # --- idle keep-alive 75 s; a reader that takes nothing for 60 s -------------------------------------------------------
