@@ -115,10 +115,11 @@ class SettingsStore:
         """Move a broken file out of the way of the next change, where that can be done."""
         try:
             self.set_aside = set_aside(self.path)
-            self.problem = f"the file was broken and is kept as {self.set_aside}"
+            self.problem = f"a broken file, kept as {self.set_aside.name}"
         except OSError:
             self.problem = error.detail
-        log.error("%s The defaults are in force, tools are off: %s.", error, self.problem)
+        kept = f"It is kept as {self.set_aside}. " if self.set_aside else ""
+        log.error("%s %sThe defaults are in force, tools are off.", error, kept)
 
     def _merge(self, file_values: Mapping[str, Any]) -> tuple[Settings, dict[str, Origin]]:
         layers: list[tuple[Origin, Mapping[str, Any]]] = [

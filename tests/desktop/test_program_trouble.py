@@ -164,7 +164,7 @@ def test_a_broken_settings_file_leaves_the_defaults_and_the_menu_says_where_it_i
 
     assert tray.is_serving()
     assert tray.menu().find("tools").checked is False
-    assert tray.wait_for_line("Settings not in force: the file was broken and is kept as")
+    assert tray.wait_for_line("Settings not in force: a broken file, kept as settings.toml.bad-")
 
 
 def test_a_wrong_setting_in_the_file_leaves_the_defaults_and_the_menu_names_it(tray: Tray) -> None:
