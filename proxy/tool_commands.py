@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.redaction import escape
+
 if TYPE_CHECKING:
     from proxy.services import Services
     from proxy.tools.room import ToolRoom
@@ -22,7 +24,7 @@ def tools() -> None:
 @tools.command("path")
 def show_path() -> None:
     """Show where your tools stand."""
-    click.echo(assembled().tools.file_path())
+    say(assembled().tools.file_path())
 
 
 @tools.command("init")
@@ -35,9 +37,9 @@ def write_example() -> None:
     try:
         write_new(path, EXAMPLE)
     except FileExistsError:
-        click.echo(f"{path} is there already; it stays as it is.", err=True)
+        say(f"{path} is there already; it stays as it is.", err=True)
         sys.exit(1)
-    click.echo(f"Written: {path}")
+    say(f"Written: {path}")
 
 
 @tools.command("list")
@@ -47,11 +49,11 @@ def list_tools() -> None:
     with opened(services) as room:
         asyncio.run(room.settle())
         for tool in room.registry.tools.values():
-            click.echo(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
+            say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
         for sentence in room.problems():
-            click.echo(sentence, err=True)
+            say(sentence, err=True)
     if not services.store.current.enable_tool_execution:
-        click.echo("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
+        say("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
 
 
 @tools.command("call")
@@ -61,7 +63,7 @@ def call_tool(name: str, arguments: str) -> None:
     """Call a tool as the model would, with its arguments as a JSON object, and show the result."""
     with opened(assembled()) as room:
         record = asyncio.run(room.try_call(name, arguments))
-    click.echo(record.result)
+    say(record.result)
     if record.outcome != "ok":
         sys.exit(1)
 
@@ -80,6 +82,11 @@ def opened(services: "Services") -> Iterator["ToolRoom"]:
         yield services.tools.room()
     finally:
         services.tools.stop()
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print, without what could steer the terminal: some of it strangers have written."""
+    click.echo(escape(str(text)), err=err)
 
 
 def write_new(path: Path, text: str) -> None:

@@ -60,7 +60,7 @@ DOORS: dict[str, set[str]] = {
     "headless": {"hosting", "logs", "services"},
     "check": set(),  # a client like any other
     "doctor": {"errors", "paths", "services"},
-    "tool_commands": {"services", "tools"},  # tools: the example it writes
+    "tool_commands": {"redaction", "services", "tools"},  # tools: the example it writes
     # identity: --version; settings: config; check, headless: two of its commands
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types

@@ -23,7 +23,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         choices = objects((completion or {}).get("choices"))
         if completion is None or len(choices) != 1 or not isinstance(choices[0].get("message"), dict):
             return answer
-        turn = chat.read_turn(choices[0]["message"], choices[0].get("finish_reason"), session.offer)
+        turn = chat.read_turn(choices[0]["message"], choices[0].get("finish_reason") or "stop", session.offer)
         if not turn.wants_results or not session.may_run:
             break
         records = await session.run(turn.ours, is_mixed=bool(turn.clients))

@@ -94,11 +94,12 @@ class ChatEditor:
 
     def _edit(self, event: Event, value: JsonObject) -> bytes:
         """Return a chunk as the client sees it, or hold it back."""
-        self._head = self._head or {name: value[name] for name in ("id", "created") if name in value}
         if isinstance(value.get("usage"), dict):
             self._usage_now = value["usage"]
         was_held = self._held is not None
         choices = objects(value.get("choices"))
+        if choices and not self._head:  # a prelude without choices has no id worth the name
+            self._head = {name: value[name] for name in ("id", "created") if name in value}
         edited = self._edit_choice(choices[0]) if choices else None
         goes_on = self.turn is not None and not self.turn.clients
         if self._number == 1 and not goes_on and (edited is None or edited == choices[0]):

@@ -327,6 +327,16 @@ def test_calls_are_understood_in_every_form_upstreams_send(
     assert results(scripted.requests[1].json()) == ["It rains in Ulm."]
 
 
+def test_a_prelude_without_choices_gives_the_stream_no_name(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+    prelude = {**chunk({}), "id": "", "created": 0, "choices": [], "prompt_filter_results": []}
+    scripted.answers([Sse([prelude, *called_chunks(WEATHER)]), Sse(text_chunks("Rain."))])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts[1:])
+    assert parts[1]["id"] == "chatcmpl-turn"
+
+
 def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, scripted: Fresh) -> None:
     scripted.answers(
         [

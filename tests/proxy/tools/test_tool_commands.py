@@ -87,6 +87,13 @@ def test_list_shows_each_tool_where_it_is_from_and_whether_tools_are_on(monkeypa
     assert run("list").stderr == ""
 
 
+def test_nothing_a_stranger_has_written_steers_the_terminal() -> None:
+    write_tools('def greet() -> str:\n    """Greet \x1b[31mred."""\n    return "\x1b]0;title\x07"\n')
+
+    assert "Greet \\x1b[31mred." in run("list").stdout
+    assert run("call", "greet").output == "\\x1b]0;title\\x07\n"
+
+
 def test_list_says_what_is_no_tool_and_what_is_broken() -> None:
     write_tools("def vague(thing): ...\n")
     assert "vague is no tool" in run("list").stderr
