@@ -15,6 +15,7 @@ import keyring.backend
 import keyring.core
 import keyring.errors
 from keyring.backend import KeyringBackend
+from keyring.backends.chainer import ChainerBackend
 
 from proxy.identity import KEYRING_SERVICE
 from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong
@@ -76,15 +77,22 @@ class SystemKeychain:
 
 def open_keyring() -> KeyringBackend:
     """Return the system's keyring; raises KeyringAbsent. It may block."""
-    backend = keyring.core.get_keyring()
+    backend = best_of(keyring.core.get_keyring())
     if not is_safe(backend):  # chosen once for the process; at login the service may come later than we do
         # keyring looks only once which backends work, and keeps the answer where jaraco.functools.once puts it.
         vars(keyring.backend.get_all_keyring).pop("saved_result", None)
         keyring.core.init_backend(limit=is_safe)
-        backend = keyring.core.get_keyring()
+        backend = best_of(keyring.core.get_keyring())
     if not is_safe(backend):
         raise KeyringAbsent
     return backend
+
+
+def best_of(backend: KeyringBackend) -> KeyringBackend:
+    """Return the best safe backend of a chain: it would go on to the next, a plain file maybe, without a word."""
+    if not isinstance(backend, ChainerBackend):
+        return backend
+    return next((each for each in backend.backends if is_safe(each)), backend)
 
 
 def is_secret_service(backend: KeyringBackend) -> bool:
@@ -104,8 +112,12 @@ def collection_state() -> Literal["open", "locked", "none"]:
 
 
 def is_safe(backend: KeyringBackend) -> bool:
-    """Tell whether a backend keeps what it is given, and not in a plain file; an empty chain keeps nothing."""
-    return backend.priority > 0 and not type(backend).__module__.startswith(UNSAFE_MODULES)
+    """Tell whether a backend keeps what it is given, and not in a plain file; nor is a chain one."""
+    return (
+        not isinstance(backend, ChainerBackend)
+        and backend.priority > 0
+        and not type(backend).__module__.startswith(UNSAFE_MODULES)
+    )
 
 
 def in_time(function: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keyring.backends.chainer
 import keyring.backends.fail
 import keyring.backends.null
 import keyring.core
@@ -201,6 +202,33 @@ def test_a_key_too_long_for_windows_is_refused_with_its_length(backend: Callable
         keychain.write("upstream", "k" * (WINDOWS_LIMIT_CHARACTERS + 1))
 
     assert keychain.read("upstream") == "k" * WINDOWS_LIMIT_CHARACTERS
+
+
+@pytest.fixture
+def chain_of(backend: Callable[[KeyringBackend], None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that makes a chain of backends the system's, the best first, as keyring does with several."""
+
+    def chain(*backends: KeyringBackend) -> None:
+        monkeypatch.setattr(keyring.backends.chainer.ChainerBackend, "backends", backends)
+        monkeypatch.setattr(keyring.core, "init_backend", lambda limit: None)
+        backend(keyring.backends.chainer.ChainerBackend())
+
+    return chain
+
+
+def test_of_a_chain_the_best_safe_backend_is_used_alone(chain_of: Callable[..., None]) -> None:
+    chain_of(PlainFile(), OnWindows())
+    keychain = SystemKeychain()
+    keychain.write("upstream", "sk-kept-well")
+
+    assert keychain.read("upstream") == "sk-kept-well"
+    assert OnWindows.kept == "sk-kept-well"
+
+
+def test_a_chain_of_plain_files_is_no_keyring(chain_of: Callable[..., None]) -> None:
+    chain_of(PlainFile(), PlainFile())
+    with pytest.raises(KeyringAbsent):
+        SystemKeychain().write("upstream", "sk-kept-nowhere")
 
 
 class LikeKWallet(OnWindows):
