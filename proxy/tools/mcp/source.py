@@ -5,7 +5,9 @@ import importlib.util
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +39,8 @@ class McpSource:
         self._workers = Workers("mcp")
         self._stamp: Stamp | None = None
         self._configuring = threading.Lock()
+        self._configuring_now: Future[None] | None = None
+        self._began = 0.0
         self._servers: dict[McpServerConfig, McpServer] = {}  # touched on the loop alone
         self._tools: tuple[Tool, ...] = ()
         self._file_problems: list[str] = []
@@ -65,14 +69,19 @@ class McpSource:
         """Tell whether the file has changed."""
         return stamp_of(self._path()) != self._stamp
 
-    async def refresh(self) -> None:
+    async def refresh(self, limit_s: float = CONFIGURE_S) -> None:
         """Start what is new in the file and stop what has gone; nobody waits for a server to come up."""
-        if self.is_stale:
-            await asyncio.wait({asyncio.wrap_future(self._workers.call(self._configure))}, timeout=CONFIGURE_S)
+        if not self.is_stale:
+            return
+        if self._configuring_now is None or self._configuring_now.done():
+            self._configuring_now = self._workers.call(self._configure)
+            self._began = time.monotonic()
+        if (left_s := self._began + limit_s - time.monotonic()) > 0:
+            await asyncio.wait({asyncio.wrap_future(self._configuring_now)}, timeout=left_s)
 
     async def settle(self, limit_s: float) -> None:
         """Wait until every server has come up or failed to, once."""
-        await self.refresh()
+        await self.refresh(limit_s)
         if self._servers:
             await asyncio.wait({asyncio.wrap_future(self._workers.await_(self._all_settled()))}, timeout=limit_s)
 
