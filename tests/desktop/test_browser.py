@@ -1,0 +1,141 @@
+"""What a page in a real browser can do: the program's own everything, a foreign one nothing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fakes.browser import Browser
+from fakes.desk import Hosted
+from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+
+FOREIGN = "page.example"  # a name of somebody else's, which resolves to this computer: so does rebinding
+KEY = "sk-typed-in-a-browser-0001"
+TRIES = """
+(async () => {
+  const proxy = %(proxy)s, seen = {};
+  const body = JSON.stringify({model: "m", messages: []});
+  const tries = {
+    "plain": () => fetch(proxy + "/v1/chat/completions", {method: "POST", body, mode: "no-cors"}),
+    "json": () => fetch(proxy + "/v1/chat/completions",
+                        {method: "POST", body, headers: {"Content-Type": "application/json"}}),
+    "read": () => fetch(proxy + "/v1/models"),
+    "own page": () => fetch(proxy + "/ui/", {credentials: "include"}),
+    "form": () => new Promise(done => {
+      document.body.insertAdjacentHTML("beforeend", `<iframe name=f></iframe>
+        <form id=a target=f method=post enctype="text/plain"
+        action="${proxy}/v1/chat/completions"><input name='{"model":"m","a":"' value='"}'></form>`);
+      document.querySelector("iframe").onload = () => done({type: "loaded"});
+      document.querySelector("#a").submit();
+    }),
+    "image": () => new Promise(done => {
+      const image = new Image();
+      image.onerror = image.onload = () => done({type: "image"});
+      image.src = proxy + "/v1/models";
+    }),
+    "socket": () => new Promise(done => {
+      const socket = new WebSocket(proxy.replace("http", "ws") + "/v1/realtime");
+      socket.onopen = () => done({type: "open"});
+      socket.onerror = () => done({type: "refused"});
+    }),
+  };
+  for (const [name, attempt] of Object.entries(tries)) {
+    try { const got = await attempt(); seen[name] = got.status ? "status " + got.status : got.type; }
+    catch (error) { seen[name] = "blocked"; }
+  }
+  return JSON.stringify(seen);
+})()
+"""
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as server:
+        server.answer(Json(completion()))
+        yield server
+
+
+@pytest.fixture
+def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+    with Hosted(openai_base_url=upstream.base_url) as running:
+        running.services.secrets.keep(KEY)
+        yield running
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with Browser(tmp_path / "profile", f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1") as running:
+        yield running
+
+
+class EmptyPage(BaseHTTPRequestHandler):
+    """Answer every request with an empty page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "13")
+        self.end_headers()
+        self.wfile.write(b"<body></body>")
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def foreign_site() -> Iterator[str]:
+    """Serve a page of a foreign name, and return its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"http://{FOREIGN}:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_foreign_page_reaches_nothing_whatever_it_tries(
+    browser: Browser, foreign_site: str, hosted: Hosted, upstream: ScriptedUpstream
+) -> None:
+    browser.open(hosted.desk.entrance(hosted.root_url))  # the session's cookie is there to be misused
+    browser.open(foreign_site)
+    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)}))
+
+    assert seen == {
+        **dict.fromkeys(("json", "read", "own page"), "blocked"),
+        "plain": "opaque",
+        "form": "loaded",
+        "image": "image",
+        "socket": "refused",
+    }
+    assert upstream.requests == []
+
+
+def test_a_page_whose_name_leads_to_the_proxy_reaches_nothing(
+    browser: Browser, hosted: Hosted, upstream: ScriptedUpstream
+) -> None:
+    rebound = f"http://{FOREIGN}:{hosted.address.port}"
+    browser.open(f"{rebound}/v1/models")
+
+    assert "host_not_allowed" in browser.text
+    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(rebound)}))
+    assert {seen[name] for name in ("plain", "json", "read", "own page")} == {"status 403"}
+    assert seen["socket"] == "refused"
+    assert upstream.requests == []
+
+
+def test_the_programs_own_forms_work(browser: Browser, foreign_site: str, hosted: Hosted) -> None:
+    browser.open(foreign_site)
+    browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)})
+    browser.open(hosted.desk.entrance(hosted.root_url))
+    said = browser.submit("form[action='/ui/origins/allow']")
+
+    assert f"{foreign_site.rstrip('/')} may use the proxy from now on." in said
+    said = browser.submit("form[action='/ui/key']", key="sk-another-typed-in-key-1")
+    assert "ends in ey-1" in said
+    browser.open(foreign_site)
+    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)}))
+    assert (seen["json"], seen["read"], seen["own page"]) == ("status 200", "status 200", "blocked")
+    assert seen["plain"] == "opaque"
