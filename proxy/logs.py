@@ -14,6 +14,7 @@ from pathlib import Path
 
 from proxy import paths
 from proxy.crashes import catch_crashes
+from proxy.files import make_private_dir
 from proxy.redaction import escape, redact
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -98,7 +99,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
         add_handler(root, logging.StreamHandler(), formatter)
     file = paths.log_file()
     try:
-        paths.make_private_dir(file.parent)
+        make_private_dir(file.parent)
         log_file = LogFile(file)
     except OSError as error:
         if not to_terminal:  # or Python would write warnings there itself, keys and all

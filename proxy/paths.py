@@ -4,7 +4,6 @@ from pathlib import Path
 
 import platformdirs
 
-from proxy.files import make_private_dir as make_private_dir
 from proxy.identity import APP_ID
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 
-from proxy import paths
+from proxy.files import make_private_dir
 
 ACTIVATE_LIMIT_S = 2.0
 RETRY_S = 0.1
@@ -55,7 +55,7 @@ class SingleInstance:
     def acquire(self) -> bool:
         """Take the lock and tell whether it is ours; raises OSError where the folder cannot be written."""
         if self._lock is None:
-            paths.make_private_dir(self._folder)
+            make_private_dir(self._folder)
             self._lock = locked(self._folder / "instance.lock")
             if self._lock is not None:
                 self._info_file.unlink(missing_ok=True)  # of an instance that was killed
