@@ -18,6 +18,7 @@ from fakes.scripted_upstream import ScriptedUpstream, SilentBeforeHeaders
 from fakes.shared_upstream import connect
 from fakes.socket_upstream import SocketUpstream
 from fakes.wire_client import WireClient
+from proxy.server.limits import Limits
 from waiting import wait_for
 
 RESET = struct.pack("ii", 1, 0)
@@ -95,6 +96,20 @@ def test_two_hundred_idle_sockets_live_and_leave_nothing_behind(proxy: RunningPr
 
     wait_for(lambda: upstream.open_connections == 0, "the upstream's ends")
     wait_for(lambda: not before or process.num_fds() <= before, "the last descriptor to be closed")
+
+
+def test_a_silent_socket_outlives_every_limit_of_http(
+    start: Callable[..., RunningProxy], upstream: SocketUpstream
+) -> None:
+    short = Limits(head_s=0.1, body_s=0.1, reader_s=0.1, idle_s=0.1, look_every_s=0.02)
+    with raw_socket(start(upstream.base_url, limits=short)) as client:
+        client.socket.settimeout(0.6)
+        with pytest.raises(TimeoutError):  # six times as long as anything may take
+            client.socket.recv(1)
+        client.socket.settimeout(5)
+        client.send(bytes.fromhex("818200000000") + b"hi")
+
+        assert client.read_exactly(4) == b"\x81\x02hi"
 
 
 def raw_socket(proxy: RunningProxy) -> WireClient:
