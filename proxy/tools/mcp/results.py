@@ -14,6 +14,7 @@ from proxy.tools.tool import CallFailed, JsonObject, Tool
 
 NAME_LIMIT = 64
 HASH_LENGTH = 8
+FAILURE_LIMIT = 2_000  # some servers send a traceback
 
 Call = Callable[[str, JsonObject], Awaitable[str]]
 
@@ -53,7 +54,7 @@ def text_of(result: CallToolResult) -> str:
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content)
     if result.is_error:
-        raise CallFailed("failed", text or "The tool failed.")
+        raise CallFailed("failed", text[:FAILURE_LIMIT] or "The tool failed.")
     return text
 
 
