@@ -33,6 +33,7 @@ T = TypeVar("T")
 
 MESSAGES: Any = [{"role": "user", "content": "Grüße"}]
 ORGANIZATION = {"openai_organization": "org-1", "openai_project": "proj-1"}
+AS_IT_CAME = {"openai_stream_usage": False}  # its one member of ours has tests of its own
 TIMEOUT_S: float = Settings.model_fields["openai_timeout"].default
 MAX_RETRIES: int = Settings.model_fields["openai_max_retries"].default
 LIST: dict[str, Any] = {"object": "list", "data": [], "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
@@ -48,7 +49,7 @@ def provider() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), **ORGANIZATION) as running:
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), **ORGANIZATION, **AS_IT_CAME) as running:
         yield running
 
 
