@@ -15,7 +15,7 @@ from proxy.web.app import create_app
 from proxy.web.desk import Desk, is_own_page
 
 SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
-KEY_CHANGES_EVERY_S = 1.0
+KEY_CHANGES_EVERY_S = 2.0
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
