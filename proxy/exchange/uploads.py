@@ -47,3 +47,5 @@ class Upload:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()  # looked at, or asyncio would log that nobody did
