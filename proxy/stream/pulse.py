@@ -4,9 +4,10 @@ One timer a stream, moved on lazily: a chunk that passes costs a look at the clo
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+
+from proxy.stream.reading import read_object
 
 Headers = list[tuple[str, str]]
 
@@ -71,7 +72,12 @@ class Pulse:
         """Return a whole answer as events, for a client that was promised them: an error is one, events stay."""
         if status < 400 or self._error_event is None:
             return body
-        return self._error_event(json.loads(body)["error"])
+        value = read_object(body) or {}
+        error = value.get("error")
+        if not isinstance(error, dict):  # a refusal in a form of its own
+            said = body.decode("utf-8", "replace")
+            error = {"message": said, "type": "upstream_error", "param": None, "code": f"upstream_status_{status}"}
+        return self._error_event(error)
 
     def _look(self) -> None:
         due = self._last + self._every_s

@@ -94,6 +94,8 @@ class Watch:
         try:
             seen = self._dialect.see(event)
         except UpstreamFailure as failure:
+            if self._dialect.is_settled:
+                return b""
             return (event.raw if is_taken else b"") + self._fail(failure)
         self.is_over = self._dialect.is_over
         return seen

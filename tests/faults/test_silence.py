@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -88,6 +89,18 @@ def test_a_refusal_after_the_head_left_early_is_an_error_event(
 
     assert comments >= 1
     assert told_error(reply, KEEP_ALIVE * comments, path)["code"] == "own"
+
+
+@pytest.mark.parametrize("value", [{"detail": "no such model"}, {"error": "no such model"}, ["no such model"]])
+def test_a_refusal_of_any_form_after_the_head_left_early_is_an_error_event(
+    patient: RunningProxy, upstream: Fresh, value: Any
+) -> None:
+    upstream.answer(Delayed(Json(value, 422), 0.3))
+    reply = stream(patient)
+    error = told_error(reply, KEEP_ALIVE * reply.body.count(KEEP_ALIVE))
+
+    assert error["code"] == "upstream_status_422"
+    assert "no such model" in error["message"]
 
 
 def test_a_failure_after_the_head_left_early_is_an_error_event(

@@ -318,6 +318,12 @@ def test_an_error_event_of_the_upstream_is_passed_on_and_not_judged_again(
     assert stream(proxy).body == bytes_of(*UNFINISHED, event) + (DONE if done else b"")
 
 
+def test_what_is_broken_after_an_error_of_the_upstream_is_no_second_error(proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Sse([*UNFINISHED, ERRORS["an object"], b"data: {broken\n\n"], gap_s=0.005))
+
+    assert stream(proxy).body == bytes_of(*UNFINISHED, ERRORS["an object"]) + DONE
+
+
 def test_a_response_that_tells_its_failure_is_passed_on(proxy: RunningProxy, upstream: Fresh) -> None:
     failed = response_events("Hi", last="response.failed")
     upstream.answer(Sse(failed, done=False))
