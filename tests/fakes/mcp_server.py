@@ -5,6 +5,7 @@ import os
 import sys
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ImageContent, TextContent, ToolAnnotations
 
@@ -46,6 +47,15 @@ async def wait() -> str:
 def crash() -> str:
     """End the server in the middle of a call."""
     os._exit(3)
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+async def grow(context: Context) -> str:
+    """Offer one tool more, and say so as servers of both protocols do."""
+    server.add_tool(lambda: "new", name="grown", description="Be new.")
+    await context.notify_tools_changed()
+    await context.session.send_tool_list_changed()
+    return "grown"
 
 
 @server.tool(name="a" * 80, annotations=ToolAnnotations(read_only_hint=True))

@@ -119,11 +119,19 @@ class McpServer:
             self._client, self.problem = client, None
             self.settled.set()
             log.info("the MCP server %s offers %d tools", self.config.name, len(self.tools))
-            while not over.is_set():
-                await first_of(over, listed_anew)
-                if listed_anew.is_set() and not over.is_set():
-                    listed_anew.clear()
-                    self._offer(await self._list(client))
+            hearing = asyncio.get_running_loop().create_task(hear_changes(client, listed_anew))
+            try:
+                await self._follow(client, over, listed_anew)
+            finally:
+                hearing.cancel()
+                await asyncio.wait({hearing})
+
+    async def _follow(self, client: Client, over: asyncio.Event, listed_anew: asyncio.Event) -> None:
+        while not over.is_set():
+            await first_of(over, listed_anew)
+            if listed_anew.is_set() and not over.is_set():
+                listed_anew.clear()
+                self._offer(await self._list(client))
 
     async def _list(self, client: Client) -> tuple[Tool, ...]:
         tools: dict[str, Tool] = {}
@@ -150,6 +158,16 @@ class McpServer:
     def _look_after(self, client: Client, over: asyncio.Event) -> None:
         if client is self._client and not over.is_set():
             self._looking = asyncio.get_running_loop().create_task(check_alive(client, over))
+
+
+async def hear_changes(client: Client, listed_anew: asyncio.Event) -> None:
+    """Have a server of the newer protocol say when its tools change; older ones say so unasked."""
+    try:
+        async with client.listen(tools_list_changed=True) as changes:
+            async for _ in changes:
+                listed_anew.set()
+    except Exception as error:  # noqa: BLE001  a server that cannot is listed at its next start
+        log.debug("an MCP server does not tell of changes: %r", error)
 
 
 async def check_alive(client: Client, over: asyncio.Event) -> None:

@@ -139,6 +139,13 @@ def test_results_and_failures_come_back_as_text(shared: Desk) -> None:
     assert "it cannot be done" in failure.result
 
 
+def test_a_server_that_offers_more_is_listed_anew(own: Desk) -> None:
+    assert own.call("own__grow").outcome == "ok"
+
+    wait_until(lambda: "own__grown" in own.names, 10)
+    assert own.call("own__grown").result == "new"
+
+
 def test_what_is_not_marked_read_only_asks(shared: Desk) -> None:
     trusted = {tool.name: tool.is_trusted for tool in shared.source.tools}
 
