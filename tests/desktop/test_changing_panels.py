@@ -55,6 +55,10 @@ def test_an_xembed_panel_that_comes_late_gets_the_icon_without_a_session_bus(
         wait_for(tray.is_shown, "the icon", 20)
 
         click_on(empty_desktop, tray)
+    wait_for(lambda: not tray.is_shown(), "the end of the panel")
+    tray.show(icon="error")
+    tray.send_signal(15)
+    assert tray.wait_for_end() == 0
     assert not any("Traceback" in line for line in tray.log)
 
 

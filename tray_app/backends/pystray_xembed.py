@@ -80,18 +80,10 @@ class XembedBackend(PystrayBackend):
             self._is_embedded = event.parent.id != icon._display.screen().root.id
 
         icon._assert_icon_data = partial(self._draw, icon)
+        icon._assert_docked = icon._dock_window  # no tray is no failure: pystray would log a traceback each time
         icon._message_handlers |= {X.ClientMessage: on_message, X.ReparentNotify: on_reparent}
         icon._display.flush()
         return icon
-
-    def _show(self) -> None:
-        """Ask the tray to take the icon in, where there is one: pystray would write a traceback into the log."""
-        if not is_xembed_tray_there():
-            return
-        if self._icon.visible:
-            self._icon._show()
-        else:
-            super()._show()
 
     def _draw(self, icon: Any, width: int, height: int) -> None:
         """Draw the icon in the size and on the background the panel has by now; on the icon's thread."""
@@ -133,7 +125,7 @@ class XembedBackend(PystrayBackend):
             self.stop()
             return
         if is_tray_there and self._thread.is_alive():
-            self._in_owner(self._show)
+            self._in_owner(self._icon._show)
         elif is_tray_there:
             self._icon = self._make_icon()
             self._start_icon()
