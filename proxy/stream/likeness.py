@@ -48,29 +48,43 @@ class Likeness:
         """Return how far a chunk consists of such events, and what goes to the client for that."""
         if not self._steps:
             return 0, b""
-        size, place = len(chunk), 0
-        pieces: list[bytes] = []
-        while place < size and (end := self._end_of_event(chunk, place, pieces)):
-            place = end
         if self._differs:
-            return place, b"".join(pieces)
-        return place, chunk if place == size else chunk[:place]
+            return self._replace_alike(chunk)
+        place = self._end_of_alike(chunk)
+        return place, chunk if place == len(chunk) else chunk[:place]
 
-    def _end_of_event(self, chunk: bytes, place: int, pieces: list[bytes]) -> int:
-        """Return where an event like those known ends that begins here, 0 where it is unlike them."""
-        start, told = place, []
-        for kind, part, given in self._steps:
-            if kind is not None:
-                if (change := kind.match(chunk, start)) is None:
-                    return 0
-                place = change.end()
-                told.append(chunk[start:place])
-            if not chunk.startswith(part, place):
-                return 0
-            start = place + len(part)
-            told.append(given)
-        pieces += told
-        return start
+    def _end_of_alike(self, chunk: bytes) -> int:
+        """Return where the events at a chunk's beginning end that are like those known, 0 where there are none."""
+        (_, first, _), *others = self._steps
+        place, starts = 0, chunk.startswith
+        while starts(first, place):
+            start = place + len(first)
+            for kind, part, _ in others:
+                change = kind.match(chunk, start) if kind is not None else None
+                if change is None or not starts(part, change.end()):
+                    return place
+                start = change.end() + len(part)
+            place = start
+        return place
+
+    def _replace_alike(self, chunk: bytes) -> tuple[int, bytes]:
+        """Return the same, and those events with their parts replaced."""
+        pieces: list[bytes] = []
+        place = start = 0
+        while start < len(chunk):
+            told: list[bytes] = []
+            for kind, part, given in self._steps:
+                change = kind.match(chunk, start) if kind is not None else None
+                if change is not None:
+                    told.append(change[0])
+                    start = change.end()
+                if (kind is not None and change is None) or not chunk.startswith(part, start):
+                    return place, b"".join(pieces)
+                start += len(part)
+                told.append(given)
+            pieces += told
+            place = start
+        return place, b"".join(pieces)
 
 
 def around_changes(raw: bytes) -> tuple[list["re.Pattern[bytes] | None"], list[bytes]]:

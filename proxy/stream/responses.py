@@ -36,7 +36,7 @@ class ResponsesDialect:
         value = read_event(data)
         kind = value.get("type") or event.name
         if isinstance(number := value.get("sequence_number"), int):
-            self._number = number
+            self._number = max(self._number, number)
         if kind == "error" or (value.get("error") and "response" not in value):
             self.is_settled = True
             return self._hide(event.raw) if self._hide else event.raw

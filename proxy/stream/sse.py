@@ -26,6 +26,8 @@ LINE_END = rb"(?:\n|\r\n|\r(?=[^\n]))"
 BORDER = re.compile(LINE_END + LINE_END + rb"+|\r\r\Z")  # but two CRs are no half of anything anybody sends
 BETWEEN = re.compile(rb"(?:(?::[^\r\n]*)?" + LINE_END + rb")+")  # blank lines and comments before an event
 LONGEST_BORDER_BYTES = 4
+PLAIN_BYTES = 65_536
+CR = b"\r"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -65,11 +67,18 @@ class EventSplitter:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events this chunk completes."""
-        if not self._open and chunk.endswith(b"\n\n") and chunk.startswith(b"data: ") and b"\r" not in chunk:
+        if self._is_plain(chunk):
             self._began = True
-            return [read_plain(piece) for piece in chunk[:-2].split(b"\n\n")]
+            *whole, rest = (bytes(self._open) + chunk if self._open else chunk).split(b"\n\n")
+            events = [event for piece in whole for event in read_plain(piece)]
+            self._open[:] = b""
+            self._searched = 0
+            if not rest:
+                return events
+            chunk = rest
+        else:
+            events = []
         self._open += chunk
-        events = []
         while found := self._find_end():
             raw = bytes(self._open[:found])
             events.append(self._event(raw))
@@ -98,6 +107,13 @@ class EventSplitter:
         self._taken = 0
         return rest
 
+    def _is_plain(self, chunk: bytes) -> bool:
+        """Tell whether lines end with LF alone, as nearly everywhere: then the borders are found at once."""
+        is_known = self._began or (not self._open and chunk.startswith((b"data:", b"event:")))
+        return (
+            is_known and len(self._open) < PLAIN_BYTES and not self._taken and CR not in chunk and CR not in self._open
+        )
+
     def _find_end(self) -> int:
         """Return where the first complete piece ends, 0 where there is none."""
         if not self._taken:
@@ -116,12 +132,16 @@ class EventSplitter:
         return not self._began and self._open.startswith(BYTE_ORDER_MARK)
 
 
-def read_plain(piece: bytes) -> Event:
-    """Return the event of a piece without CR and without its blank line: as a rule a single data: line."""
+def read_plain(piece: bytes) -> list[Event]:
+    """Return the event of a piece without CR and without its blank line, after what stands between it and the last."""
     raw = piece + b"\n\n"
     if piece.startswith(b"data: ") and b"\n" not in piece:
-        return Event(raw, piece[6:])
-    return Event(raw, *read_fields(raw))
+        return [Event(raw, piece[6:])]
+    between = BETWEEN.match(raw)
+    if between is None:
+        return [Event(raw, *read_fields(raw))]
+    rest = raw[between.end() :]
+    return [Event(between[0], None), *([Event(rest, *read_fields(rest))] if rest else [])]
 
 
 def read_fields(raw: bytes) -> tuple[bytes | None, str]:

@@ -43,7 +43,7 @@ class Watch:
         self._splitter = EventSplitter()
         self._likeness = Likeness()
         self._is_clear = True  # no event is unfinished
-        self._recognised = b""  # the last chunk, where some of it was not read
+        self._recognised = b""  # the last chunk of which some was not read
         self.is_over = False  # nothing more is to be taken or given
         self.failure: UpstreamFailure | None = None
 
@@ -60,22 +60,9 @@ class Watch:
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes to the client now: nothing while an event is not whole."""
         known, given = self._likeness.pass_on(chunk) if self._is_clear else (0, b"")
-        self._recognised = chunk if known else b""
-        if known == len(chunk):
-            return given
-        pieces, is_taken = [given], self._splitter.is_taken
-        events = self._splitter.feed(chunk[known:] if known else chunk)
-        for event in events:
-            pieces.append(self._see(event, is_taken=is_taken))
-            is_taken = False
-            if self.is_over:
-                return b"".join(pieces)
-        if len(events) == 1 and self._dialect.is_ordinary():
-            self._likeness.learn(events[0].raw, pieces[1])
-        self._is_clear = self._splitter.at_border
-        if self._splitter.open_bytes > HELD_BYTES:
-            pieces.append(self._splitter.take_open())
-        return b"".join(pieces)
+        if known:
+            self._recognised = chunk
+        return given if known == len(chunk) else given + self._read(chunk[known:] if known else chunk)
 
     def end(self, failure: UpstreamFailure | None = None) -> bytes:
         """Return what is missing when the upstream has ended; raises UpstreamFailure where that cannot be said."""
@@ -88,9 +75,25 @@ class Watch:
         ending = self._dialect.ending(failure)
         return last + (self._fail(failure or UpstreamTruncated("it ended too early")) if ending is None else ending)
 
+    def _read(self, chunk: bytes) -> bytes:
+        pieces, was_taken = [], self._splitter.is_taken
+        events = self._splitter.feed(chunk)
+        for number, event in enumerate(events):
+            pieces.append(self._see(event, is_taken=was_taken and number == 0))
+            if self.is_over:
+                return b"".join(pieces)
+        self._is_clear = self._splitter.at_border
+        if self._splitter.open_bytes > HELD_BYTES:
+            pieces.append(self._splitter.take_open())
+        return b"".join(pieces)
+
     def _see(self, event: Event, *, is_taken: bool) -> bytes:
         if not event.data:
             return without_traps(event)
+        known, given = self._likeness.pass_on(event.raw) if not is_taken else (0, b"")
+        if known and known == len(event.raw):  # a chunk had cut it
+            self._recognised = event.raw
+            return given
         try:
             seen = self._dialect.see(event)
         except UpstreamFailure as failure:
@@ -98,6 +101,8 @@ class Watch:
                 return b""
             return (event.raw if is_taken else b"") + self._fail(failure)
         self.is_over = self._dialect.is_over
+        if self._dialect.is_ordinary() and not is_taken:
+            self._likeness.learn(event.raw, seen)
         return seen
 
     def _see_rest(self, failure: UpstreamFailure | None) -> bytes:

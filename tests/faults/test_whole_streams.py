@@ -114,6 +114,7 @@ def test_a_long_event_comes_through_before_it_ends(proxy: RunningProxy, upstream
 
 
 TRAPS = {
+    "a ping right before an event": (b": ping\n", b": keep-alive\n"),
     "a ping": (b": ping\n\n", b": keep-alive\n\n"),
     "pings": (b": ping - 1\n: ping\r\n: sleeping\n\n", b": keep-alive - 1\n: keep-alive\r\n: sleeping\n\n"),
     "an empty data:": (b"data:\n\n", b": keep-alive\n\n"),
