@@ -7,6 +7,7 @@ several run, how many chunks wake the proxy together depends on when each began,
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def markdown(figures: dict[str, Rounds], rounds: int) -> str:
         "# What watching costs",
         "",
         f"Written by `python -m benchmarks.watching --rounds {rounds} --write`. Medians; the ratio is formed within "
-        "each round.",
+        f"each round. The computer's load was {os.getloadavg()[0]:.1f} at the end: other work weighs on figures.",
         "",
         "| | watched | passed on | ratio |",
         "|---|---:|---:|---:|",
