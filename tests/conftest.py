@@ -2,23 +2,37 @@
 
 import logging
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary
+from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from proxy.settings.model import Settings
 
-__all__ = ["pytest_sessionfinish", "pytest_terminal_summary"]  # hooks: pytest finds them here
+__all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]  # hooks: pytest finds them here
 
 FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C again: what a shell runs in the background ignores it, and so would the programs the tests stop."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write half characters in what was captured so that a worker (pytest-xdist) can hand it on."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)

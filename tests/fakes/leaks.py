@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,9 +49,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     factory = getattr(session.config, "_tmp_path_factory", None)
     folder = factory and factory._basetemp  # None where no test asked for a folder
     found = leaks(folder, KNOWN) if folder is not None and folder.is_dir() else []
+    found += session.config.stash.get(FOUND, [])  # by the workers of a divided session
     session.config.stash[FOUND] = found
     if found and exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["leaks"], told["keys"] = found, sorted(KNOWN)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of a divided session (pytest-xdist) has found."""
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[FOUND] = node.config.stash.get(FOUND, []) + told.get("leaks", [])
+    KNOWN.update(told.get("keys", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
