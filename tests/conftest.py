@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
+from fakes.program import folders_below
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from proxy.settings.model import Settings
@@ -42,8 +43,7 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     home = tmp_path / "home"
-    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"):
-        folder = home if variable == "HOME" else home / variable.lower()
+    for variable, folder in {"HOME": home, **folders_below(home)}.items():
         folder.mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder))
     level, handlers = logging.root.level, list(logging.root.handlers)

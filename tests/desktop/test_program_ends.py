@@ -27,7 +27,7 @@ def test_every_way_out_ends_well_and_leaves_port_and_lock_free(tray: Tray, way: 
     assert tray.is_port_free()
     assert "Traceback" not in tray.program.printed
     assert re.search(r"ended in \d", tray.log())
-    with SingleInstance(tray.home / "xdg_runtime_dir" / APP_ID) as next_one:
+    with SingleInstance(tray.home / "run" / APP_ID) as next_one:
         assert next_one.is_first
 
 

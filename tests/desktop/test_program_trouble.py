@@ -21,6 +21,9 @@ from waiting import wait_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Where a keyring of its own lives, shortly: the address of its socket may be 107 bytes long.
+OWN = {"HOME": "own", "XDG_DATA_HOME": "data", "XDG_RUNTIME_DIR": "own"}
+
 
 def test_without_a_display_the_menu_says_that_nothing_can_be_copied(tray: Tray) -> None:
     tray.start(DISPLAY="").wait_until_it_runs()
@@ -79,7 +82,7 @@ def test_a_proxy_key_that_cannot_be_kept_is_not_required_and_the_menu_says_why(t
 
 
 def test_a_keyring_that_comes_after_the_program_gives_its_key(tray: Tray, bare_bus: str) -> None:
-    own = {name: str(tray.home / name) for name in ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")}
+    own = {name: str(tray.home / folder) for name, folder in OWN.items()}
     env = {**tray.desktop.env, **own, "DBUS_SESSION_BUS_ADDRESS": bare_bus}
     with keyring(env):
         attributes = ["service", APP_ID, "username", "upstream", "application", "Python keyring library"]
@@ -111,7 +114,7 @@ def locked_keyring(env: "Mapping[str, str]") -> Iterator[None]:
 
 
 def test_where_the_keyring_is_locked_the_menu_says_so(tray: Tray, bare_bus: str) -> None:
-    own = {name: str(tray.home / name) for name in ("HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")}
+    own = {name: str(tray.home / folder) for name, folder in OWN.items()}
     with locked_keyring({**tray.desktop.env, **own, "DBUS_SESSION_BUS_ADDRESS": bare_bus}):
         tray.start_without_panel(bare_bus, OPENAI_API_KEY="")
 

@@ -15,8 +15,13 @@ from proxy.settings.model import Settings
 ROOT = Path(__file__).parents[2]
 START_S = 20.0
 STOP_S = 10.0
-FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR")
+FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
+
+
+def folders_below(home: Path) -> dict[str, Path]:
+    """Return the user's folders by their variables. The address of a socket may be 107 bytes long: `run` is short."""
+    return {**{name: home / name.lower() for name in FOLDERS}, "XDG_RUNTIME_DIR": home / "run"}
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
@@ -26,11 +31,12 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if name.lower() not in Settings.model_fields and not name.upper().endswith("_PROXY")
     }
-    folders = {"HOME": str(home), **{name: str(home / name.lower()) for name in FOLDERS}}
+    folders = {"HOME": home, **folders_below(home)}
     for folder in folders.values():
-        Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    told = {name: str(folder) for name, folder in folders.items()}
     know(variables.get("OPENAI_API_KEY"), *variables.get("PROXY_API_KEYS", "").split(","))
-    return kept | folders | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
+    return kept | told | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
 
 
 class Program:

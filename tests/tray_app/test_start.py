@@ -47,7 +47,7 @@ def test_what_is_wrong_outside_the_settings_file_ends_the_start_with_a_sentence(
 
 
 def test_a_lock_that_cannot_be_kept_ends_the_start_with_a_sentence(empty_computer: Path) -> None:
-    (empty_computer / "xdg_runtime_dir" / "openai-tray-proxy").write_text("a file where the folder should be")
+    (empty_computer / "run" / "openai-tray-proxy").write_text("a file where the folder should be")
 
     ended = start(empty_computer)
 
