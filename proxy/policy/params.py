@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in no stub; public since Python 2.6
 from typing import Any
 
+from pydantic_core import from_json
+
 from proxy.errors import InvalidJson
 from proxy.settings.forms import is_model_pattern
 
@@ -106,16 +108,24 @@ def collect(rules: Limited, model: str) -> dict[str, Any]:
 def read_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object a body holds; raises InvalidJson."""
     try:
-        value = json.loads(body.decode("utf-8"))
+        value = from_json(body)  # three times as fast as json, and stricter
+    except ValueError:
+        value = read_json(body)
+    if not isinstance(value, dict):
+        raise InvalidJson(f"it is a JSON {type_name(value)}")
+    return value
+
+
+def read_json(body: bytes) -> object:
+    """Return the value a body holds, of half characters too; raises InvalidJson that says what is wrong, and where."""
+    try:
+        return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InvalidJson("it is not UTF-8") from error
     except RecursionError as error:
         raise InvalidJson("it is nested too deeply") from error
     except ValueError as error:
         raise InvalidJson(str(error) if body.strip() else "it is empty") from error
-    if not isinstance(value, dict):
-        raise InvalidJson(f"it is a JSON {type_name(value)}")
-    return value
 
 
 def type_name(value: object) -> str:

@@ -321,6 +321,20 @@ def test_a_rewritten_body_keeps_the_order_of_its_members() -> None:
         assert list(json.loads(written)) == list(changed(fields, changes)), (number, fields, changes)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "\\ud800", "b": 1}',
+        b'{"a": NaN, "b": -Infinity}',
+        b'{"a": 123456789012345678901234567890, "b": 1e999}',
+        b'{"a": 1, "a": [2, {"c": null}]}',
+        b' {"a": "\\u0000\\/ \xc3\xbc"} \n',
+    ],
+)
+def test_an_object_is_read_as_the_json_module_reads_it(body: bytes) -> None:
+    assert repr(read_object(body)) == repr(json.loads(body))
+
+
 def test_rules_and_rewriting_together_do_what_defaults_drop_and_overrides_say() -> None:
     chance = random.Random(SEED + 2)
     names = [name for name in NAMES if name != "model"]  # it has rules of its own
