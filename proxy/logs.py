@@ -6,11 +6,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from proxy import paths
 from proxy.crashes import catch_crashes
@@ -70,6 +71,33 @@ class SafeFormatter(logging.Formatter):
         return redact(text, self.secrets())
 
 
+class Record(logging.LogRecord):
+    """A record without what our format does not show: to work that out takes longer than to keep the record."""
+
+    def __init__(  # its base's is left out, on purpose
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        sinfo: str | None = None,
+        **_: object,
+    ) -> None:
+        self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
+        is_named = bool(args) and len(args) == 1 and isinstance(args[0], Mapping) and bool(args[0])
+        self.msg, self.args = msg, args[0] if is_named else args  # as logging has it: "%(name)s", {"name": …}
+        self.exc_info, self.exc_text, self.stack_info = exc_info, None, sinfo
+        self.pathname, self.filename, self.module, self.lineno, self.funcName = pathname, "", "", lineno, func or ""
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+        self.relativeCreated = 0.0
+        self.thread = self.threadName = self.process = self.processName = self.taskName = None
+
+
 @dataclass(frozen=True)
 class Log:
     """The running log."""
@@ -87,6 +115,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     # What our format does not show need not be looked up at every record (logging's documented optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None
+    logging.setLogRecordFactory(Record)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     for name in QUIET:

@@ -440,3 +440,20 @@ def assert_others_are_written(path: Path, message: str, arguments: tuple[object,
 
     assert "before" in path.read_text()
     assert "after" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments", "told"),
+    [
+        ("plain %d%%", (), "plain %d%%"),
+        ("%s and %d", ("one", 2), "one and 2"),
+        ("%(name)s", ({"name": "a name"},), "a name"),
+        ("%s", ({},), "{}"),
+    ],
+)
+def test_a_record_takes_arguments_as_logging_does(
+    running: Log, message: str, arguments: tuple[object, ...], told: str
+) -> None:
+    log.info(message, *arguments)
+
+    assert told in written()
