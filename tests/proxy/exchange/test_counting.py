@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +23,6 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh, proxy_before
 from fakes.streaming import CHAT, DONE, RESPONSES, STREAM, bytes_of, response_events, stream
 from proxy.usage.record import Usage, find_usage
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
 
 
 @pytest.fixture

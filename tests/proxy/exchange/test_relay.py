@@ -21,18 +21,6 @@ BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 EVERY_BYTE = bytes(range(256)) * 300
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
-
-
 @pytest.fixture
 def upstream(provider: ScriptedUpstream) -> Fresh:
     fresh = Fresh(provider)

@@ -11,23 +11,11 @@ from fakes.scripted_upstream import (
     ScriptedUpstream,
     completion,
 )
-from fakes.shared_upstream import Fresh, connect, proxy_before
+from fakes.shared_upstream import Fresh, connect
 from fakes.wire_client import WireClient
 
 CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
 
 
 @pytest.fixture
