@@ -16,6 +16,7 @@ LONGEST_FILE_LINES = 300
 # Which rooms a room may import from `proxy`. A room is a folder, or a module that stands alone.
 DOORS: dict[str, set[str]] = {
     "identity": set(),
+    "batching": set(),
     "errors": set(),
     "usage": set(),
     "files": set(),
@@ -26,7 +27,7 @@ DOORS: dict[str, set[str]] = {
     "settings": {"errors", "files"},
     "stopped": {"errors"},
     "stream": {"errors", "stopped"},
-    "server": {"errors", "stopped"},
+    "server": {"batching", "errors", "stopped"},
     "key_errors": {"errors"},
     "keychain": {"errors", "identity", "key_errors"},  # the system's keyring, apart from what is done with its keys
     "secrets": {"errors", "identity", "key_errors", "settings"},  # a key is cleaned as the settings clean it
@@ -34,7 +35,7 @@ DOORS: dict[str, set[str]] = {
     "keys": {"key_changes", "proxy_keys", "secrets"},
     "proxy_keys": {"errors", "identity", "key_errors", "secrets"},  # the second use of the same keychain
     "policy": {"errors", "identity", "settings"},  # identity: the user agent that goes upstream names us
-    "upstream": {"errors", "settings"},
+    "upstream": {"batching", "errors", "settings"},
     "tools": {"errors", "settings", "stream"},  # stream: the loop reads the streams of its rounds, and writes one
     "exchange": {"errors", "policy", "settings", "stream", "tools", "upstream", "usage"},
     "services": {

@@ -177,4 +177,7 @@ def with_length(headers: Headers, upstream: UpstreamAnswer) -> Headers:
 
 def header(headers: Headers, name: str) -> str:
     """Return a header's value, "" where there is none."""
-    return next((value for key, value in headers if key == name), "")
+    for key, value in headers:
+        if key == name:
+            return value
+    return ""

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 from proxy.errors import RequestRefused
@@ -127,7 +128,7 @@ def check_head(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         raise TargetTooLong(f"{len(target)} bytes")
     if len(headers) > MOST_HEADERS:
         raise HeadTooLarge(f"{len(headers)} headers")
-    size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+    size = sum(map(len, chain.from_iterable(headers))) + len(": \r\n") * len(headers)
     if size > LONGEST_HEAD_BYTES:
         raise HeadTooLarge(f"{size} bytes")
 

@@ -6,6 +6,7 @@ from typing import Any
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from proxy.batching import BatchedTransport
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
 from proxy.server.bridge import CONNECTION, Line, RawHeaders
 from proxy.server.environ import Scope
@@ -14,6 +15,7 @@ from proxy.server.outgoing import Outgoing
 from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
 from proxy.server.upgrade import Upgrade, asks_for_websocket
 
+MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 CYCLE = "proxy.cycle"  # scope key of uvicorn's record of the request
 
 
@@ -72,7 +74,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many already."""
-        super().connection_made(transport)  # type: ignore[arg-type]  # it is one in all that matters
+        super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
         if len(self.connections) > self._limits.connections:
             self.refuse(TooManyConnections())
 
@@ -144,6 +146,15 @@ class ClientConnection(HttpToolsProtocol):
         for task in self._tasks:  # the one that serves it lives as long as the WebSocket, and so long it counts
             task.add_done_callback(lambda _: self.connections.discard(self))
         return self._upgrade.switch(headers)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of a body for its reader, who is not to be left far behind."""
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > MOST_UNREAD_BYTES:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """Take note of a body's end; the head of an offer has none."""

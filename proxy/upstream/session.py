@@ -10,6 +10,7 @@ import httpx2
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from proxy.batching import BatchedTransport
 from proxy.errors import SettingError
 from proxy.upstream.errors import BrokenOff
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
@@ -37,6 +38,10 @@ class UpstreamConnection(ResponseHandler):
         """Take note of a use, and tell whether there was one before."""
         again, self._is_new = not self._is_new, False
         return again
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""
