@@ -36,9 +36,6 @@ class Connection(Protocol):
     def is_behind(self) -> bool:
         """Tell whether the next write would have to wait for the client to read."""
 
-    def serves(self, task: "asyncio.Task[Any]") -> None:
-        """Cancel this task when the client leaves, until it is done."""
-
     def abort(self) -> None:
         """Cut the connection at once."""
 
@@ -73,9 +70,6 @@ class Bridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it is answered past it
         """Serve one request; the client's leaving cancels it."""
         connection: Connection = scope[CONNECTION]
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101  the server runs each request in a task
-        connection.serves(task)
         client = AsgiClient(connection, connection.outgoing(scope))
         try:
             body = AsgiBody(scope, receive, connection)

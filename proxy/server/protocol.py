@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from proxy.batching import BatchedTransport
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
@@ -25,17 +25,12 @@ class ClientConnection(HttpToolsProtocol):
     def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = limits
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # those among all the server's (`tasks`) that serve this client
         self.url = b""
         self.fed = 0  # bytes received
         self._settled = 0  # those among them that came before the head that is under way
         self.is_stalled = False
         self._upgrade: Upgrade | None = None  # the handshake of a WebSocket, once one has come
-
-    def serves(self, task: "asyncio.Task[Any]") -> None:
-        """Cancel this task when the client leaves, until it is done."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     @property
     def is_behind(self) -> bool:
@@ -77,6 +72,17 @@ class ClientConnection(HttpToolsProtocol):
         super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
         if len(self.connections) > self._limits.connections:
             self.refuse(TooManyConnections())
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Serve a request, until the client leaves."""
+        task = self.loop.create_task(cycle.run_asgi(app))
+        for tasks in (self.tasks, self._tasks):
+            tasks.add(task)
+        task.add_done_callback(self._served)
+
+    def _served(self, task: "asyncio.Task[None]") -> None:
+        self.tasks.discard(task)
+        self._tasks.discard(task)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what the client no longer waits for."""

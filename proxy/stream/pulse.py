@@ -4,6 +4,7 @@ One timer a stream, moved on lazily: a chunk that passes costs a look at the clo
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -36,7 +37,6 @@ class Pulse:
 
     def __init__(self, client: Listener) -> None:
         self._client = client
-        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._beat: asyncio.Task[None] | None = None
         self._every_s = 0.0
@@ -49,8 +49,8 @@ class Pulse:
     def expect(self, every_s: float, error_event: ErrorEvent) -> None:
         """Begin: the client waits for events, in which an error is written like this."""
         self._every_s, self._error_event = every_s, error_event
-        self._last = self._loop.time()
-        self._timer = self._loop.call_later(every_s, self._look)
+        self.note()
+        self._timer = asyncio.get_running_loop().call_later(every_s, self._look)
 
     def follow(self, at_border: Callable[[], bool]) -> None:
         """From now on the answer's chunks are written; it tells when they end between two events."""
@@ -59,7 +59,7 @@ class Pulse:
 
     def note(self) -> None:
         """Take note that something is written now."""
-        self._last = self._loop.time()
+        self._last = time.monotonic()
 
     def stop(self) -> None:
         """Beat no more; a second call does nothing."""
@@ -80,11 +80,11 @@ class Pulse:
         return self._error_event(error)
 
     def _look(self) -> None:
-        due = self._last + self._every_s
-        if due <= self._loop.time():
-            self._beat = self._loop.create_task(self._comment())
-            due = self._loop.time() + self._every_s
-        self._timer = self._loop.call_at(due, self._look)
+        loop, left_s = asyncio.get_running_loop(), self._last + self._every_s - time.monotonic()
+        if left_s <= 0:
+            self._beat = loop.create_task(self._comment())
+            left_s = self._every_s
+        self._timer = loop.call_later(left_s, self._look)
 
     async def _comment(self) -> None:
         """Send a comment; nothing in here waits, so that no chunk can come in between."""
