@@ -39,29 +39,32 @@ class Ruled:
     async def open(self, call: Call, body: RequestBody, pulse: Pulse) -> Answer:
         """Return the answer to pass on; raises ProxyError."""
         settings = self._asking.settings()
-        call, given = await decoded(call, await body.read(settings.max_body_bytes), settings.max_body_bytes)
-        runs_tools = settings.enable_tool_execution and call.path in TOOL_PATHS
-        if runs_tools:
-            call = replace(call, headers=[pair for pair in call.headers if pair[0] not in FOR_ONE_BODY])
+        limit_bytes = settings.max_body_bytes
+        call, given = await decoded(call, await body.read(limit_bytes), limit_bytes)
         fields = read_object(given)
         content = self._apply_rules(call, given, fields, settings)
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
+        if not (settings.enable_tool_execution and call.path in TOOL_PATHS):
+            return await self._way(call, fields, wish, settings)(content)
+        call = replace(call, headers=[pair for pair in call.headers if pair[0] not in FOR_ONE_BODY])
+        ask = self._way(call, fields, wish, settings)
+        sent = fields if content is given else read_object(content)
+        return await self._tools.open(
+            ToolRequest(call.path, sent, content, call.request_id, caller_of(call), ask, rewrite)
+        )
+
+    def _way(self, call: Call, fields: Mapping[str, Any], wish: StreamWish | None, settings: Settings) -> Ask:
+        """Return what asks with a content; for a stream it has the tokens counted, where nobody decided otherwise."""
 
         async def send(content: bytes, wish: StreamWish | None = wish) -> Answer:
             return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
 
-        ask: Ask = send
         # What the user's own rules do with the option stands.
-        if wish is not None and OPTION not in self._current_rules(settings).changes({**fields, OPTION: None}):
-            ask = self._counting.way(send, call.path, fields.get(OPTION), wish, settings)
-        if runs_tools:
-            fields = fields if content is given else read_object(content)
-            return await self._tools.open(
-                ToolRequest(call.path, fields, content, call.request_id, caller_of(call), ask, rewrite)
-            )
-        return await ask(content)
+        if wish is None or OPTION in self._current_rules(settings).changes({**fields, OPTION: None}):
+            return send
+        return self._counting.way(send, call.path, fields.get(OPTION), wish, settings)
 
     def _apply_rules(self, call: Call, content: bytes, fields: Mapping[str, Any], settings: Settings) -> bytes:
         rules = self._current_rules(settings)
