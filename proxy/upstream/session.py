@@ -9,11 +9,14 @@ import aiohttp
 import httpx2
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpParser
 
 from proxy.batching import BatchedTransport
 from proxy.errors import SettingError
 from proxy.upstream.errors import BrokenOff
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
+from proxy.upstream.surplus import HeadParser
 
 IDLE_CONNECTION_S = 30.0
 LONGEST_HEADER_BYTES = 65_536
@@ -33,6 +36,7 @@ class UpstreamConnection(ResponseHandler):
         self._is_new = True
         self._silent_until: float | None = None
         self._look: asyncio.TimerHandle | None = None
+        self._params: dict[str, Any] = {}  # of the answer under way
 
     def is_used_again(self) -> bool:
         """Take note of a use, and tell whether there was one before."""
@@ -42,6 +46,31 @@ class UpstreamConnection(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
+
+    def is_connected(self) -> bool:
+        """Tell the pool whether another request may be sent: none where more than the last answer has come."""
+        return super().is_connected() and not self._has_surplus()
+
+    def _has_surplus(self) -> bool:
+        try:
+            return self.should_close or (self._parser is not None and self._parser.feed_eof() is not None)
+        except HttpProcessingError:
+            return True
+
+    def set_response_params(self, **params: Any) -> None:
+        """Expect an answer."""
+        self._params = params
+        self._parser = HeadParser(self, self.renew_parser())  # type: ignore[assignment]  # it is one in all that matters
+
+    def renew_parser(self) -> HttpParser[Any]:
+        """Return a new parser for the answer that is under way."""
+        super().set_response_params(**self._params)
+        assert self._parser is not None  # noqa: S101  it has just been made
+        return self._parser
+
+    def go_on(self, parser: HttpParser[Any]) -> None:
+        """Give every later byte to this parser."""
+        self._parser = parser
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""

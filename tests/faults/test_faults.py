@@ -23,7 +23,6 @@ from fakes.scripted_upstream import (
     Header,
     Html,
     Json,
-    LongBody,
     Pause,
     Raw,
     Redirect,
@@ -264,16 +263,6 @@ def test_a_large_answer_that_breaks_off_is_not_complete_to_the_client(proxy: Run
 
     with pytest.raises((EOFError, ConnectionError)):
         ask(proxy)
-
-
-def test_bytes_beyond_the_announced_end_are_in_no_answer(proxy: RunningProxy, upstream: Fresh) -> None:
-    upstream.answer(LongBody(completion("Hello"), extra=b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"forged!"'))
-    first = ask(proxy)
-    upstream.answer(Json(completion("again")))
-    second = ask(proxy)
-
-    assert first.status == 502 or first.json() == completion("Hello")
-    assert second.json() == completion("again")
 
 
 # --- 3xx --------------------------------------------------------------------------------------------------------------
