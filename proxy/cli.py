@@ -1,4 +1,4 @@
-"""The command line: serve, check, config, key, proxy-key; `tools` stands beside it. The one place that prints."""
+"""The command line: serve, page, check, config, key, proxy-key; `tools` stands beside it. The one place that prints."""
 
 import logging
 import os
@@ -10,9 +10,8 @@ import click
 
 from proxy import paths
 from proxy.crashes import catch_crashes
-from proxy.errors import ConfigurationError
+from proxy.errors import ProxyError
 from proxy.identity import TITLE, __version__
-from proxy.key_errors import KeyringFailure, ProxyKeyTrouble, UnusableKey
 from proxy.logs import SafeFormatter
 from proxy.redaction import escape, redact
 from proxy.tool_commands import tools
@@ -38,7 +37,18 @@ def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> N
     from proxy.headless import run  # noqa: PLC0415  the other commands need no server
 
     chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
-    run(given(chosen), demo=demo, to_terminal=verbose, say=say)
+    run(given(chosen), demo=demo, to_terminal=verbose, is_read=sys.stdout.isatty(), say=say)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="The port of the proxy that is meant, where several run.")
+def page(port: int | None) -> None:
+    """Print a link to the page of the running proxy: its key, log, refused pages. Good once, for two minutes."""
+    from proxy.running import fresh_link  # noqa: PLC0415  this command alone needs it
+    from proxy.settings.store import SettingsStore  # noqa: PLC0415  pydantic costs the most of a start
+
+    usual_port = SettingsStore(paths.settings_file(), is_forgiving=True).current.proxy_port
+    click.echo(fresh_link(paths.runtime_dir(), usual_port, port))
 
 
 @cli.command()
@@ -155,11 +165,11 @@ def proxy_keys() -> "ProxyKeys":
 
 def own_base_url() -> str:
     """Return the base URL the settings lead to; raises SettingError."""
+    from proxy.server.thread import Address  # noqa: PLC0415  brings the server
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
 
     settings = SettingsStore(paths.settings_file()).current
-    host = "127.0.0.1" if settings.proxy_host in ("0.0.0.0", "::") else settings.proxy_host  # noqa: S104  compared
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.proxy_port}/v1"
+    return Address(settings.proxy_host, settings.proxy_port).local.base_url
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -173,12 +183,12 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the command line; a configuration error is one line and exit code 1."""
+    """Run the command line; what a user can mend is one line and exit code 1."""
     catch_crashes(SafeFormatter().format)
     if logging.lastResort is not None:  # what writes warnings where no log was started
         logging.lastResort.setFormatter(SafeFormatter("%(message)s"))
     try:
         cli()
-    except (ConfigurationError, KeyringFailure, UnusableKey, ProxyKeyTrouble) as error:
+    except ProxyError as error:
         say(str(error), err=True)
         sys.exit(1)

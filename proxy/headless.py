@@ -1,14 +1,23 @@
 """Run the proxy without a tray: start, wait for a signal, stop."""
 
+import logging
+import os
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from proxy import logs
+from proxy import logs, paths
+from proxy.doctor import examine
+from proxy.errors import PortTaken
 from proxy.hosting import demo_upstream, server_for
+from proxy.running import InstanceInfo, ask, found, published
+from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
+from proxy.settings.model import Settings
+from proxy.web.desk import Desk
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
@@ -17,29 +26,69 @@ NO_KEY_HINT = "store it with `openai-tray-proxy key set`, or set OPENAI_API_KEY 
 
 Say = Callable[[str], Any]
 
+log = logging.getLogger(__name__)
 
-def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, say: Say) -> None:
-    """Serve until a signal; raises ConfigurationError when it cannot start."""
+
+class RunsAlready(PortTaken):
+    """Say that it is this very program that has the port."""
+
+    title = "The proxy runs already"
+    hint = "`openai-tray-proxy page` opens its page; --port or PROXY_PORT start another one beside it"
+
+
+def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_read: bool, say: Say) -> None:
+    """Serve until a signal; raises ConfigurationError when it cannot start.
+
+    The link to the program's page is said only where somebody reads it: what is not a terminal may be kept.
+    """
     with ExitStack() as stack:
         wait_for_signal = stack.enter_context(signals_noted())
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        log = logs.start_logging(to_terminal=to_terminal)
+        log_file = logs.start_logging(to_terminal=to_terminal)
         services = assemble(command_line)
-        log.hide(services.every_secret)
+        log_file.hide(services.every_secret)
         services.load_keys()
-        server = server_for(services)
+        desk = Desk(lambda: examine(services), secrets.token_urlsafe(32))
+        server = server_for(services, desk)
         settings = services.store.current
-        address = server.start(settings.proxy_host, settings.proxy_port)
+        address = start(server, settings)
         stack.callback(server.stop)
+        stack.enter_context(announced(address, desk.token))
         say(f"Base URL for your tools:  {address.base_url}")
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and services.secrets.loaded.wait(KEYRING_PATIENCE_S):
             state = services.secrets.state
             say(f"Upstream key:  {state}" if state.key else f"There is no upstream API key yet: {NO_KEY_HINT}")
-        say(f"Log:  {log.file or 'cannot be written'}    Stop with Ctrl-C.")
+        if is_read:
+            say(f"Its page, good once, for two minutes:  {desk.entrance(address.local.root_url)}")
+        say(f"{'A new link' if is_read else 'A link'} to its page:  openai-tray-proxy page")
+        say(f"Log:  {log_file.file or 'cannot be written'}    Stop with Ctrl-C.")
         wait_for_signal()
+
+
+def start(server: ServerThread, settings: Settings) -> Address:
+    """Serve where the settings say; raises ConfigurationError, RunsAlready where a proxy of this user has the port."""
+    try:
+        return server.start(settings.proxy_host, settings.proxy_port)
+    except PortTaken as error:
+        own = [info for info in found(paths.runtime_dir()) if info.port == settings.proxy_port]
+        if any(ask(info, "link") for info in own):
+            raise RunsAlready(f"at port {settings.proxy_port}") from error
+        raise
+
+
+@contextmanager
+def announced(address: Address, token: str) -> Iterator[None]:
+    """Say where the proxy is to those who ask for a link to its page, as long as it serves."""
+    file = paths.runtime_dir() / f"serve-{address.port}.json"
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(published(file, InstanceInfo(os.getpid(), address.local.root_url, token)))
+        except OSError as error:
+            log.warning("no link to the page can be asked for: %s", error)
+        yield
 
 
 @contextmanager

@@ -56,9 +56,12 @@ DOORS: dict[str, set[str]] = {
         *("tools", "upstream", "usage"),
     },
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": {"errors", "exchange", "identity", "key_errors", "paths", "policy", "services"},
+    "web": {"errors", "exchange", "identity", "key_errors", "paths", "policy", "running", "services"},
     "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
-    "headless": {"hosting", "logs", "services"},
+    "headless": {
+        *("doctor", "errors", "hosting", "logs", "paths", "running", "server", "services", "settings", "web"),
+    },
+    "running": {"errors", "files"},
     "check": set(),  # a client like any other
     "doctor": {"errors", "paths", "services"},
     "tool_commands": {"redaction", "services", "tools"},  # tools: the example it writes
@@ -66,7 +69,7 @@ DOORS: dict[str, set[str]] = {
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types
         *("crashes", "redaction"),
-        *("check", "doctor", "errors", "headless", "identity", "key_errors", "logs", "paths", "server", "services"),
+        *("check", "doctor", "errors", "headless", "identity", "logs", "paths", "running", "server", "services"),
         *("settings", "tool_commands", "web"),
     },
     "__main__": {"cli"},
@@ -82,6 +85,7 @@ DOORS: dict[str, set[str]] = {
             "key_errors",
             "logs",
             "paths",
+            "running",
             "server",
         ),
         *(

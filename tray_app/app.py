@@ -106,7 +106,7 @@ class TrayApp:
         if self._ended.is_set() or (root_url := self._hosted.root_url()) == self._published:
             return
         try:
-            self._instance.publish(os.getpid(), root_url, self._hosted.desk.activation_token)
+            self._instance.publish(os.getpid(), root_url, self._hosted.desk.token)
             self._published = root_url
         except OSError as error:
             log.warning("a second start will not find this one: %s", error)

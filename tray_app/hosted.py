@@ -23,7 +23,7 @@ class HostedProxy:
 
     def __init__(self, services: Services, activate: Callable[[], None]) -> None:
         self.services = services
-        self.desk = Desk(activate, lambda: examine(services), secrets.token_urlsafe(32))
+        self.desk = Desk(lambda: examine(services), secrets.token_urlsafe(32), activate)
         self._server = server_for(services, self.desk)
         self._pages: ServerThread | None = None
         self.problem: str | None = None
@@ -40,7 +40,8 @@ class HostedProxy:
     def tools_url(self) -> str:
         """The base URL to point tools at, whether or not the server is on: an address that can be reached."""
         settings = self.services.store.current
-        return reachable(self.base_url or Address(settings.proxy_host, settings.proxy_port).base_url)
+        address = self._server.address or Address(settings.proxy_host, settings.proxy_port)
+        return address.local.base_url
 
     def start(self) -> None:
         """Serve; what keeps it from doing so is kept as the problem. A second call does nothing."""
@@ -69,10 +70,10 @@ class HostedProxy:
     def root_url(self) -> str:
         """Return where the pages are: the server's own address, or one just for them while it does not serve."""
         if self._server.address is not None:
-            return reachable(self._server.address.base_url).removesuffix("/v1")
+            return self._server.address.local.root_url
         if self._pages is None:
             self._pages = server_for(self.services, self.desk)
-        return self._pages.start("127.0.0.1", 0).base_url.removesuffix("/v1")
+        return self._pages.start("127.0.0.1", 0).root_url
 
     def entrance(self, to: str = "") -> str:
         """Return a link to one of the pages, good once."""
@@ -90,8 +91,3 @@ class HostedProxy:
             except ConfigurationError as error:
                 raise SettingError(error.detail) from error
             self.problem, self.other_port = None, None
-
-
-def reachable(url: str) -> str:
-    """Return a URL on this computer for one that names every address of it, which not all systems can call."""
-    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -1,34 +1,14 @@
 """One tray per user: who holds the lock runs, and a file says how to reach him."""
 
-import json
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
-from dataclasses import asdict, dataclass, field
-from http.client import HTTPException
 from pathlib import Path
 
 from proxy.files import make_private_dir
+from proxy.running import InstanceInfo, ask, publish, read
 
-ACTIVATE_LIMIT_S = 2.0
 RETRY_S = 0.1
-LONGEST_LINK = 1000
-TOKEN_HEADER = "X-Tray-Token"  # noqa: S105  a header's name
-
-
-@dataclass(frozen=True)
-class InstanceInfo:
-    """How to reach a running instance; the token proves that the caller could read the user's private files."""
-
-    pid: int
-    url: str
-    token: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.pid, int) or not isinstance(self.token, str) or not str(self.url).startswith("http://"):
-            raise ValueError("this does not say how to reach an instance")
 
 
 class SingleInstance:
@@ -65,19 +45,11 @@ class SingleInstance:
         """Tell later starts how to reach this instance; raises OSError, and RuntimeError without the lock."""
         if not self.is_first:
             raise RuntimeError("only the instance that holds the lock may publish itself")
-        new = self._info_file.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(InstanceInfo(pid, url, token)), file)
-        new.replace(self._info_file)
+        publish(self._info_file, InstanceInfo(pid, url, token))
 
     def running_instance(self) -> InstanceInfo | None:
         """Return how to reach the instance that runs, None as long as it has not published itself."""
-        try:
-            return InstanceInfo(**json.loads(self._info_file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return None
+        return read(self._info_file)
 
     def summon(self, patience_s: float) -> str | None:
         """Make the running instance show itself, waiting for one that still starts; return a link to its page.
@@ -87,7 +59,7 @@ class SingleInstance:
         deadline = time.monotonic() + patience_s
         while True:
             info = self.running_instance()
-            link = activate(info) if info is not None else None
+            link = ask(info, "activate") if info is not None else None
             if link is not None or time.monotonic() >= deadline:
                 return link
             time.sleep(RETRY_S)
@@ -124,18 +96,3 @@ def lock(descriptor: int) -> None:
         import fcntl  # noqa: PLC0415  not on Windows
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def activate(info: InstanceInfo) -> str | None:
-    """Ask a running instance to show itself, and return the link it answers within two seconds, None for no answer."""
-    url, headers = f"{info.url}/_tray/activate", {TOKEN_HEADER: info.token}
-    request = urllib.request.Request(url, data=b"", headers=headers, method="POST")  # noqa: S310  see InstanceInfo
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
-    try:
-        with opener.open(request, timeout=ACTIVATE_LIMIT_S) as answer:
-            return str(answer.read(LONGEST_LINK).decode("utf-8", "replace"))
-    except urllib.error.HTTPError as error:
-        error.close()
-    except (OSError, ValueError, HTTPException):
-        pass
-    return None

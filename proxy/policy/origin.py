@@ -44,6 +44,11 @@ def split_host(host: str) -> tuple[str, str | None]:
     return name, port if rest[0] == ":" and port.isascii() and port.isdigit() else None
 
 
+def is_this_computer(client: str, local: str) -> bool:
+    """Tell whether a connection comes from this computer, by its two addresses: no other one can have ours."""
+    return client == local or is_loopback(client)
+
+
 def check_origin(headers: RequestHeaders, allowed: Collection[str]) -> str | None:
     """Return the request's origin where it may call, None where there is none; raises OriginNotAllowed."""
     origin = headers.get("Origin")

@@ -15,6 +15,7 @@ from proxy.server.ports import listen
 from proxy.server.serving import Serving
 
 STOP_LIMIT_S = 8.0
+ONE_OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere, and one of its addresses
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 T = TypeVar("T")
@@ -34,6 +35,16 @@ class Address:
         """The URL tools are pointed at."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/v1"
+
+    @property
+    def local(self) -> "Address":
+        """The same on this computer: not every system can call the address that stands for all of them."""
+        return Address(ONE_OF_ALL.get(self.host, self.host), self.port)
+
+    @property
+    def root_url(self) -> str:
+        """Where the program's own pages are."""
+        return self.base_url.removesuffix("/v1")
 
 
 class ServerThread:

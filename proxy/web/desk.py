@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hmac import compare_digest
 
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -11,6 +10,8 @@ from proxy import paths
 from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, UnusableKey
+from proxy.policy.origin import is_this_computer
+from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof
 from proxy.services import Services
 from proxy.web.questions import add_questions
 from proxy.web.sessions import COOKIE, Sessions, form_token, is_form_token
@@ -30,6 +31,7 @@ ENTERING = (
     "desk.style",
     "desk.icon",
     "desk.activate",
+    "desk.link",
 )  # these prove themselves otherwise, or show nothing
 
 
@@ -45,9 +47,9 @@ def is_own_page(path: str) -> bool:
 class Desk:
     """What the pages need of the program around them."""
 
-    activate: Callable[[], None]  # a second copy was started: come to the front
     examine: Callable[[], Sequence[object]]  # look for common problems; may take some seconds
-    activation_token: str
+    token: str  # who knows it may ask for a link
+    activate: Callable[[], None] = lambda: None  # a second copy was started: come to the front
     sessions: Sessions = field(default_factory=Sessions)
 
     def entrance(self, root_url: str, to: str = "") -> str:
@@ -62,6 +64,8 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
 
     @pages.before_request
     def check_session() -> AnyResponse | None:
+        if not is_this_computer(request.environ.get("REMOTE_ADDR", ""), request.environ["SERVER_NAME"]):
+            return locked_out()
         check_own_origin()
         if request.endpoint in ENTERING:
             return None
@@ -139,10 +143,14 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
 
     @pages.post("/_tray/activate")
     def activate() -> Response:
-        if not compare_digest(request.headers.get("X-Tray-Token", ""), desk.activation_token):
-            raise UnknownPath(request.path)
+        check_proof(desk.token, "activate")
         desk.activate()
-        return Response(desk.entrance(f"http://{request.host}"), mimetype="text/plain")
+        return link_for(desk)
+
+    @pages.post("/_tray/link")
+    def link() -> Response:
+        check_proof(desk.token, "link")
+        return link_for(desk)
 
     return pages
 
@@ -177,3 +185,17 @@ def check_own_origin() -> None:
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
     if site not in ("none", "same-origin") or origin not in (None, f"http://{request.host}"):
         raise OriginNotAllowed(f"{origin!r}; these pages are for themselves alone")
+
+
+def check_proof(token: str, wish: Wish) -> None:
+    """Refuse who cannot know the token as if there were nothing here; raises UnknownPath."""
+    words = (wish, request.headers.get("Host", ""), request.headers.get(NONCE_HEADER, ""))
+    if not is_proof(request.headers.get(PROOF_HEADER), token, *words):
+        raise UnknownPath(request.path)
+
+
+def link_for(desk: Desk) -> Response:
+    """Answer with a link, and prove who gives it."""
+    link = desk.entrance(f"http://{request.host}")
+    said = proof(desk.token, request.headers.get(NONCE_HEADER, ""), link)
+    return Response(link, headers={PROOF_HEADER: said}, mimetype="text/plain")

@@ -36,7 +36,7 @@ class Sessions:
             return self._sessions.get(session or "", 0.0) > self._clock()
 
     def _new(self, kind: dict[str, float], lifetime_s: float) -> str:
-        token = secrets.token_urlsafe(32)
+        token = secrets.token_hex(32)  # of no shape that is taken out of texts
         now = self._clock()
         with self._lock:
             for old in [old for old, ends in kind.items() if ends <= now]:

@@ -214,7 +214,14 @@ def test_a_body_that_is_too_large_is_refused(gunicorn: Gunicorn, upstream: Fresh
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/nothing", 404), ("PUT", CHAT, 405), ("POST", CHAT, 400)]
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/ui", 404),
+        ("POST", "/_tray/link", 404),
+        ("PUT", CHAT, 405),
+        ("POST", CHAT, 400),
+    ],
 )
 def test_refusals_are_json(gunicorn: Gunicorn, upstream: Fresh, method: str, path: str, status: int) -> None:
     with gunicorn.connect() as client:

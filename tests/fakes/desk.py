@@ -18,7 +18,7 @@ class Hosted(RunningProxy):
     def __init__(self, **settings: object) -> None:
         super().__init__(**settings)
         self.activated = 0
-        self.desk = Desk(self.activate, lambda: examine(self.services), "the-token")
+        self.desk = Desk(lambda: examine(self.services), "the-token", self.activate)
         self.server = server_for(self.services, self.desk)
 
     def activate(self) -> None:

@@ -191,7 +191,7 @@ def test_check_finds_the_proxy_by_its_settings(
 
 @pytest.mark.parametrize(
     ("host", "base_url"),
-    [("0.0.0.0", "http://127.0.0.1:1/v1"), ("::", "http://127.0.0.1:1/v1"), ("::1", "http://[::1]:1/v1")],
+    [("0.0.0.0", "http://127.0.0.1:1/v1"), ("::", "http://[::1]:1/v1"), ("::1", "http://[::1]:1/v1")],
 )
 def test_check_knows_under_which_address_a_listener_is_reached(
     monkeypatch: pytest.MonkeyPatch, host: str, base_url: str
@@ -413,7 +413,7 @@ def test_serve_stops_whichever_thread_the_signal_meets() -> None:
         "from proxy.headless import run\n"
         "def stop(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
         "def say(line): threading.Timer(0.3, stop).start() if 'Ctrl-C' in line else None\n"
-        "run({'proxy_port': 0}, demo=False, to_terminal=False, say=say)\n"
+        "run({'proxy_port': 0}, demo=False, to_terminal=False, is_read=False, say=say)\n"
     )
 
     ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, timeout=8, check=False)

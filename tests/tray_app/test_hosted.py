@@ -10,7 +10,7 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from proxy.errors import SettingError
 from proxy.services import assemble
-from tray_app.hosted import HostedProxy, reachable
+from tray_app.hosted import HostedProxy
 
 
 def free_port() -> int:
@@ -110,16 +110,3 @@ def test_the_url_for_tools_is_told_whether_or_not_it_serves(hosted: HostedProxy)
     hosted.start()
 
     assert before == hosted.tools_url == hosted.base_url
-
-
-@pytest.mark.parametrize(
-    ("url", "called"),
-    [
-        ("http://0.0.0.0:8000/v1", "http://127.0.0.1:8000/v1"),
-        ("http://[::]:8000/v1", "http://[::1]:8000/v1"),
-        ("http://127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
-        ("http://192.168.0.9:8000/v1", "http://192.168.0.9:8000/v1"),
-    ],
-)
-def test_an_address_that_means_all_of_them_is_called_by_one(url: str, called: str) -> None:
-    assert reachable(url) == called

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tray_app.single_instance import InstanceInfo, SingleInstance, activate
+from fakes.published import AskedProgram
+from proxy.running import InstanceInfo
+from tray_app.single_instance import SingleInstance
 from waiting import wait_for
 
 CONTENDER = """
@@ -59,37 +60,10 @@ def first(tmp_path: Path) -> Iterator[SingleInstance]:
         yield instance
 
 
-class Tray(ThreadingHTTPServer):
-    """The running instance's server: notes who asks, and says yes to the right token."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), TrayHandler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        self.asked: list[tuple[str, str | None]] = []
-
-
-class TrayHandler(BaseHTTPRequestHandler):
-    server: Tray
-
-    def do_POST(self) -> None:
-        token = self.headers.get("X-Tray-Token")
-        self.server.asked.append((self.path, token))
-        self.send_response(200 if token == "right" else 403)
-        self.end_headers()
-        self.wfile.write(b"http://127.0.0.1/the-link")
-
-    def log_message(self, *details: object) -> None:
-        pass
-
-
 @pytest.fixture
-def tray() -> Iterator[Tray]:
-    with Tray() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def tray() -> Iterator[AskedProgram]:
+    with AskedProgram("right") as program:
+        yield program
 
 
 def test_of_eight_simultaneous_starts_exactly_one_is_first(contenders):
@@ -148,10 +122,6 @@ def test_nobody_else_can_read_the_token(first, tmp_path):
     assert (tmp_path / "run" / "instance.json").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_token_does_not_reach_a_log():
-    assert "secret" not in repr(InstanceInfo(1, "http://127.0.0.1:8080", "secret"))
-
-
 def test_publishing_again_replaces_what_was_published(first):
     first.publish(1, "http://127.0.0.1:8080", "old")
     first.publish(1, "http://127.0.0.1:8081", "new")
@@ -176,52 +146,6 @@ def test_what_a_killed_instance_published_is_cleared_away_by_the_next(tmp_path):
 
     with SingleInstance(tmp_path) as instance:
         assert instance.running_instance() is None
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "not json",
-        "[]",
-        '{"pid": 1}',
-        '{"pid": "1", "url": "http://127.0.0.1:8080", "token": "x"}',
-        '{"pid": 1, "url": 5, "token": "x"}',
-        '{"pid": 1, "url": "file:///etc/passwd", "token": "x"}',
-        '{"pid": 1, "url": "http://127.0.0.1:8080", "token": null}',
-        '{"pid": 1, "url": "http://127.0.0.1:8080", "token": "x", "more": 1}',
-    ],
-)
-def test_a_damaged_file_counts_as_none(first, tmp_path, content):
-    (tmp_path / "run" / "instance.json").write_text(content)
-
-    assert first.running_instance() is None
-
-
-def test_activating_posts_the_token_and_brings_a_link(tray):
-    assert activate(InstanceInfo(1, tray.url, "right")) == "http://127.0.0.1/the-link"
-    assert tray.asked == [("/_tray/activate", "right")]
-
-
-def test_activating_goes_past_an_http_proxy(tray, monkeypatch):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-
-    assert activate(InstanceInfo(1, tray.url, "right"))
-
-
-def test_an_instance_that_refuses_was_not_activated(tray):
-    assert not activate(InstanceInfo(1, tray.url, "wrong"))
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://127.0.0.1:99999", "http://"])
-def test_an_instance_that_cannot_be_reached_was_not_activated(url):
-    assert not activate(InstanceInfo(1, url, "right"))
-
-
-def test_a_token_that_fits_no_header_activates_nothing(tray):
-    assert not activate(InstanceInfo(1, tray.url, "right\r\nX-More: 1"))
-    assert tray.asked == []
 
 
 def test_summoning_waits_for_a_first_start_that_is_still_starting(first, tmp_path, tray):

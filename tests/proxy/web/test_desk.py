@@ -11,6 +11,8 @@ from fakes.scripted_upstream import Json, ScriptedUpstream
 from proxy import paths
 from proxy.errors import UpstreamUnreachable
 from proxy.logs import start_logging
+from proxy.policy.origin import is_this_computer
+from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -115,14 +117,35 @@ def test_the_doctor_tells_what_is_missing(hosted: Hosted) -> None:
     assert "not set" in page
 
 
-@pytest.mark.parametrize(("token", "status"), [("the-token", 200), ("another", 404), ("", 404)])
-def test_only_who_knows_the_token_brings_the_program_to_the_front(hosted: Hosted, token: str, status: int) -> None:
-    answer = hosted.http.post("/_tray/activate", headers={"X-Tray-Token": token})
+@pytest.mark.parametrize("wish", ["activate", "link"])
+@pytest.mark.parametrize("token", ["the-token", "another", ""])
+def test_only_who_knows_the_token_is_given_a_link(hosted: Hosted, token: str, wish: Wish) -> None:
+    link = ask(InstanceInfo(1, hosted.root_url, token), wish)
 
-    assert (answer.status_code, hosted.activated) == (status, int(status == 200))
+    assert (link is not None) is (token == "the-token")
+    assert hosted.activated == (token == "the-token" and wish == "activate")
+    assert link is None or hosted.http.get(link).status_code == 303
 
 
-def test_without_a_tray_there_are_no_pages(proxy: RunningProxy) -> None:
+def test_a_proof_is_good_for_its_wish_and_its_address_alone(hosted: Hosted) -> None:
+    for words in (("activate", hosted.root_url[7:]), ("link", "127.0.0.1:1")):
+        headers = {NONCE_HEADER: "1", PROOF_HEADER: proof("the-token", *words, "1")}
+
+        assert hosted.http.post("/_tray/link", headers=headers).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("client", "local", "own"),
+    [
+        *(("127.0.0.1", "127.0.0.1", True), ("::1", "::1", True), ("192.168.0.9", "192.168.0.9", True)),
+        *(("192.168.0.8", "192.168.0.9", False), ("172.17.0.1", "172.17.0.2", False), ("", "127.0.0.1", False)),
+    ],
+)
+def test_a_connection_of_this_computer_is_known_by_its_addresses(client: str, local: str, own: bool) -> None:
+    assert is_this_computer(client, local) is own
+
+
+def test_a_server_that_was_given_no_pages_has_none(proxy: RunningProxy) -> None:
     assert proxy.http.get("/ui/").json()["error"]["code"] == "unknown_path"
 
 
