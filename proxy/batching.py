@@ -10,7 +10,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 MOST_HELD = 8  # connections; more would wait long for little
-MOST_HELD_BYTES = 65_536  # of one connection
+MOST_HELD_BYTES = 16_384  # of one connection; to send more takes longer than to wake who takes it
 
 
 class Turn:
@@ -61,16 +61,15 @@ class BatchedTransport:
         return getattr(self._transport, name)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Write at once where nobody else has anything to do, else a moment later."""
-        if not (self._held or self._turn.others):
+        """Write at once what is large, and where nobody else has anything to do; else a moment later."""
+        if self._held_bytes + len(data) > MOST_HELD_BYTES or not (self._held or self._turn.others):
+            self.release()
             self._transport.write(data)
             return
         self._held.append(bytes(data))
         self._held_bytes += len(data)
         if len(self._held) == 1:
             self._turn.hold(self)
-        if self._held_bytes > MOST_HELD_BYTES:
-            self.release()
 
     def writelines(self, pieces: list[bytes]) -> None:
         """Write them all."""
