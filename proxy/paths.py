@@ -1,10 +1,14 @@
 """Where the program keeps its files on this system, and where its own assets lie."""
 
+import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from proxy.identity import APP_ID
+
+SHARED_RUNTIME_DIR = "runtime-"  # platformdirs' name for the one in the folder of temporary files, before the user's id
 
 
 def config_dir() -> Path:
@@ -33,8 +37,17 @@ def log_file() -> Path:
 
 
 def runtime_dir() -> Path:
-    """Return the folder of what holds only while the program runs: the lock of the one tray."""
-    return Path(platformdirs.user_runtime_dir(APP_ID, appauthor=False))
+    """Return the folder of what holds only while the program runs: who runs, and how to reach him.
+
+    Where a session has none, it is beside what the program remembers: the usual way out is a folder that everybody on
+    the computer can make first, and whoever did could send us elsewhere.
+    """
+    with suppress(PermissionError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns of that way out
+        folder = Path(platformdirs.user_runtime_dir(APP_ID, appauthor=False))
+        if not folder.parent.name.startswith(SHARED_RUNTIME_DIR):
+            return folder
+    return state_file().with_name("run")
 
 
 def state_file() -> Path:
