@@ -13,12 +13,18 @@ START_LIMIT_S = 20
 STOP_LIMIT_S = 10
 
 
-def need(program: str) -> None:
-    """Skip the test where a program is missing; where the desktop is required, fail it."""
-    if shutil.which(program):
-        return
-    reason = f"{program} is not installed"
-    pytest.fail(reason) if os.environ.get("REQUIRE_DESKTOP") else pytest.skip(reason)
+def need(*names: str) -> str:
+    """Return the path of the first of these programs there is; without any skip the test.
+
+    With REQUIRE_DESKTOP set, fail it.
+    """
+    for name in names:
+        if path := shutil.which(name):
+            return path
+    reason = f"{' or '.join(names)} is not installed"
+    if os.environ.get("REQUIRE_DESKTOP"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @contextmanager

@@ -1,26 +1,22 @@
-"""Give every test an empty computer: its own folders, a clean environment, no keys."""
+"""Give every test an empty computer, no keys on it, and each file a provider with a proxy before it."""
 
 import logging
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from fakes.environment import clean, folders_below
 from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
-from fakes.program import folders_below
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import ScriptedUpstream
-from proxy.settings.model import Settings
+from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.shared_upstream import Fresh, proxy_before
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]  # hooks: pytest finds them here
-
-FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def pytest_configure() -> None:
@@ -39,11 +35,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(autouse=True)
 def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give the test its own home, and an environment without settings or proxies."""
-    for name in (*map(str.upper, Settings.model_fields), *FOREIGN, "PROXY_API_KEY", "STREAM_TEST"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    clean(monkeypatch)
     home = tmp_path / "home"
-    for variable, folder in {"HOME": home, **folders_below(home)}.items():
+    for variable, folder in folders_below(home).items():
         folder.mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder))
     level, handlers = logging.root.level, list(logging.root.handlers)
@@ -56,30 +50,40 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         handler.close()
 
 
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
+# --- a provider, and a proxy before it: one pair for each file, for a pair for each test would take minutes ----------
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[ScriptedUpstream]:
     """Run a scripted provider."""
     with ScriptedUpstream() as scripted:
         yield scripted
 
 
 @pytest.fixture
-def start_proxy() -> Iterator[Callable[..., RunningProxy]]:
-    """Return a function that starts a proxy in this process, with settings as keywords, on a free port."""
-    with ExitStack() as stack:
+def upstream(provider: ScriptedUpstream) -> Fresh:
+    """Return the provider as if it were new; it answers a chat until the test has it answer something else."""
+    fresh = Fresh(provider)
+    fresh.answer(Json(completion("Hello")))
+    return fresh
 
-        def start(**settings: Any) -> RunningProxy:
-            return stack.enter_context(RunningProxy(**settings))
 
-        yield start
+@pytest.fixture(scope="module")
+def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    """Run a proxy before the scripted provider, with a key and nothing else set."""
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
+        yield running
 
 
 @pytest.fixture
-def proxy(upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy]) -> RunningProxy:
-    """Run a proxy before the scripted provider, with a key and nothing else set."""
-    return start_proxy(openai_base_url=upstream.base_url, openai_api_key="sk-the-upstream-key-0001")
+def start(tmp_path: Path) -> Iterator[Callable[..., RunningProxy]]:
+    """Return a function that starts a proxy before an upstream, with settings as keywords."""
+    with ExitStack() as stack:
+        yield lambda base_url, **settings: stack.enter_context(proxy_before(base_url, tmp_path, **settings))
 
 
-def on_ci() -> bool:
-    """Tell whether a missing part of the machine is a failure instead of a skip."""
-    return bool(os.environ.get("REQUIRE_DESKTOP"))
+@pytest.fixture
+def start_proxy() -> Iterator[Callable[..., RunningProxy]]:
+    """Return a function that starts a proxy with these settings alone, its settings file in the test's own home."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(RunningProxy(**settings))

@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from background import need
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
 
 if TYPE_CHECKING:
     from desktop.running_tray import RunningTray
@@ -69,7 +70,7 @@ def bare_bus(desktop_session: "Desktop", tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def tray(desktop: "Desktop", tmp_path: Path, upstream: ScriptedUpstream) -> "Iterator[Tray]":
+def tray(desktop: "Desktop", tmp_path: Path, upstream: Fresh) -> "Iterator[Tray]":
     """Give the program, not started, on a desktop with an unlocked and empty keyring."""
     from desktop.tray_user import APP_ID, Tray  # noqa: PLC0415  see collect_ignore_glob
 

@@ -10,11 +10,12 @@ import pytest
 
 from fakes.browser import Browser
 from fakes.desk import Hosted
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.shared_upstream import Fresh
 
 FOREIGN = "page.example"  # a name of somebody else's, which resolves to this computer: so does rebinding
 KEY = "sk-typed-in-a-browser-0001"
 TRIES = """
+from fakes.shared_upstream import Fresh
 (async () => {
   const proxy = %(proxy)s, seen = {};
   const body = JSON.stringify({model: "m", messages: []});
@@ -52,14 +53,7 @@ TRIES = """
 
 
 @pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        server.answer(Json(completion()))
-        yield server
-
-
-@pytest.fixture
-def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         running.services.secrets.keep(KEY)
         yield running
@@ -97,7 +91,7 @@ def foreign_site() -> Iterator[str]:
 
 
 def test_a_foreign_page_reaches_nothing_whatever_it_tries(
-    browser: Browser, foreign_site: str, hosted: Hosted, upstream: ScriptedUpstream
+    browser: Browser, foreign_site: str, hosted: Hosted, upstream: Fresh
 ) -> None:
     browser.open(hosted.desk.entrance(hosted.root_url))  # the session's cookie is there to be misused
     browser.open(foreign_site)
@@ -114,7 +108,7 @@ def test_a_foreign_page_reaches_nothing_whatever_it_tries(
 
 
 def test_a_page_whose_name_leads_to_the_proxy_reaches_nothing(
-    browser: Browser, hosted: Hosted, upstream: ScriptedUpstream
+    browser: Browser, hosted: Hosted, upstream: Fresh
 ) -> None:
     rebound = f"http://{FOREIGN}:{hosted.address.port}"
     browser.open(f"{rebound}/v1/models")

@@ -13,7 +13,8 @@ import tomllib
 
 from background import need
 from desktop.tray_user import APP_ID, UPSTREAM_KEY, Tray
-from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.scripted_upstream import Json
+from fakes.shared_upstream import Fresh
 from waiting import wait_for
 
 LENIENT_START_S = 5.0
@@ -50,7 +51,7 @@ def test_the_menu_has_everything_in_its_place(tray: Tray) -> None:
     assert re.search(r"\d+\.\d+", menu.find("about").label)
 
 
-def test_the_sdk_chats_through_the_url_that_was_copied(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_the_sdk_chats_through_the_url_that_was_copied(tray: Tray, upstream: Fresh) -> None:
     told = tray.start().wait_until_it_runs()
 
     url = tray.copied("copy-url", "http://.*/v1")
@@ -166,7 +167,7 @@ def test_the_link_to_the_dashboard_lets_in_once(tray: Tray, page: httpx2.Client)
 
 @pytest.mark.parametrize(("status", "said"), [(200, "The upstream accepts the key."), (401, 'role="alert"')])
 def test_a_key_set_on_the_page_lies_in_the_keyring_and_is_tried(
-    tray: Tray, page: httpx2.Client, upstream: ScriptedUpstream, status: int, said: str
+    tray: Tray, page: httpx2.Client, upstream: Fresh, status: int, said: str
 ) -> None:
     tray.start(OPENAI_API_KEY="")
     tray.wait_for_status("No upstream key")

@@ -8,7 +8,8 @@ import httpx2
 import pytest
 
 from desktop.tray_user import APP_ID, Tray
-from fakes.scripted_upstream import Chunk, EndHead, Header, Script, ScriptedUpstream, Stall
+from fakes.scripted_upstream import Chunk, EndHead, Header, Script, Stall
+from fakes.shared_upstream import Fresh
 from tray_app.single_instance import SingleInstance
 from waiting import wait_for
 
@@ -31,7 +32,7 @@ def test_every_way_out_ends_well_and_leaves_port_and_lock_free(tray: Tray, way: 
         assert next_one.is_first
 
 
-def test_a_running_stream_gets_its_grace_at_the_end(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_a_running_stream_gets_its_grace_at_the_end(tray: Tray, upstream: Fresh) -> None:
     upstream.answer(ENDLESS)
     tray.start().wait_until_it_runs()
     with httpx2.Client(trust_env=False) as client, client.stream("POST", tray.chat_url, json=STREAM) as stream:
@@ -47,7 +48,7 @@ def test_a_running_stream_gets_its_grace_at_the_end(tray: Tray, upstream: Script
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_at_once(tray: Tray, upstream: ScriptedUpstream, number: signal.Signals) -> None:
+def test_a_second_signal_ends_at_once(tray: Tray, upstream: Fresh, number: signal.Signals) -> None:
     upstream.answer(ENDLESS)
     tray.start().wait_until_it_runs()
     with httpx2.Client(trust_env=False) as client, client.stream("POST", tray.chat_url, json=STREAM) as stream:

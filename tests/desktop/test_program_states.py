@@ -9,7 +9,8 @@ import pytest
 from desktop.screen import Screen
 from desktop.tray_user import UPSTREAM_KEY, Tray
 from fakes.bus_service import BusService
-from fakes.scripted_upstream import Chunk, EndHead, Header, Json, Script, ScriptedUpstream, Stall
+from fakes.scripted_upstream import Chunk, EndHead, Header, Json, Script, Stall
+from fakes.shared_upstream import Fresh
 from tray_app.artwork import DRAWINGS
 from waiting import wait_for
 
@@ -39,7 +40,7 @@ def wait_for_icon(screen: Screen, state: str) -> None:
 
 
 def test_a_refused_key_is_told_and_an_accepted_one_ends_it(
-    tray: Tray, upstream: ScriptedUpstream, notifications: BusService
+    tray: Tray, upstream: Fresh, notifications: BusService
 ) -> None:
     tray.start().wait_until_it_runs()
     upstream.answer(Json(REFUSAL, status=401))
@@ -57,7 +58,7 @@ def test_a_refused_key_is_told_and_an_accepted_one_ends_it(
     wait_for_icon(tray.desktop.screen, "running")
 
 
-def test_a_rate_limit_is_told_with_its_end_and_is_over_by_itself(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_a_rate_limit_is_told_with_its_end_and_is_over_by_itself(tray: Tray, upstream: Fresh) -> None:
     tray.write_settings(f"proxy_port = {tray.port}\nopenai_max_retries = 0\n")
     tray.start().wait_until_it_runs()
     upstream.answer(Json(REFUSAL, status=429, headers=[("Retry-After", "4")]))
@@ -70,7 +71,7 @@ def test_a_rate_limit_is_told_with_its_end_and_is_over_by_itself(tray: Tray, ups
     tray.wait_until_it_runs()
 
 
-def test_the_icon_shows_work_stop_and_start(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_the_icon_shows_work_stop_and_start(tray: Tray, upstream: Fresh) -> None:
     upstream.answer(ENDLESS)
     tray.start().wait_until_it_runs()
     wait_for_icon(tray.desktop.screen, "running")
@@ -84,7 +85,7 @@ def test_the_icon_shows_work_stop_and_start(tray: Tray, upstream: ScriptedUpstre
     wait_for_icon(tray.desktop.screen, "running")
 
 
-def test_an_open_menu_stays_open_and_clickable_while_the_program_works(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_an_open_menu_stays_open_and_clickable_while_the_program_works(tray: Tray, upstream: Fresh) -> None:
     tray.start().wait_until_it_runs()
     screen = tray.desktop.screen
     wait_for_icon(screen, "running")
@@ -136,7 +137,7 @@ def test_a_text_that_cannot_be_copied_is_shown(tray: Tray, notifications: BusSer
     assert told(notifications)[1] == ("Nothing here takes a copied text", f"http://127.0.0.1:{tray.port}/v1")
 
 
-def test_no_key_stands_in_the_log_or_on_the_bus(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_no_key_stands_in_the_log_or_on_the_bus(tray: Tray, upstream: Fresh) -> None:
     tray.start().wait_until_it_runs()
     upstream.answer(Json({"error": {"message": f"Incorrect API key provided: {UPSTREAM_KEY}"}}, status=401))
 

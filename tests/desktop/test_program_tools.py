@@ -10,7 +10,8 @@ import pytest
 
 from desktop.tray_user import Tray
 from fakes.desk import form_token
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
 from fakes.tool_turns import TOOLS_FILE, called
 from waiting import wait_for
 
@@ -29,7 +30,7 @@ def offered(body: Any) -> list[str]:
     return [tool["function"]["name"] for tool in body.get("tools", ())]
 
 
-def test_run_tools_takes_effect_with_the_next_request(tray: Tray, upstream: ScriptedUpstream) -> None:
+def test_run_tools_takes_effect_with_the_next_request(tray: Tray, upstream: Fresh) -> None:
     tray.start().wait_until_it_runs()
     assert tray.chat() == 200
     assert offered(upstream.requests[-1].json()) == []
@@ -53,7 +54,7 @@ def test_run_tools_takes_effect_with_the_next_request(tray: Tray, upstream: Scri
     [("yes", "It rains in Ulm."), ("always", "It rains in Ulm."), ("no", "Error: The user did not allow this call.")],
 )
 def test_a_tool_asks_in_the_menu_and_is_answered_on_the_page(
-    tray: Tray, page: httpx2.Client, upstream: ScriptedUpstream, decision: str, told: str
+    tray: Tray, page: httpx2.Client, upstream: Fresh, decision: str, told: str
 ) -> None:
     tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
     upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
@@ -80,7 +81,7 @@ def test_a_tool_asks_in_the_menu_and_is_answered_on_the_page(
 
 
 def test_without_an_icon_the_terminal_has_the_link_to_a_question(
-    tray: Tray, page: httpx2.Client, upstream: ScriptedUpstream
+    tray: Tray, page: httpx2.Client, upstream: Fresh
 ) -> None:
     tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
     upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
@@ -106,9 +107,7 @@ def test_without_an_icon_the_terminal_has_the_link_to_a_question(
 
 
 @pytest.mark.parametrize("call", [WEATHER, ("call_1", "slow", "{}")], ids=["a question", "a slow tool"])
-def test_nothing_a_tool_does_holds_up_the_end(
-    tray: Tray, upstream: ScriptedUpstream, call: tuple[str, str, str]
-) -> None:
+def test_nothing_a_tool_does_holds_up_the_end(tray: Tray, upstream: Fresh, call: tuple[str, str, str]) -> None:
     tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
     upstream.answer(Json(called(call)))
     tray.start().wait_until_it_runs()

@@ -12,8 +12,9 @@ import httpx2
 from desktop.panel_side import ITEM, Item, MenuLine, PanelSide
 from desktop.processes import session_bus
 from desktop.session import Desktop
+from fakes.ports import free_port
 from fakes.program import Program
-from fakes.scripted_upstream import ScriptedUpstream
+from fakes.shared_upstream import Fresh
 from waiting import wait_for
 
 APP_ID = "openai-tray-proxy"
@@ -21,16 +22,10 @@ UPSTREAM_KEY = "sk-the-upstream-key-0001"
 XDG_OPEN = '#!/bin/sh\nprintf "%s\\n" "$1" >> "$OPENED_LIST"\n'
 
 
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
 class Tray:
     """The program in a home of its own, and its user."""
 
-    def __init__(self, desktop: Desktop, home: Path, upstream: ScriptedUpstream, stack: ExitStack) -> None:
+    def __init__(self, desktop: Desktop, home: Path, upstream: Fresh, stack: ExitStack) -> None:
         self.desktop, self.home, self.port = desktop, home, free_port()
         self.bus = desktop.bus
         self.upstream_url, self._stack = upstream.base_url, stack

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from fakes.browser import Browser
-from fakes.program import Program, environment
+from fakes.environment import environment
+from fakes.program import Program
 from fakes.terminal import TerminalProgram
 from waiting import wait_for
 

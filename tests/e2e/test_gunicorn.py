@@ -15,8 +15,9 @@ from pathlib import Path
 import openai
 import pytest
 
+from fakes.asking import CHAT
+from fakes.environment import environment
 from fakes.opening import HANDSHAKE
-from fakes.program import environment
 from fakes.scripted_upstream import (
     Content,
     Fin,
@@ -34,7 +35,6 @@ from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
-CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m", "messages":[]}'
 START_S = 20.0
 LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")

@@ -13,20 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from fakes.program import ROOT, Program, environment
+from fakes.asking import CHAT
+from fakes.environment import ROOT, environment
+from fakes.program import Program
 from fakes.scripted_upstream import (
     CloseBeforeHeaders,
     Json,
-    ScriptedUpstream,
     Sse,
     Stall,
     completion,
     completion_chunks,
 )
+from fakes.shared_upstream import Fresh
 from fakes.wire_client import JSON_TYPE, WireClient
 from waiting import wait_for
 
-CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[]}'
 KEYS = {
     "OPENAI_API_KEY": "sk-proj-a-key-that-must-stay-secret-0001",
@@ -40,12 +41,6 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     with Program(tmp_path_factory.mktemp("home"), "serve", "--demo", "--port", "0") as program:
         yield program
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
 
 
 def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -178,7 +173,7 @@ def test_a_signal_stops_it_with_exit_code_0(tmp_path: Path, name: str) -> None:
 
 
 @posix_only
-def test_a_signal_stops_it_with_exit_code_0_while_a_stream_runs(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+def test_a_signal_stops_it_with_exit_code_0_while_a_stream_runs(tmp_path: Path, upstream: Fresh) -> None:
     upstream.answer(Sse(completion_chunks("Hel", finish=None), done=False, end=Stall()))
     variables = {"OPENAI_BASE_URL": upstream.base_url, "OPENAI_API_KEY": "k"}
     with ExitStack() as stack:
@@ -203,7 +198,7 @@ def test_a_signal_stops_it_with_exit_code_0_while_a_stream_runs(tmp_path: Path, 
 
 
 @posix_only
-def test_a_stream_that_ends_soon_is_complete_when_it_stops(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+def test_a_stream_that_ends_soon_is_complete_when_it_stops(tmp_path: Path, upstream: Fresh) -> None:
     upstream.answer(Sse(completion_chunks(*"abcdefgh"), gap_s=0.1))
     with Program(tmp_path, "serve", "--port", "0", OPENAI_BASE_URL=upstream.base_url, OPENAI_API_KEY="k") as program:
         with program.connect() as client:
@@ -216,7 +211,7 @@ def test_a_stream_that_ends_soon_is_complete_when_it_stops(tmp_path: Path, upstr
 
 @posix_only
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, upstream: ScriptedUpstream, name: str) -> None:
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, upstream: Fresh, name: str) -> None:
     upstream.answer(Sse(completion_chunks("Hel", finish=None), done=False, end=Stall()))
     number = getattr(signal, name)
     variables = {"OPENAI_BASE_URL": upstream.base_url, "OPENAI_API_KEY": "k"}
@@ -261,7 +256,7 @@ def test_after_it_was_killed_it_starts_again_on_the_same_port(tmp_path: Path) ->
 
 
 @posix_only
-def test_no_key_stands_in_any_file_it_wrote_nor_in_what_it_printed(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+def test_no_key_stands_in_any_file_it_wrote_nor_in_what_it_printed(tmp_path: Path, upstream: Fresh) -> None:
     told = {"error": {"message": f"wrong key {KEYS['OPENAI_API_KEY']}", "type": "t", "param": None, "code": "c"}}
     variables = KEYS | {
         "OPENAI_BASE_URL": upstream.base_url,

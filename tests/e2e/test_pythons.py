@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.program import ROOT
+from fakes.environment import ROOT
 
 OLDEST = (3, 10)
 LOCK = ROOT / "requirements-test.lock"

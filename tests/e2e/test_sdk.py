@@ -8,9 +8,10 @@ from typing import Any
 import openai
 import pytest
 
+from fakes.environment import clean_environment
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Answer, Content, Json, ScriptedUpstream, Sse, completion, completion_chunks
-from fakes.shared_upstream import Fresh, clean_environment, proxy_before
+from fakes.shared_upstream import Fresh, proxy_before
 from proxy.hosting import demo_upstream
 
 MESSAGES: Any = [{"role": "user", "content": "Grüße, 世界"}]
@@ -240,12 +241,6 @@ def test_the_asynchronous_sdk_uploads_and_downloads(demo: RunningProxy) -> None:
 
 
 # --- the same as without the proxy ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

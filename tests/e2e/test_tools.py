@@ -12,7 +12,8 @@ import openai
 import psutil
 import pytest
 
-from fakes.program import Program, environment
+from fakes.environment import environment
+from fakes.program import Program
 from waiting import wait_for
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")

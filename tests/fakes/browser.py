@@ -1,16 +1,15 @@
 """A real browser (Chromium) without a window, told what to do over its debugging protocol."""
 
 import json
-import os
-import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
 from websockets.sync.client import connect
+
+from background import need
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 LIMIT_S = 20.0
@@ -20,12 +19,8 @@ class Browser:
     """One page of a browser with an empty profile, from `with` to the end of its block."""
 
     def __init__(self, profile: Path, *options: str) -> None:
-        program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
-        if program is None:
-            message = "there is no Chromium"
-            pytest.fail(message) if os.environ.get("REQUIRE_DESKTOP") else pytest.skip(message)
         self._command = [
-            *(str(program), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+            *(need(*PROGRAMS), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
             *("--remote-debugging-port=0", f"--user-data-dir={profile}", *options, "about:blank"),
         ]
         self._calls = 0

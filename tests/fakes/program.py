@@ -8,35 +8,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from fakes.leaks import know
+from fakes.environment import environment
 from fakes.wire_client import WireClient
-from proxy.settings.model import Settings
 
-ROOT = Path(__file__).parents[2]
 START_S = 20.0
 STOP_S = 10.0
-FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
-
-
-def folders_below(home: Path) -> dict[str, Path]:
-    """Return the user's folders by their variables. The address of a socket may be 107 bytes long: `run` is short."""
-    return {**{name: home / name.lower() for name in FOLDERS}, "XDG_RUNTIME_DIR": home / "run"}
-
-
-def environment(home: Path, **variables: str) -> dict[str, str]:
-    """Return an environment without settings, whose folders lie below `home`, with these variables added."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.lower() not in Settings.model_fields and not name.upper().endswith("_PROXY")
-    }
-    folders = {"HOME": home, **folders_below(home)}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    told = {name: str(folder) for name, folder in folders.items()}
-    know(variables.get("OPENAI_API_KEY"), *variables.get("PROXY_API_KEYS", "").split(","))
-    return kept | told | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **variables}
 
 
 class Program:

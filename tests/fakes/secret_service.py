@@ -2,21 +2,17 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import pytest
-
-from conftest import on_ci
+from background import need
+from fakes.environment import ROOT
 from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
 
-ROOT = Path(__file__).parents[2]
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 FAILURES = {kind.__name__: kind for kind in (KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent)}
 ASK = """
@@ -39,9 +35,7 @@ class SecretSession:
 
     def __init__(self) -> None:
         for program in PROGRAMS:
-            if shutil.which(program) is None:
-                message = f"{program} is not installed"
-                pytest.fail(message) if on_ci() else pytest.skip(message)
+            need(program)
 
     def __enter__(self) -> "SecretSession":
         self._stack = ExitStack()

@@ -6,15 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from fakes.environment import clean_environment
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Answer, Recorded, ScriptedUpstream
 from fakes.wire_client import WireClient
-from proxy.settings.model import Settings
 
 UPSTREAM_KEY = "sk-the-upstream-key-0001"
-FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 class Fresh:
@@ -22,9 +19,20 @@ class Fresh:
 
     def __init__(self, provider: ScriptedUpstream) -> None:
         self.provider = provider
+        provider.forget_answers()
         self._requests_before = len(provider.requests)
         self._hangups_before = len(provider.hangups)
         self._connections_before = provider.accepted_connections
+
+    @property
+    def base_url(self) -> str:
+        """Return the base URL that a client is given."""
+        return self.provider.base_url
+
+    @property
+    def port(self) -> int:
+        """Return the port it listens on."""
+        return self.provider.port
 
     @property
     def requests(self) -> list[Recorded]:
@@ -42,13 +50,13 @@ class Fresh:
         """Return how many connections were accepted since the test began."""
         return self.provider.accepted_connections - self._connections_before
 
-    def answer(self, answer: Answer) -> None:
-        """Answer every request like this."""
-        self.provider.answer(answer)
+    def answer(self, answer: Answer, *, path: str | None = None) -> None:
+        """Answer every request like this, or with `path` those to that path."""
+        self.provider.answer(answer, path=path)
 
-    def answers(self, answers: Sequence[Answer]) -> None:
+    def answers(self, answers: Sequence[Answer], *, path: str | None = None) -> None:
         """Answer one request after the other, the last answer again and again."""
-        self.provider.answers(answers)
+        self.provider.answers(answers, path=path)
 
     def wait_for_requests(self, count: int) -> list[Recorded]:
         """Wait until so many requests are complete, and return all there are."""
@@ -58,16 +66,6 @@ class Fresh:
     def wait_for_hangup(self, count: int = 1) -> float:
         """Wait until so many clients left an unfinished answer, and return when the last of them did."""
         return self.provider.wait_for_hangup(count=self._hangups_before + count)
-
-
-@contextmanager
-def clean_environment() -> Iterator[None]:
-    """Take settings and proxies out of the environment, for what outlives one test."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (*map(str.upper, Settings.model_fields), *FOREIGN):
-            patch.delenv(name, raising=False)
-            patch.delenv(name.lower(), raising=False)
-        yield
 
 
 @contextmanager

@@ -7,17 +7,22 @@ from typing import Any
 
 import openai
 
+from fakes.asking import CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted.answers import Event
+from fakes.scripted.samples import completion_chunks
 from fakes.shared_upstream import connect
 from fakes.wire_client import Reply
 
-CHAT = "/v1/chat/completions"
 TEXTS = "/v1/completions"
 RESPONSES = "/v1/responses"
 STREAM = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}'
 MESSAGES: Any = [{"role": "user", "content": "Hi"}]
 DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+FINISHED = completion_chunks("Hel", "lo")
+UNFINISHED = completion_chunks("Hel", "lo", finish=None)
+SDKS = ["sync", "async"]  # the two forms of the official one, as `read_with_sdk` calls them
 
 
 def bytes_of(*events: Event) -> bytes:

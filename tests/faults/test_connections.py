@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.asking import BODY, CHAT, FILES, MODELS, WAYS, ask, ask_at_once
+from fakes.ports import free_port
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -31,12 +32,6 @@ from fakes.shared_upstream import Fresh, connect
 from fakes.wire_client import JSON_TYPE
 
 # --- refused, unreachable ---------------------------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.mark.core

@@ -34,11 +34,9 @@ from fakes.scripted_upstream import (
     completion,
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
+from fakes.streaming import MESSAGES
 from fakes.wire_client import WireClient
 from proxy.hosting import server_for
-
-MESSAGES: Any = [{"role": "user", "content": "Hi"}]
-
 
 # --- upstream 400/404/422 ---------------------------------------------------------------------------------------------
 

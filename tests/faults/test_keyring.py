@@ -7,26 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from fakes.asking import MODELS
+from fakes.environment import environment
 from fakes.leaks import know
-from fakes.program import Program, environment
-from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.program import Program
+from fakes.scripted_upstream import Json
 from fakes.secret_service import SecretSession
+from fakes.shared_upstream import Fresh
 from fakes.wire_client import Reply
 from proxy.proxy_keys import FIRST_NAME
 from waiting import wait_for
 
-MODELS = "/v1/models"
 LIST = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
 FIRST_KEY, SECOND_KEY = "sk-the-first-upstream-key", "sk-the-second-upstream-key"
 
 Command = Callable[..., str]
-
-
-@pytest.fixture
-def upstream() -> Iterator[ScriptedUpstream]:
-    """Run a provider for the test alone."""
-    with ScriptedUpstream() as scripted:
-        yield scripted
 
 
 @pytest.fixture
@@ -60,7 +55,7 @@ def bus(session: SecretSession) -> dict[str, str]:
     return {"DBUS_SESSION_BUS_ADDRESS": session.environment["DBUS_SESSION_BUS_ADDRESS"]}
 
 
-def serve(session: SecretSession, tmp_path: Path, upstream: ScriptedUpstream, **settings: str) -> Program:
+def serve(session: SecretSession, tmp_path: Path, upstream: Fresh, **settings: str) -> Program:
     upstream.answer(Json(LIST))
     variables = {"OPENAI_BASE_URL": upstream.base_url, **settings, **bus(session)}
     return Program(tmp_path, "serve", "--port", "0", **variables)
@@ -72,7 +67,7 @@ def ask(program: Program, key: str = "any") -> Reply:
 
 
 def test_a_key_set_by_the_command_line_is_in_force_without_a_restart(
-    session: SecretSession, command: Command, tmp_path: Path, upstream: ScriptedUpstream
+    session: SecretSession, command: Command, tmp_path: Path, upstream: Fresh
 ) -> None:
     with serve(session, tmp_path, upstream) as program:
         refused = ask(program)
@@ -85,12 +80,12 @@ def test_a_key_set_by_the_command_line_is_in_force_without_a_restart(
         wait_for(lambda: ask(program).status == 503, "the deleted key is out of force")
 
 
-def is_last_key(upstream: ScriptedUpstream, key: str) -> bool:
+def is_last_key(upstream: Fresh, key: str) -> bool:
     return upstream.requests[-1].header("authorization") == f"Bearer {key}"
 
 
 def test_a_proxy_key_made_and_revoked_by_the_command_line_counts_without_a_restart(
-    session: SecretSession, command: Command, tmp_path: Path, upstream: ScriptedUpstream
+    session: SecretSession, command: Command, tmp_path: Path, upstream: Fresh
 ) -> None:
     with serve(session, tmp_path, upstream, OPENAI_API_KEY=FIRST_KEY, PROXY_REQUIRE_API_KEY="true") as program:
         assert ask(program).status == 401
@@ -104,7 +99,7 @@ def test_a_proxy_key_made_and_revoked_by_the_command_line_counts_without_a_resta
 
 
 def test_the_first_run_makes_a_proxy_key_called_this_computer(
-    session: SecretSession, command: Command, tmp_path: Path, upstream: ScriptedUpstream
+    session: SecretSession, command: Command, tmp_path: Path, upstream: Fresh
 ) -> None:
     with serve(session, tmp_path, upstream) as program:
         assert ask(program).status == 503
@@ -116,7 +111,7 @@ def test_the_first_run_makes_a_proxy_key_called_this_computer(
 
 @pytest.mark.parametrize(("state", "words"), [("locked", "is locked"), ("hanging", "does not answer")])
 def test_a_keyring_locked_or_hanging_leaves_the_proxy_serving_and_requests_get_503(
-    session: SecretSession, command: Command, tmp_path: Path, upstream: ScriptedUpstream, state: str, words: str
+    session: SecretSession, command: Command, tmp_path: Path, upstream: Fresh, state: str, words: str
 ) -> None:
     command("key", "set", "--stdin", typed=f"{FIRST_KEY}\n")
     session.lock() if state == "locked" else session.freeze()
@@ -135,9 +130,7 @@ def test_a_keyring_locked_or_hanging_leaves_the_proxy_serving_and_requests_get_5
     assert log.read_text().count(" ERROR ") == 1
 
 
-def test_a_key_may_be_used_for_this_session_though_the_keyring_is_absent(
-    tmp_path: Path, upstream: ScriptedUpstream
-) -> None:
+def test_a_key_may_be_used_for_this_session_though_the_keyring_is_absent(tmp_path: Path, upstream: Fresh) -> None:
     upstream.answer(Json(LIST))
     variables = {"OPENAI_BASE_URL": upstream.base_url, "DBUS_SESSION_BUS_ADDRESS": "unix:path=/nowhere"}
     with Program(tmp_path, "serve", "--port", "0", **variables) as program:

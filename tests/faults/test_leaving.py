@@ -4,7 +4,6 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import openai
 import psutil
@@ -32,10 +31,8 @@ from fakes.scripted_upstream import (
     completion_chunks,
 )
 from fakes.shared_upstream import Fresh, connect
+from fakes.streaming import MESSAGES
 from fakes.wire_client import JSON_TYPE
-
-MESSAGES: Any = [{"role": "user", "content": "Hi"}]
-
 
 # --- the client leaves, in any phase ----------------------------------------------------------------------------------
 

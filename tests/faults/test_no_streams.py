@@ -13,21 +13,19 @@ from fakes.scripted_upstream import (
     Json,
     ShortBody,
     completion,
-    completion_chunks,
 )
 from fakes.shared_upstream import Fresh
 from fakes.streaming import (
     CHAT,
     DONE,
+    SDKS,
     STREAM,
+    UNFINISHED,
     bytes_of,
     read_with_sdk,
     stream,
     told_error,
 )
-
-SDKS = ["sync", "async"]
-UNFINISHED = completion_chunks("Hel", "lo", finish=None)
 
 # --- JSON answered to stream:true -------------------------------------------------------------------------------------
 

@@ -26,20 +26,18 @@ from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.streaming import (
     CHAT,
     DONE,
+    FINISHED,
+    KEEP_ALIVE,
     RESPONSES,
+    SDKS,
     STREAM,
+    UNFINISHED,
     bytes_of,
     read_with_sdk,
     stream,
     told_error,
 )
 from fakes.wire_client import JSON_TYPE
-
-SDKS = ["sync", "async"]
-UNFINISHED = completion_chunks("Hel", "lo", finish=None)
-FINISHED = completion_chunks("Hel", "lo")
-
-KEEP_ALIVE = b": keep-alive\n\n"
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,12 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Answer, EndHead, Flood, Header, Json, Raw, Script, ScriptedUpstream, Sse, completion
 from fakes.scripted_upstream import completion_chunks as chunks
 from fakes.shared_upstream import connect, proxy_before
-from fakes.streaming import DONE, STREAM, bytes_of, stream
+from fakes.streaming import DONE, KEEP_ALIVE, STREAM, bytes_of, stream
 from fakes.wire_client import JSON_TYPE, WireClient
 from waiting import settled
 
 READERS = 4
 MOST_BYTES = 2**20
-KEEP_ALIVE = b": keep-alive\n\n"
 HEAD = [Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
 BEGUN = b'data: {"choices":[{"index":0,"delta":{"content":"'
 

@@ -22,15 +22,17 @@ from fakes.scripted_upstream import (
     Script,
     Sse,
     Stall,
-    completion_chunks,
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect
 from fakes.streaming import (
     CHAT,
     DONE,
+    FINISHED,
     RESPONSES,
+    SDKS,
     STREAM,
     TEXTS,
+    UNFINISHED,
     bytes_of,
     read_with_sdk,
     response_events,
@@ -38,9 +40,6 @@ from fakes.streaming import (
     told_error,
 )
 
-SDKS = ["sync", "async"]
-UNFINISHED = completion_chunks("Hel", "lo", finish=None)
-FINISHED = completion_chunks("Hel", "lo")
 HALF = b'data: {"choices":[{"index":0,"delta":{"content":"never sho'
 
 # --- stream dies midway; stream ends cleanly without finish_reason ----------------------------------------------------

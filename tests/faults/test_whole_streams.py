@@ -15,18 +15,17 @@ from fakes.shared_upstream import Fresh, connect
 from fakes.streaming import (
     CHAT,
     DONE,
+    FINISHED,
     RESPONSES,
+    SDKS,
     STREAM,
+    UNFINISHED,
     bytes_of,
     read_with_sdk,
     response_events,
     stream,
 )
 from fakes.wire_client import JSON_TYPE
-
-SDKS = ["sync", "async"]
-UNFINISHED = completion_chunks("Hel", "lo", finish=None)
-FINISHED = completion_chunks("Hel", "lo")
 
 # --- what is whole comes through as it came ---------------------------------------------------------------------------
 

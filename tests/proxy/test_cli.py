@@ -28,6 +28,7 @@ from fakes.scripted_upstream import (
     completion,
     completion_chunks,
 )
+from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.cli import cli
 from proxy.errors import ConfigurationError
@@ -124,7 +125,7 @@ def test_config_names_the_settings_file_and_says_when_there_is_none() -> None:
 
 
 @pytest.fixture
-def good(upstream: ScriptedUpstream) -> ScriptedUpstream:
+def good(upstream: Fresh) -> ScriptedUpstream:
     """Script a provider that answers all that `check` asks."""
     upstream.answer(Json(MODELS), path="/v1/models")
     upstream.answers([Json(completion("I am here.")), Sse(completion_chunks("I ", "am."))], path="/v1/chat/completions")
@@ -306,7 +307,7 @@ def test_check_tells_a_stream_that_broke_off(standing_in: ScriptedUpstream, chun
     [Html("<html>another server</html>"), Text("another server"), Json([]), RawBytes(b"SSH-2.0-OpenSSH_9.2\r\n")],
     ids=["page", "text", "list", "no HTTP"],
 )
-def test_check_says_in_one_line_that_another_server_answers(upstream: ScriptedUpstream, answer: Answer) -> None:
+def test_check_says_in_one_line_that_another_server_answers(upstream: Fresh, answer: Answer) -> None:
     upstream.answer(answer)
 
     result = run("check", "--base-url", upstream.base_url)

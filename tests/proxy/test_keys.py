@@ -9,7 +9,8 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.scripted_upstream import Json
+from fakes.shared_upstream import Fresh
 from proxy.key_changes import AnnouncingKeychain, KeyChanges
 from proxy.key_errors import KeyringFailure
 from proxy.keys import Rereading
@@ -52,7 +53,7 @@ def test_a_reading_that_fails_does_not_end_all_readings() -> None:
 
 
 def test_a_proxy_key_made_elsewhere_is_known_after_its_first_refusal(
-    start_proxy: Callable[..., RunningProxy], upstream: ScriptedUpstream
+    start_proxy: Callable[..., RunningProxy], upstream: Fresh
 ) -> None:
     upstream.answer(Json(MODELS))
     proxy = start_proxy(openai_base_url=upstream.base_url, openai_api_key=OLD, proxy_require_api_key=True)
@@ -67,7 +68,7 @@ def test_a_proxy_key_made_elsewhere_is_known_after_its_first_refusal(
 
 
 def test_an_upstream_key_changed_elsewhere_is_in_force_after_the_old_one_was_refused(
-    start_proxy: Callable[..., RunningProxy], upstream: ScriptedUpstream
+    start_proxy: Callable[..., RunningProxy], upstream: Fresh
 ) -> None:
     proxy = start_proxy(openai_base_url=upstream.base_url)
     proxy.services.secrets.keep(OLD)

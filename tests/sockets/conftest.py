@@ -1,8 +1,6 @@
 """One provider that speaks WebSocket, and one proxy before it, for each file."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
@@ -30,10 +28,3 @@ def upstream(server: SocketUpstream) -> SocketUpstream:
     wait_for(lambda: not server.talking, "the end of the conversations before")
     server.forget()
     return server
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., RunningProxy]]:
-    """Return a function that starts a proxy before an upstream, with settings."""
-    with ExitStack() as stack:
-        yield lambda base_url, **settings: stack.enter_context(proxy_before(base_url, tmp_path, **settings))

@@ -8,14 +8,10 @@ import httpx2
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
+from fakes.ports import free_port
 from proxy.errors import SettingError
 from proxy.services import assemble
 from tray_app.hosted import HostedProxy
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.program import environment
+from fakes.environment import environment
 
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
 HEAVY = ("openai", "keyring", "pystray", "aiohttp", "httpx2", "mcp", "jsonschema", "tkinter")

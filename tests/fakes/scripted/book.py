@@ -65,6 +65,11 @@ class Book:
         with self._changed:
             self._answers[path] = list(answers)
 
+    def forget_answers(self) -> None:
+        """Have no answers, as at the beginning."""
+        with self._changed:
+            self._answers.clear()
+
     def choose(self, path: str) -> Answer:
         """Return the answer for the next request to that path, using it up where another one follows."""
         with self._changed:

@@ -102,6 +102,10 @@ class ScriptedUpstream:
         """Answer one request after the other, the last answer again and again."""
         self._book.set_answers(answers, path)
 
+    def forget_answers(self) -> None:
+        """Answer nothing any more, as at the beginning."""
+        self._book.forget_answers()
+
     def wait_for_requests(self, count: int, timeout_s: float = WAIT_S) -> list[Recorded]:
         """Wait until so many requests are complete, and return all there are."""
         self._wait(lambda: len(self.requests) >= count, f"{count} requests", timeout_s)

@@ -1,21 +1,15 @@
-"""One provider, and one proxy before it, for each file."""
+"""A connection to the proxy, for what is looked at byte for byte."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import ScriptedUpstream
-from fakes.shared_upstream import proxy_before
+from fakes.shared_upstream import connect
+from fakes.wire_client import WireClient
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
+@pytest.fixture
+def client(proxy: RunningProxy) -> Iterator[WireClient]:
+    with connect(proxy) as connection:
+        yield connection

@@ -10,6 +10,7 @@ from typing import Any
 import brotli
 import pytest
 
+from fakes.asking import CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, connect, proxy_before
@@ -22,7 +23,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHAT = "/v1/chat/completions"
 SMALL = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 LARGE = SMALL.replace(b"Hi", b"long " * 100_000)
 
@@ -66,11 +66,6 @@ def provider() -> Iterator[ScriptedUpstream]:
 def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), proxy_max_body_mb=1) as running:
         yield running
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    return Fresh(provider)
 
 
 def post(proxy: RunningProxy, body: bytes, encoding: str, path: str = CHAT) -> Reply:

@@ -6,32 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from fakes.asking import BODY, CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     AnswerEarly,
     Json,
     ScriptedUpstream,
-    completion,
 )
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
 
-CHAT = "/v1/chat/completions"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 EVERY_BYTE = bytes(range(256)) * 300
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("Hello")))
-    return fresh
-
-
-@pytest.fixture
-def client(proxy: RunningProxy) -> Iterator[WireClient]:
-    with connect(proxy) as connection:
-        yield connection
 
 
 # --- bodies on their way up -------------------------------------------------------------------------------------------

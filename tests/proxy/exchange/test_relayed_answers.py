@@ -5,13 +5,13 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fakes.running_proxy import RunningProxy
+from fakes.asking import BODY, CHAT
 from fakes.scripted_upstream import (
     Answer,
     Body,
@@ -34,22 +34,7 @@ from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply, WireClient
 from proxy.upstream.answers import WireAnswer
 
-CHAT = "/v1/chat/completions"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 EVERY_BYTE = bytes(range(256)) * 300
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("Hello")))
-    return fresh
-
-
-@pytest.fixture
-def client(proxy: RunningProxy) -> Iterator[WireClient]:
-    with connect(proxy) as connection:
-        yield connection
 
 
 # --- bodies on their way down -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from fakes.asking import BODY, CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Json,
@@ -18,22 +19,7 @@ from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect, proxy_before
 from fakes.wire_client import WireClient
 from proxy.identity import APP_ID, __version__
 
-CHAT = "/v1/chat/completions"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 OUR_AGENT = f"{APP_ID}/{__version__}"
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("Hello")))
-    return fresh
-
-
-@pytest.fixture
-def client(proxy: RunningProxy) -> Iterator[WireClient]:
-    with connect(proxy) as connection:
-        yield connection
 
 
 # --- headers on their way up ------------------------------------------------------------------------------------------

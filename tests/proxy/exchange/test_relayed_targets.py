@@ -1,35 +1,12 @@
 """Which address of the upstream is asked: path and query as the client encoded them, and never beyond the base URL."""
 
-from collections.abc import Iterator
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 
-from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import (
-    Json,
-    ScriptedUpstream,
-    completion,
-)
-from fakes.shared_upstream import Fresh, connect
+from fakes.asking import BODY, CHAT
+from fakes.shared_upstream import Fresh
 from fakes.wire_client import WireClient
-
-CHAT = "/v1/chat/completions"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("Hello")))
-    return fresh
-
-
-@pytest.fixture
-def client(proxy: RunningProxy) -> Iterator[WireClient]:
-    with connect(proxy) as connection:
-        yield connection
-
 
 QUERIES = [
     "limit=2&after=file-abc",

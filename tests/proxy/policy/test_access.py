@@ -8,7 +8,8 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
 from proxy.errors import ProxyKeyMissing, ProxyKeyRefused
 from proxy.policy import access
 from proxy.policy.access import Caller, bearer_token, find_key
@@ -174,7 +175,7 @@ def test_with_forwarding_on_no_other_header_is_taken_for_the_proxy_key(headers: 
 
 
 @pytest.fixture
-def locked(upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy]) -> RunningProxy:
+def locked(upstream: Fresh, start_proxy: Callable[..., RunningProxy]) -> RunningProxy:
     """Run a proxy that asks for a key."""
     upstream.answer(Json(completion()))
     return start_proxy(
@@ -185,7 +186,7 @@ def locked(upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy])
     )
 
 
-def test_no_address_answers_without_a_key(locked: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_no_address_answers_without_a_key(locked: RunningProxy, upstream: Fresh) -> None:
     addresses = [
         ("POST", "/v1/chat/completions"),
         ("POST", "//v1//chat/completions/"),
@@ -208,7 +209,7 @@ def test_no_address_answers_without_a_key(locked: RunningProxy, upstream: Script
     assert upstream.requests == []
 
 
-def test_a_wrong_key_reaches_no_upstream(locked: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_a_wrong_key_reaches_no_upstream(locked: RunningProxy, upstream: Fresh) -> None:
     answer = locked.http.post("/v1/chat/completions", json={}, headers={"Authorization": "Bearer wrong"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_proxy_key")
@@ -222,7 +223,7 @@ def test_two_authorization_headers_are_no_key(locked: RunningProxy) -> None:
     assert locked.http.get("/v1/health", headers=twice).status_code == 401
 
 
-def test_a_proxy_key_never_goes_upstream(locked: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_a_proxy_key_never_goes_upstream(locked: RunningProxy, upstream: Fresh) -> None:
     for name, value in [
         ("Authorization", "Bearer first-proxy-key"),
         ("x-api-key", "first-proxy-key"),
@@ -260,7 +261,7 @@ def test_health_is_open_where_the_user_opened_it_and_nothing_else_is(
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_upstream_that_repeats_the_stored_key_does_not_show_it_to_the_caller(
-    upstream: ScriptedUpstream, proxy: RunningProxy, status: int
+    upstream: Fresh, proxy: RunningProxy, status: int
 ) -> None:
     refusal = {"message": "Incorrect API key provided: sk-the-upstream-key-0001.", "code": "invalid_api_key"}
     upstream.answer(Json({"error": refusal}, status=status))
@@ -272,9 +273,7 @@ def test_an_upstream_that_repeats_the_stored_key_does_not_show_it_to_the_caller(
     assert "sk-the-upstream-key-0001" not in answer.text
 
 
-def test_forwarding_sends_the_callers_own_key(
-    upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy]
-) -> None:
+def test_forwarding_sends_the_callers_own_key(upstream: Fresh, start_proxy: Callable[..., RunningProxy]) -> None:
     upstream.answer(Json(completion()))
     proxy = start_proxy(openai_base_url=upstream.base_url, proxy_forward_auth_header=True)
 

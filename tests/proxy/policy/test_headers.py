@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
 from proxy.identity import APP_ID, __version__
 from proxy.policy.headers import EXPOSED_TO_PAGES, for_client, for_upstream
 from proxy.server.environ import environ_for
@@ -205,9 +206,7 @@ def test_what_pages_may_read_also_comes_back() -> None:
 # Through the running proxy
 
 
-def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(
-    upstream: ScriptedUpstream, proxy: RunningProxy
-) -> None:
+def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()))
     sent = {
         "Authorization": "Bearer secret-1",
@@ -232,9 +231,7 @@ def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(
     assert "secret-" not in str(request.headers)
 
 
-def test_the_client_sees_the_api_headers_of_the_upstream_and_no_other(
-    upstream: ScriptedUpstream, proxy: RunningProxy
-) -> None:
+def test_the_client_sees_the_api_headers_of_the_upstream_and_no_other(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(
         Json(
             completion(),
@@ -259,7 +256,7 @@ def test_the_client_sees_the_api_headers_of_the_upstream_and_no_other(
     assert [name for name in answer.headers if name.startswith(unwanted)] == []
 
 
-def test_a_header_beyond_ascii_goes_upstream_byte_for_byte(upstream: ScriptedUpstream, proxy: RunningProxy) -> None:
+def test_a_header_beyond_ascii_goes_upstream_byte_for_byte(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()))
 
     proxy.http.post("/v1/chat/completions", json={"model": "m"}, headers={b"X-Title": "Caf\u00e9".encode()})
@@ -268,9 +265,7 @@ def test_a_header_beyond_ascii_goes_upstream_byte_for_byte(upstream: ScriptedUps
     assert dict(request.headers)["x-title"].encode("latin-1") == "Caf\u00e9".encode()
 
 
-def test_a_header_beyond_ascii_does_not_break_the_list_of_models(
-    upstream: ScriptedUpstream, proxy: RunningProxy
-) -> None:
+def test_a_header_beyond_ascii_does_not_break_the_list_of_models(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json({"object": "list", "data": []}))
 
     answer = proxy.http.get("/v1/models", headers={b"X-Title": "Caf\u00e9".encode()})
@@ -279,7 +274,7 @@ def test_a_header_beyond_ascii_does_not_break_the_list_of_models(
     assert len(upstream.requests) == 1
 
 
-def test_a_header_that_is_no_text_is_no_fault_of_the_proxy(upstream: ScriptedUpstream, proxy: RunningProxy) -> None:
+def test_a_header_that_is_no_text_is_no_fault_of_the_proxy(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()))
 
     answer = proxy.http.post("/v1/chat/completions", json={"model": "m"}, headers={b"X-Title": b"Caf\xe9"})
@@ -287,7 +282,7 @@ def test_a_header_that_is_no_text_is_no_fault_of_the_proxy(upstream: ScriptedUps
     assert answer.status_code in (200, 400)
 
 
-def test_an_organization_of_the_caller_reaches_the_upstream(upstream: ScriptedUpstream, proxy: RunningProxy) -> None:
+def test_an_organization_of_the_caller_reaches_the_upstream(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()))
 
     with proxy.sdk(organization="org-1", project="proj-1") as sdk:

@@ -10,7 +10,8 @@ from werkzeug.datastructures import Headers
 
 from fakes.raw_client import RawClient
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream, Sse, completion, completion_chunks
+from fakes.scripted_upstream import Json, Sse, completion, completion_chunks
+from fakes.shared_upstream import Fresh
 from proxy.errors import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
 from proxy.policy.origin import check_content_type, check_host, check_origin
 
@@ -376,7 +377,7 @@ def ask(proxy: RunningProxy, request_line: str, *lines: str) -> RawAnswer:
     return RawAnswer(int(status_line.split()[1]), dict(pair.lower().split(": ", 1) for pair in pairs), body)
 
 
-def test_a_foreign_host_is_refused_on_every_address(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_a_foreign_host_is_refused_on_every_address(proxy: RunningProxy, upstream: Fresh) -> None:
     port = proxy.address.port
     hosts = ["evil.example", f"127.0.0.1.evil.example:{port}", f"0.0.0.0:{port}", f"192.168.1.5:{port}"]
     request_lines = [
@@ -432,7 +433,7 @@ def test_what_a_forwarder_says_about_the_host_is_never_read(proxy: RunningProxy)
         assert ask(proxy, "GET /v1/health", "Host: evil.example", f"{header}: {own}").status == 403
 
 
-def test_an_absolute_target_with_a_foreign_host_is_refused(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_an_absolute_target_with_a_foreign_host_is_refused(proxy: RunningProxy, upstream: Fresh) -> None:
     own = f"Host: 127.0.0.1:{proxy.address.port}"
 
     assert ask(proxy, "GET http://evil.example/v1/models", own).status == 400
@@ -447,7 +448,7 @@ def test_a_name_added_in_the_settings_may_be_used(start_proxy: Callable[..., Run
 
 
 def test_a_foreign_page_is_refused_before_anything_runs_and_may_read_nothing(
-    proxy: RunningProxy, upstream: ScriptedUpstream
+    proxy: RunningProxy, upstream: Fresh
 ) -> None:
     for method, path, headers in [
         ("POST", "/v1/chat/completions", {"Origin": "https://evil.example", "Content-Type": "text/plain"}),
@@ -466,7 +467,7 @@ def test_a_foreign_page_is_refused_before_anything_runs_and_may_read_nothing(
     assert upstream.requests == []
 
 
-def test_two_origin_headers_reach_nothing(proxy: RunningProxy, upstream: ScriptedUpstream) -> None:
+def test_two_origin_headers_reach_nothing(proxy: RunningProxy, upstream: Fresh) -> None:
     host = f"Host: 127.0.0.1:{proxy.address.port}"
     for first, second in [("http://localhost:1", "https://evil.example"), ("vscode-webview://1a", "null")]:
         answer = ask(proxy, "GET /v1/models", host, f"Origin: {first}", f"Origin: {second}")
@@ -476,7 +477,7 @@ def test_two_origin_headers_reach_nothing(proxy: RunningProxy, upstream: Scripte
 
 
 def test_a_page_that_posts_text_is_refused_and_one_that_posts_json_is_served(
-    proxy: RunningProxy, upstream: ScriptedUpstream
+    proxy: RunningProxy, upstream: Fresh
 ) -> None:
     upstream.answer(Json(completion()))
     page = {"Origin": "http://localhost:3000"}
@@ -491,7 +492,7 @@ def test_a_page_that_posts_text_is_refused_and_one_that_posts_json_is_served(
 
 @pytest.mark.parametrize("answer", [Json(completion()), Sse(completion_chunks("Hi"))], ids=["whole", "stream"])
 def test_an_allowed_page_may_read_its_answer_and_no_other_page_may(
-    upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy], answer: Json | Sse
+    upstream: Fresh, start_proxy: Callable[..., RunningProxy], answer: Json | Sse
 ) -> None:
     upstream.answer(answer)
     added = "https://app.example, app://obsidian.md"
@@ -524,7 +525,7 @@ def test_a_caller_without_an_origin_gets_no_cors_headers(proxy: RunningProxy) ->
 
 
 def test_a_preflight_needs_no_key_and_any_header_may_follow(
-    start_proxy: Callable[..., RunningProxy], upstream: ScriptedUpstream
+    start_proxy: Callable[..., RunningProxy], upstream: Fresh
 ) -> None:
     proxy = start_proxy(openai_base_url=upstream.base_url, proxy_require_api_key=True, proxy_api_keys="a-proxy-key")
     asked = "authorization, content-type, openai-beta, x-stainless-timeout, x-title, x-brand-new"

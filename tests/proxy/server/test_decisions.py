@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from fakes.asking import CHAT
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient
 from proxy.server.decisions import HAND_OVER, KEPT, Decisions
 
-CHAT = "/v1/chat/completions"
 BODY = b'{"model": "m", "messages": []}'
 
 

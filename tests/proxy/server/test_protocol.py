@@ -7,32 +7,14 @@ from contextlib import suppress
 
 import pytest
 
+from fakes.asking import BODY, CHAT
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Delayed, Json, ScriptedUpstream, Sse, completion, completion_chunks
-from fakes.shared_upstream import Fresh, connect, proxy_before
+from fakes.scripted_upstream import Delayed, Json, Sse, completion, completion_chunks
+from fakes.shared_upstream import Fresh, connect
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
 
-CHAT = "/v1/chat/completions"
 HEALTH = "/v1/health"
-BODY = b'{"model":"m","messages":[{"role":"user","content":"Hi"}]}'
 HEALTHY = b'{"status":"ok"}'
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
-    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
-        yield running
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    return Fresh(provider)
 
 
 @pytest.fixture

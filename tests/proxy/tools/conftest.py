@@ -1,4 +1,4 @@
-"""A scripted provider, and a proxy before it that runs tools."""
+"""A proxy that runs tools."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,20 +7,8 @@ import pytest
 
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
-from fakes.shared_upstream import Fresh, proxy_before
+from fakes.shared_upstream import proxy_before
 from fakes.tool_turns import TOOLS_FILE
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-def scripted(provider: ScriptedUpstream) -> Fresh:
-    """Return the provider as if it were new."""
-    return Fresh(provider)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from fakes.asking import CHAT, wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Fin, Json, Raw, Script, completion
 from fakes.shared_upstream import Fresh
+from fakes.streaming import MESSAGES
 from fakes.tool_turns import called
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
-MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 
 
 def post(proxy: RunningProxy, **fields: Any) -> Any:
@@ -35,18 +35,18 @@ def results(body: Any) -> list[str]:
     return [message["content"] for message in body["messages"] if message["role"] == "tool"]
 
 
-def test_a_model_that_calls_nothing_is_answered_byte_for_byte(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(Json(completion("Hello.")))
+def test_a_model_that_calls_nothing_is_answered_byte_for_byte(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello.")))
 
     answer = tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES})
 
     assert answer.content == json.dumps(completion("Hello.")).encode()
-    assert "weather" in offered(scripted.request.json())
+    assert "weather" in offered(upstream.request.json())
 
 
 @pytest.mark.core
-def test_one_round_gives_one_finished_answer(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
+def test_one_round_gives_one_finished_answer(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
 
     answer = post(tool_proxy)
 
@@ -55,64 +55,64 @@ def test_one_round_gives_one_finished_answer(tool_proxy: RunningProxy, scripted:
     assert "tool_calls" not in answer["choices"][0]["message"]
     assert answer["id"] == "chatcmpl-turn"
     assert answer["usage"] == {"prompt_tokens": 10, "completion_tokens": 14, "total_tokens": 24}
-    follow_up = scripted.requests[1].json()
+    follow_up = upstream.requests[1].json()
     assert follow_up["messages"][1]["tool_calls"][0]["id"] == "call_1"
     assert follow_up["messages"][2] == {"role": "tool", "tool_call_id": "call_1", "content": "It rains in Ulm."}
-    assert offered(follow_up) == offered(scripted.requests[0].json())
+    assert offered(follow_up) == offered(upstream.requests[0].json())
     assert "tool_choice" not in follow_up
 
 
-def test_what_the_model_says_on_the_way_is_part_of_the_answer(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER, text="I look.")), Json(completion("It rains."))])
+def test_what_the_model_says_on_the_way_is_part_of_the_answer(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER, text="I look.")), Json(completion("It rains."))])
 
     assert post(tool_proxy)["choices"][0]["message"]["content"] == "I look.\n\nIt rains."
 
 
-def test_an_answer_in_a_format_is_the_last_turn_alone(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER, text="I look.")), Json(completion('{"rain": true}'))])
+def test_an_answer_in_a_format_is_the_last_turn_alone(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER, text="I look.")), Json(completion('{"rain": true}'))])
 
     answer = post(tool_proxy, response_format={"type": "json_object"})
 
     assert answer["choices"][0]["message"]["content"] == '{"rain": true}'
 
 
-def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([*[Json(called(WEATHER))] * 3, Json(completion("Enough."))])
+def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([*[Json(called(WEATHER))] * 3, Json(completion("Enough."))])
 
     answer = post(tool_proxy)
 
     assert answer["choices"][0]["message"]["content"] == "Enough."
-    choices = [request.json().get("tool_choice") for request in scripted.requests]
+    choices = [request.json().get("tool_choice") for request in upstream.requests]
     assert choices == [None, None, None, "none"]
 
 
-def test_a_model_that_calls_on_regardless_is_cut_short(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(Json(called(WEATHER, text="Again.")))
+def test_a_model_that_calls_on_regardless_is_cut_short(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(called(WEATHER, text="Again.")))
 
     choice = post(tool_proxy)["choices"][0]
 
-    assert len(scripted.requests) == 4
+    assert len(upstream.requests) == 4
     assert choice["finish_reason"] == "stop"
     assert "tool_calls" not in choice["message"]
     assert choice["message"]["content"] == "\n\n".join(["Again."] * 4)
 
 
 @pytest.mark.core
-def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(("a", "meet", "{}"), ("b", "meet", "{}"))), Json(completion("Both."))])
+def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(("a", "meet", "{}"), ("b", "meet", "{}"))), Json(completion("Both."))])
 
     post(tool_proxy)
 
-    assert results(scripted.requests[1].json()) == ["met", "met"]
+    assert results(upstream.requests[1].json()) == ["met", "met"]
 
 
-def test_more_calls_than_the_limit_are_told_so(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_more_calls_than_the_limit_are_told_so(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     calls = [(f"c{number}", "weather", '{"city": "Ulm"}') for number in range(6)]
-    scripted.answers([Json(called(*calls)), Json(completion("Done."))])
+    upstream.answers([Json(called(*calls)), Json(completion("Done."))])
 
     post(tool_proxy)
 
-    told = results(scripted.requests[1].json())
+    told = results(upstream.requests[1].json())
     assert told[:4] == ["It rains in Ulm."] * 4
     assert told[4:] == ["Error: Only 4 calls a turn are run; ask for this one again."] * 2
 
@@ -128,23 +128,23 @@ def test_more_calls_than_the_limit_are_told_so(tool_proxy: RunningProxy, scripte
     ],
 )
 def test_every_failure_is_the_tools_result(
-    tool_proxy: RunningProxy, scripted: Fresh, name: str, arguments: str, told: str
+    tool_proxy: RunningProxy, upstream: Fresh, name: str, arguments: str, told: str
 ) -> None:
-    scripted.answers([Json(called(("c", name, arguments))), Json(completion("I see."))])
+    upstream.answers([Json(called(("c", name, arguments))), Json(completion("I see."))])
 
     answer = post(tool_proxy)
 
     assert answer["choices"][0]["message"]["content"] == "I see."
-    [result] = results(scripted.requests[1].json())
+    [result] = results(upstream.requests[1].json())
     assert result.startswith(told)
     assert "Traceback" not in result
 
 
 def test_a_mixed_turn_hands_the_client_its_own_calls_and_keeps_the_results_of_ours(
-    tool_proxy: RunningProxy, scripted: Fresh
+    tool_proxy: RunningProxy, upstream: Fresh
 ) -> None:
     own_call = ("call_own_1", "open_file", '{"path":"a"}')
-    scripted.answers([Json(called(WEATHER, own_call)), Json(completion("Both done."))])
+    upstream.answers([Json(called(WEATHER, own_call)), Json(completion("Both done."))])
 
     first = post(tool_proxy, tools=[OWN])
 
@@ -157,15 +157,15 @@ def test_a_mixed_turn_hands_the_client_its_own_calls_and_keeps_the_results_of_ou
     second = post(tool_proxy, tools=[OWN], messages=[*MESSAGES, message, result])
 
     assert second["choices"][0]["message"]["content"] == "Both done."
-    sent = scripted.requests[1].json()["messages"]
+    sent = upstream.requests[1].json()["messages"]
     assert [call["id"] for call in sent[1]["tool_calls"]] == ["call_1", "call_own_1"]
     assert sent[2] == {"role": "tool", "tool_call_id": "call_1", "content": "It rains in Ulm."}
     assert sent[3] == result
 
 
-def test_a_round_before_a_mixed_turn_is_put_back_too(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_round_before_a_mixed_turn_is_put_back_too(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     own_call = ("call_own_2", "open_file", "{}")
-    scripted.answers(
+    upstream.answers(
         [Json(called(("r1", *WEATHER[1:]))), Json(called(("r2", *WEATHER[1:]), own_call)), Json(completion())]
     )
 
@@ -173,40 +173,40 @@ def test_a_round_before_a_mixed_turn_is_put_back_too(tool_proxy: RunningProxy, s
     result = {"role": "tool", "tool_call_id": "call_own_2", "content": "x"}
     post(tool_proxy, tools=[OWN], messages=[*MESSAGES, message, result])
 
-    sent = scripted.requests[2].json()["messages"]
+    sent = upstream.requests[2].json()["messages"]
     assert [message["role"] for message in sent] == ["user", "assistant", "tool", "assistant", "tool", "tool"]
     assert [message.get("tool_call_id") for message in sent] == [None, None, "r1", None, "r2", "call_own_2"]
 
 
-def test_the_same_calls_of_another_conversation_get_nothing_of_it(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_the_same_calls_of_another_conversation_get_nothing_of_it(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     own_call = ("call_0", "open_file", "{}")
-    scripted.answers([Json(called(WEATHER, own_call)), Json(completion())])
+    upstream.answers([Json(called(WEATHER, own_call)), Json(completion())])
     message = post(tool_proxy, tools=[OWN])["choices"][0]["message"]
     result = {"role": "tool", "tool_call_id": "call_0", "content": "x"}
     other = [{"role": "user", "content": "Something else"}, message, result]
 
     post(tool_proxy, tools=[OWN], messages=other)
 
-    assert scripted.requests[1].json()["messages"] == other
+    assert upstream.requests[1].json()["messages"] == other
 
 
-def test_calls_of_the_client_alone_are_passed_on_untouched(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(Json(called(("c", "open_file", "{}"))))
+def test_calls_of_the_client_alone_are_passed_on_untouched(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(called(("c", "open_file", "{}"))))
 
     answer = tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES, "tools": [OWN]})
 
     assert answer.content == json.dumps(called(("c", "open_file", "{}"))).encode()
-    assert offered(scripted.request.json())[0] == "open_file"
+    assert offered(upstream.request.json())[0] == "open_file"
 
 
-def test_the_clients_tool_wins_where_both_have_a_name(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_the_clients_tool_wins_where_both_have_a_name(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     own = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-    scripted.answer(Json(called(WEATHER)))
+    upstream.answer(Json(called(WEATHER)))
 
     answer = post(tool_proxy, tools=[own])
 
     assert answer["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "weather"
-    assert offered(scripted.request.json()).count("weather") == 1
+    assert offered(upstream.request.json()).count("weather") == 1
 
 
 @pytest.mark.parametrize(
@@ -223,69 +223,69 @@ def test_the_clients_tool_wins_where_both_have_a_name(tool_proxy: RunningProxy, 
     ids=str,
 )
 def test_what_the_client_has_settled_is_left_alone(
-    tool_proxy: RunningProxy, scripted: Fresh, fields: dict[str, Any]
+    tool_proxy: RunningProxy, upstream: Fresh, fields: dict[str, Any]
 ) -> None:
-    scripted.answer(Json(called(WEATHER)))
+    upstream.answer(Json(called(WEATHER)))
     body = json.dumps({"model": "m", "messages": MESSAGES, **fields}).encode()
 
     answer = tool_proxy.http.post(CHAT, content=body, headers={"content-type": "application/json"})
 
-    assert scripted.request.body == body
+    assert upstream.request.body == body
     assert answer.content == json.dumps(called(WEATHER)).encode()
 
 
-def test_a_tool_of_ours_that_is_forced_is_forced_once(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_tool_of_ours_that_is_forced_is_forced_once(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     forced = {"type": "function", "function": {"name": "weather"}}
-    scripted.answers([Json(called(WEATHER)), Json(completion("Rain."))])
+    upstream.answers([Json(called(WEATHER)), Json(completion("Rain."))])
 
     post(tool_proxy, tool_choice=forced)
 
-    assert [request.json()["tool_choice"] for request in scripted.requests] == [forced, "auto"]
+    assert [request.json()["tool_choice"] for request in upstream.requests] == [forced, "auto"]
 
 
-def test_parallel_tool_calls_and_unknown_fields_go_up_in_every_round(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER)), Json(completion())])
+def test_parallel_tool_calls_and_unknown_fields_go_up_in_every_round(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER)), Json(completion())])
 
     post(tool_proxy, parallel_tool_calls=False, x_own={"a": [1]})
 
-    for request in scripted.requests:
+    for request in upstream.requests:
         assert (request.json()["parallel_tool_calls"], request.json()["x_own"]) == (False, {"a": [1]})
 
 
-def test_a_key_that_means_one_body_does_not_go_up_with_several(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER)), Json(completion())])
+def test_a_key_that_means_one_body_does_not_go_up_with_several(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER)), Json(completion())])
     headers = {"idempotency-key": "one", "x-title": "two"}
 
     tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, headers=headers)
 
-    assert [request.header("idempotency-key") for request in scripted.requests] == [None, None]
-    assert [request.header("x-title") for request in scripted.requests] == ["two", "two"]
+    assert [request.header("idempotency-key") for request in upstream.requests] == [None, None]
+    assert [request.header("x-title") for request in upstream.requests] == ["two", "two"]
 
 
-def test_thoughts_and_signatures_go_back_with_the_results(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_thoughts_and_signatures_go_back_with_the_results(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     turn = called(WEATHER)
     message = turn["choices"][0]["message"]
     message["reasoning_content"] = "Let me see."
     message["tool_calls"][0]["extra_content"] = {"signature": "abc"}
-    scripted.answers([Json(turn), Json(completion())])
+    upstream.answers([Json(turn), Json(completion())])
 
     post(tool_proxy)
 
-    sent = scripted.requests[1].json()["messages"][1]
+    sent = upstream.requests[1].json()["messages"][1]
     assert sent["reasoning_content"] == "Let me see."
     assert sent["tool_calls"][0]["extra_content"] == {"signature": "abc"}
 
 
-def test_calls_cut_off_by_the_token_limit_are_not_run(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_calls_cut_off_by_the_token_limit_are_not_run(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     turn = called(("c", "weather", '{"ci'), text="I")
     turn["choices"][0]["finish_reason"] = "length"
-    scripted.answer(Json(turn))
+    upstream.answer(Json(turn))
 
     choice = post(tool_proxy)["choices"][0]
 
     assert (choice["finish_reason"], choice["message"]["content"]) == ("length", "I")
     assert "tool_calls" not in choice["message"]
-    assert len(scripted.requests) == 1
+    assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ def test_calls_cut_off_by_the_token_limit_are_not_run(tool_proxy: RunningProxy, 
     ],
 )
 def test_an_upstream_that_fails_in_round_two_is_told_with_its_status(
-    tool_proxy: RunningProxy, scripted: Fresh, second: Any, status: int, code: str | None
+    tool_proxy: RunningProxy, upstream: Fresh, second: Any, status: int, code: str | None
 ) -> None:
-    scripted.answers([Json(called(WEATHER)), second])
+    upstream.answers([Json(called(WEATHER)), second])
 
     answer = tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES})
 
@@ -315,38 +315,38 @@ def test_an_upstream_that_fails_in_round_two_is_told_with_its_status(
 NO_TOOLS = Json({"error": {"message": "llama does not support tools", "type": "t", "code": None}}, status=400)
 
 
-def test_a_model_that_takes_no_tools_is_asked_without_them(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([NO_TOOLS, Json(completion("Hello.")), Json(completion("Again."))])
+def test_a_model_that_takes_no_tools_is_asked_without_them(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([NO_TOOLS, Json(completion("Hello.")), Json(completion("Again."))])
 
     assert [post(tool_proxy, model="llama")["choices"][0]["message"]["content"] for _ in range(2)] == [
         "Hello.",
         "Again.",
     ]
 
-    assert ["tools" in request.json() for request in scripted.requests] == [True, False, False]
+    assert ["tools" in request.json() for request in upstream.requests] == [True, False, False]
 
 
-def test_a_refusal_of_the_clients_own_tools_is_the_clients_to_see(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(NO_TOOLS)
+def test_a_refusal_of_the_clients_own_tools_is_the_clients_to_see(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(NO_TOOLS)
 
     answer = tool_proxy.http.post(CHAT, json={"model": "other", "messages": MESSAGES, "tools": [OWN]})
 
-    assert (answer.status_code, len(scripted.requests)) == (400, 1)
+    assert (answer.status_code, len(upstream.requests)) == (400, 1)
 
 
-def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(("c", "slow_async", "{}"))), Json(completion())])
+def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(("c", "slow_async", "{}"))), Json(completion())])
 
     with pytest.raises(httpx2.ReadTimeout):
         tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, timeout=0.5)
 
     wait_until(lambda: tool_proxy.services.in_flight.count == 0)
     assert tool_proxy.services.in_flight.count == 0
-    assert len(scripted.requests) == 1
+    assert len(upstream.requests) == 1
 
 
-def test_the_trace_holds_rounds_calls_outcomes_and_durations(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER, ("f", "fail", "{}"))), Json(completion())])
+def test_the_trace_holds_rounds_calls_outcomes_and_durations(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER, ("f", "fail", "{}"))), Json(completion())])
 
     post(tool_proxy)
 
@@ -360,8 +360,8 @@ def test_the_trace_holds_rounds_calls_outcomes_and_durations(tool_proxy: Running
     assert tool_proxy.services.tools.traces.of(trace.request_id) is trace
 
 
-def test_the_sdk_sees_an_ordinary_completion(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Json(called(WEATHER)), Json(completion("Rain."))])
+def test_the_sdk_sees_an_ordinary_completion(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Json(called(WEATHER)), Json(completion("Rain."))])
 
     with tool_proxy.sdk() as sdk:
         answer = sdk.chat.completions.create(model="m", messages=MESSAGES)

@@ -28,12 +28,12 @@ from fakes.scripted_upstream import (
     completion,
 )
 from fakes.shared_upstream import Fresh, proxy_before
+from fakes.streaming import MESSAGES
 from fakes.tool_turns import called, called_chunks, chunk, text_chunks, usage_chunk
 from proxy.tools.loop import streamed
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
-MESSAGES: list[Any] = [{"role": "user", "content": "Hi"}]
 WITH_USAGE = {"stream_options": {"include_usage": True}}
 SSE_HEAD = [Status(200), Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
 
@@ -83,21 +83,21 @@ def results(body: Any) -> list[str]:
     return [message["content"] for message in body["messages"] if message["role"] == "tool"]
 
 
-def test_a_stream_without_calls_passes_byte_for_byte(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_stream_without_calls_passes_byte_for_byte(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     answer = Sse(text_chunks("Hel", "lo", usage=True))
-    scripted.answer(answer)
+    upstream.answer(answer)
 
     assert stream(tool_proxy, **WITH_USAGE) == b"".join(answer._pieces())
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("rounds", [1, 3])
-def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scripted: Fresh, rounds: int) -> None:
+def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, upstream: Fresh, rounds: int) -> None:
     turns = [
         Sse(called_chunks((f"c{n}", "weather", '{"city": "Ulm"}'), usage=True, answer_id=f"chatcmpl-{n}"))
         for n in range(rounds)
     ]
-    scripted.answers([*turns, Sse(text_chunks("It ", "rains.", usage=True))])
+    upstream.answers([*turns, Sse(text_chunks("It ", "rains.", usage=True))])
 
     parts = chunks(stream(tool_proxy, **WITH_USAGE))
 
@@ -107,16 +107,16 @@ def test_rounds_of_tools_give_one_coherent_stream(tool_proxy: RunningProxy, scri
     assert parts[-2]["choices"][0]["finish_reason"] == "stop"
     assert parts[-1]["usage"]["prompt_tokens"] == 10 * rounds + 20
     assert parts[-1]["usage"]["total_tokens"] == 13 * rounds + 24
-    last = scripted.requests[-1].json()
+    last = upstream.requests[-1].json()
     assert results(last) == ["It rains in Ulm."] * rounds
     assert last["messages"][1]["tool_calls"][0]["function"] == {"name": "weather", "arguments": '{"city": "Ulm"}'}
     assert last["stream"] is True
 
 
 def test_rounds_that_come_whole_though_a_stream_was_asked_for_give_one_stream_too(
-    tool_proxy: RunningProxy, scripted: Fresh
+    tool_proxy: RunningProxy, upstream: Fresh
 ) -> None:
-    scripted.answers([Json(called(WEATHER, text="I look.")), Json(completion("Rain."))])
+    upstream.answers([Json(called(WEATHER, text="I look.")), Json(completion("Rain."))])
 
     parts = chunks(stream(tool_proxy))
 
@@ -125,9 +125,9 @@ def test_rounds_that_come_whole_though_a_stream_was_asked_for_give_one_stream_to
 
 
 def test_usage_nobody_asked_for_is_not_shown_and_stands_in_the_log(
-    tool_proxy: RunningProxy, scripted: Fresh, caplog: pytest.LogCaptureFixture
+    tool_proxy: RunningProxy, upstream: Fresh, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scripted.answers([Sse(called_chunks(WEATHER, usage=True)), Sse(text_chunks("Rain.", usage=True))])
+    upstream.answers([Sse(called_chunks(WEATHER, usage=True)), Sse(text_chunks("Rain.", usage=True))])
 
     with caplog.at_level(logging.INFO):
         parts = chunks(stream(tool_proxy))
@@ -138,11 +138,11 @@ def test_usage_nobody_asked_for_is_not_shown_and_stands_in_the_log(
     assert any("30+7 tokens" in record.getMessage() for record in caplog.records)
 
 
-def test_usage_in_the_last_chunk_of_a_round_is_summed_too(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_usage_in_the_last_chunk_of_a_round_is_summed_too(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     def ending(parts: list[dict[str, Any]], prompt: int) -> list[dict[str, Any]]:
         return [*parts[:-1], {**parts[-1], "usage": usage_chunk(prompt, 1)["usage"]}]
 
-    scripted.answers([Sse(ending(called_chunks(WEATHER), 5)), Sse(ending(text_chunks("Rain."), 7))])
+    upstream.answers([Sse(ending(called_chunks(WEATHER), 5)), Sse(ending(text_chunks("Rain."), 7))])
 
     parts = chunks(stream(tool_proxy))
 
@@ -150,19 +150,19 @@ def test_usage_in_the_last_chunk_of_a_round_is_summed_too(tool_proxy: RunningPro
     assert parts[-1]["usage"]["prompt_tokens"] == 12
 
 
-def test_text_before_a_call_flows_and_stands_apart_from_what_follows(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Sse(called_chunks(WEATHER, words=["I ", "look."])), Sse(text_chunks("It ", "rains."))])
+def test_text_before_a_call_flows_and_stands_apart_from_what_follows(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Sse(called_chunks(WEATHER, words=["I ", "look."])), Sse(text_chunks("It ", "rains."))])
 
     parts = chunks(stream(tool_proxy))
 
     check_coherent(parts)
     assert text_of(parts) == "I look.\n\nIt rains."
-    assert scripted.requests[1].json()["messages"][1]["content"] == "I look."
+    assert upstream.requests[1].json()["messages"][1]["content"] == "I look."
 
 
-def test_events_cut_anywhere_are_understood(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_events_cut_anywhere_are_understood(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     for cut in (1, 7, 100):
-        scripted.answers([Sse(called_chunks(WEATHER), cut=cut), Sse(text_chunks("Räin."), cut=cut)])
+        upstream.answers([Sse(called_chunks(WEATHER), cut=cut), Sse(text_chunks("Räin."), cut=cut)])
 
         parts = chunks(stream(tool_proxy))
 
@@ -171,28 +171,28 @@ def test_events_cut_anywhere_are_understood(tool_proxy: RunningProxy, scripted: 
 
 
 @pytest.mark.parametrize("framing", ["\r\n\r\n", "\n\n"])
-def test_line_ends_of_either_kind_are_understood(tool_proxy: RunningProxy, scripted: Fresh, framing: str) -> None:
-    scripted.answers([Sse(called_chunks(WEATHER), framing=framing), Sse(text_chunks("Rain."), framing=framing)])
+def test_line_ends_of_either_kind_are_understood(tool_proxy: RunningProxy, upstream: Fresh, framing: str) -> None:
+    upstream.answers([Sse(called_chunks(WEATHER), framing=framing), Sse(text_chunks("Rain."), framing=framing)])
 
     assert text_of(chunks(stream(tool_proxy))) == "Rain."
 
 
-def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Sse(called_chunks(("a", "meet", "{}"), ("b", "meet", "{}"))), Sse(text_chunks("Both."))])
+def test_parallel_calls_run_in_parallel(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Sse(called_chunks(("a", "meet", "{}"), ("b", "meet", "{}"))), Sse(text_chunks("Both."))])
 
     check_coherent(chunks(stream(tool_proxy)))
 
-    assert results(scripted.requests[1].json()) == ["met", "met"]
+    assert results(upstream.requests[1].json()) == ["met", "met"]
 
 
-def test_failing_tools_are_told_to_the_model(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_failing_tools_are_told_to_the_model(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     calls = [("a", "fail", "{}"), ("b", "no_such", "{}"), ("c", "weather", "{"), ("d", "slow", "{}")]
-    scripted.answers([Sse(called_chunks(*calls)), Sse(text_chunks("I see."))])
+    upstream.answers([Sse(called_chunks(*calls)), Sse(text_chunks("I see."))])
 
     raw = stream(tool_proxy)
 
     check_coherent(chunks(raw))
-    assert [result.split(".")[0][:25] for result in results(scripted.requests[1].json())] == [
+    assert [result.split(".")[0][:25] for result in results(upstream.requests[1].json())] == [
         "Error: The tool failed: R",
         "Error: There is no tool n",
         "Error: The arguments do n",
@@ -201,23 +201,23 @@ def test_failing_tools_are_told_to_the_model(tool_proxy: RunningProxy, scripted:
 
 
 def test_comments_are_sent_while_a_tool_runs(
-    tool_proxy: RunningProxy, scripted: Fresh, monkeypatch: pytest.MonkeyPatch
+    tool_proxy: RunningProxy, upstream: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streamed, "KEEP_ALIVE_EVERY_S", 0.05)
-    scripted.answers([Sse(called_chunks(("a", "slow", '{"seconds": 0.5}'))), Sse(text_chunks("Late."))])
+    upstream.answers([Sse(called_chunks(("a", "slow", '{"seconds": 0.5}'))), Sse(text_chunks("Late."))])
 
     raw = stream(tool_proxy)
 
     assert raw.count(b": keep-alive\n\n") >= 2
     assert b": ping" not in raw
     check_coherent(chunks(raw))
-    assert results(scripted.requests[1].json()) == ["late"]
+    assert results(upstream.requests[1].json()) == ["late"]
 
 
 @pytest.mark.core
-def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     own = [("call_own_a", "open_file", '{"path":"a"}'), ("call_own_b", "open_file", '{"path":"b"}')]
-    scripted.answers([Sse(called_chunks(WEATHER, own[0], own[1], usage=True)), Sse(text_chunks("Done."))])
+    upstream.answers([Sse(called_chunks(WEATHER, own[0], own[1], usage=True)), Sse(text_chunks("Done."))])
 
     parts = chunks(stream(tool_proxy, tools=[OWN], **WITH_USAGE))
 
@@ -226,7 +226,7 @@ def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: 
     assert [(call["index"], call["id"]) for call in calls if call.get("id")] == [(0, "call_own_a"), (1, "call_own_b")]
     assert "".join(call["function"]["arguments"] for call in calls if call["index"] == 1) == '{"path":"b"}'
     assert parts[-2]["choices"][0]["finish_reason"] == "tool_calls"
-    assert len(scripted.requests) == 1
+    assert len(upstream.requests) == 1
 
     raw_calls = [
         {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
@@ -239,14 +239,14 @@ def test_a_mixed_turn_hands_the_client_its_own_calls_counted_from_0(tool_proxy: 
     ]
     check_coherent(chunks(stream(tool_proxy, tools=[OWN], messages=history)))
 
-    sent = scripted.requests[1].json()["messages"]
+    sent = upstream.requests[1].json()["messages"]
     assert [call["id"] for call in sent[1]["tool_calls"]] == ["call_1", "call_own_a", "call_own_b"]
     assert sent[2] == {"role": "tool", "tool_call_id": "call_1", "content": "It rains in Ulm."}
 
 
-def test_calls_of_the_client_alone_pass_byte_for_byte(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_calls_of_the_client_alone_pass_byte_for_byte(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     answer = Sse(called_chunks(("c", "open_file", '{"path":"a"}'), words=["Now."], usage=True))
-    scripted.answer(answer)
+    upstream.answer(answer)
 
     assert stream(tool_proxy, tools=[OWN], **WITH_USAGE) == b"".join(answer._pieces())
 
@@ -316,20 +316,20 @@ ODD_TURNS = {
 
 @pytest.mark.parametrize("turn", ODD_TURNS.values(), ids=ODD_TURNS)
 def test_calls_are_understood_in_every_form_upstreams_send(
-    tool_proxy: RunningProxy, scripted: Fresh, turn: Sse
+    tool_proxy: RunningProxy, upstream: Fresh, turn: Sse
 ) -> None:
-    scripted.answers([turn, Sse(text_chunks("Rain."))])
+    upstream.answers([turn, Sse(text_chunks("Rain."))])
 
     parts = chunks(stream(tool_proxy))
 
     check_coherent(parts)
     assert text_of(parts) == "Rain."
-    assert results(scripted.requests[1].json()) == ["It rains in Ulm."]
+    assert results(upstream.requests[1].json()) == ["It rains in Ulm."]
 
 
-def test_a_prelude_without_choices_gives_the_stream_no_name(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_prelude_without_choices_gives_the_stream_no_name(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     prelude = {**chunk({}), "id": "", "created": 0, "choices": [], "prompt_filter_results": []}
-    scripted.answers([Sse([prelude, *called_chunks(WEATHER)]), Sse(text_chunks("Rain."))])
+    upstream.answers([Sse([prelude, *called_chunks(WEATHER)]), Sse(text_chunks("Rain."))])
 
     parts = chunks(stream(tool_proxy))
 
@@ -337,8 +337,8 @@ def test_a_prelude_without_choices_gives_the_stream_no_name(tool_proxy: RunningP
     assert parts[1]["id"] == "chatcmpl-turn"
 
 
-def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers(
+def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers(
         [
             odd(
                 {"role": "assistant", "content": ""},
@@ -351,10 +351,10 @@ def test_two_calls_under_one_index_are_two_calls(tool_proxy: RunningProxy, scrip
 
     check_coherent(chunks(stream(tool_proxy)))
 
-    assert results(scripted.requests[1].json()) == ["It rains in Ulm.", "It rains in Bonn."]
+    assert results(upstream.requests[1].json()) == ["It rains in Ulm.", "It rains in Bonn."]
 
 
-def test_what_upstreams_send_empty_is_left_out(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_what_upstreams_send_empty_is_left_out(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     def empty_ends(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for part in parts[:-1]:
             part["choices"][0]["finish_reason"] = ""
@@ -366,7 +366,7 @@ def test_what_upstreams_send_empty_is_left_out(tool_proxy: RunningProxy, scripte
         call_delta(index=3, id="b", type="function", function={"name": "open_file", "arguments": ""}),
         call_delta(index=3, id="", type="", function={"name": "", "arguments": "{}"}),
     ]
-    scripted.answers(
+    upstream.answers(
         [
             Sse(empty_ends(called_chunks(WEATHER))),
             Sse(empty_ends([*(chunk(delta) for delta in own_call), chunk({}, "tool_calls")])),
@@ -383,9 +383,9 @@ def test_what_upstreams_send_empty_is_left_out(tool_proxy: RunningProxy, scripte
     ]
 
 
-def test_a_name_that_could_become_the_clients_is_waited_for(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_name_that_could_become_the_clients_is_waited_for(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     own = {"type": "function", "function": {"name": "weather_map", "parameters": {"type": "object"}}}
-    scripted.answer(
+    upstream.answer(
         odd(
             {"role": "assistant", "content": ""},
             call_delta(index=0, id="a", type="function", function={"name": "weather"}),
@@ -403,14 +403,14 @@ def test_a_name_that_could_become_the_clients_is_waited_for(tool_proxy: RunningP
     assert "".join(call["function"].get("arguments") or "" for call in calls) == "{}"
 
 
-def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(Sse(called_chunks(WEATHER, words=["Again."])))
+def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Sse(called_chunks(WEATHER, words=["Again."])))
 
     parts = chunks(stream(tool_proxy))
 
     check_coherent(parts)
     assert parts[-1]["choices"][0]["finish_reason"] == "stop"
-    assert [request.json().get("tool_choice") for request in scripted.requests] == [None, None, None, "none"]
+    assert [request.json().get("tool_choice") for request in upstream.requests] == [None, None, None, "none"]
 
 
 @pytest.mark.parametrize(
@@ -425,9 +425,9 @@ def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy
     ],
 )
 def test_an_upstream_that_fails_in_round_two_is_told_in_the_stream(
-    tool_proxy: RunningProxy, scripted: Fresh, second: Any, code: str
+    tool_proxy: RunningProxy, upstream: Fresh, second: Any, code: str
 ) -> None:
-    scripted.answers([Sse(called_chunks(WEATHER, words=["I look."])), second])
+    upstream.answers([Sse(called_chunks(WEATHER, words=["I look."])), second])
 
     told = events(stream(tool_proxy))
 
@@ -436,37 +436,37 @@ def test_an_upstream_that_fails_in_round_two_is_told_in_the_stream(
     assert not any('"finish_reason":"' in event for event in told)
 
 
-def test_an_error_before_the_stream_keeps_its_status(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "own"}}, status=400))
+def test_an_error_before_the_stream_keeps_its_status(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "own"}}, status=400))
 
     answer = tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES, "stream": True})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "own")
 
 
-def test_an_error_event_in_a_round_ends_the_stream_and_runs_nothing(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_an_error_event_in_a_round_ends_the_stream_and_runs_nothing(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     turn = called_chunks(WEATHER)[:-1]
-    scripted.answer(Sse([*turn, {"error": {"message": "overloaded", "type": "t", "code": "own"}}], done=False))
+    upstream.answer(Sse([*turn, {"error": {"message": "overloaded", "type": "t", "code": "own"}}], done=False))
 
     told = events(stream(tool_proxy))
 
     assert json.loads(told[-1])["error"]["code"] == "own"
-    assert len(scripted.requests) == 1
+    assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize("rounds_before", [0, 1])
-def test_calls_that_break_off_are_not_run(tool_proxy: RunningProxy, scripted: Fresh, rounds_before: int) -> None:
+def test_calls_that_break_off_are_not_run(tool_proxy: RunningProxy, upstream: Fresh, rounds_before: int) -> None:
     broken = Sse(called_chunks(WEATHER)[:-2], done=False, end=Fin())
-    scripted.answers([*[Sse(called_chunks(WEATHER))] * rounds_before, broken])
+    upstream.answers([*[Sse(called_chunks(WEATHER))] * rounds_before, broken])
 
     with pytest.raises(openai.APIError), tool_proxy.sdk() as sdk:
         list(sdk.chat.completions.create(model="m", messages=MESSAGES, stream=True))
 
-    assert len(scripted.requests) == rounds_before + 1
+    assert len(upstream.requests) == rounds_before + 1
 
 
-def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(HALF_STREAM)
+def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(HALF_STREAM)
 
     with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
         seen = b""
@@ -476,22 +476,22 @@ def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, 
                 break
 
     assert b"Hel" in seen
-    scripted.wait_for_hangup()
+    upstream.wait_for_hangup()
 
 
-def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers([Sse(called_chunks(("a", "slow_async", "{}"), words=["I wait."])), Sse(text_chunks("Late."))])
+def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([Sse(called_chunks(("a", "slow_async", "{}"), words=["I wait."])), Sse(text_chunks("Late."))])
 
     with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
         next(answer.iter_raw())
 
     wait_until(lambda: tool_proxy.services.in_flight.count == 0)
     assert tool_proxy.services.in_flight.count == 0
-    assert len(scripted.requests) == 1
+    assert len(upstream.requests) == 1
 
 
-def test_a_client_that_leaves_in_round_two_ends_the_upstream(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answers(
+def test_a_client_that_leaves_in_round_two_ends_the_upstream(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers(
         [
             Sse(called_chunks(WEATHER)),
             HALF_STREAM,
@@ -505,19 +505,19 @@ def test_a_client_that_leaves_in_round_two_ends_the_upstream(tool_proxy: Running
             if b"Hel" in seen:
                 break
 
-    scripted.wait_for_hangup()
+    upstream.wait_for_hangup()
 
 
-def test_a_lingering_upstream_does_not_hold_up_the_next_round(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_a_lingering_upstream_does_not_hold_up_the_next_round(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     turn = b"".join(Sse(called_chunks(WEATHER))._pieces())
-    scripted.answers([Script([*SSE_HEAD, WireChunk(turn), Pause(30)]), Sse(text_chunks("Rain."))])
+    upstream.answers([Script([*SSE_HEAD, WireChunk(turn), Pause(30)]), Sse(text_chunks("Rain."))])
 
     assert text_of(chunks(stream(tool_proxy))) == "Rain."
 
 
-def test_the_sdks_see_one_completion(tool_proxy: RunningProxy, scripted: Fresh) -> None:
+def test_the_sdks_see_one_completion(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     turns = [Sse(called_chunks(WEATHER, words=["I look."], usage=True)), Sse(text_chunks("Rain.", usage=True))]
-    scripted.answers([*turns, *turns])
+    upstream.answers([*turns, *turns])
 
     with tool_proxy.sdk() as sdk, sdk.chat.completions.stream(model="m", messages=MESSAGES) as helper:
         final = helper.get_final_completion()
@@ -535,9 +535,9 @@ def test_the_sdks_see_one_completion(tool_proxy: RunningProxy, scripted: Fresh) 
 
 
 def test_tools_that_are_not_called_cost_a_stream_next_to_nothing(
-    provider: ScriptedUpstream, tool_proxy: RunningProxy, scripted: Fresh, tmp_path: Path
+    provider: ScriptedUpstream, tool_proxy: RunningProxy, upstream: Fresh, tmp_path: Path
 ) -> None:
-    scripted.answer(Sse(text_chunks("Hello")))
+    upstream.answer(Sse(text_chunks("Hello")))
     body = {"model": "m", "messages": MESSAGES, "stream": True}
 
     def first_byte_s(proxy: RunningProxy) -> float:

@@ -38,8 +38,8 @@ def ask(port: int, number: int) -> bytes | None:
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
-def test_many_at_once_leave_nothing_behind(tool_proxy: RunningProxy, scripted: Fresh) -> None:
-    scripted.answer(ToolModel(TURNS))
+def test_many_at_once_leave_nothing_behind(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(ToolModel(TURNS))
     before = calls_running()  # those that other tests have left behind, for they never end
 
     with ThreadPoolExecutor(30) as pool:

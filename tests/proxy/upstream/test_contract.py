@@ -42,20 +42,9 @@ EMBEDDINGS = {**LIST, "data": [{"object": "embedding", "index": 0, "embedding": 
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), **ORGANIZATION, **AS_IT_CAME) as running:
         yield running
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    return Fresh(provider)
 
 
 def the_sdk(base_url: str, **options: Any) -> openai.AsyncOpenAI:

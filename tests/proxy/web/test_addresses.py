@@ -10,7 +10,8 @@ import pytest
 
 from fakes.raw_client import RawClient
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
 from proxy.web.addresses import API_ROOTS, OneAddress, leaves_its_folder, one_address
 
 SEED = 20240608
@@ -299,9 +300,7 @@ def test_the_decoded_path_is_the_encoded_one_decoded_for_any_path() -> None:
 # Through the running proxy
 
 
-def test_every_spelling_reaches_the_one_endpoint_without_a_redirect(
-    upstream: ScriptedUpstream, proxy: RunningProxy
-) -> None:
+def test_every_spelling_reaches_the_one_endpoint_without_a_redirect(upstream: Fresh, proxy: RunningProxy) -> None:
     upstream.answer(Json(completion()), path="/v1/chat/completions")
     spellings = [
         "/v1/chat/completions",
@@ -319,7 +318,7 @@ def test_every_spelling_reaches_the_one_endpoint_without_a_redirect(
 
 
 def test_an_encoded_path_and_its_query_go_upstream_as_they_came(
-    upstream: ScriptedUpstream, start_proxy: Callable[..., RunningProxy]
+    upstream: Fresh, start_proxy: Callable[..., RunningProxy]
 ) -> None:
     upstream.answer(Json({}))
     proxy = start_proxy(openai_base_url=f"{upstream.base_url}beta/openai", openai_api_key="sk-1")
@@ -339,7 +338,7 @@ def test_an_encoded_path_and_its_query_go_upstream_as_they_came(
     assert [request.target for request in upstream.requests] == wanted
 
 
-def test_a_path_that_climbs_never_reaches_the_upstream(upstream: ScriptedUpstream, proxy: RunningProxy) -> None:
+def test_a_path_that_climbs_never_reaches_the_upstream(upstream: Fresh, proxy: RunningProxy) -> None:
     for target in ("/v1/../admin", "/v1/files/../../admin", "/v1/%2e%2e/admin", "/v1/files%2F..%2F..%2Fadmin"):
         with closing(RawClient(proxy.address.port)) as client:
             head = f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{proxy.address.port}\r\nConnection: close\r\n\r\n"

@@ -7,7 +7,8 @@ import pytest
 
 from fakes.desk import Hosted, form_token
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.scripted_upstream import Json
+from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.errors import UpstreamUnreachable
 from proxy.logs import start_logging
@@ -19,7 +20,7 @@ MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1
 
 
 @pytest.fixture
-def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         yield running
 
@@ -51,7 +52,7 @@ def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
     assert "access-control-allow-origin" not in headers
 
 
-def test_a_key_is_kept_in_the_keyring_tried_and_never_shown(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+def test_a_key_is_kept_in_the_keyring_tried_and_never_shown(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json(MODELS))
     with hosted.enter() as browser:
         token = form_token(browser.get("/ui/").text)
@@ -63,7 +64,7 @@ def test_a_key_is_kept_in_the_keyring_tried_and_never_shown(hosted: Hosted, upst
     assert upstream.requests[-1].header("authorization") == f"Bearer {KEY}"
 
 
-def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json(MODELS))
     assert hosted.http.get("/v1/models").json()["error"]["code"] == "no_upstream_key"
     with hosted.enter() as browser:
@@ -74,7 +75,7 @@ def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: ScriptedUp
     assert "upstream" not in hosted.keychain.kept
 
 
-def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstream: ScriptedUpstream) -> None:
+def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status=401))
     with hosted.enter() as browser:
         token = form_token(browser.get("/ui/").text)

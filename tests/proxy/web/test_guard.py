@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from fakes.asking import CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply
 
-CHAT = "/v1/chat/completions"
 BODY = b'{"model":"m","messages":[]}'
 KEY = "proxy-key-of-the-first-caller"
 OTHER_KEY = "proxy-key-of-the-second-caller"
@@ -41,19 +41,6 @@ ROUTES = [
     ("OPTIONS", CHAT),
     ("OPTIONS", "/v1/health"),
 ]
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-def upstream(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion()))
-    return fresh
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from fakes.desk import Hosted, form_token
-from fakes.scripted_upstream import ScriptedUpstream
+from fakes.shared_upstream import Fresh
 from proxy.tools.consent import Consent
 from proxy.tools.tool import Tool
 from waiting import wait_for
@@ -24,7 +24,7 @@ class SilentAsker:
 
 
 @pytest.fixture
-def hosted(upstream: ScriptedUpstream) -> Iterator[Hosted]:
+def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         yield running
 
