@@ -3,6 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
+from proxy.stream.frames import FrameBorder, farewell
+
+FAREWELL_S = 1.0  # how long the two sides may take to answer at the program's end
 CLOSING_S = 5.0  # how long a side that is closed may take to read what was sent to it
 STALLED_S = 60.0  # a side that takes nothing for so long is cut, and the other with it
 
@@ -10,13 +13,20 @@ Line = tuple[asyncio.Transport, bytes]  # a connection that is free, and what ha
 
 
 class Tunnel:
-    """Join two connections. Frames, pings and close codes pass untouched, for nobody looks at them."""
+    """Join two connections. Frames, pings and close codes pass untouched, for nobody looks into them."""
 
     def __init__(
-        self, client: Line, upstream: Line, *, closing_s: float = CLOSING_S, stalled_s: float = STALLED_S
+        self,
+        client: Line,
+        upstream: Line,
+        *,
+        farewell_s: float = FAREWELL_S,
+        closing_s: float = CLOSING_S,
+        stalled_s: float = STALLED_S,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
+        self._farewell_s = farewell_s
         self._closing_s = closing_s
         self._cut_later: asyncio.TimerHandle | None = None
         self.client = Side(client[0], upstream[0], self.end, stalled_s)
@@ -32,11 +42,21 @@ class Tunnel:
                 transport.resume_reading()
 
     async def over(self) -> None:
-        """Wait until both connections are closed; being cancelled cuts them."""
+        """Wait until both connections are closed; being cancelled closes them, with a word where that can be said."""
         try:
-            await self._over
+            await asyncio.wait([self._over])
+        except asyncio.CancelledError:
+            if self._cut_later is None:
+                self.leave()
+                await asyncio.wait([self._over], timeout=self._farewell_s)
+            raise
         finally:
             self.cut()
+
+    def leave(self) -> None:
+        """Tell each side that it was left, and wait for its answer; what it says beside that is not passed on."""
+        self.client.leave(self.upstream.border, farewell(masked=False), self.note_end)
+        self.upstream.leave(self.client.border, farewell(masked=True), self.note_end)
 
     def end(self) -> None:
         """Close both sides: what was sent may still be read, but not for ever. A second call does nothing more."""
@@ -44,8 +64,13 @@ class Tunnel:
             self._cut_later = asyncio.get_running_loop().call_later(self._closing_s, self.cut)
         self.client.transport.close()
         self.upstream.transport.close()
+        self.note_end()
+
+    def note_end(self) -> None:
+        """Take note when both connections are closed."""
         if self.client.is_lost and self.upstream.is_lost:
-            self._cut_later.cancel()
+            if self._cut_later is not None:
+                self._cut_later.cancel()
             if not self._over.done():
                 self._over.set_result(None)
 
@@ -62,9 +87,11 @@ class Side(asyncio.Protocol):
         self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None], stalled_s: float
     ) -> None:
         self.transport = transport
+        self.border = FrameBorder()
         self.received_bytes = 0
         self.is_lost = False
         self._across = across
+        self._pass_on: Callable[[bytes], None] = across.write
         self._end = end
         self._stalled_s = stalled_s
         self._look_later: asyncio.TimerHandle | None = None
@@ -72,7 +99,24 @@ class Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass it on."""
         self.received_bytes += len(data)
-        self._across.write(data)
+        self.border.follow(data)
+        self._pass_on(data)
+
+    def leave(self, sent: FrameBorder, word: bytes, note_end: Callable[[], None]) -> None:
+        """Say a last word where none was said and no frame is half-way through; close once this side has said its own.
+
+        `sent` has followed what this side was sent.
+        """
+        self._end, self._pass_on = note_end, self._look_for_answer
+        if sent.is_here and not sent.is_closed:
+            self.transport.write(word)
+        if self.border.is_closed or not sent.is_here:
+            self.transport.close()
+        self.transport.resume_reading()
+
+    def _look_for_answer(self, _: bytes) -> None:
+        if self.border.is_closed:
+            self.transport.close()
 
     def eof_received(self) -> None:
         """End the tunnel: a WebSocket has no half that lives on."""

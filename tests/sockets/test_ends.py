@@ -5,12 +5,13 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import psutil
 import pytest
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
 
 from fakes.opening import HANDSHAKE, REALTIME, open_socket
 from fakes.running_proxy import RunningProxy
@@ -22,6 +23,8 @@ from proxy.server.limits import Limits
 from waiting import wait_for
 
 RESET = struct.pack("ii", 1, 0)
+HALF_A_FRAME = bytes.fromhex("818a00000000") + b"half"
+GOING_AWAY = bytes.fromhex("880203e9")
 
 
 @pytest.mark.core
@@ -120,17 +123,38 @@ def raw_socket(proxy: RunningProxy) -> WireClient:
     return client
 
 
-def test_the_programs_end_ends_its_sockets(start: Callable[..., RunningProxy], upstream: SocketUpstream) -> None:
+@pytest.mark.core
+def test_the_programs_end_tells_both_sides_that_it_goes_away_once_their_grace_is_over(
+    start: Callable[..., RunningProxy], upstream: SocketUpstream
+) -> None:
     proxy = start(upstream.base_url)
-    with open_socket(proxy) as client:
+    with open_socket(proxy) as client, raw_socket(proxy) as halfway, ThreadPoolExecutor(1) as pool:
+        halfway.send(HALF_A_FRAME)
         began = time.monotonic()
-        proxy.server.stop()
-        took_s = time.monotonic() - began
-        with pytest.raises(ConnectionClosedError):
+        stopping = pool.submit(proxy.server.stop)
+        wait_for(lambda: not accepts(proxy), "the server to stop")
+        client.send("one more")
+        assert client.recv(timeout=5) == "one more"
+        with pytest.raises(ConnectionClosedOK) as caught:
             client.recv(timeout=5)
+        assert halfway.read_rest() == GOING_AWAY
+        stopping.result()
+        took_s = time.monotonic() - began
 
     assert took_s < 7
-    wait_for(lambda: upstream.closes, "the upstream's end")
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1001
+    wait_for(lambda: len(upstream.closes) == 2, "the upstream's ends")
+    assert sorted(upstream.closes) == [(1001, ""), (1006, "")]  # nothing was put into half a frame
+
+
+def accepts(proxy: RunningProxy) -> bool:
+    """Tell whether a connection can be opened."""
+    try:
+        socket.create_connection(("127.0.0.1", proxy.address.port)).close()
+    except ConnectionError:
+        return False
+    return True
 
 
 def test_a_change_of_settings_leaves_open_sockets_alone(

@@ -106,3 +106,43 @@ def test_a_side_that_leaves_its_last_bytes_unread_is_cut() -> None:
         await tunnel.over()
 
     with_tunnel(check, closing_s=0.2)
+
+
+HELLO = b"\x81\x05hello"  # a frame of either side: nobody looks at the mask
+HALF = HELLO[:4]
+HALF_A_HEAD = HELLO[:1]
+FRAGMENT = b"\x01\x05hello"
+CLOSED = b"\x88\x02\x03\xe8"
+AWAY = b"\x88\x02\x03\xe9"
+
+# What each side had sent, and whether the other is then told.
+STANDINGS: dict[str, tuple[bytes, bool]] = {
+    "nothing": (b"", True),
+    "a frame": (HELLO, True),
+    "a fragment": (FRAGMENT, True),
+    "half a frame": (HELLO + HALF, False),
+    "half a head": (HELLO + HALF_A_HEAD, False),
+    "a close frame": (CLOSED, False),
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("up", STANDINGS)
+@pytest.mark.parametrize("down", STANDINGS)
+def test_each_side_is_told_of_the_end_where_no_frame_is_under_way(up: str, down: str) -> None:
+    (sent_up, tells_upstream), (sent_down, tells_client) = STANDINGS[up], STANDINGS[down]
+
+    async def check(tunnel: Tunnel, client: socket.socket, upstream: socket.socket) -> None:
+        client.send(sent_up)
+        upstream.send(sent_down)
+        assert await read(upstream, len(sent_up)) == sent_up
+        assert await read(client, len(sent_down)) == sent_down
+        over = asyncio.create_task(tunnel.over())
+        await asyncio.sleep(0)
+        over.cancel()
+        told_client, told_upstream = await read(client, len(AWAY)), await read(upstream, 2 + 4 + 2)
+
+        assert told_client == (AWAY if tells_client else b"")
+        assert told_upstream[:2] == (b"\x88\x82" if tells_upstream else b"")
+
+    with_tunnel(check, farewell_s=0.2)
