@@ -56,12 +56,13 @@ DOORS: dict[str, set[str]] = {
         *("tools", "upstream", "usage"),
     },
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": {"errors", "exchange", "identity", "key_errors", "paths", "policy", "running", "services"},
+    "web": {"errors", "exchange", "identity", "key_errors", "paths", "peers", "policy", "running", "services"},
     "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
     "headless": {
         *("doctor", "errors", "hosting", "logs", "paths", "running", "server", "services", "settings", "web"),
     },
     "running": {"errors", "files"},
+    "peers": set(),
     "check": set(),  # a client like any other
     "doctor": {"errors", "paths", "services"},
     "tool_commands": {"redaction", "services", "tools"},  # tools: the example it writes

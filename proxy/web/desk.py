@@ -1,7 +1,8 @@
 """The program's own pages under /ui: for the person at this computer alone, entered by a one-time link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
@@ -10,11 +11,12 @@ from proxy import paths
 from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, UnusableKey
+from proxy.peers import is_another_user
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof
 from proxy.services import Services
 from proxy.web.questions import add_questions
-from proxy.web.sessions import COOKIE, Sessions, form_token, is_form_token
+from proxy.web.sessions import Sessions, cookie_name, form_token, is_form_token
 
 NO_STORE = {
     "Cache-Control": "no-store",
@@ -64,12 +66,12 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
 
     @pages.before_request
     def check_session() -> AnyResponse | None:
-        if not is_this_computer(request.environ.get("REMOTE_ADDR", ""), request.environ["SERVER_NAME"]):
+        if is_stranger(request.environ):
             return locked_out()
         check_own_origin()
         if request.endpoint in ENTERING:
             return None
-        session = request.cookies.get(COOKIE)
+        session = request.cookies.get(cookie_name(request.environ))
         if not desk.sessions.is_open(session):
             return locked_out()
         if request.method == "POST" and not is_form_token(str(session), request.form.get("form_token")):
@@ -88,7 +90,7 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return locked_out()
         place = request.args.get("to")
         response = redirect(f"/ui/{place}" if place in PLACES else "/ui/", 303)
-        response.set_cookie(COOKIE, session, httponly=True, samesite="Strict", path="/ui")
+        response.set_cookie(cookie_name(request.environ), session, httponly=True, samesite="Strict", path="/ui")
         return response
 
     @pages.get("/ui/")
@@ -169,7 +171,7 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
         tools_on=services.store.current.enable_tool_execution,
         questions=services.tools.consent.questions,
         refused_origins=services.refused_origins.offered(services.store.current.proxy_allowed_origins),
-        form_token=form_token(request.cookies.get(COOKIE, "")),
+        form_token=form_token(request.cookies.get(cookie_name(request.environ), "")),
         trouble=trouble,
         success=success,
     )
@@ -178,6 +180,14 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
 def locked_out() -> Response:
     """Answer somebody without a session."""
     return Response(render_template("locked.html", title=TITLE), 403)
+
+
+def is_stranger(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a connection comes from another computer, or from another user of this one."""
+    client, local = environ.get("REMOTE_ADDR", ""), environ["SERVER_NAME"]
+    if not is_this_computer(client, local):
+        return True
+    return is_another_user(client, int(environ.get("REMOTE_PORT", 0)), local, int(environ["SERVER_PORT"]))
 
 
 def check_own_origin() -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, render_template, request
 
 from proxy.identity import TITLE
 from proxy.services import Services
-from proxy.web.sessions import COOKIE, form_token
+from proxy.web.sessions import cookie_name, form_token
 
 Decision = Literal["yes", "always", "no"]
 
@@ -54,7 +54,7 @@ def page(
             for question in services.tools.consent.questions
             if question.id != answered
         ],
-        form_token=form_token(request.cookies.get(COOKIE, "")),
+        form_token=form_token(request.cookies.get(cookie_name(request.environ), "")),
         trouble=trouble,
         success=success,
     )

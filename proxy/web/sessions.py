@@ -4,9 +4,9 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-COOKIE = "op_session"
 TICKET_S = 120.0  # from the click in the menu until the browser has opened the page
 SESSION_S = 12 * 3600.0
 
@@ -43,6 +43,11 @@ class Sessions:
                 del kind[old]
             kind[token] = now + lifetime_s
         return token
+
+
+def cookie_name(environ: Mapping[str, Any]) -> str:
+    """Return the session cookie's name: browsers tell cookies apart by host, and proxies by their ports."""
+    return f"op_session_{environ['SERVER_PORT']}"
 
 
 def form_token(session: str) -> str:

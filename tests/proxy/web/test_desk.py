@@ -36,7 +36,9 @@ def test_a_link_opens_the_page_once(hosted: Hosted) -> None:
 
 @pytest.mark.parametrize("path", ["/ui/", "/ui/doctor", "/ui", "//ui//"])
 def test_nobody_sees_a_page_without_a_session(hosted: Hosted, path: str) -> None:
-    answer = httpx2.get(hosted.root_url + path, trust_env=False, cookies={"op_session": "made-up"})
+    answer = httpx2.get(
+        hosted.root_url + path, trust_env=False, cookies={f"op_session_{hosted.address.port}": "made-up"}
+    )
 
     assert answer.status_code == 403
     assert "form" not in answer.text
@@ -148,6 +150,14 @@ def test_a_connection_of_this_computer_is_known_by_its_addresses(client: str, lo
 
 def test_a_server_that_was_given_no_pages_has_none(proxy: RunningProxy) -> None:
     assert proxy.http.get("/ui/").json()["error"]["code"] == "unknown_path"
+
+
+def test_pages_of_two_proxies_are_open_side_by_side(hosted: Hosted) -> None:
+    with Hosted() as other, hosted.enter() as browser:
+        browser.get(other.desk.entrance(other.root_url))
+
+        assert browser.get("/ui/").status_code == 200
+        assert browser.get(f"{other.root_url}/ui/").status_code == 200
 
 
 # --- refused origins --------------------------------------------------------------------------------------------------
