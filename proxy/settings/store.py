@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class SettingsStore:
     """Hold the current settings and where each came from.
 
-    `current` may be read on any thread. `update` is called on one thread at a time and calls the listeners there,
-    with no lock held. A `forgiving` store starts with the defaults where the settings file is wrong, and keeps the
+    `current` may be read on any thread, and so `update` called, which tells the listeners there and then: one change
+    after the other. So a listener may change a setting itself, but must not wait for another thread that does.
+    A `forgiving` store starts with the defaults where the settings file is wrong, and keeps the
     reason as its `problem`; what is wrong in the environment or on the command line is an error all the same.
     """
 
@@ -41,7 +42,7 @@ class SettingsStore:
         self._command_line = dict(command_line or {})
         self._is_forgiving = is_forgiving
         self._listeners: list[Listener] = []
-        self._writing = threading.Lock()
+        self._one_at_a_time = threading.RLock()
         self.set_aside: Path | None = None
         self.problem: str | None = None  # why nothing of the settings file is in force
         self.current, self._origins = self._load()
@@ -65,28 +66,32 @@ class SettingsStore:
         Raises SettingError when a value is wrong or fixed by the environment or command line, OSError when the file
         cannot be written, and what a listener refuses the change with. In each case nothing has changed.
         """
-        with self._writing:
+        with self._one_at_a_time:
             self._check_may_change(changes)
-            before, old, old_origins = read_content(self.path), self.current, self._origins
+            content = read_content(self.path)
             kept = {**read_file(self.path), **changes}
             new, origins = self._merge({name: value for name, value in kept.items() if value is not None})
             write_file(self.path, changes)
-            self.current, self._origins = new, origins
-        told: list[Listener] = []
+            self._put_in_force(new, origins, content)
+            if self.set_aside is None:
+                self.problem = None  # the whole file has just been read, and is in force
+            return self.current
+
+    def _put_in_force(self, new: Settings, origins: dict[str, Origin], content_before: bytes | None) -> None:
+        """Take the new settings and tell the listeners; where one refuses, all is as before, the file too."""
+        old, old_origins = self.current, self._origins
+        self.current, self._origins = new, origins
+        agreed: list[Listener] = []
         try:
             for listener in self._listeners:
-                told.append(listener)
                 listener(old, new)
+                agreed.append(listener)
         except ProxyError:
-            with self._writing:
-                replace_content(self.path, before)
-                self.current, self._origins = old, old_origins
-            for listener in reversed(told[:-1]):
+            replace_content(self.path, content_before)
+            self.current, self._origins = old, old_origins
+            for listener in reversed(agreed):
                 listener(new, old)
             raise
-        if self.set_aside is None:
-            self.problem = None  # the whole file has just been read, and is in force
-        return new
 
     def _check_may_change(self, changes: Mapping[str, Any]) -> None:
         for field in changes:

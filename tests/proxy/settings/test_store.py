@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -729,3 +730,48 @@ def test_a_refused_change_can_be_tried_again(path: Path) -> None:
     store.update(proxy_port=9001)
 
     assert store.current.proxy_port == 9001
+
+
+def test_a_change_during_another_that_is_refused_stays(path: Path) -> None:
+    store = SettingsStore(path)
+    other = threading.Thread(target=store.update, kwargs={"openai_timeout": 7.0})
+
+    def refuse(old: Settings, new: Settings) -> None:
+        if new.proxy_port == 9001:
+            other.start()
+            other.join(0.1)  # long enough for a change that waits for nobody
+            raise PortTaken
+
+    store.listen(refuse)
+    with pytest.raises(PortTaken):
+        store.update(proxy_port=9001)
+    other.join(10)
+
+    assert (store.current.proxy_port, store.current.openai_timeout) == (8000, 7)
+    assert read_file(path) == {"openai_timeout": 7.0}
+
+
+def test_listeners_are_told_of_changes_in_the_order_they_were_made(path: Path) -> None:
+    store = SettingsStore(path)
+    listener = Listener()
+    second = threading.Thread(target=store.update, kwargs={"proxy_port": 9002})
+
+    def begin_another(old: Settings, new: Settings) -> None:
+        if new.proxy_port == 9001:
+            second.start()
+            second.join(0.1)  # as above
+
+    store.listen(begin_another)
+    store.listen(listener)
+    store.update(proxy_port=9001)
+    second.join(10)
+
+    assert listener.told == [(8000, 9001), (9001, 9002)]
+
+
+def test_a_listener_may_make_a_change_of_its_own(path: Path) -> None:
+    store = SettingsStore(path)
+    store.listen(lambda old, new: new.openai_timeout == 7 or store.update(openai_timeout=7.0))
+    store.update(proxy_port=9001)
+
+    assert (store.current.proxy_port, store.current.openai_timeout) == (9001, 7)
