@@ -5,6 +5,7 @@ Keyrings tell nobody. A file without content of any worth stands for the last ch
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,24 +16,30 @@ log = logging.getLogger(__name__)
 
 
 class KeyChanges:
-    """Announce a change, and notice those that others announced. May block: not for the event loop's thread."""
+    """Announce a change, and notice those that others announced. For any thread but the event loop's: it may block."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.Lock()
         self._seen = self._read()
+        self._has_missed = False  # what others announced was written over by an announcement of ours
 
     def announce(self) -> None:
         """Tell the others; where that cannot be written they learn of it at their next start."""
-        self._seen = secrets.token_hex(8).encode()
-        try:
-            write_private(self._file, self._seen)
-        except OSError as error:
-            log.warning("a running proxy is not told that keys have changed: %s", error)
+        with self._lock:
+            self._has_missed |= self._read() != self._seen
+            self._seen = secrets.token_hex(8).encode()
+            try:
+                write_private(self._file, self._seen)
+            except OSError as error:
+                log.warning("a running proxy is not told that keys have changed: %s", error)
 
     def is_new(self) -> bool:
         """Tell whether another process has announced a change since this was last asked."""
-        before, self._seen = self._seen, self._read()
-        return self._seen != before
+        with self._lock:
+            before, self._seen = self._seen, self._read()
+            has_missed, self._has_missed = self._has_missed, False
+            return has_missed or self._seen != before
 
     def _read(self) -> bytes:
         try:

@@ -39,7 +39,7 @@ class ProxyKeys:
         self._environment_keys = environment_keys
         self._keychain = keychain
         self._made: tuple[ProxyKey, ...] = ()
-        self._changing = threading.Lock()
+        self._one_at_a_time = threading.RLock()  # what was read before a change must not be in force after it
 
     @property
     def made(self) -> tuple[ProxyKey, ...]:
@@ -55,14 +55,15 @@ class ProxyKeys:
     def load(self) -> None:
         """Read the keyring anew; what goes wrong stands in the log and leaves the keys as they were."""
         try:
-            self._made = self._read()
+            with self._one_at_a_time:
+                self._made = self._read()
         except KeyringFailure as failure:
             log.error("the proxy keys: %s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
 
     def new(self, name: str) -> ProxyKey:
         """Make a key and keep it; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""
         name = name.strip()
-        with self._changing:
+        with self._one_at_a_time:
             keys = self._read()
             if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
                 raise ProxyKeyTrouble(f"a key needs a name of 1 to {LONGEST_NAME} printable characters")
@@ -74,7 +75,7 @@ class ProxyKeys:
 
     def revoke(self, name: str) -> None:
         """Forget a key; raises KeyringFailure, and ProxyKeyTrouble where there is none of that name."""
-        with self._changing:
+        with self._one_at_a_time:
             keys = self._read()
             left = tuple(key for key in keys if key.name != name)
             if len(left) == len(keys):
@@ -83,9 +84,10 @@ class ProxyKeys:
 
     def first(self) -> ProxyKey:
         """Return a key to copy: the first there is, else a new one for this computer; raises KeyringFailure."""
-        if not self.current:
-            self._made = self._read()
-        return self.current[0] if self.current else self.new(FIRST_NAME)
+        with self._one_at_a_time:
+            if not self.current:
+                self._made = self._read()
+            return self.current[0] if self.current else self.new(FIRST_NAME)
 
     def load_in_background(self) -> None:
         """Begin to read the keyring."""
@@ -94,8 +96,9 @@ class ProxyKeys:
     def reload(self) -> None:
         """Read an open keyring anew; where that fails the keys stay, and nobody is asked anything."""
         try:
-            if self._keychain().is_open():
-                self._made = self._read()
+            with self._one_at_a_time:
+                if self._keychain().is_open():
+                    self._made = self._read()
         except KeyringFailure as failure:
             log.warning("the proxy keys were not read anew: %s", failure)
 
@@ -105,7 +108,7 @@ class ProxyKeys:
         Not where the keyring would ask its user something; there the click does it.
         """
         try:
-            with self._changing:
+            with self._one_at_a_time:
                 keychain = self._keychain()
                 if keychain.is_open() and keychain.read(KEPT_AS) is None:
                     self._write((new_key(FIRST_NAME),))

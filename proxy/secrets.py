@@ -59,7 +59,7 @@ class Secrets:
         self._keychain = keychain
         self._session_key: str | None = None
         self._kept = KeyState()
-        self._loading = threading.Lock()
+        self._one_at_a_time = threading.RLock()  # what was read before a change must not be in force after it
         self.loaded = threading.Event()
 
     @property
@@ -74,18 +74,18 @@ class Secrets:
 
     def load(self) -> KeyState:
         """Read the keyring anew; what goes wrong is kept as the state's problem."""
-        try:
-            key = self._keychain().read(UPSTREAM)
-            self._kept = KeyState(key, "keyring") if key else KeyState()
-        except KeyringFailure as failure:
-            log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
-            self._kept = KeyState(problem=failure)
-        self.loaded.set()
+        with self._one_at_a_time:
+            try:
+                self._read()
+            except KeyringFailure as failure:
+                log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
+                self._kept = KeyState(problem=failure)
+            self.loaded.set()
         return self.state
 
     def load_once(self) -> KeyState:
         """Read the keyring unless that has been done, or wait while another thread does it."""
-        with self._loading:
+        with self._one_at_a_time:
             return self.state if self.loaded.is_set() else self.load()
 
     def needs_keyring(self) -> bool:
@@ -95,18 +95,18 @@ class Secrets:
     def reload(self) -> None:
         """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""
         try:
-            keychain = self._keychain()
-            if self.needs_keyring() and keychain.is_open():
-                key = keychain.read(UPSTREAM)
-                self._kept = KeyState(key, "keyring") if key else KeyState()
+            with self._one_at_a_time:
+                if self.needs_keyring() and self._keychain().is_open():
+                    self._read()
         except KeyringFailure as failure:
             log.warning("the upstream key was not read anew: %s", failure)
 
     def keep(self, text: str) -> KeyState:
         """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""
         key = clean_key(text)
-        self._keychain().write(UPSTREAM, key)
-        self._session_key, self._kept = None, KeyState(key, "keyring")
+        with self._one_at_a_time:
+            self._keychain().write(UPSTREAM, key)
+            self._kept, self._session_key = KeyState(key, "keyring"), None
         return self.state
 
     def keep_for_session(self, text: str) -> KeyState:
@@ -116,9 +116,14 @@ class Secrets:
 
     def forget(self) -> KeyState:
         """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
-        self._keychain().delete(UPSTREAM)
-        self._session_key, self._kept = None, KeyState()
+        with self._one_at_a_time:
+            self._keychain().delete(UPSTREAM)
+            self._kept, self._session_key = KeyState(), None
         return self.state
+
+    def _read(self) -> None:
+        key = self._keychain().read(UPSTREAM)
+        self._kept = KeyState(key, "keyring") if key else KeyState()
 
 
 def clean_key(text: str) -> str:

@@ -15,6 +15,7 @@ from proxy.key_changes import AnnouncingKeychain, KeyChanges
 from proxy.key_errors import KeyringFailure
 from proxy.keys import Rereading
 from proxy.proxy_keys import KEPT_AS, ProxyKeys
+from proxy.secrets import UPSTREAM, Secrets
 from waiting import wait_for
 
 MODELS = {"object": "list", "data": []}
@@ -101,6 +102,76 @@ def test_a_change_that_cannot_be_announced_is_kept_all_the_same(tmp_path: Path) 
     AnnouncingKeychain(lambda: kept, KeyChanges(tmp_path / "a file" / "changed")).write("upstream", OLD)
 
     assert kept.kept["upstream"] == OLD
+
+
+def test_a_change_by_another_process_is_news_though_we_announced_one_since(tmp_path: Path) -> None:
+    mine, other = KeyChanges(tmp_path / "changed"), KeyChanges(tmp_path / "changed")
+    other.announce()
+    mine.announce()
+
+    assert [mine.is_new(), mine.is_new()] == [True, False]
+
+
+# --- changes while the keyring is being read --------------------------------------------------------------------------
+
+LONG_ENOUGH_S = 0.1  # for a change that waits for nobody
+
+
+class SlowKeychain(MemoryKeychain):
+    """A keychain whose first answer is what it held when it was asked, and comes once `may_answer` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_answer = threading.Event(), threading.Event()
+
+    def read(self, name: str) -> str | None:
+        answer = super().read(name)
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.may_answer.wait(10)
+        return answer
+
+
+def change_meanwhile(keychain: SlowKeychain, read: Callable[[], object], change: Callable[[], object]) -> None:
+    """Make a change while a reading is under way."""
+    reader, changer = threading.Thread(target=read), threading.Thread(target=change)
+    reader.start()
+    assert keychain.asked.wait(10)
+    changer.start()
+    changer.join(LONG_ENOUGH_S)
+    keychain.may_answer.set()
+    for thread in (reader, changer):
+        thread.join(10)
+
+
+@pytest.mark.parametrize("read", ["load", "reload"])
+def test_a_key_set_while_the_keyring_is_read_is_in_force(read: str) -> None:
+    keychain = SlowKeychain()
+    keychain.kept[UPSTREAM] = OLD
+    secrets = Secrets(lambda: None, lambda: keychain)
+    change_meanwhile(keychain, getattr(secrets, read), lambda: secrets.keep(NEW))
+
+    assert secrets.state.key == keychain.kept[UPSTREAM] == NEW
+
+
+@pytest.mark.parametrize("read", ["load", "reload"])
+def test_a_key_forgotten_while_the_keyring_is_read_is_gone(read: str) -> None:
+    keychain = SlowKeychain()
+    keychain.kept[UPSTREAM] = OLD
+    secrets = Secrets(lambda: None, lambda: keychain)
+    change_meanwhile(keychain, getattr(secrets, read), secrets.forget)
+
+    assert secrets.state.key is None
+
+
+@pytest.mark.parametrize("read", ["load", "reload", "first"])
+def test_a_proxy_key_revoked_while_the_keyring_is_read_opens_nothing(read: str) -> None:
+    keychain = SlowKeychain()
+    keychain.kept[KEPT_AS] = json.dumps([{"name": name, "key": f"op-{name}"} for name in ("one", "two")])
+    keys = ProxyKeys(list, lambda: keychain)
+    change_meanwhile(keychain, getattr(keys, read), lambda: keys.revoke("one"))
+
+    assert [key.name for key in keys.current] == ["two"]
 
 
 # --- what the keyring holds -------------------------------------------------------------------------------------------
