@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Callable, Iterator
+from decimal import Context, Decimal
 from fractions import Fraction
 from math import isqrt
 
@@ -13,6 +14,7 @@ LONGEST_EXPRESSION = 1_000
 LARGEST_BITS = 13_000  # numbers of about 4,000 digits; Python writes no longer ones
 LARGEST_DEPTH = 50
 DIGITS = 15
+ROOT_DIGITS = 40
 MOST_PLACES = 300
 
 Operation = Callable[[Fraction, Fraction], Fraction]
@@ -148,12 +150,15 @@ def power(base: Fraction, exponent: Fraction) -> Fraction:
 
 
 def square_root(value: Fraction) -> Fraction:
-    """Return the square root, exact where there is one, else close beyond the digits that are shown."""
+    """Return the square root, exact where there is one, else to ROOT_DIGITS digits."""
     if value < 0:
         raise ValueError("a negative number has no square root here")
-    scale = 1 << 128
     root = Fraction(isqrt(value.numerator), isqrt(value.denominator))
-    return root if root * root == value else Fraction(isqrt(int(value * scale * scale)), scale)
+    if root * root == value:
+        return root
+    fine = Context(prec=ROOT_DIGITS + 5)
+    close = fine.sqrt(fine.divide(Decimal(value.numerator), Decimal(value.denominator)))
+    return Fraction(Context(prec=ROOT_DIGITS).plus(close))
 
 
 def write(value: Fraction) -> str:

@@ -40,8 +40,18 @@ def test_arithmetic_is_exact(expression: str, result: str) -> None:
     assert calculate(expression) == result
 
 
-def test_a_root_that_is_not_exact_is_close() -> None:
-    assert calculate("sqrt(2)").startswith("1.41421356237309504880")
+@pytest.mark.parametrize(
+    ("expression", "root"),
+    [
+        ("sqrt(2)", "1.41421356237309504880168872420969807857"),
+        ("sqrt(2e-100)", f"0.{'0' * 49}141421356237309504880168872420969807857"),
+        ("sqrt(2e100)", "141421356237309504880168872420969807857" + "0" * 12),
+        ("sqrt(1/3)", "0.5773502691896257645091487805019574556476"),
+        ("sqrt(10**2000 + 1)", f"1{'0' * 1000}"),
+    ],
+)
+def test_a_root_that_is_not_exact_is_rounded_to_40_digits(expression: str, root: str) -> None:
+    assert calculate(expression) == root
 
 
 @pytest.mark.parametrize(
