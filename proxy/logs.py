@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,8 @@ class LaterHandler(logging.Handler):
         try:
             return self._safe.line(record)
         except Exception:  # noqa: BLE001  one bad line must not cost the others
-            return f"a record of {record.name} (line {record.lineno} of {record.module}) that cannot be written"
+            message = repr(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
+            return f"a record of {record.name} that cannot be written: {message}"
 
     def close(self) -> None:
         """Write the rest and end the thread."""
@@ -241,6 +243,20 @@ class LogFile(logging.handlers.RotatingFileHandler):
             if self.stream:
                 self.stream.write(lines)
                 self.stream.flush()
+
+    def doRollover(self) -> None:  # noqa: N802  logging's name
+        """Turn the file over; raises OSError, and where it cannot be moved at all, no older one has been either.
+
+        Windows does not move a file that another process has open.
+        """
+        if self.stream:
+            self.stream.close()
+            self.stream = None
+        older = [Path(f"{self.baseFilename}.{number}") for number in range(self.backupCount + 1)]
+        Path(self.baseFilename).replace(older[0])
+        for source, target in reversed(list(pairwise(older))):
+            with suppress(FileNotFoundError):
+                source.replace(target)
 
     def close(self) -> None:
         """Close the file, even where its last lines find no room."""

@@ -1,6 +1,7 @@
 """The log: without keys, without forged lines, for its owner alone, and complete."""
 
 import logging
+import os
 import re
 import stat
 import subprocess
@@ -264,6 +265,31 @@ def test_a_file_that_cannot_be_turned_over_is_written_on(tmp_path: Path) -> None
     assert "4 xxx" in (tmp_path / "proxy.log").read_text()
 
 
+def test_a_file_another_process_holds_on_to_costs_no_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "proxy.log.1").write_text("older")
+    file = LogFile(tmp_path / "proxy.log")
+    file.maxBytes = 100
+    move = os.replace
+
+    def refuse(source: object, target: object) -> None:
+        """Do as Windows does with a file that is open elsewhere."""
+        if str(source).endswith("proxy.log"):
+            raise PermissionError(13, "in use")
+        move(str(source), str(target))
+
+    monkeypatch.setattr("os.replace", refuse)
+    monkeypatch.setattr("os.rename", refuse)
+    for number in range(10):
+        file.write(f"{number} {'x' * 60}\n")
+    monkeypatch.undo()
+    file.write("at last\n")
+    file.close()
+
+    assert (tmp_path / "proxy.log").read_text() == "at last\n"
+    assert "9 xxx" in (tmp_path / "proxy.log.1").read_text()
+    assert (tmp_path / "proxy.log.2").read_text() == "older"
+
+
 @pytest.fixture
 def folder_in_the_way() -> Path:
     """Put a file where the log's folder should be: not even root can write a log there."""
@@ -429,6 +455,13 @@ def test_a_record_that_cannot_be_formatted_loses_no_other(
 
 def test_a_record_of_what_cannot_be_printed_loses_no_other(tmp_path: Path) -> None:
     assert_others_are_written(tmp_path / "proxy.log", "%s", (Unprintable(),))
+
+
+def test_a_record_that_cannot_be_formatted_is_known_by_its_message_without_keys(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.log"
+    assert_others_are_written(path, f"{KEY}\n%d files", ("many",))
+
+    assert r"a record of n that cannot be written: 'sk-pr[key]\n%d files'" in path.read_text()
 
 
 def assert_others_are_written(path: Path, message: str, arguments: tuple[object, ...]) -> None:
