@@ -35,17 +35,23 @@ class Line:
 
 @dataclass(frozen=True)
 class Look:
-    """Describe the whole tray: the icon by its state's name, the tooltip, the menu, whether it asks for attention."""
+    """Describe the whole tray: the icon by its state's name, the program's name and how it is, the menu."""
 
     icon: str
     title: str
     lines: tuple[Line, ...] = ()
-    attention: bool = False
+    attention: bool = False  # whether it asks for the user's
+    status: str = ""
 
     def __post_init__(self) -> None:
         keys = [line.key for line in walk(self.lines)]
         if len(keys) != len(set(keys)):
             raise ValueError(f"menu keys are not unique: {sorted(keys)}")
+
+    @property
+    def tooltip(self) -> str:
+        """Name and status in a line, for trays whose tooltip is a single text."""
+        return f"{self.title}: {self.status}" if self.status else self.title
 
     @property
     def default_key(self) -> str | None:

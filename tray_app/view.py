@@ -40,9 +40,10 @@ def look(facts: Facts) -> Look:
     status = status_text(facts)
     return Look(
         icon=icon_state(facts),
-        title=f"{facts.title}: {status}",
+        title=facts.title,
         lines=tuple(menu_lines(facts, status)),
         attention=icon_state(facts) in ("attention", "error"),
+        status=status,
     )
 
 

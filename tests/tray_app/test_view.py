@@ -61,7 +61,8 @@ def test_status_tooltip_and_icon_tell_the_gravest_thing(changes: dict, status: s
     shown = look(replace(WELL, **changes))
 
     assert line(shown.lines, "status").label == status
-    assert shown.title == f"Tray: {status}"
+    assert (shown.title, shown.status) == ("Tray", status)
+    assert shown.tooltip == f"Tray: {status}"
     assert shown.icon == icon
     assert shown.attention == (icon in ("attention", "error"))
 

@@ -1,6 +1,7 @@
 """The menu as a com.canonical.dbusmenu object: ids stay with their keys, so no click is lost while labels change.
 
-An open menu stays open and right: where only labels and checks change, the panel is told just those.
+An open menu stays open and right: where only labels and checks change, the panel is told just those. Plasma's panel has
+two habits that need an answer: it flips a clicked check by itself, and it reads the menu one level at a time.
 All of it belongs to the tray's thread.
 """
 
@@ -43,6 +44,7 @@ class DbusMenu:
         self._new_ids = count(ROOT + 1)
         self._top: Lines = ()
         self._lines: dict[int, Line] = {}
+        self._clicked_checks: set[int] = set()
         self._revision = 0
         self.exported = Exported(PATH, INTERFACE, lambda: MENU_PROPERTIES, self._methods(), SIGNALS)
 
@@ -62,11 +64,14 @@ class DbusMenu:
         before, shape_before = self._lines, shape(self._top)
         self._top = lines
         self._lines = {self._id(line.key): line for line in walk(lines)}
+        clicked, self._clicked_checks = self._clicked_checks, set()
         if shape(lines) != shape_before:
             self._revision += 1
             self._emit(self.exported, "LayoutUpdated", self._revision, ROOT)
             return
-        updates = [(id_, changes(before[id_], line)) for id_, line in self._lines.items()]
+        updates = [
+            (id_, changes(before[id_], line, is_clicked_check=id_ in clicked)) for id_, line in self._lines.items()
+        ]
         if updates := [(id_, changed) for id_, changed in updates if changed]:
             self._emit(self.exported, "ItemsPropertiesUpdated", updates, [])
 
@@ -80,6 +85,9 @@ class DbusMenu:
             raise Fault(ERROR + "InvalidArgs", f"the menu has no item {id_}")
         return self._lines[id_]
 
+    def _below(self, id_: int) -> Lines:
+        return self._top if id_ == ROOT else self._line(id_).children
+
     def _properties(self, id_: int) -> Properties:
         return ROOT_PROPERTIES if id_ == ROOT else properties(self._line(id_))
 
@@ -87,12 +95,20 @@ class DbusMenu:
         return [id_ for id_ in ids if id_ != ROOT and id_ not in self._lines]
 
     def _get_layout(self, parent: int, depth: int, names: list[str]) -> Body:
+        if depth == 1:
+            self._announce_submenus(parent)
         return self._revision, self._item(parent, depth, names)
+
+    def _announce_submenus(self, parent: int) -> None:
+        """Have a panel read the submenus it left out; Plasma's would place one that is read on opening as if empty."""
+        for line in self._below(parent):
+            if line.children:
+                self._emit(self.exported, "LayoutUpdated", self._revision, self._id(line.key))
 
     def _item(self, id_: int, depth: int, names: list[str]) -> Item:
         """Draw one item and those below it, so many levels deep; -1 is all of them."""
-        below = self._top if id_ == ROOT else self._line(id_).children
-        drawn = [self._item(self._id(line.key), depth - 1, names) for line in below] if depth else []
+        below = self._below(id_) if depth else ()
+        drawn = [self._item(self._id(line.key), depth - 1, names) for line in below]
         return id_, named(self._properties(id_), names), [("(ia{sv}av)", item) for item in drawn]
 
     def _get_group_properties(self, ids: list[int], names: list[str]) -> Body:
@@ -107,6 +123,8 @@ class DbusMenu:
 
     def _event(self, id_: int, event: str, _data: Variant, _time: int) -> Body:
         if event == "clicked" and id_ != ROOT and (line := self._line(id_)).is_clickable:
+            if line.kind == "check":
+                self._clicked_checks.add(id_)
             self._on_click(line.key)
         return ()
 

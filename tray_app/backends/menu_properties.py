@@ -39,9 +39,11 @@ def named(written: Properties, names: Sequence[str]) -> Properties:
     return {name: value for name, value in written.items() if not names or name in names}
 
 
-def changes(before: Line, after: Line) -> Properties:
-    """Return the properties in which two looks at one line differ."""
+def changes(before: Line, after: Line, *, is_clicked_check: bool) -> Properties:
+    """Return the properties in which two looks at one line differ, and a clicked check's mark even if it stayed."""
     old = properties(before)
+    if is_clicked_check:
+        old.pop("toggle-state")
     return {name: value for name, value in properties(after).items() if old.get(name) != value}
 
 

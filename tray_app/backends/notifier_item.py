@@ -41,6 +41,7 @@ class NotifierItem:
             self._emit(self.exported, "NewAttentionIcon")
         if look.title != before.title:
             self._emit(self.exported, "NewTitle")
+        if look.tooltip != before.tooltip:
             self._emit(self.exported, "NewToolTip")
         if look.attention != before.attention:
             self._emit(self.exported, "NewStatus", self._status)
@@ -48,6 +49,12 @@ class NotifierItem:
     @property
     def _status(self) -> str:
         return "NeedsAttention" if self._look.attention else "Active"
+
+    @property
+    def _tooltip(self) -> tuple[str, str]:
+        """What panels write large, and what small below; LXQt shows the first alone, and the second may be markup."""
+        look = self._look
+        return (look.status, look.title) if look.status else (look.title, "")
 
     def _methods(self) -> dict[str, Method]:
         return {
@@ -79,7 +86,7 @@ class NotifierItem:
             "AttentionIconName": ("s", ""),
             "AttentionIconPixmap": icon,
             "AttentionMovieName": ("s", ""),
-            "ToolTip": ("(sa(iiay)ss)", ("", [], self._look.title, "")),
+            "ToolTip": ("(sa(iiay)ss)", ("", [], *self._tooltip)),
             "ItemIsMenu": ("b", False),  # a click on the icon is for us, not for the menu
             "Menu": ("o", dbus_menu.PATH),
         }

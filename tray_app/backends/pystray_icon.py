@@ -88,7 +88,7 @@ class PystrayBackend:
         look = self._drawn
         menu = self._pystray.Menu(self._items)
         icon_class = self._icon_class()
-        return icon_class(self._program.app_id, self._picture(look.icon), self._title(look.title), menu)
+        return icon_class(self._program.app_id, self._picture(look.icon), self._title(look.tooltip), menu)
 
     def _icon_class(self) -> Any:
         return self._pystray.Icon
@@ -137,8 +137,8 @@ class PystrayBackend:
         self._drawn = look
         if look.icon != before.icon:
             self._icon.icon = self._picture(look.icon)
-        if look.title != before.title:
-            self._icon.title = self._title(look.title)
+        if look.tooltip != before.tooltip:
+            self._icon.title = self._title(look.tooltip)
 
     def _picture(self, state: str) -> Any:
         return self._program.icon(state, self.icon_px)

@@ -88,6 +88,33 @@ def test_another_label_or_check_sends_just_that_and_no_new_layout():
     assert panel.layout()[0] == revision
 
 
+def test_a_click_on_a_check_that_stays_as_it_was_tells_its_mark_once_more():
+    panel = Panel(TOOLS, QUIT)
+    panel.click(panel.id_of("tools"))  # Plasma's panel has flipped the mark by itself
+
+    panel.show(TOOLS, QUIT)
+    panel.show(TOOLS, QUIT)
+
+    assert panel.signals == [("ItemsPropertiesUpdated", [(panel.id_of("tools"), {"toggle-state": ("i", 0)})], [])]
+
+
+def test_a_panel_that_reads_one_level_is_told_to_read_the_submenus_before_they_open():
+    panel = Panel(TOOLS, COPY, QUIT)
+
+    revision, _ = panel.layout(depth=1)
+    panel.layout(panel.id_of("copy"), depth=1)
+
+    assert panel.signals == [("LayoutUpdated", revision, panel.id_of("copy"))]
+
+
+def test_a_panel_that_reads_all_levels_is_told_nothing():
+    panel = Panel(TOOLS, COPY, QUIT)
+
+    panel.layout()
+
+    assert panel.signals == []
+
+
 def test_a_line_more_sends_a_new_layout_once():
     panel = Panel(QUIT)
     revision, _ = panel.layout()

@@ -50,15 +50,19 @@ def test_a_state_is_drawn_once_in_every_size():
 
 def test_panels_read_the_look():
     panel = Panel()
-    panel.item.show(Look("running", "The port is taken", attention=True))
+    panel.item.show(Look("running", "Proxy", attention=True, status="The port is taken"))
 
     properties = panel.item.exported.properties()
 
-    assert properties["Title"] == ("s", "The port is taken")
-    assert properties["ToolTip"][1][2] == "The port is taken"
+    assert properties["Title"] == ("s", "Proxy")
+    assert properties["ToolTip"][1] == ("", [], "The port is taken", "Proxy")
     assert properties["Status"] == ("s", "NeedsAttention")
     assert properties["Menu"] == ("o", "/StatusNotifierItem/Menu")
     assert [size for size, _, _ in properties["IconPixmap"][1]] == list(SIZES_PX)
+
+
+def test_the_tooltip_of_a_program_without_a_status_is_its_name():
+    assert Panel().item.exported.properties()["ToolTip"][1] == ("", [], "Title", "")
 
 
 def test_panels_are_told_only_what_changed():
@@ -75,6 +79,8 @@ def test_panels_are_told_only_what_changed():
     panel.signals.clear()
     panel.item.show(Look("error", "Other", attention=True))
     assert panel.signals == []
+    panel.item.show(Look("error", "Other", attention=True, status="Stopped"))
+    assert panel.signals == [("NewToolTip",)]
 
 
 def test_clicks_on_the_icon_activate_and_nothing_else_does():
