@@ -63,9 +63,9 @@ def provider() -> Iterator[ScriptedUpstream]:
 @pytest.fixture
 def upstream(provider: ScriptedUpstream) -> Fresh:
     """Return the provider as if it were new; it answers a chat until the test has it answer something else."""
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("Hello")))
-    return fresh
+    provider.forget_answers()
+    provider.answer(Json(completion("Hello")))
+    return Fresh(provider)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,6 @@ class Fresh:
 
     def __init__(self, provider: ScriptedUpstream) -> None:
         self.provider = provider
-        provider.forget_answers()
         self._requests_before = len(provider.requests)
         self._hangups_before = len(provider.hangups)
         self._connections_before = provider.accepted_connections
