@@ -48,7 +48,7 @@ class TrayApp:
         self._news = News(self._hosted, say, lambda: self._backend)
         self._commands = Commands(self._hosted, self._news.tell, self.quit)
         self._pulse = Pulse(services, self._refresh)
-        self._later = [self._timer(UNSEEN_S, self._news.tell_no_tray), self._timer(LOST_S, self._news.tell_unseen)]
+        self._later = [self._timer(UNSEEN_S, self._news.tell_no_icon), self._timer(LOST_S, self._news.tell_unseen)]
         self._published = ""
         self._ended = threading.Event()
 
@@ -86,7 +86,7 @@ class TrayApp:
         self._actions.do(self._publish)
         self._actions.do(self._news.tell_start)
         if backend.name == "none":
-            self._actions.do(self._news.tell_no_tray)
+            self._actions.do(self._news.tell_no_icon)
         else:
             for timer in self._later:
                 timer.start()

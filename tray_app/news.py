@@ -5,16 +5,18 @@ All of it runs on the thread of the clicks, but for what is said before it begin
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from proxy import paths
 from proxy.files import write_private
-from proxy.identity import TITLE
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
+from tray_app.errors import NothingOpened
 from tray_app.hosted import HostedProxy
 from tray_app.notify import notify
+from tray_app.opener import has_screen, open_url
 
 Say = Callable[[str], Any]
 
@@ -28,6 +30,7 @@ class News:
         self._hosted = hosted
         self._say = say
         self._backend = backend
+        self._is_first_run = False
 
     def tell(self, title: str, text: str) -> None:
         """Show a notification, where anything shows one."""
@@ -37,42 +40,59 @@ class News:
 
     def tell_start(self) -> None:
         """Tell where the proxy serves, or why it does not; at the very first start by a notification too."""
-        if is_first_run():
-            self.tell(TITLE, "The proxy runs. Its icon's menu has the address for your tools.")
+        self._is_first_run = is_first_run()
         if self._hosted.base_url is not None:
             self._say(f"Base URL for your tools:  {self._hosted.base_url}")
+            if self._is_first_run:
+                self.tell("The proxy runs", f"Address for your tools: {self._hosted.tools_url}")
         elif self._hosted.problem is not None:
             self._say(self._hosted.problem)
             self.tell("The proxy does not run", self._hosted.problem)
 
-    def tell_no_tray(self) -> None:
-        """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same."""
+    def tell_no_icon(self) -> None:
+        """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same.
+
+        At the very first start the page opens by itself, where there is a screen for it.
+        """
         backend = self._backend()
         if backend is None or backend.is_shown:
             return
-        what = "There is no tray here" if backend.name == "none" else "No panel shows the icon so far"
+        what = "There is no tray here" if backend.name == "none" else "There is no icon so far"
         self._say(f"{what}: {backend.why}. The proxy runs all the same.")
         self._say(f"Its page, good once: {self._hosted.entrance()}")
+        if self._is_first_run and has_screen():
+            with suppress(NothingOpened):
+                open_url(self._hosted.entrance())
 
     def tell_unseen(self) -> None:
-        """Tell who started it without a terminal that no icon will come."""
+        """Tell who started it without a terminal that no icon will come; the way to the page first, as texts get cut."""
         backend = self._backend()
         if backend is not None and not backend.is_shown:
-            self.tell("No panel shows the icon", "The proxy runs all the same. Start it once more to open its page.")
+            why = backend.why[:1].upper() + backend.why[1:]
+            self.tell("The proxy runs without an icon", f"Start it once more to open its page. {why}.")
 
     def tell_condition(self, condition: Condition) -> None:
         """Tell of trouble with the upstream that the user has to do something about."""
         if condition.kind == "key refused":
-            self.tell("The upstream refuses the key", "Set another one from the icon's menu.")
+            self.tell("The upstream refuses the key", f"Set another one: {self._where}.")
         elif condition.kind in ("unsafe", "failing"):
             self.tell(f"Upstream {condition.kind}", condition.detail)
 
     def tell_question(self, question: Question) -> None:
         """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""
-        self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: see the icon's menu.")
-        backend = self._backend()
-        if backend is None or not backend.is_shown:
+        self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
+        if not self._is_icon_shown:
             self._say(f"{question.tool} asks to run; answer within a minute: {self._hosted.entrance('questions')}")
+
+    @property
+    def _is_icon_shown(self) -> bool:
+        backend = self._backend()
+        return backend is not None and backend.is_shown
+
+    @property
+    def _where(self) -> str:
+        """Say where the user finds what a notification speaks of."""
+        return "see the icon's menu" if self._is_icon_shown else "start the program once more to open its page"
 
 
 def is_first_run() -> bool:

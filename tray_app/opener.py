@@ -34,6 +34,12 @@ def open_path(path: Path) -> None:
     show(str(path.absolute()), [])
 
 
+def has_screen() -> bool:
+    """Tell whether there is a screen to open a page on, for what is not to come up in a terminal."""
+    on_linux = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    return sys.platform in ("win32", "darwin") or bool(on_linux)
+
+
 def show(target: str, preferred: Iterable[Command]) -> None:
     """Hand the target to the first program that takes it; raises NothingOpened."""
     if sys.platform == "win32":

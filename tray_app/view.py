@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from textwrap import wrap
 
 from proxy.secrets import KeyState
 from proxy.upstream.condition import Condition
 from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
-LONGEST_LABEL = 90
+ROW_LENGTH, ROWS = 60, 4  # a menu is as wide as its widest line, and none breaks a line by itself
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
     """Return the menu, from the top."""
     first, second, third, fourth, fifth = (Line(key, kind="separator") for key in SEPARATORS)
     return [
-        Line("status", short(status), enabled=False),
+        *rows("status", status),
         *notes(facts),
         *([Line("question", question_label(facts.asking_tools))] if facts.asking_tools else []),
         *([Line("other-port", f"Use port {facts.other_port} instead")] if facts.other_port else []),
@@ -114,14 +115,14 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
 
 
 def notes(facts: Facts) -> list[Line]:
-    """Return a line for each thing that is wrong besides."""
+    """Return the lines that tell what is wrong besides."""
     found = {
         "note-keyring": facts.key.problem and facts.key.problem.title,
         "note-settings": facts.settings_problem and f"Settings not in force: {facts.settings_problem}",
         "note-log": facts.log_problem and f"No log is written: {facts.log_problem}",
         "trouble": facts.trouble,
     }
-    return [Line(key, short(text), enabled=False) for key, text in found.items() if text]
+    return [row for key, text in found.items() if text for row in rows(key, text)]
 
 
 def question_label(asking_tools: tuple[str, ...]) -> str:
@@ -145,6 +146,7 @@ def help_lines(facts: Facts) -> tuple[Line, ...]:
     )
 
 
-def short(text: str) -> str:
-    """Return a text that fits a menu."""
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 1]}…"
+def rows(key: str, text: str) -> list[Line]:
+    """Return a text as lines that fit a menu; the first has the key as it is."""
+    parts = wrap(text, ROW_LENGTH, max_lines=ROWS, placeholder="…", break_on_hyphens=False)
+    return [Line(key if row == 1 else f"{key}-{row}", part, enabled=False) for row, part in enumerate(parts, 1)]

@@ -47,6 +47,7 @@ class Tray:
             "PATH": f"{self.home / 'bin'}:{self.desktop.env['PATH']}",
             "OPENED_LIST": str(self._opened),
             "BROWSER": "",
+            "XDG_CURRENT_DESKTOP": "",
             "WAYLAND_DISPLAY": "",
             "DISPLAY": self.desktop.env["DISPLAY"],
             "DBUS_SESSION_BUS_ADDRESS": self.desktop.env["DBUS_SESSION_BUS_ADDRESS"],
@@ -76,10 +77,18 @@ class Tray:
         return self.bus.read_menu(self.item)
 
     def labels(self) -> list[str]:
-        return [line.label for line in self.menu().walk()]
+        """Return what the menu says; a text of several lines is one again."""
+        texts: dict[str, str] = {}
+        for line in self.menu().walk():
+            text, _, number = line.key.rpartition("-")
+            if number.isdigit() and texts.get(text):
+                texts[text] += f" {line.label}"
+            else:
+                texts[line.key] = line.label
+        return list(texts.values())
 
     def wait_for_line(self, text: str) -> str:
-        """Wait until a line of the menu says this, and return the line."""
+        """Wait until the menu says this, and return the whole text."""
         wait_for(lambda: any(text in label for label in self.labels()), f"{text!r} in the menu")
         return next(label for label in self.labels() if text in label)
 

@@ -1,6 +1,8 @@
 """What the user is told unasked, on a computer without notifications but for those of the tray itself."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from tray_app.hosted import HostedProxy
 from tray_app.news import News
 from tray_app.question_bell import QuestionBell
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the program that opens pages is that of Linux desktops")
 QUESTION = Question(1, "write_file", "files", "{}")
 
 
@@ -54,8 +57,16 @@ def test_only_the_first_start_is_told_by_a_notification(told: Told) -> None:
     told.news.tell_start()
     told.news.tell_start()
 
-    assert len(told.backend.told) == 1
+    assert told.backend.told == [("The proxy runs", f"Address for your tools: {told.hosted.base_url}")]
     assert told.said == [f"Base URL for your tools:  {told.hosted.base_url}"] * 2
+
+
+def test_a_first_start_that_does_not_serve_is_not_greeted(told: Told) -> None:
+    told.hosted.problem = "The port is taken"
+
+    told.news.tell_start()
+
+    assert told.backend.told == [("The proxy does not run", "The port is taken")]
 
 
 def test_a_first_start_that_cannot_be_remembered_is_not_told_again_and_again(told: Told) -> None:
@@ -85,13 +96,13 @@ def test_only_trouble_that_needs_the_user_is_told(told: Told, condition: Conditi
 
 
 def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:
-    told.news.tell_no_tray()
+    told.news.tell_no_icon()
     assert told.said == []
 
     told.backend.is_shown = False
-    told.news.tell_no_tray()
+    told.news.tell_no_icon()
 
-    assert told.said[0] == "No panel shows the icon so far: a test. The proxy runs all the same."
+    assert told.said[0] == "There is no icon so far: a test. The proxy runs all the same."
     assert "/ui/enter?ticket=" in told.said[1]
 
 
@@ -102,15 +113,56 @@ def test_an_icon_that_no_panel_shows_is_told_by_a_notification(told: Told) -> No
     told.backend.is_shown = False
     told.news.tell_unseen()
 
-    assert told.backend.told == [
-        ("No panel shows the icon", "The proxy runs all the same. Start it once more to open its page.")
-    ]
+    assert told.backend.told == [("The proxy runs without an icon", "Start it once more to open its page. A test.")]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Give a screen and a program that opens pages on it, and return a function that tells which it opened."""
+    notes, program = tmp_path / "opened", tmp_path / "xdg-open"
+    notes.touch()
+    program.write_text(f'#!/bin/sh\necho "$1" >> "{notes}"\n')
+    program.chmod(0o755)
+    for name, value in (("PATH", str(tmp_path)), ("DISPLAY", ":none"), ("BROWSER", "")):
+        monkeypatch.setenv(name, value)
+    return notes.read_text
+
+
+@on_linux
+def test_a_first_start_without_an_icon_opens_the_page_and_later_ones_do_not(
+    told: Told, opened: Callable[[], str]
+) -> None:
+    told.backend.is_shown = False
+    told.news.tell_start()
+    told.news.tell_no_icon()
+    assert opened().count("/ui/enter?ticket=") == 1
+
+    told.news.tell_start()
+    told.news.tell_no_icon()
+
+    assert opened().count("/ui/enter?ticket=") == 1
+
+
+@on_linux
+def test_a_first_start_opens_no_page_where_there_is_an_icon_or_no_screen(
+    told: Told, opened: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told.news.tell_start()
+    told.news.tell_no_icon()
+    assert opened() == ""
+
+    monkeypatch.setenv("DISPLAY", "")
+    monkeypatch.setenv("WAYLAND_DISPLAY", "")
+    told.backend.is_shown = False
+    told.news.tell_no_icon()
+
+    assert opened() == ""
 
 
 def test_a_tray_that_there_is_none_of_is_spoken_of_at_once(told: Told) -> None:
     told.backend.is_shown, told.backend.name = False, "none"
 
-    told.news.tell_no_tray()
+    told.news.tell_no_icon()
 
     assert told.said[0] == "There is no tray here: a test. The proxy runs all the same."
 
@@ -123,9 +175,8 @@ def test_a_question_is_told_without_its_arguments_and_by_a_link_where_no_icon_is
 
     told.news.tell_question(QUESTION)
 
-    assert told.backend.told == [
-        ("A tool asks to run", "write_file waits a minute for your answer: see the icon's menu.")
-    ]
+    where = "see the icon's menu" if is_shown else "start the program once more to open its page"
+    assert told.backend.told == [("A tool asks to run", f"write_file waits a minute for your answer: {where}.")]
     assert ["&to=questions" in said for said in told.said] == ([] if is_shown else [True])
 
 

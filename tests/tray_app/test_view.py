@@ -79,7 +79,6 @@ def line(lines: tuple[Line, ...], key: str) -> Line:
         ({"settings_problem": "it was broken"}, "note-settings", "Settings not in force: it was broken"),
         ({"log_problem": "a full disk"}, "note-log", "No log is written: a full disk"),
         ({"key": KeyState(problem=KeyringLocked("x"))}, "note-keyring", "The system's keyring is locked"),
-        ({"trouble": "long " * 40}, "trouble", "long " * 17 + "long…"),
     ],
 )
 def test_what_is_wrong_besides_stands_below_the_status(changes: dict, key: str, label: str) -> None:
@@ -88,6 +87,20 @@ def test_what_is_wrong_besides_stands_below_the_status(changes: dict, key: str, 
     assert line(lines, key) == Line(key, label, enabled=False)
     assert [line.key for line in lines].index(key) == 1
     assert [line.key for line in look(WELL).lines][1] == "between-1"
+
+
+def test_a_long_text_is_broken_into_lines_and_cut_after_four() -> None:
+    path = "/home/me/a-rather-long-name/settings.toml"
+    lines = look(replace(WELL, trouble=f"It could not be opened: xdg-open failed. Open {path} by hand.")).lines
+    assert [line.label for line in lines if line.key.startswith("trouble")] == [
+        "It could not be opened: xdg-open failed. Open",
+        f"{path} by hand.",
+    ]
+
+    lines = look(replace(WELL, start_problem="long " * 100)).lines
+    four = [line.key for line in lines].index("between-1")
+    assert [line.key for line in lines[:four]] == ["status", "status-2", "status-3", "status-4"]
+    assert lines[3] == Line("status-4", " ".join(["long"] * 12) + "…", enabled=False)
 
 
 def test_switches_show_what_is_on_and_what_fixes_them() -> None:

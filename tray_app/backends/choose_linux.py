@@ -1,5 +1,6 @@
 """Choose the tray of a Linux desktop: StatusNotifier where it is or may yet come, else XEmbed, else none."""
 
+import os
 from contextlib import ExitStack, suppress
 
 from tray_app.backends.backend import Backend, Program
@@ -12,6 +13,7 @@ from tray_app.backends.status_notifier import StatusNotifierBackend
 
 WHY = "the desktop shows StatusNotifier items"
 WHY_WAITING = "no panel shows icons yet; the icon appears as soon as one does"
+WHY_GNOME = "GNOME shows icons only with its AppIndicator extension, https://extensions.gnome.org/extension/615"
 
 
 def choose_on_linux(wanted: str, program: Program) -> Backend:
@@ -31,13 +33,18 @@ def choose_on_linux(wanted: str, program: Program) -> Backend:
 
 def _on_bus(wanted: str, program: Program, bus: SessionBus) -> Backend:
     has_panel = bus.has_owner(WATCHER)
-    why = WHY if has_panel else WHY_WAITING
+    why = WHY if has_panel else why_waiting()
     if wanted == "sni":
         return StatusNotifierBackend(bus, program, why)
     tray = ChangingTray(program, bus)
     if not has_panel and is_xembed_tray_there():
         return tray.begin_with_xembed()
     return tray.begin_with_status_notifier(why)
+
+
+def why_waiting() -> str:
+    """Say why there is no panel, and where it is known what would help, that."""
+    return WHY_GNOME if "GNOME" in os.environ.get("XDG_CURRENT_DESKTOP", "").split(":") else WHY_WAITING
 
 
 def _without_bus(wanted: str, program: Program, why: str) -> Backend:

@@ -54,11 +54,24 @@ def test_a_watcher_on_the_bus_gets_the_icon(bus_services):
     assert backend.why == "the desktop shows StatusNotifier items"
 
 
-def test_a_bus_without_a_panel_waits_for_one(bus_services, x_display):
+@pytest.mark.parametrize(
+    ("desktop", "why"),
+    [
+        ("", "no panel shows icons yet"),
+        ("KDE", "no panel shows icons yet"),
+        ("GNOME", "its AppIndicator extension"),
+        ("ubuntu:GNOME", "its AppIndicator extension"),
+    ],
+)
+def test_a_bus_without_a_panel_waits_for_one_and_says_what_would_help(
+    bus_services, x_display, monkeypatch, desktop, why
+):
+    monkeypatch.setenv("XDG_CURRENT_DESKTOP", desktop)
+
     backend = run_briefly(choose("auto", PROGRAM))
 
     assert backend.name == "StatusNotifier"
-    assert "no panel shows icons yet" in backend.why
+    assert why in backend.why
     assert not backend.is_shown
 
 
