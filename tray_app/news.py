@@ -65,7 +65,7 @@ class News:
                 open_url(self._hosted.entrance())
 
     def tell_unseen(self) -> None:
-        """Tell who started it without a terminal that no icon will come; the way to the page first, as texts get cut."""
+        """Tell whoever has no terminal that no icon will come; the way to the page first, for texts get cut."""
         backend = self._backend()
         if backend is not None and not backend.is_shown:
             why = backend.why[:1].upper() + backend.why[1:]
