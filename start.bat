@@ -28,12 +28,19 @@ call :look_at_venv
 if not "%state%"=="fits" call :install_in_turn
 if not "%state%"=="fits" goto failed
 
+if not "%word%"=="test" set "START_COMMAND=start.bat"
 if "%word%"=="" goto app
+if "%word%"=="-h" goto help
+if "%word%"=="--help" goto help
 if "%word:~0,1%"=="-" goto app
 if "%word%"=="headless" goto headless
 if "%word%"=="demo" goto demo
 if "%word%"=="test" goto test
 "%venv_python%" -I -m proxy %args%
+exit /b %errorlevel%
+
+:help
+"%venv_python%" -I -m proxy --help
 exit /b %errorlevel%
 
 :headless
@@ -54,8 +61,7 @@ exit /b %errorlevel%
 
 :app
 if not exist "%root%tray_app\__main__.py" goto app_without_tray
-rem A program without a console can answer these only to nobody.
-if "%word%"=="--help" goto app_in_console
+rem A program without a console can answer this only to nobody.
 if "%word%"=="--version" goto app_in_console
 start "" "%venv%\Scripts\pythonw.exe" -I -m tray_app %args%
 exit /b

@@ -235,6 +235,7 @@ headless | demo | test)
     word=$1
     shift
     ;;
+-h | --help) ;; # of all commands
 '' | -*) word=app ;;
 esac
 
@@ -254,6 +255,7 @@ if [ "$state" != fits ]; then
     trap - INT TERM HUP
 fi
 
+if [ "$word" != test ]; then export START_COMMAND=./start.sh; fi # how the program names its commands
 case $word in
 test)
     cd -- "$root" || exit 1

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import openai
 from openai.types.chat import ChatCompletion
 
+from proxy.command import command
+
 QUESTION = "Answer with one short sentence: are you there?"
 LIMIT_S = 60.0
 PREFERRED_MODELS = ("gpt-5-mini", "gpt-4o-mini")
@@ -27,6 +29,9 @@ class Target:
 
 def run_checks(target: Target, *, stream: bool, say: Say) -> bool:
     """Check one thing after the other and tell each outcome; returns whether all went well."""
+    if not target.base_url.startswith(("http://", "https://")):
+        say(f"FAILED   {target.base_url} is no base URL; one looks like http://127.0.0.1:8000/v1")
+        return False
     try:
         say(f"health   {check_health(target)}")
         with open_client(target) as client:
@@ -115,11 +120,11 @@ def check_stream(client: openai.OpenAI, model: str) -> str:
 def explain(error: Exception) -> str:
     """Say what went wrong and, where it is known, what to do."""
     if isinstance(error, openai.APIStatusError):
-        return f"{error.status_code}: {error.message}"
+        return f"{error.status_code}: {error.message.removeprefix(f'Error code: {error.status_code} - ')}"
     if isinstance(error, urllib.error.HTTPError):
         return f"health answered {error.code}: {error.read().decode('utf-8', 'replace')}"
     if isinstance(error, (openai.APIConnectionError, urllib.error.URLError)):
-        return "nothing answers there. Is the proxy running, and on this port?"
+        return f"nothing answers there. Is the proxy running, and on this port? `{command('serve')}` starts one"
     if isinstance(error, http.client.BadStatusLine):
         return "what answers there does not speak HTTP"
     if isinstance(error, UnicodeError):

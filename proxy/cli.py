@@ -3,15 +3,18 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxy import paths
+from proxy.command import command, started_as
 from proxy.crashes import catch_crashes
 from proxy.errors import ProxyError
 from proxy.identity import TITLE, __version__
+from proxy.key_errors import KeyringFailure
 from proxy.logs import SafeFormatter
 from proxy.redaction import escape, redact
 from proxy.tool_commands import tools
@@ -21,7 +24,32 @@ if TYPE_CHECKING:
     from proxy.secrets import Secrets
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Port(click.IntRange):
+    """A port, named so in help and errors."""
+
+    name = "port"
+
+
+SCRIPT_WORDS = """\b
+The script's own words:
+  without a command  the icon in the system tray, and the proxy behind it;
+                     takes --host, --port, --demo, and --tray auto, sni,
+                     pystray or none
+  headless           the same as serve
+  demo               the same as serve --demo
+  test               the test suite"""
+
+
+class Commands(click.Group):
+    """The commands, and the start script's own where that has started us."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what stands below the help."""
+        self.epilog = SCRIPT_WORDS if started_as() else None
+        super().format_epilog(ctx, formatter)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=TITLE)
 def cli() -> None:
     """Give every tool on this computer one OpenAI-compatible address, with one key behind it."""
@@ -29,7 +57,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--host", help="Address to listen on (PROXY_HOST).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one (PROXY_PORT).")
+@click.option("--port", type=Port(0, 65535), help="Port to listen on; 0 takes any free one (PROXY_PORT).")
 @click.option("--demo", is_flag=True, help="Answer from a built-in demo upstream: no key and no network needed.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the log in the terminal, with what the rules change.")
 def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> None:
@@ -41,9 +69,13 @@ def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> N
 
 
 @cli.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="The port of the proxy that is meant, where several run.")
+@click.option("--port", type=Port(1, 65535), help="The port of the proxy that is meant, where several run.")
 def page(port: int | None) -> None:
-    """Print a link to the page of the running proxy: its key, log, refused pages. Good once, for two minutes."""
+    """Print a link to the running proxy's page.
+
+    It is good once, for two minutes. The page takes the upstream key, looks for problems, shows the log, and lets
+    refused web pages in.
+    """
     from proxy.running import fresh_link  # noqa: PLC0415  this command alone needs it
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  pydantic costs the most of a start
 
@@ -56,7 +88,10 @@ def page(port: int | None) -> None:
 @click.option("--base-url", help="The proxy's base URL; the one of its settings if not given.")
 @click.option("--model", help="The model to chat with; one that the upstream lists if not given.")
 def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
-    """Try a running proxy: health, models, one chat. PROXY_API_KEY holds the proxy key, where it asks for one."""
+    """Try a running proxy: health, models, one chat.
+
+    PROXY_API_KEY holds the proxy key, where it asks for one.
+    """
     from proxy.check import Target, run_checks  # noqa: PLC0415  brings the SDK
 
     target = Target(base_url or own_base_url(), os.environ.get("PROXY_API_KEY"), model)
@@ -79,12 +114,13 @@ def config() -> None:
 
 @cli.command()
 def doctor() -> None:
-    """Look for common problems: settings, log, key, upstream, proxy keys."""
+    """Look for common problems and say what to do."""
     from proxy.doctor import examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     services = assemble()
-    findings = examine(services)
+    with log_silent():  # the findings say it
+        findings = examine(services)
     services.tools.stop()
     for finding in findings:
         say(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
@@ -100,15 +136,17 @@ def key() -> None:
 @key.command("set")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
 def set_key(*, from_stdin: bool) -> None:
-    """Store the upstream key; it is asked for without being shown."""
+    """Store the upstream key, asked for without being shown."""
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key", hide_input=True)
     say(f"Upstream key: {secrets().keep(text)}")
 
 
 @key.command("status")
 def show_key() -> None:
-    """Say whether there is an upstream key, how it ends and where it comes from."""
-    say(f"Upstream key: {secrets().load()}")
+    """Tell whether there is one, and its end."""
+    with log_silent():  # the state says it
+        state = secrets().load()
+    say(f"Upstream key: {state}")
 
 
 @key.command("delete")
@@ -133,15 +171,26 @@ def new_proxy_key(name: str) -> None:
 def list_proxy_keys() -> None:
     """List the proxy keys by name, never the keys themselves."""
     keys = proxy_keys()
-    keys.load()
+    failure = None
+    try:
+        keys.read()
+    except KeyringFailure as error:
+        failure = error
     for entry in keys.current:
         say(f"{entry.name:31} {entry.made or 'from the environment'}")
+    if failure:
+        raise failure
+    if not keys.current:
+        say(f"There is no proxy key yet: `{command('proxy-key new NAME')}` makes one.", err=True)
 
 
 @proxy_key.command("revoke")
 @click.argument("name")
 def revoke_proxy_key(name: str) -> None:
-    """Revoke a proxy key; a running proxy learns of it within some seconds."""
+    """Revoke a proxy key.
+
+    A running proxy learns of it within some seconds.
+    """
     proxy_keys().revoke(name)
     say(f"The key {name!r} is revoked.")
 
@@ -172,6 +221,16 @@ def own_base_url() -> str:
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
 
 
+@contextmanager
+def log_silent() -> Iterator[None]:
+    """Keep quiet in the log what the command itself says."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print, without keys and without what could steer the terminal: some of it others have written."""
     click.echo(escape(redact(text)), err=err)
@@ -188,7 +247,7 @@ def main() -> None:
     if logging.lastResort is not None:  # what writes warnings where no log was started
         logging.lastResort.setFormatter(SafeFormatter("%(message)s"))
     try:
-        cli()
+        cli(prog_name=started_as())
     except ProxyError as error:
         say(str(error), err=True)
         sys.exit(1)

@@ -5,11 +5,12 @@ ProxyError
 │   ├── SettingError
 │   │   └── BrokenSettingsFile
 │   └── PortTaken
-├── ProxyKeyTrouble             a name that is taken, or missing; this one and the next two stand in key_errors.py
+│       └── RunsAlready         it is this very program; this one and the next stand in running.py
+├── NoProxyRuns                 nobody gives a link to the page
+├── ProxyKeyTrouble             a name that is taken, or missing; this one to KeyTooLong stand in key_errors.py
 ├── UnusableKey                 what was given cannot be a key
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
-│   ├── KeyringAbsent           ├── KeyringLocked
-│   └── KeyringSilent           └── KeyTooLong
+│   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called
 │   ├── MalformedRequest        400   ├── InvalidJson 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
@@ -20,19 +21,20 @@ ProxyError
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
 ├── NoUpstreamKey               503
+│   └── UpstreamKeyNotRead      503: the keyring failed
 ├── ServerFault                 500: our own bug
 └── UpstreamFailure             the upstream gave no usable answer
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502   └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504
     ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
-    └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502
-                                      ├── UpstreamInvalidResponse 502
-                                      ├── UpstreamInvalidEvent 502
-                                      └── UpstreamUnexpectedStatus 502
+    └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502      ├── UpstreamInvalidResponse 502
+                                      ├── UpstreamInvalidEvent 502   └── UpstreamUnexpectedStatus 502
 """
 
 import json
 from typing import ClassVar
+
+from proxy.command import as_typed
 
 
 class ProxyError(Exception):
@@ -54,9 +56,8 @@ class ProxyError(Exception):
     def message(self) -> str:
         """Title, detail and hint as the sentences a person reads."""
         what = f"{self.title}: {self.detail}" if self.detail else self.title
-        return " ".join(
-            sentence if sentence[-1] in ".?!" else f"{sentence}." for sentence in (what, self.hint) if sentence
-        )
+        sentences = filter(None, (what, as_typed(self.hint)))
+        return " ".join(sentence if sentence[-1] in ".?!" else f"{sentence}." for sentence in sentences)
 
     def body(self) -> bytes:
         """Return the OpenAI error object, as JSON."""
@@ -131,7 +132,7 @@ class ProxyKeyMissing(RequestRefused):
     """Ask for a proxy key."""
 
     title = "This proxy asks for a proxy key"
-    hint = "Put one (the icon's menu, `proxy-key new`, PROXY_API_KEYS) where your tool asks for an OpenAI API key"
+    hint = "Put one where your tool asks for an OpenAI API key; `openai-tray-proxy proxy-key new NAME` makes one"
     status = 401
     code = "missing_proxy_key"
 
@@ -209,7 +210,7 @@ class NoUpstreamKey(ProxyError):
     """Say where to put the upstream key."""
 
     title = "The proxy has no upstream API key yet"
-    hint = "Store it with `openai-tray-proxy key set`, from the tray icon's menu, or in OPENAI_API_KEY"
+    hint = "Store it with `openai-tray-proxy key set`, on the program's page, or in OPENAI_API_KEY"
     status = 503
     type = "configuration_error"
     code = "no_upstream_key"

@@ -12,8 +12,9 @@ from typing import Any
 from proxy import logs, paths
 from proxy.doctor import examine
 from proxy.errors import PortTaken
+from proxy.greeting import base_url_line, key_line, page_line
 from proxy.hosting import demo_upstream, server_for
-from proxy.running import InstanceInfo, ask, found, published
+from proxy.running import InstanceInfo, RunsAlready, ask, found, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
@@ -21,19 +22,9 @@ from proxy.web.desk import Desk
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 
-KEYRING_PATIENCE_S = 6.0  # a keyring that waits for its user is given up before
-NO_KEY_HINT = "store it with `openai-tray-proxy key set`, or set OPENAI_API_KEY and start again."
-
 Say = Callable[[str], Any]
 
 log = logging.getLogger(__name__)
-
-
-class RunsAlready(PortTaken):
-    """Say that it is this very program that has the port."""
-
-    title = "The proxy runs already"
-    hint = "`openai-tray-proxy page` opens its page; --port or PROXY_PORT start another one beside it"
 
 
 def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_read: bool, say: Say) -> None:
@@ -55,15 +46,14 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         address = start(server, settings)
         stack.callback(server.stop)
         stack.enter_context(announced(address, desk.token))
-        say(f"Base URL for your tools:  {address.base_url}")
+        say(base_url_line(address.base_url))
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
-        elif not settings.proxy_forward_auth_header and services.secrets.loaded.wait(KEYRING_PATIENCE_S):
-            state = services.secrets.state
-            say(f"Upstream key:  {state}" if state.key else f"There is no upstream API key yet: {NO_KEY_HINT}")
-        if is_read:
-            say(f"Its page, good once, for two minutes:  {desk.entrance(address.local.root_url)}")
-        say(f"{'A new link' if is_read else 'A link'} to its page:  openai-tray-proxy page")
+        elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
+            say(line)
+        if services.store.problem:
+            say(f"The settings file is not in force: {services.store.problem}.")
+        say(page_line(desk.entrance(address.local.root_url) if is_read else None))
         say(f"Log:  {log_file.file or 'cannot be written'}    Stop with Ctrl-C.")
         wait_for_signal()
 

@@ -1,6 +1,8 @@
 """What can go wrong with keys and the keyring; `errors.py` draws the whole tree."""
 
-from proxy.errors import ProxyError
+from proxy.errors import NoUpstreamKey, ProxyError
+
+OTHER_WAYS = "in the environment (OPENAI_API_KEY, PROXY_API_KEYS), or on the program's page, for this session only"
 
 
 class UnusableKey(ProxyError):
@@ -17,7 +19,7 @@ class KeyringFailure(ProxyError):
     """Report that the system's keyring did not help."""
 
     title = "The system's keyring failed"
-    hint = "Set OPENAI_API_KEY instead, or use the key for this session only"
+    hint = f"Give the key in another way: {OTHER_WAYS}"
     status = 503
     type = "configuration_error"
     code = "keyring_failure"
@@ -28,27 +30,34 @@ class KeyringAbsent(KeyringFailure):
     """There is no keyring that keeps keys safe."""
 
     title = "This system offers no safe keyring"
-    hint = "Start one (GNOME Keyring, KWallet), set OPENAI_API_KEY, or use the key for this session only"
+    hint = f"Start one (GNOME Keyring, KWallet), or give the key in another way: {OTHER_WAYS}"
 
 
 class KeyringLocked(KeyringFailure):
     """The keyring is locked and was not unlocked."""
 
     title = "The system's keyring is locked"
-    hint = "Unlock it and try again, set OPENAI_API_KEY, or use the key for this session only"
+    hint = f"Unlock it and try again, or give the key in another way: {OTHER_WAYS}"
 
 
 class KeyringSilent(KeyringFailure):
     """The keyring did not answer in time: it may be waiting for its user."""
 
     title = "The system's keyring does not answer"
-    hint = "Look for its question on the screen, then try again, or set OPENAI_API_KEY"
+    hint = f"Look for its question on the screen and try again, or give the key in another way: {OTHER_WAYS}"
 
 
 class KeyTooLong(KeyringFailure):
     """The keyring has no room for a key of this length."""
 
     title = "The key is too long for this system's keyring"
+
+
+class UpstreamKeyNotRead(NoUpstreamKey):
+    """There is no upstream key because the keyring failed; the detail says how, and what to do."""
+
+    title = "The upstream API key cannot be read"
+    hint = ""
 
 
 class ProxyKeyTrouble(ProxyError):

@@ -55,10 +55,14 @@ class ProxyKeys:
     def load(self) -> None:
         """Read the keyring anew; what goes wrong stands in the log and leaves the keys as they were."""
         try:
-            with self._one_at_a_time:
-                self._made = self._read()
+            self.read()
         except KeyringFailure as failure:
             log.error("the proxy keys: %s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
+
+    def read(self) -> None:
+        """Read the keyring anew; raises KeyringFailure, and then the keys are as they were."""
+        with self._one_at_a_time:
+            self._made = self._read()
 
     def new(self, name: str) -> ProxyKey:
         """Make a key and keep it; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from proxy.errors import ProxyError
+from proxy.errors import PortTaken, ProxyError
 from proxy.files import write_private
 
 ASK_LIMIT_S = 2.0
@@ -31,11 +31,18 @@ OTHERS_RIGHTS = 0o077
 Wish = Literal["activate", "link"]
 
 
+class RunsAlready(PortTaken):
+    """Say that it is this very program that has the port."""
+
+    title = "The proxy runs already"
+    hint = "`openai-tray-proxy page` opens its page; --port or PROXY_PORT start another one beside it"
+
+
 class NoProxyRuns(ProxyError):
     """Say that there is none to come in to."""
 
     title = "No proxy of yours runs here"
-    hint = "Start one: `openai-tray-proxy serve` in a terminal, or the tray program"
+    hint = "`openai-tray-proxy serve` starts one in the terminal"
     code = "no_proxy_runs"
 
 

@@ -14,6 +14,7 @@ from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import KEEP_ALIVE_S, Ruled
 from proxy.exchange.tunnel import Sockets
 from proxy.key_changes import AnnouncingKeychain, KeyChanges
+from proxy.key_errors import UpstreamKeyNotRead
 from proxy.keys import Keys
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.proxy_keys import ProxyKeys
@@ -169,5 +170,5 @@ async def upstream_key(secrets: Secrets) -> str:
         await asyncio.get_running_loop().run_in_executor(None, secrets.load_once)
         state = secrets.state
     if state.key is None:
-        raise NoUpstreamKey(str(state.problem) if state.problem else "")
+        raise UpstreamKeyNotRead(str(state.problem)) if state.problem else NoUpstreamKey
     return state.key

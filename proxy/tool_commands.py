@@ -29,7 +29,10 @@ def show_path() -> None:
 
 @tools.command("init")
 def write_example() -> None:
-    """Write a commented example to start from; a file that is there stays as it is."""
+    """Write a commented example to start from.
+
+    A file that is there stays as it is.
+    """
     from proxy.tools.example import EXAMPLE  # noqa: PLC0415  this command alone needs it
 
     path = assembled().tools.file_path()
@@ -44,7 +47,7 @@ def write_example() -> None:
 
 @tools.command("list")
 def list_tools() -> None:
-    """List the tools there are, and what is wrong with those that are none."""
+    """List the tools, and what is wrong with those that fail."""
     services = assembled()
     with opened(services) as room:
         asyncio.run(room.settle())
@@ -58,9 +61,12 @@ def list_tools() -> None:
 
 @tools.command("call")
 @click.argument("name")
-@click.argument("arguments", metavar="JSON", default="{}")
+@click.argument("arguments", metavar="[JSON]", default="{}")
 def call_tool(name: str, arguments: str) -> None:
-    """Call a tool as the model would, with its arguments as a JSON object, and show the result."""
+    """Call a tool as the model would.
+
+    Its arguments are given as a JSON object; the result is shown.
+    """
     with opened(assembled()) as room:
         record = asyncio.run(room.try_call(name, arguments))
     say(record.result)

@@ -17,7 +17,8 @@ LONGEST_FILE_LINES = 300
 DOORS: dict[str, set[str]] = {
     "identity": set(),
     "batching": set(),
-    "errors": set(),
+    "command": set(),
+    "errors": {"command"},
     "usage": set(),
     "files": set(),
     "paths": {"identity"},
@@ -43,6 +44,7 @@ DOORS: dict[str, set[str]] = {
             "errors",
             "exchange",
             "key_changes",
+            "key_errors",
             "keychain",
             "keys",
             "logs",
@@ -56,20 +58,35 @@ DOORS: dict[str, set[str]] = {
         *("tools", "upstream", "usage"),
     },
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": {"errors", "exchange", "identity", "key_errors", "paths", "peers", "policy", "running", "services"},
+    "web": {
+        *("command", "errors", "exchange", "identity", "key_errors", "paths", "peers", "policy", "running", "services"),
+    },
     "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
     "headless": {
-        *("doctor", "errors", "hosting", "logs", "paths", "running", "server", "services", "settings", "web"),
+        *(
+            "doctor",
+            "errors",
+            "greeting",
+            "hosting",
+            "logs",
+            "paths",
+            "running",
+            "server",
+            "services",
+            "settings",
+            "web",
+        ),
     },
     "running": {"errors", "files"},
     "peers": set(),
-    "check": set(),  # a client like any other
+    "greeting": {"command", "secrets"},
+    "check": {"command"},  # a client like any other
     "doctor": {"errors", "paths", "services"},
     "tool_commands": {"redaction", "services", "tools"},  # tools: the example it writes
     # identity: --version; settings: config; check, headless: two of its commands
     "cli": {
         *("proxy_keys", "secrets"),  # named for their types
-        *("crashes", "redaction"),
+        *("command", "crashes", "key_errors", "redaction"),
         *("check", "doctor", "errors", "headless", "identity", "logs", "paths", "running", "server", "services"),
         *("settings", "tool_commands", "web"),
     },
@@ -77,9 +94,11 @@ DOORS: dict[str, set[str]] = {
     "tray_app": {
         *(
             "cli",
+            "command",
             "doctor",
             "errors",
             "files",
+            "greeting",
             "headless",
             "hosting",
             "identity",

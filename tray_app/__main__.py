@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from proxy import logs, paths
+from proxy.cli import Port
+from proxy.command import started_as
 from proxy.errors import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
@@ -18,6 +20,7 @@ from tray_app.notify import notify
 from tray_app.single_instance import SingleInstance
 
 PATIENCE_S = 5.0
+SILENT = "It is already running, and does not answer. Quit it from its menu, or end its process; then start again."
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ log = logging.getLogger(__name__)
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=TITLE)
 @click.option("--host", help="Address to listen on (PROXY_HOST).")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (PROXY_PORT).")
+@click.option("--port", type=Port(0, 65535), help="Port to listen on (PROXY_PORT).")
 @click.option("--demo", is_flag=True, help="Answer from a built-in demo upstream.")
 @click.option(
     "--tray",
@@ -51,15 +54,16 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         instance = stack.enter_context(SingleInstance(paths.runtime_dir()))
         if not instance.is_first:
             link = instance.summon(PATIENCE_S)
-            say(f"It is already running. Its page, good once: {link}" if link else "It is already running, and silent.")
+            say(f"It is already running. Its page, good once: {link}" if link else SILENT)
             return
         log_file = logs.start_logging()
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         services = assemble(command_line, is_forgiving=True)
         log_file.hide(services.every_secret)
+        is_read = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
-        TrayApp(services, instance, tray, say, log_problem).run()
+        TrayApp(services, instance, tray, say, log_problem, is_read=is_read).run()
 
 
 def say(text: str) -> None:
@@ -69,4 +73,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name=started_as())

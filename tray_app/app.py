@@ -36,7 +36,14 @@ class TrayApp:
     """Run the tray until it is quit. Made and run on the main thread."""
 
     def __init__(
-        self, services: Services, instance: SingleInstance, wanted: Wanted, say: Say, log_problem: str | None = None
+        self,
+        services: Services,
+        instance: SingleInstance,
+        wanted: Wanted,
+        say: Say,
+        log_problem: str | None = None,
+        *,
+        is_read: bool,
     ) -> None:
         self._services = services
         self._instance = instance
@@ -45,7 +52,7 @@ class TrayApp:
         self._backend: Backend | None = None
         self._actions = Actions()
         self._hosted = HostedProxy(services, lambda: self.click("dashboard"))
-        self._news = News(self._hosted, say, lambda: self._backend)
+        self._news = News(self._hosted, say, lambda: self._backend, is_read=is_read)
         self._commands = Commands(self._hosted, self._news.tell, self.quit)
         self._pulse = Pulse(services, self._refresh)
         self._later = [self._timer(UNSEEN_S, self._news.tell_no_icon), self._timer(LOST_S, self._news.tell_unseen)]

@@ -27,6 +27,7 @@ class HostedProxy:
         self._server = server_for(services, self.desk)
         self._pages: ServerThread | None = None
         self.problem: str | None = None
+        self.advice = ""  # what to do about it
         self.other_port: int | None = None
         services.store.listen(self._follow)
 
@@ -51,7 +52,10 @@ class HostedProxy:
             self._server.start(settings.proxy_host, settings.proxy_port)
         except ConfigurationError as error:
             log.error("%s", error)  # noqa: TRY400  one sentence; a traceback has no more to tell
-            self.problem = error.detail[:1].upper() + error.detail[1:]
+            self.problem, self.advice = (
+                error.detail[:1].upper() + error.detail[1:],
+                f"{error.hint}." if error.hint else "",
+            )
             if isinstance(error, PortTaken) and not self.services.store.fixed_by("proxy_port"):
                 self.other_port = free_port(settings.proxy_host, settings.proxy_port, OFFERED_PORTS)
 

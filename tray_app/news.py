@@ -9,7 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from proxy import paths
+from proxy.command import command
 from proxy.files import write_private
+from proxy.greeting import base_url_line, key_line, page_line
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
@@ -26,11 +28,12 @@ log = logging.getLogger(__name__)
 class News:
     """Tell them; `backend` gives the tray, once there is one."""
 
-    def __init__(self, hosted: HostedProxy, say: Say, backend: Callable[[], Backend | None]) -> None:
+    def __init__(self, hosted: HostedProxy, say: Say, backend: Callable[[], Backend | None], *, is_read: bool) -> None:
         self._hosted = hosted
         self._say = say
         self._backend = backend
         self._is_first_run = False
+        self._is_read = is_read
 
     def tell(self, title: str, text: str) -> None:
         """Show a notification, where anything shows one."""
@@ -42,11 +45,11 @@ class News:
         """Tell where the proxy serves, or why it does not; at the very first start by a notification too."""
         self._is_first_run = is_first_run()
         if self._hosted.base_url is not None:
-            self._say(f"Base URL for your tools:  {self._hosted.base_url}")
+            self._say(base_url_line(self._hosted.base_url))
             if self._is_first_run:
                 self.tell("The proxy runs", f"Address for your tools: {self._hosted.tools_url}")
         elif self._hosted.problem is not None:
-            self._say(self._hosted.problem)
+            self._say(f"The proxy does not serve yet. {self._hosted.problem}. {self._hosted.advice}".rstrip())
             self.tell("The proxy does not run", self._hosted.problem)
 
     def tell_no_icon(self) -> None:
@@ -58,8 +61,12 @@ class News:
         if backend is None or backend.is_shown:
             return
         what = "There is no tray here" if backend.name == "none" else "There is no icon so far"
-        self._say(f"{what}: {backend.why}. The proxy runs all the same.")
-        self._say(f"Its page, good once: {self._hosted.entrance()}")
+        is_on = self._hosted.base_url is not None
+        self._say(f"{what}: {backend.why}.{' The proxy runs all the same.' if is_on else ''}")
+        services = self._hosted.services
+        if not services.store.current.proxy_forward_auth_header and (line := key_line(services.secrets)):
+            self._say(line)
+        self._say(page_line(self._hosted.entrance() if self._is_read else None))
         if self._is_first_run and has_screen():
             with suppress(NothingOpened):
                 open_url(self._hosted.entrance())
@@ -82,7 +89,8 @@ class News:
         """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""
         self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
         if not self._is_icon_shown:
-            self._say(f"{question.tool} asks to run; answer within a minute: {self._hosted.entrance('questions')}")
+            where = self._hosted.entrance("questions") if self._is_read else command("page")
+            self._say(f"{question.tool} asks to run; answer within a minute: {where}")
 
     @property
     def _is_icon_shown(self) -> bool:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from proxy import paths
+from proxy.command import command
 from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.key_errors import KeyringFailure, UnusableKey
@@ -62,6 +63,7 @@ class Desk:
 def blueprint(services: Services, desk: Desk) -> Blueprint:
     """Return the routes."""
     pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
+    pages.context_processor(lambda: {"title": TITLE, "command": command})
     add_questions(pages, services)
 
     @pages.before_request
@@ -99,11 +101,11 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
 
     @pages.get("/ui/doctor")
     def doctor() -> str:
-        return render_template("doctor.html", title=TITLE, findings=desk.examine())
+        return render_template("doctor.html", findings=desk.examine())
 
     @pages.get("/ui/log")
     def log() -> str:
-        return render_template("log.html", title=TITLE, file=paths.log_file(), lines=services.recent_log())
+        return render_template("log.html", file=paths.log_file(), lines=services.recent_log())
 
     @pages.post("/ui/key")
     def keep_key() -> str:
@@ -161,11 +163,11 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
     """Return the page, with what just happened."""
     return render_template(
         "home.html",
-        title=TITLE,
         version=__version__,
         base_url=f"http://{request.host}/v1",
         upstream=services.store.current.openai_base_url,
         key=services.secrets.state,
+        is_demo=services.store.origin("openai_api_key") == "command line",
         condition=services.condition.current,
         key_required=services.store.current.proxy_require_api_key,
         tools_on=services.store.current.enable_tool_execution,
@@ -179,7 +181,7 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
 
 def locked_out() -> Response:
     """Answer somebody without a session."""
-    return Response(render_template("locked.html", title=TITLE), 403)
+    return Response(render_template("locked.html"), 403)
 
 
 def is_stranger(environ: Mapping[str, Any]) -> bool:

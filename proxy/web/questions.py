@@ -6,7 +6,6 @@ from typing import Literal
 
 from flask import Blueprint, render_template, request
 
-from proxy.identity import TITLE
 from proxy.services import Services
 from proxy.web.sessions import cookie_name, form_token
 
@@ -43,7 +42,6 @@ def page(
     """Return the page; a question that was just answered may still be among the open ones."""
     return render_template(
         "questions.html",
-        title=TITLE,
         questions=[
             {
                 "id": question.id,

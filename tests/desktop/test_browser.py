@@ -15,7 +15,6 @@ from fakes.shared_upstream import Fresh
 FOREIGN = "page.example"  # a name of somebody else's, which resolves to this computer: so does rebinding
 KEY = "sk-typed-in-a-browser-0001"
 TRIES = """
-from fakes.shared_upstream import Fresh
 (async () => {
   const proxy = %(proxy)s, seen = {};
   const body = JSON.stringify({model: "m", messages: []});

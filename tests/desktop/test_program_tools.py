@@ -12,6 +12,7 @@ from desktop.tray_user import Tray
 from fakes.desk import form_token
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
+from fakes.terminal import TerminalProgram
 from fakes.tool_turns import TOOLS_FILE, called
 from waiting import wait_for
 
@@ -85,13 +86,13 @@ def test_without_an_icon_the_terminal_has_the_link_to_a_question(
 ) -> None:
     tray.write_settings(f"proxy_port = {tray.port}\nenable_tool_execution = true\n{ASK_FIRST}")
     upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
-    program = tray.launch("--tray", "none")
+    program = tray.launch("--tray", "none", kind=TerminalProgram)
     wait_for(lambda: "Base URL" in program.printed, "the start")
     chat = threading.Thread(target=tray.chat)
     chat.start()
 
     link = wait_for(
-        lambda: re.search(r"weather asks to run; answer within a minute: (\S+)\n", program.printed), "a link"
+        lambda: re.search(r"weather asks to run; answer within a minute: (\S+)\s", program.printed), "a link"
     )
 
     assert link

@@ -16,6 +16,7 @@ import tomllib
 from desktop.panel_side import PanelSide
 from desktop.processes import keyring
 from desktop.tray_user import APP_ID, Tray
+from fakes.terminal import TerminalProgram
 from waiting import wait_for
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_without_a_display_the_menu_says_that_nothing_can_be_copied(tray: Tray) 
 def test_without_a_desktop_it_serves_and_prints_the_way_to_its_page(
     tray: Tray, page: httpx2.Client, arguments: tuple[str, ...]
 ) -> None:
-    program = tray.launch(*arguments, DISPLAY="", DBUS_SESSION_BUS_ADDRESS="")
+    program = tray.launch(*arguments, kind=TerminalProgram, DISPLAY="", DBUS_SESSION_BUS_ADDRESS="")
 
     link = wait_for(lambda: re.search(r"http://\S+/ui/enter\S+", program.printed), "the link")
 
@@ -50,10 +51,18 @@ def test_without_a_desktop_it_serves_and_prints_the_way_to_its_page(
     assert program.ended() == 0
 
 
+def test_what_is_no_terminal_is_told_the_command_for_a_link(tray: Tray) -> None:
+    program = tray.launch(DISPLAY="", DBUS_SESSION_BUS_ADDRESS="")
+
+    wait_for(lambda: "`openai-tray-proxy page` prints a link" in program.printed, "the command")
+
+    assert "ticket" not in program.printed
+
+
 def test_without_a_panel_it_serves_and_after_a_while_prints_the_way_to_its_page(
     tray: Tray, page: httpx2.Client, bare_bus: str
 ) -> None:
-    tray.start_without_panel(bare_bus).wait_until_it_runs()
+    tray.start_without_panel(bare_bus, kind=TerminalProgram).wait_until_it_runs()
 
     link = wait_for(lambda: re.search(r"http://\S+/ui/enter\S+", tray.program.printed), "the link")
 

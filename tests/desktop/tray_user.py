@@ -41,7 +41,7 @@ class Tray:
         self.settings_file.parent.mkdir(parents=True, exist_ok=True)
         self.settings_file.write_text(text)
 
-    def launch(self, *arguments: str, **variables: str) -> Program:
+    def launch(self, *arguments: str, kind: type[Program] = Program, **variables: str) -> Program:
         """Start a process of the program; an empty variable counts as none."""
         own = {
             "PATH": f"{self.home / 'bin'}:{self.desktop.env['PATH']}",
@@ -55,7 +55,7 @@ class Tray:
             "OPENAI_API_KEY": UPSTREAM_KEY,
             **variables,
         }
-        program = Program(self.home, *arguments, command=("-m", "tray_app"), **own)
+        program = kind(self.home, *arguments, command=("-m", "tray_app"), **own)
         return self._stack.enter_context(program)
 
     def start(self, *arguments: str, **variables: str) -> "Tray":
@@ -64,11 +64,15 @@ class Tray:
         self.item = self.desktop.find_item(self.program.process.pid)
         return self
 
-    def start_without_panel(self, address: str, *arguments: str, **variables: str) -> "Tray":
+    def start_without_panel(
+        self, address: str, *arguments: str, kind: type[Program] = Program, **variables: str
+    ) -> "Tray":
         """Start the program on a bus without a panel; its menu can be read there all the same."""
         self.bus = PanelSide(address)
         self._stack.callback(self.bus.close)
-        self.program = self.launch(*arguments, **{"DBUS_SESSION_BUS_ADDRESS": address, "DISPLAY": "", **variables})
+        self.program = self.launch(
+            *arguments, kind=kind, **{"DBUS_SESSION_BUS_ADDRESS": address, "DISPLAY": "", **variables}
+        )
         self.item = Item(f"{ITEM}-{self.program.process.pid}-1", "/StatusNotifierItem", "/StatusNotifierItem/Menu")
         wait_for(lambda: self.bus.has_owner(self.item.name), "the icon's name on the bus")
         return self

@@ -78,7 +78,7 @@ def test_no_link_stands_in_any_file_it_wrote(in_terminal: TerminalProgram) -> No
 
 def test_what_is_no_terminal_gets_no_link_but_the_command_for_one(in_background: Program) -> None:
     assert "ticket" not in in_background.printed
-    assert " page\n" in in_background.printed
+    assert " page` prints a link\n" in in_background.printed
 
 
 def test_page_prints_a_link_and_nothing_else(in_background: Program) -> None:
@@ -94,7 +94,7 @@ def test_page_says_what_to_do_where_nothing_runs(tmp_path: Path) -> None:
     outcome = page(tmp_path)
 
     assert (outcome.returncode, outcome.stdout) == (1, "")
-    assert outcome.stderr.startswith("No proxy of yours runs here. Start one")
+    assert outcome.stderr.startswith("No proxy of yours runs here. `openai-tray-proxy serve` starts one")
 
 
 def test_page_finds_the_one_that_is_meant(tmp_path: Path) -> None:

@@ -137,4 +137,4 @@ def test_a_key_may_be_used_for_this_session_though_the_keyring_is_absent(tmp_pat
         refused = ask(program)
 
     assert (refused.status, refused.error["code"]) == (503, "no_upstream_key")
-    assert "use the key for this session only" in refused.error["message"]
+    assert "on the program's page, for this session only" in refused.error["message"]

@@ -403,7 +403,7 @@ def test_serve_says_that_there_is_no_upstream_key_though_there_are_proxy_keys(mo
     with serving() as program:
         base_url, said = read_start(program)
 
-        assert "no upstream API key" in said
+        assert "Upstream key:  not set: This system offers no safe keyring." in said
         assert health(base_url) == 200
 
 

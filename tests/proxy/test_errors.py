@@ -11,7 +11,7 @@ from http import HTTPStatus
 import pytest
 
 import proxy
-from proxy import errors, key_errors, stopped
+from proxy import errors, key_errors, running, stopped
 from proxy.errors import ProxyError, error_body
 from proxy.exchange import encodings
 from proxy.server import refusals
@@ -48,7 +48,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-SPREAD = (errors, key_errors, stopped, refusals, reading, encodings)
+SPREAD = (errors, key_errors, running, stopped, refusals, reading, encodings)
 DEFINED = {name: value for module in SPREAD for name, value in vars(module).items()}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 

@@ -40,9 +40,9 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     return name
 """
 
-# Tells who it is, what it was given and whence it came; "exit N" and "wait" are for tests.
+# Tells who it is, what it was given and whence it came; how it is called; "exit N" and "wait" are for tests.
 PROGRAM = """
-import json, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 
 words = sys.argv[1:]
@@ -59,6 +59,7 @@ if words[:1] == ["write"]:
     Path(words[1]).write_text(told)
 print(told)
 print(Path(__file__).resolve().parent)
+print(os.environ.get("START_COMMAND"))
 """
 
 

@@ -56,11 +56,17 @@ def test_the_first_start_says_in_one_line_what_takes_so_long(project):
         (["headless", "--port", "9000"], ["proxy", "serve", "--port", "9000"]),
         (["demo"], ["proxy", "serve", "--demo"]),
         (["demo", "--port", "9000"], ["proxy", "serve", "--demo", "--port", "9000"]),
+        (["--help"], ["proxy", "--help"]),
+        (["-h"], ["proxy", "-h"]),
         (["check", "--stream", "two words", "*"], ["proxy", "check", "--stream", "two words", "*"]),
     ],
 )
 def test_each_word_starts_its_part(project, typed, started):
     assert words_told(project.run(*typed).stdout) == started
+
+
+def test_the_program_is_told_how_its_commands_are_typed(project):
+    assert project.run("headless").stdout.splitlines()[2] == "./start.sh"
 
 
 @pytest.mark.parametrize("flags", [[], ["--port", "9000"]])

@@ -39,9 +39,10 @@ class Told:
     def __init__(self) -> None:
         keychain = MemoryKeychain()
         self.hosted = HostedProxy(assemble({"proxy_port": 0}, keychain=lambda: keychain), lambda: None)
+        self.hosted.services.secrets.load()
         self.backend = Telling()
         self.said: list[str] = []
-        self.news = News(self.hosted, self.said.append, lambda: self.backend)
+        self.news = News(self.hosted, self.said.append, lambda: self.backend, is_read=True)
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_only_trouble_that_needs_the_user_is_told(told: Told, condition: Conditi
 
 
 def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:
+    told.hosted.start()
     told.news.tell_no_icon()
     assert told.said == []
 
@@ -103,7 +105,8 @@ def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:
     told.news.tell_no_icon()
 
     assert told.said[0] == "There is no icon so far: a test. The proxy runs all the same."
-    assert "/ui/enter?ticket=" in told.said[1]
+    assert told.said[1].startswith("There is no upstream API key yet: ")
+    assert "/ui/enter?ticket=" in told.said[2]
 
 
 def test_an_icon_that_no_panel_shows_is_told_by_a_notification(told: Told) -> None:
@@ -160,6 +163,7 @@ def test_a_first_start_opens_no_page_where_there_is_an_icon_or_no_screen(
 
 
 def test_a_tray_that_there_is_none_of_is_spoken_of_at_once(told: Told) -> None:
+    told.hosted.start()
     told.backend.is_shown, told.backend.name = False, "none"
 
     told.news.tell_no_icon()

@@ -52,4 +52,4 @@ def _without_bus(wanted: str, program: Program, why: str) -> Backend:
         with suppress(*X_ERRORS):
             found = "an XEmbed tray" if has_xembed_tray() else "a display, where an XEmbed tray may come"
             return xembed_backend(program, f"{why}, but {found}")
-    return NoTray(f"no tray: {why}")
+    return NoTray(why)

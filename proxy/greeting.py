@@ -1,0 +1,29 @@
+"""What a start says in the terminal, with and without a tray."""
+
+from proxy.command import command
+from proxy.secrets import Secrets
+
+KEYRING_PATIENCE_S = 6.0  # a keyring that waits for its user is given up before
+
+
+def base_url_line(base_url: str) -> str:
+    """Say where tools are pointed."""
+    return f"Base URL for your tools:  {base_url}"
+
+
+def key_line(secrets: Secrets) -> str | None:
+    """Say which upstream key there is, or how to give one; None where the keyring is waiting for its user. Blocks."""
+    if not secrets.loaded.wait(KEYRING_PATIENCE_S):
+        return None
+    state = secrets.state
+    if state.key or state.problem:
+        return f"Upstream key:  {state}"
+    where = f"enter it on the page below, store it with `{command('key set')}`, or start with OPENAI_API_KEY set"
+    return f"There is no upstream API key yet: {where}."
+
+
+def page_line(link: str | None) -> str:
+    """Say how to open the program's page; a link is for a terminal alone, for what is no terminal may be kept."""
+    if link is None:
+        return f"Its page:  `{command('page')}` prints a link"
+    return f"Its page:  {link}\n    good once, for two minutes; `{command('page')}` prints a new link"
