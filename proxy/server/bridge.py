@@ -36,9 +36,6 @@ class Connection(Protocol):
     def is_behind(self) -> bool:
         """Tell whether the next write would have to wait for the client to read."""
 
-    def abort(self) -> None:
-        """Cut the connection at once."""
-
     def end_with_the_answer(self, scope: Scope) -> None:
         """Take no request after this one."""
 
@@ -136,7 +133,7 @@ class AsgiClient:
 
     def abort(self) -> None:
         """Cut the connection, so that nobody takes the answer for complete."""
-        self._connection.abort()
+        self._outgoing.cut()
 
     async def stop(self) -> None:
         """Cut an answer under way; who still waits for the first byte of one is told."""

@@ -4,11 +4,16 @@ It keeps uvicorn's record of the request (`RequestResponseCycle`) and does witho
 of writes.
 """
 
+import socket
+import struct
+import sys
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 Headers = list[tuple[str, str]]
 
 WITHOUT_BODY = (204, 304)
+RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing does not linger: it resets
 
 
 class Outgoing:
@@ -49,6 +54,13 @@ class Outgoing:
         if self._chunked:
             self._write(b"0\r\n\r\n")
         self._end()
+
+    def cut(self) -> None:
+        """Break the answer off, so that nobody takes it for complete."""
+        transport = self._cycle.transport
+        if self.has_begun and not self._chunked and self._left is None:  # a proper end would be that of the answer
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        transport.abort()
 
     async def room(self) -> None:
         """Return when the client has taken enough of what was written."""

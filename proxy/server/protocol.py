@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol, with what it lacks: the client's leaving ends its request, limits, refusals are JSON."""
 
 import asyncio
+from collections import deque
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -17,6 +18,7 @@ from proxy.server.upgrade import Upgrade, asks_for_websocket
 
 MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 CYCLE = "proxy.cycle"  # scope key of uvicorn's record of the request
+TRAILERS: Any = deque(maxlen=0)  # what stands behind a body is no header, and kept nowhere
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -132,6 +134,10 @@ class ClientConnection(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([*lines, b"", b""])
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, without the blanks behind its value, which the parser leaves there."""
+        super().on_header(name, value.rstrip(b" \t"))
+
     def on_headers_complete(self) -> None:
         """Begin a request; the proxy is not a forward proxy, so the target must be a path."""
         check_head(self.url, self.headers)
@@ -143,6 +149,7 @@ class ClientConnection(HttpToolsProtocol):
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ASGI allows more keys
         super().on_headers_complete()
         self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]  # as above
+        self.headers = TRAILERS
         if upgrades:
             self._upgrade = Upgrade(self)
 

@@ -55,8 +55,8 @@ class ReadAnswer:
         self._left = body
 
     @classmethod
-    async def of(cls, answer: UpstreamAnswer) -> "ReadAnswer":
-        """Read a refusal whole; one that breaks off or is endless is kept as far as it came."""
+    async def of(cls, answer: UpstreamAnswer, *, to_head: bool) -> "ReadAnswer":
+        """Read a refusal whole; one that breaks off or is endless is kept as far as it came, and HEAD's has no body."""
         pieces: list[bytes] = []
         try:
             while sum(map(len, pieces)) < ERROR_BODY_LIMIT_BYTES and (chunk := await answer.next_chunk()):
@@ -65,7 +65,7 @@ class ReadAnswer:
             pass  # the status is what counts; the caller checks whether the rest is JSON
         finally:
             answer.close()
-        headers = [(name, value) for name, value in answer.headers if name != "content-length"]
+        headers = [(name, value) for name, value in answer.headers if name != "content-length" or to_head]
         return cls(answer.status, headers, b"".join(pieces))
 
     def final(self) -> "ReadAnswer":

@@ -44,7 +44,7 @@ class Link:
             answer: UpstreamAnswer = await self._send(request, key)
             if answer.status < 400 or not may_retry(self._sdk, answer.status, answer.headers):
                 return answer
-            answer = await ReadAnswer.of(answer)
+            answer = await ReadAnswer.of(answer, to_head=request.method == "HEAD")
             pause_s = retry_pause_s(self._sdk, answer, tries) if is_repeatable(request) else None
             if pause_s is None:
                 return answer.final() if tries > 1 or is_quota_error(answer) else answer

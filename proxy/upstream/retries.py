@@ -19,7 +19,7 @@ QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 def may_retry(sdk: openai.AsyncOpenAI, status: int, headers: Headers) -> bool:
     """Tell whether the SDK would try again after this answer, given tries enough."""
-    return sdk._should_retry(httpx2.Response(status, headers=headers))
+    return sdk._should_retry(httpx2.Response(status, headers=for_sdk(headers)))
 
 
 def retry_pause_s(sdk: openai.AsyncOpenAI, answer: ReadAnswer, tries: int) -> float | None:
@@ -28,8 +28,13 @@ def retry_pause_s(sdk: openai.AsyncOpenAI, answer: ReadAnswer, tries: int) -> fl
     if remaining <= 0 or is_quota_error(answer):
         return None
     options = FinalRequestOptions(method="post", url="")
-    pause_s = sdk._calculate_retry_timeout(remaining, options, httpx2.Headers(answer.headers))
+    pause_s = sdk._calculate_retry_timeout(remaining, options, for_sdk(answer.headers))
     return pause_s if pause_s <= SHORT_WAIT_S else None
+
+
+def for_sdk(headers: Headers) -> httpx2.Headers:
+    """Return an answer's headers as the SDK reads them; as text it would refuse what is not ASCII."""
+    return httpx2.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
 
 
 def is_quota_error(answer: ReadAnswer) -> bool:

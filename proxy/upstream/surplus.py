@@ -23,8 +23,8 @@ class Parsed(Protocol):
     def renew_parser(self) -> HttpParser[Any]:
         """Return a new parser for the answer that is under way."""
 
-    def go_on(self, parser: HttpParser[Any]) -> None:
-        """Give every later byte to this parser."""
+    def go_on(self, parser: HttpParser[Any], head: Any) -> None:
+        """Give every later byte to this parser; the head is here, unless it keeps too many waiting."""
 
     def force_close(self) -> None:
         """Use the connection for no other request."""
@@ -40,6 +40,11 @@ class HeadParser:
         self._parser = parser
         self._kept = b""
 
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether a byte has come."""
+        return bool(self._kept)
+
     def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
         """Parse; raises HttpProcessingError for what is no answer."""
         self._kept = self._kept + data if self._kept else data
@@ -47,8 +52,10 @@ class HeadParser:
             read = self._parser.feed_data(data)
         except HttpProcessingError:
             return self._read_again(), False, b""
-        if (read[0] and is_final(read[0][-1])) or len(self._kept) > MOST_KEPT_BYTES:
-            self._connection.go_on(self._parser)
+        if read[0] and is_final(read[0][-1]):
+            self._connection.go_on(self._parser, read[0][-1][0])
+        elif len(self._kept) > MOST_KEPT_BYTES:
+            self._connection.go_on(self._parser, None)
         return read
 
     def feed_eof(self) -> Any:
@@ -71,7 +78,7 @@ class HeadParser:
             if answer is None or not answer[1].is_eof():
                 raise
             messages = messages[: messages.index(answer) + 1]
-        self._connection.go_on(self._parser)
+        self._connection.go_on(self._parser, messages[-1][0])
         self._connection.force_close()
         return messages
 

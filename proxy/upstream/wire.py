@@ -16,7 +16,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from proxy.upstream.answers import WireAnswer
-from proxy.upstream.session import LONGEST_HEADER_BYTES, MOST_HEADERS, SentRequest, UpstreamConnection, broken_off
+from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.session import LONGEST_HEADER_BYTES, MOST_HEADERS, SentRequest, broken_off
 
 SWITCHING_PROTOCOLS = 101
 IN_NO_HEADER = re.compile(r"[\r\n\0]")
@@ -63,7 +64,7 @@ async def send(session: aiohttp.ClientSession, head: Head, body: bytes) -> WireA
         raise
     except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
         connection.close()
-        raise broken_off(error, reused=reused) from error
+        raise broken_off(error, reused=reused, has_begun=protocol.has_begun) from error
     except BaseException:
         connection.close()
         raise

@@ -69,7 +69,8 @@ class OneAddress:
         raw_path, query = split_target(environ)
         path = one_address(raw_path)
         environ["RAW_URI"] = f"{path}?{query}" if query else path
-        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1") if "%" in path else path
+        # What is routed holds no line breaks: `<path:rest>` stops at one, and no address of ours has any.
+        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
         return self._app(environ, start_response)
 
 

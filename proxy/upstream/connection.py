@@ -1,0 +1,112 @@
+"""One connection of the pool to the upstream: the HTTP client's own, but for where that would lie or wait."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpParser, RawResponseMessage
+
+from proxy.batching import BatchedTransport
+from proxy.upstream.surplus import HeadParser
+
+CLOCK_S = 0.001  # a timer may fire this much early
+
+
+class UpstreamConnection(ResponseHandler):
+    """One connection of the pool: it knows whether it was used before, and wakes who reads when it is lost.
+
+    The client starts a new timer with every chunk that arrives. This one notes the time instead, and looks at that when
+    its one timer runs out.
+    """
+
+    _parser: Any  # the client's, or ours before it
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._is_new = True
+        self._silent_until: float | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._params: dict[str, Any] = {}  # of the answer under way
+        self._head: RawResponseMessage | None = None  # of the last answer
+        self.has_begun = False  # a byte had come of an answer whose head the connection's end broke off
+
+    def is_used_again(self) -> bool:
+        """Take note of a use, and tell whether there was one before."""
+        again, self._is_new = not self._is_new, False
+        return again
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
+
+    def is_connected(self) -> bool:
+        """Tell the pool whether another request may be sent: none where more than the last answer has come."""
+        return super().is_connected() and not self._has_surplus()
+
+    def _has_surplus(self) -> bool:
+        try:
+            return self.should_close or (self._parser is not None and self._parser.feed_eof() is not None)
+        except HttpProcessingError:
+            return True
+
+    def set_response_params(self, **params: Any) -> None:
+        """Expect an answer."""
+        self._params = params
+        self._parser = HeadParser(self, self.renew_parser())
+
+    def renew_parser(self) -> HttpParser[Any]:
+        """Return a new parser for the answer that is under way."""
+        super().set_response_params(**self._params)
+        parser: HttpParser[Any] = self._parser
+        return parser
+
+    def go_on(self, parser: HttpParser[Any], head: RawResponseMessage | None) -> None:
+        """Give every later byte to this parser; the head is here, unless it keeps too many waiting."""
+        self._parser, self._head = parser, head
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""
+        payload = self._payload
+        if isinstance(self._parser, HeadParser):
+            self.has_begun = self._parser.has_begun
+        if exc is not None and payload is not None and self._head is not None and ends_with_the_connection(self._head):
+            payload.set_exception(broken_within())
+        super().connection_lost(exc)
+        if self._look is not None:
+            self._look.cancel()
+        if payload is not None and not payload.is_eof() and payload.exception() is None:
+            payload.set_exception(broken_within())
+
+    def _reschedule_timeout(self) -> None:
+        if not self._read_timeout:
+            self._silent_until = None
+            return
+        self._silent_until = self._loop.time() + self._read_timeout
+        if self._look is None:
+            self._look = self._loop.call_later(self._read_timeout, self._look_at_time)
+
+    def _drop_timeout(self) -> None:
+        self._silent_until = None
+
+    def _look_at_time(self) -> None:
+        self._look = None
+        if self._silent_until is None:
+            return
+        left_s = self._silent_until - self._loop.time()
+        if left_s > CLOCK_S:
+            self._look = self._loop.call_later(left_s, self._look_at_time)
+        else:
+            self._silent_until = None
+            self._on_read_timeout()
+
+
+def ends_with_the_connection(head: RawResponseMessage) -> bool:
+    """Tell whether an answer's only end is that of the connection, which must then be a proper one."""
+    return not head.chunked and "content-length" not in head.headers
+
+
+def broken_within() -> aiohttp.ClientPayloadError:
+    """Return the error of an answer that is cut short."""
+    return aiohttp.ClientPayloadError("the connection ended within the answer")
