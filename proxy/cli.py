@@ -11,17 +11,17 @@ import click
 
 from proxy import paths
 from proxy.command import command, started_as
-from proxy.crashes import catch_crashes
 from proxy.errors import ProxyError
 from proxy.identity import TITLE, __version__
-from proxy.key_errors import KeyringFailure
-from proxy.logs import SafeFormatter
-from proxy.redaction import escape, redact
+from proxy.keys.errors import KeyringFailure
+from proxy.logs.crashes import catch_crashes
+from proxy.logs.lines import SafeFormatter
+from proxy.logs.redaction import escape, redact
 from proxy.tool_commands import tools
 
 if TYPE_CHECKING:
-    from proxy.proxy_keys import ProxyKeys
-    from proxy.secrets import Secrets
+    from proxy.keys.proxy_keys import ProxyKeys
+    from proxy.keys.upstream_key import Secrets
 
 
 class Port(click.IntRange):

@@ -7,7 +7,7 @@ ProxyError
 │   └── PortTaken
 │       └── RunsAlready         it is this very program; this one and the next stand in running.py
 ├── NoProxyRuns                 nobody gives a link to the page
-├── ProxyKeyTrouble             a name that is taken, or missing; this one to KeyTooLong stand in key_errors.py
+├── ProxyKeyTrouble             a name that is taken, or missing; this one to KeyTooLong stand in keys/errors.py
 ├── UnusableKey                 what was given cannot be a key
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong

@@ -1,7 +1,7 @@
 """What a start says in the terminal, with and without a tray."""
 
 from proxy.command import command
-from proxy.secrets import Secrets
+from proxy.keys.upstream_key import Secrets
 
 KEYRING_PATIENCE_S = 6.0  # a keyring that waits for its user is given up before
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from proxy import logs, paths
+from proxy import paths
 from proxy.doctor import examine
 from proxy.errors import PortTaken
 from proxy.greeting import base_url_line, key_line, page_line
 from proxy.hosting import demo_upstream, server_for
+from proxy.logs.log import start_logging
 from proxy.running import InstanceInfo, RunsAlready, ask, found, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
@@ -36,7 +37,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         wait_for_signal = stack.enter_context(signals_noted())
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        log_file = logs.start_logging(to_terminal=to_terminal)
+        log_file = start_logging(to_terminal=to_terminal)
         services = assemble(command_line)
         log_file.hide(services.every_secret)
         services.load_keys()

@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from proxy import logs, paths
+from proxy import paths
 from proxy.errors import NoUpstreamKey, OriginNotAllowed
 from proxy.exchange.asking import Asking
 from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import KEEP_ALIVE_S, Ruled
 from proxy.exchange.tunnel import Sockets
-from proxy.key_changes import AnnouncingKeychain, KeyChanges
-from proxy.key_errors import UpstreamKeyNotRead
-from proxy.keys import Keys
+from proxy.keys.changes import AnnouncingKeychain, KeyChanges
+from proxy.keys.errors import UpstreamKeyNotRead
+from proxy.keys.proxy_keys import ProxyKeys
+from proxy.keys.reading import Keys
+from proxy.keys.upstream_key import Keychain, Secrets
+from proxy.logs import log
+from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
-from proxy.proxy_keys import ProxyKeys
-from proxy.redaction import redact
-from proxy.secrets import Keychain, Secrets
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
@@ -67,7 +68,7 @@ class Services:
 
     def recent_log(self) -> list[str]:
         """Return the last lines of the log, whether or not its file can be written."""
-        return logs.recent_lines()
+        return log.recent_lines()
 
     def allow_origin(self, origin: str) -> None:
         """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
@@ -99,8 +100,8 @@ def assemble(
     Without a keychain of the caller's the system's keyring is used.
     """
     store = SettingsStore(settings_file or paths.settings_file(), command_line, is_forgiving=is_forgiving)
-    logs.set_level(store.current.proxy_log_level)
-    store.listen(lambda _, new: logs.set_level(new.proxy_log_level))
+    log.set_level(store.current.proxy_log_level)
+    store.listen(lambda _, new: log.set_level(new.proxy_log_level))
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(lambda: environment_key(store), lambda: announcing)
@@ -152,7 +153,7 @@ def load_when_required(proxy_keys: ProxyKeys, old: Settings, new: Settings) -> N
 
 def system_keychain() -> Keychain:
     """Return the system's keyring."""
-    from proxy.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
+    from proxy.keys.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
 
     return SystemKeychain()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.redaction import escape
+from proxy.logs.redaction import escape
 
 if TYPE_CHECKING:
     from proxy.services import Services

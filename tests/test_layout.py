@@ -14,110 +14,48 @@ PACKAGES = ("proxy", "tray_app")
 LONGEST_FILE_LINES = 300
 
 # Which rooms a room may import from `proxy`. A room is a folder, or a module that stands alone.
-DOORS: dict[str, set[str]] = {
-    "identity": set(),
-    "batching": set(),
-    "command": set(),
-    "errors": {"command"},
-    "usage": set(),
-    "files": set(),
-    "paths": {"identity"},
-    "redaction": set(),
-    "crashes": set(),
-    "logs": {"crashes", "files", "identity", "paths", "redaction"},
-    "settings": {"errors", "files"},
-    "stopped": {"errors"},
-    "stream": {"errors", "stopped"},
-    "server": {"batching", "errors", "stopped"},
-    "key_errors": {"errors"},
-    "keychain": {"errors", "identity", "key_errors"},  # the system's keyring, apart from what is done with its keys
-    "secrets": {"errors", "identity", "key_errors", "settings"},  # a key is cleaned as the settings clean it
-    "key_changes": {"files", "secrets"},
-    "keys": {"key_changes", "proxy_keys", "secrets"},
-    "proxy_keys": {"errors", "identity", "key_errors", "secrets"},  # the second use of the same keychain
-    "policy": {"errors", "identity", "settings"},  # identity: the user agent that goes upstream names us
-    "upstream": {"batching", "errors", "settings"},
-    "tools": {"errors", "settings", "stream"},  # stream: the loop reads the streams of its rounds, and writes one
-    "exchange": {"errors", "policy", "settings", "stream", "tools", "upstream", "usage"},
-    "services": {
-        *(
-            "errors",
-            "exchange",
-            "key_changes",
-            "key_errors",
-            "keychain",
-            "keys",
-            "logs",
-            "paths",
-            "policy",
-            "proxy_keys",
-            "redaction",
-            "secrets",
-            "settings",
-        ),
-        *("tools", "upstream", "usage"),
-    },
+DOORS_IN_WORDS: dict[str, str] = {
+    "identity": "",
+    "batching": "",
+    "command": "",
+    "errors": "command",
+    "usage": "",
+    "files": "",
+    "peers": "",
+    "paths": "identity",
+    "logs": "files identity paths",
+    "settings": "errors files",
+    "stopped": "errors",
+    "stream": "errors stopped",
+    "server": "batching errors stopped",
+    "keys": "errors files identity settings",  # settings: a key is cleaned as they clean it
+    "policy": "errors identity settings",  # identity: the user agent that goes upstream names us
+    "upstream": "batching errors settings",
+    "tools": "errors settings stream",  # stream: the loop reads the streams of its rounds, and writes one
+    "exchange": "errors policy settings stream tools upstream usage",
+    "services": "errors exchange keys logs paths policy settings tools upstream usage",
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": {
-        *("command", "errors", "exchange", "identity", "key_errors", "paths", "peers", "policy", "running", "services"),
-    },
-    "hosting": {"server", "services", "upstream", "web"},  # upstream: the demo, which is one
-    "headless": {
-        *(
-            "doctor",
-            "errors",
-            "greeting",
-            "hosting",
-            "logs",
-            "paths",
-            "running",
-            "server",
-            "services",
-            "settings",
-            "web",
-        ),
-    },
-    "running": {"errors", "files"},
-    "peers": set(),
-    "greeting": {"command", "secrets"},
-    "check": {"command"},  # a client like any other
-    "doctor": {"errors", "paths", "services"},
-    "tool_commands": {"redaction", "services", "tools"},  # tools: the example it writes
-    # identity: --version; settings: config; check, headless: two of its commands
-    "cli": {
-        *("proxy_keys", "secrets"),  # named for their types
-        *("command", "crashes", "key_errors", "redaction"),
-        *("check", "doctor", "errors", "headless", "identity", "logs", "paths", "running", "server", "services"),
-        *("settings", "tool_commands", "web"),
-    },
-    "__main__": {"cli"},
-    "tray_app": {
-        *(
-            "cli",
-            "command",
-            "doctor",
-            "errors",
-            "files",
-            "greeting",
-            "headless",
-            "hosting",
-            "identity",
-            "key_errors",
-            "logs",
-            "paths",
-            "running",
-            "server",
-        ),
-        *(
-            "secrets",
-            "services",
-            "settings",
-            "tools",
-            "upstream",
-            "web",
-        ),  # secrets, tools and upstream for their states alone
-    },
+    "web": "command errors exchange identity keys paths peers policy running services",
+    "hosting": "server services upstream web",  # upstream: the demo, which is one
+    "headless": "doctor errors greeting hosting logs paths running server services settings web",
+    "running": "errors files",
+    "greeting": "command keys",
+    "check": "command",  # a client like any other
+    "doctor": "errors paths services",
+    "tool_commands": "logs services tools",  # tools: the example it writes
+    # identity: --version; keys: their types; settings: config; check, headless: two of its commands
+    "cli": (
+        "check command doctor errors headless identity keys logs paths running server services settings tool_commands"
+        " web"
+    ),
+    "__main__": "cli",
+    # keys, tools and upstream for their states alone
+    "tray_app": (
+        "cli command doctor errors files greeting headless hosting identity keys logs paths running server services"
+        " settings tools upstream web"
+    ),
 }
+DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
 
 # Where each dependency may be imported: a file, a folder (its end is a slash), or a pattern.
 KEEPERS: dict[str, tuple[str, ...]] = {
@@ -132,7 +70,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "pydantic_core": ("proxy/policy/params.py", "proxy/tools/runner.py"),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
     "docstring_parser": ("proxy/tools/docstrings.py",),
-    **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keychain.py",)),
+    **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from proxy import logs, paths
+from proxy import paths
 from proxy.cli import Port
 from proxy.command import started_as
 from proxy.errors import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
+from proxy.logs.log import start_logging
 from proxy.services import assemble
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
@@ -56,7 +57,7 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
             link = instance.summon(PATIENCE_S)
             say(f"It is already running. Its page, good once: {link}" if link else SILENT)
             return
-        log_file = logs.start_logging()
+        log_file = start_logging()
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         services = assemble(command_line, is_forgiving=True)

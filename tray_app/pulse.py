@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from proxy.secrets import KeyState
+from proxy.keys.upstream_key import KeyState
 from proxy.services import Services
 from proxy.upstream.condition import Condition
 from tray_app.keyring_retry import KeyringRetry

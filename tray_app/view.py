@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from textwrap import wrap
 
-from proxy.secrets import KeyState
+from proxy.keys.upstream_key import KeyState
 from proxy.upstream.condition import Condition
 from tray_app.menu import Line, Look
 

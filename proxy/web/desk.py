@@ -11,7 +11,7 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
-from proxy.key_errors import KeyringFailure, UnusableKey
+from proxy.keys.errors import KeyringFailure, UnusableKey
 from proxy.peers import is_another_user
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof

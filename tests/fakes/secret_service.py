@@ -11,14 +11,14 @@ from typing import Any
 
 from background import need
 from fakes.environment import ROOT
-from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
+from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 FAILURES = {kind.__name__: kind for kind in (KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent)}
 ASK = """
 import json, sys
-from proxy.key_errors import KeyringFailure
-from proxy.keychain import SystemKeychain
+from proxy.keys.errors import KeyringFailure
+from proxy.keys.keychain import SystemKeychain
 keychain = SystemKeychain()
 for line in sys.stdin:
     verb, *words = json.loads(line)

@@ -15,7 +15,7 @@ from fakes.scripted_upstream import Json
 from fakes.secret_service import SecretSession
 from fakes.shared_upstream import Fresh
 from fakes.wire_client import Reply
-from proxy.proxy_keys import FIRST_NAME
+from proxy.keys.proxy_keys import FIRST_NAME
 from waiting import wait_for
 
 LIST = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}

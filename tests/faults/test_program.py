@@ -30,7 +30,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh
 from fakes.wire_client import JSON_TYPE
 from proxy import paths
-from proxy.logs import start_logging
+from proxy.logs.log import start_logging
 from proxy.upstream.condition import UpstreamCondition
 from tray_app.single_instance import SingleInstance
 from waiting import wait_for

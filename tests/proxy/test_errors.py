@@ -11,9 +11,10 @@ from http import HTTPStatus
 import pytest
 
 import proxy
-from proxy import errors, key_errors, running, stopped
+from proxy import errors, running, stopped
 from proxy.errors import ProxyError, error_body
 from proxy.exchange import encodings
+from proxy.keys import errors as key_errors
 from proxy.server import refusals
 from proxy.stream import reading
 

@@ -22,8 +22,8 @@ from fakes.wire_client import JSON_TYPE, Reply
 from proxy import paths
 from proxy.errors import SettingError
 from proxy.files import write_private
-from proxy.key_errors import KeyringAbsent
-from proxy.logs import start_logging
+from proxy.keys.errors import KeyringAbsent
+from proxy.logs.log import start_logging
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 

@@ -11,7 +11,7 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from proxy import paths
 from proxy.identity import TITLE
-from proxy.secrets import Keychain
+from proxy.keys.upstream_key import Keychain
 from proxy.services import assemble
 from tray_app.commands import Commands
 from tray_app.facts import read_facts

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from proxy.key_errors import KeyringLocked
-from proxy.secrets import KeyState
+from proxy.keys.errors import KeyringLocked
+from proxy.keys.upstream_key import KeyState
 from proxy.upstream.condition import Condition
 from tray_app.menu import Line
 from tray_app.view import Facts, look

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
-from proxy.key_errors import KeyringFailure, ProxyKeyTrouble
-from proxy.secrets import Keychain
+from proxy.keys.errors import KeyringFailure, ProxyKeyTrouble
+from proxy.keys.upstream_key import Keychain
 
 KEPT_AS = "proxy-keys"
 PREFIX = "op-"

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 STORED, SHAPED = "a-stored-key-without-a-shape", "sk-proj-0123456789abcdef"
 BEGIN = """
 import asyncio, logging, sys, threading
-from proxy.logs import start_logging
+from proxy.logs.log import start_logging
 log = start_logging()
 log.hide(lambda: [{stored!r}])
 def fail():

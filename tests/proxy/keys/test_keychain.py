@@ -14,10 +14,10 @@ from keyring.backend import KeyringBackend
 
 from fakes.memory_keychain import MemoryKeychain
 from fakes.secret_service import OtherProcess, SecretSession
-from proxy.key_errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
-from proxy.keychain import WINDOWS_LIMIT_CHARACTERS, SystemKeychain
-from proxy.proxy_keys import FIRST_NAME, ProxyKeys
-from proxy.secrets import Keychain, Secrets
+from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
+from proxy.keys.keychain import WINDOWS_LIMIT_CHARACTERS, SystemKeychain
+from proxy.keys.proxy_keys import FIRST_NAME, ProxyKeys
+from proxy.keys.upstream_key import Keychain, Secrets
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ import pytest
 
 from fakes.running_proxy import RunningProxy
 from proxy import paths
-from proxy.logs import LaterHandler, Log, LogFile, SafeFormatter, start_logging
-from proxy.redaction import redact
+from proxy.logs.lines import SafeFormatter
+from proxy.logs.log import Log, start_logging
+from proxy.logs.redaction import redact
+from proxy.logs.writer import LaterHandler, LogFile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEY = "sk-proj-abcdefghijklmnop-1234"
@@ -426,7 +428,7 @@ def test_closing_twice_is_no_error(tmp_path: Path) -> None:
 
 def test_the_programs_end_writes_everything() -> None:
     program = (
-        "import logging; from proxy.logs import start_logging; start_logging()\n"
+        "import logging; from proxy.logs.log import start_logging; start_logging()\n"
         "for number in range(1000): logging.info('line %d', number)\n"
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.files import write_private
-from proxy.secrets import Keychain
+from proxy.keys.upstream_key import Keychain
 
 log = logging.getLogger(__name__)
 

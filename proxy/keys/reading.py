@@ -4,9 +4,9 @@ import logging
 import threading
 from collections.abc import Callable
 
-from proxy.key_changes import KeyChanges
-from proxy.proxy_keys import ProxyKeys
-from proxy.secrets import Secrets
+from proxy.keys.changes import KeyChanges
+from proxy.keys.proxy_keys import ProxyKeys
+from proxy.keys.upstream_key import Secrets
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,68 @@
+"""One line of the log: without keys, and without anything that could pass for another line."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from proxy.logs.redaction import escape, redact
+
+FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+Secrets = Callable[[], Iterable[str]]
+
+
+class SafeFormatter(logging.Formatter):
+    """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
+
+    def __init__(self, form: str = FORMAT) -> None:
+        super().__init__(form)
+        self.secrets: Secrets = tuple
+        self._second = (0, "")  # the last one that was written, and how: a busy log has many lines in each
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the safe text of a record, its traceback included."""
+        return self.hide(self.line(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
+        """Return the local time of a record, to the millisecond."""
+        second, text = self._second
+        if second != int(record.created):
+            text = time.strftime(datefmt or self.default_time_format, time.localtime(record.created))
+            self._second = (int(record.created), text)
+        return f"{text},{int(record.msecs):03d}"
+
+    def line(self, record: logging.LogRecord) -> str:
+        """Return the text of a record that cannot pass for two; keys are still in it."""
+        return escape(super().format(record)).replace("\n", "\n    ")
+
+    def hide(self, text: str) -> str:
+        """Take the keys out of one line, or of many at once."""
+        return redact(text, self.secrets())
+
+
+class Record(logging.LogRecord):
+    """A record without what our format does not show: to work that out takes longer than to keep the record."""
+
+    def __init__(  # its base's is left out, on purpose
+        self,
+        name: str,
+        level: int,
+        pathname: str,
+        lineno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        sinfo: str | None = None,
+        **_: object,
+    ) -> None:
+        self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
+        is_named = bool(args) and len(args) == 1 and isinstance(args[0], Mapping) and bool(args[0])
+        self.msg, self.args = msg, args[0] if is_named else args  # as logging has it: "%(name)s", {"name": …}
+        self.exc_info, self.exc_text, self.stack_info = exc_info, None, sinfo
+        self.pathname, self.filename, self.module, self.lineno, self.funcName = pathname, "", "", lineno, func or ""
+        self.created = time.time()
+        self.msecs = self.created % 1 * 1000
+        self.relativeCreated = 0.0
+        self.thread = self.threadName = self.process = self.processName = self.taskName = None
