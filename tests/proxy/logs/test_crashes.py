@@ -115,7 +115,7 @@ def test_warnings_without_a_log_file_hold_no_key_either(tmp_path: Path) -> None:
 def test_a_command_that_breaks_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     code = f"""
 from proxy import cli
-def broken(*_):
+def broken(*_, **__):
     raise RuntimeError("it quotes {SHAPED}")
 cli.cli.main = broken
 cli.cli.__class__.__call__ = broken
