@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy import paths
+from proxy.command import command
 from proxy.errors import ProxyError
 from proxy.services import Services
 
@@ -51,7 +52,9 @@ def check_log(services: Services) -> Finding:  # noqa: ARG001  every check takes
 def check_key(services: Services) -> Finding:
     """Look for the upstream key."""
     state = services.secrets.state if services.secrets.state.key else services.secrets.load()
-    return Finding("Upstream key", is_well=state.key is not None, detail=str(state))
+    missing = f"not set: store it with `{command('key set')}`, enter it on the program's page, or set OPENAI_API_KEY"
+    is_missing = state.key is None and state.problem is None
+    return Finding("Upstream key", is_well=state.key is not None, detail=missing if is_missing else str(state))
 
 
 def check_upstream(services: Services) -> Finding:
@@ -65,8 +68,9 @@ def check_upstream(services: Services) -> Finding:
 
 def check_access(services: Services) -> Finding:
     """Look whether somebody can get in at all."""
+    making = f"`{command('proxy-key new NAME')}` makes one"
     if services.store.current.proxy_require_api_key and not services.proxy_keys.current:
-        return Finding("Proxy keys", is_well=False, detail="one is asked for, but there is none: make one")
+        return Finding("Proxy keys", is_well=False, detail=f"one is asked for, but there is none: {making}")
     asked = "asked for" if services.store.current.proxy_require_api_key else "not asked for"
     return Finding("Proxy keys", is_well=True, detail=f"{len(services.proxy_keys.current)} there, {asked}")
 

@@ -41,7 +41,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "running": "errors files",
     "greeting": "command keys",
     "check": "command",  # a client like any other
-    "doctor": "errors paths services",
+    "doctor": "command errors paths services",
     "tool_commands": "logs services tools",  # tools: the example it writes
     # identity: --version; keys: their types; settings: config; check, headless: two of its commands
     "cli": (

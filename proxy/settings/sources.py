@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def check_name(name: str, path: Path) -> str:
     """Return the field a file's key means; raises SettingError for a secret or an unknown name."""
     field = name.lower()
     if field not in Settings.model_fields:
-        raise SettingError(f"{path} sets {name}, which is no setting")
+        meant = get_close_matches(field, Settings.model_fields, 1)
+        raise SettingError(f"{path} sets {name}, which is no setting{f'; is it {meant[0]}?' if meant else ''}")
     if about(field).secret:
         raise SettingError(
             f"{path} holds {name}; keys do not belong in files: set {variable(field)} in the environment"

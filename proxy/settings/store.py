@@ -148,9 +148,8 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         problem = error.errors()[0]
         cause = problem.get("ctx", {}).get("error")
         field = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
-        read = "a value" if about(field).secret else without_password(repr(values.get(field)))
-        why = f" ({cause})" if isinstance(cause, ValueError) else ""
-        where = origins.get(field, "default")
+        read = "" if about(field).secret else f" is {without_password(repr(values.get(field)))}"
+        why = f": {cause}; expected is " if isinstance(cause, ValueError) else ", expected "
         raise SettingError(
-            f"{variable(field)} is {read} (from the {where}), expected {about(field).expects}{why}"
+            f"{variable(field)}{read} (from the {origins.get(field, 'default')}){why}{about(field).expects}"
         ) from None  # pydantic's own error shows every value, keys too

@@ -1,6 +1,7 @@
 """Turn the HTTP client's and the SDK's errors into ours, at the one border where they arise."""
 
 import asyncio
+import os
 import ssl
 from types import TracebackType
 
@@ -79,7 +80,7 @@ class ForeignErrors:
         for cause in (root, error):
             for foreign, ours in self._table:
                 if isinstance(cause, foreign):
-                    return ours(describe(cause))
+                    return ours(describe(root if str(root) else cause))
         return UpstreamProtocolFailure(describe(error))
 
 
@@ -88,10 +89,16 @@ def describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        return f"{error.host}:{error.port}: {reason(error.os_error)}"
     if isinstance(error, aiohttp.ClientPayloadError) and str(error).startswith("Response payload is not completed"):
         return "its connection ended within it"
     return str(error).partition("\n")[0] or ("" if isinstance(error, BrokenOff) else type(error).__name__)
+
+
+def reason(error: OSError) -> str:
+    """Return the system's own words; asyncio puts the address in their place, which stands there already."""
+    said = error.strerror or str(error)
+    return os.strerror(error.errno) if error.errno and said.startswith("Connect call failed") else said
 
 
 opening = ForeignErrors(OPENING)

@@ -15,17 +15,19 @@ def try_key(options: UpstreamOptions, key: str) -> str | None:
     """Return None where the upstream accepts the key, else a sentence that says what it answered."""
     try:
         with open_client(options, key) as client, opening:
-            return ask(client)
+            return ask(client, options.base_url)
     except ProxyError as error:
         return str(error)
 
 
-def ask(client: openai.OpenAI) -> str | None:
+def ask(client: openai.OpenAI, base_url: str) -> str | None:
     """Return what the upstream's answer says of the key; raises the SDK's connection errors."""
     try:
         client.models.list()
     except openai.AuthenticationError:
-        return "The upstream refuses this key."
+        return f"The upstream refuses this key. Was it copied whole, and is it one for {base_url}?"
+    except openai.NotFoundError:
+        return f"The upstream lists no models at {base_url}, so whether it accepts the key is not known. Is that right?"
     except openai.APIStatusError as error:
         return f"The upstream answered {error.status_code}; whether it accepts the key is not known."
     return None

@@ -51,6 +51,10 @@ def in_our_words(error: HTTPException) -> ProxyError:
     """Return our error for one of Flask's own."""
     if isinstance(error, NotFound):
         base = f"http://{request.host}/v1"
+        if request.path == "/v1":
+            return UnknownPath(
+                f"/v1. It is the base URL: give it to your tools as it is; {base}/models lists the models"
+            )
         return UnknownPath(f"{request.path}. The API of this proxy is at {base}: use that as base URL")
     if isinstance(error, MethodNotAllowed):
         return WrongMethod(f"{request.method} {request.path}; it takes {methods(error)}")

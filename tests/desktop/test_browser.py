@@ -132,3 +132,39 @@ def test_the_programs_own_forms_work(browser: Browser, foreign_site: str, hosted
     seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)}))
     assert (seen["json"], seen["read"], seen["own page"]) == ("status 200", "status 200", "blocked")
     assert seen["plain"] == "opaque"
+
+
+FOCUSED = """(element => element.getAttribute("aria-label") || element.labels?.[0]?.innerText || element.innerText)
+(document.activeElement).trim()"""
+
+
+def refuse(hosted: Hosted, *origins: str) -> None:
+    for origin in origins:
+        assert hosted.http.get("/v1/models", headers={"Origin": origin}).status_code == 403
+
+
+@pytest.mark.parametrize("width", [320, 900])
+def test_no_page_is_wider_than_its_window(browser: Browser, hosted: Hosted, width: int) -> None:
+    refuse(hosted, "https://a-page.example", f"https://{'a-very-long-name.' * 6}example:8443")
+    browser.resize(width)
+    browser.open(hosted.desk.entrance(hosted.root_url))
+
+    for page in ("", "doctor", "log", "questions", "enter"):
+        browser.open(f"{hosted.root_url}/ui/{page}")
+        assert browser.run("document.documentElement.scrollWidth") <= width, page
+        assert browser.run("[...document.querySelectorAll('.small')].every(each => each.offsetHeight < 40)"), page
+
+
+def test_the_page_is_used_with_the_keyboard_alone(browser: Browser, hosted: Hosted) -> None:
+    refuse(hosted, "https://a-page.example")
+    browser.open(hosted.desk.entrance(hosted.root_url))
+    passed = [browser.run(FOCUSED)]
+    while passed[-1] != "Log":
+        browser.press("Tab", 9)
+        assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        passed.append(browser.run(FOCUSED))
+
+    assert passed == [
+        *("Another key", "in the system's keyring", "Keep and try the key", "Forget the key"),
+        *("Allow https://a-page.example", "Doctor: look for common problems", "Log"),
+    ]

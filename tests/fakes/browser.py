@@ -53,6 +53,15 @@ class Browser:
         self._and_load("Runtime.evaluate", expression=f"document.querySelector({form + ' button'!r}).click()")
         return self.text
 
+    def resize(self, width: int) -> None:
+        """Make the window this wide."""
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=600, deviceScaleFactor=1, mobile=False)
+
+    def press(self, key: str, code: int) -> None:
+        """Press a key and let it go."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     @property
     def text(self) -> str:
         """Return what the page says."""
