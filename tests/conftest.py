@@ -38,8 +38,9 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     clean(monkeypatch)
     home = tmp_path / "home"
     for variable, folder in folders_below(home).items():
-        folder.mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder))
+    for folder in (home, home / "run"):  # these are there on every computer
+        folder.mkdir(mode=0o700)
     level, handlers = logging.root.level, list(logging.root.handlers)
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield home

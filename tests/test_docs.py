@@ -9,7 +9,6 @@ from proxy.cli import cli
 from proxy.settings.model import Settings, about, shown, variable
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-CELL = re.compile(r"`([^`]+)`")
 
 Row = list[str]
 

@@ -93,9 +93,6 @@ class Desktop:
         """Click the icon the way a panel tells of it."""
         self.bus.activate(item)
 
-    def screenshot(self, path: Path) -> None:
-        self.screen.image().save(path)
-
 
 def private_environment(home: Path) -> dict[str, str]:
     """Return an environment with folders of its own, and nothing of the desktop the tests are started from."""

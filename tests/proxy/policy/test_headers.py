@@ -181,6 +181,14 @@ def test_headers_come_back_in_their_order_and_as_often_as_they_came() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "safe"),
+    [("a\x01b", "ab"), ("a\r\nb", "ab"), ("a\x7f", "a"), ("a\tb", "a\tb"), ("Grüße", "Grüße"), ("a\x80", "a\x80")],
+)
+def test_a_header_comes_back_without_control_characters(value: str, safe: str) -> None:
+    assert for_client([("x-request-id", value)]) == [("x-request-id", safe)]
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "x-request-id",
