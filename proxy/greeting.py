@@ -1,5 +1,7 @@
 """What a start says in the terminal, with and without a tray."""
 
+from pathlib import Path
+
 from proxy.command import command
 from proxy.keys.upstream_key import Secrets
 
@@ -27,3 +29,13 @@ def page_line(link: str | None) -> str:
     if link is None:
         return f"Its page:  `{command('page')}` prints a link"
     return f"Its page:  {link}\n    good once, for two minutes; `{command('page')}` prints a new link"
+
+
+def settings_line(problem: str) -> str:
+    """Say why the settings file is not in force."""
+    return f"The settings file is not in force: {problem}."
+
+
+def last_line(log_file: Path | None) -> str:
+    """Say where to read on, and how to stop."""
+    return f"Log:  {log_file or 'cannot be written'}    Stop with Ctrl-C."

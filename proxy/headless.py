@@ -12,10 +12,10 @@ from typing import Any
 from proxy import paths
 from proxy.doctor import examine
 from proxy.errors import PortTaken
-from proxy.greeting import base_url_line, key_line, page_line
+from proxy.greeting import base_url_line, key_line, last_line, page_line, settings_line
 from proxy.hosting import demo_upstream, server_for
 from proxy.logs.log import start_logging
-from proxy.running import InstanceInfo, RunsAlready, ask, found, published
+from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
@@ -53,9 +53,9 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
             say(line)
         if services.store.problem:
-            say(f"The settings file is not in force: {services.store.problem}.")
+            say(settings_line(services.store.problem))
         say(page_line(desk.entrance(address.local.root_url) if is_read else None))
-        say(f"Log:  {log_file.file or 'cannot be written'}    Stop with Ctrl-C.")
+        say(last_line(log_file.file))
         wait_for_signal()
 
 
@@ -63,10 +63,8 @@ def start(server: ServerThread, settings: Settings) -> Address:
     """Serve where the settings say; raises ConfigurationError, RunsAlready where a proxy of this user has the port."""
     try:
         return server.start(settings.proxy_host, settings.proxy_port)
-    except PortTaken as error:
-        own = [info for info in found(paths.runtime_dir()) if info.port == settings.proxy_port]
-        if any(ask(info, "link") for info in own):
-            raise RunsAlready(f"at port {settings.proxy_port}") from error
+    except PortTaken:
+        check_own(paths.runtime_dir(), settings.proxy_port)
         raise
 
 

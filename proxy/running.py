@@ -35,7 +35,7 @@ class RunsAlready(PortTaken):
     """Say that it is this very program that has the port."""
 
     title = "The proxy runs already"
-    hint = "`openai-tray-proxy page` opens its page; --port or PROXY_PORT start another one beside it"
+    hint = "`openai-tray-proxy page` prints a link to its page; --port or PROXY_PORT start another one beside it"
 
 
 class NoProxyRuns(ProxyError):
@@ -106,6 +106,12 @@ def fresh_link(folder: Path, usual_port: int, port: int | None = None) -> str:
         if link := ask(info, "link"):
             return link
     raise NoProxyRuns("" if port is None else f"at port {port}")
+
+
+def check_own(folder: Path, port: int) -> None:
+    """Raise RunsAlready where a taken port is a proxy's of the same user."""
+    if any(info.port == port and ask(info, "link") for info in found(folder)):
+        raise RunsAlready(f"a proxy of yours has port {port}")
 
 
 def proof(token: str, *words: str) -> str:

@@ -4,9 +4,12 @@ import logging
 import secrets
 from collections.abc import Callable
 
+from proxy import paths
+from proxy.command import as_typed
 from proxy.doctor import examine
 from proxy.errors import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import server_for
+from proxy.running import check_own
 from proxy.server.ports import free_port
 from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
@@ -49,15 +52,20 @@ class HostedProxy:
         settings = self.services.store.current
         self.problem, self.other_port = None, None
         try:
-            self._server.start(settings.proxy_host, settings.proxy_port)
+            self._start(settings)
         except ConfigurationError as error:
             log.error("%s", error)  # noqa: TRY400  one sentence; a traceback has no more to tell
-            self.problem, self.advice = (
-                error.detail[:1].upper() + error.detail[1:],
-                f"{error.hint}." if error.hint else "",
-            )
+            self.problem = error.detail[:1].upper() + error.detail[1:]
+            self.advice = f"{as_typed(error.hint)}." if error.hint else ""
             if isinstance(error, PortTaken) and not self.services.store.fixed_by("proxy_port"):
                 self.other_port = free_port(settings.proxy_host, settings.proxy_port, OFFERED_PORTS)
+
+    def _start(self, settings: Settings) -> None:
+        try:
+            self._server.start(settings.proxy_host, settings.proxy_port)
+        except PortTaken:
+            check_own(paths.runtime_dir(), settings.proxy_port)
+            raise
 
     def stop(self) -> None:
         """Stop serving; running answers get their grace."""

@@ -11,7 +11,7 @@ from typing import Any
 from proxy import paths
 from proxy.command import command
 from proxy.files import write_private
-from proxy.greeting import base_url_line, key_line, page_line
+from proxy.greeting import base_url_line, key_line, last_line, page_line, settings_line
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
@@ -66,7 +66,11 @@ class News:
         services = self._hosted.services
         if not services.store.current.proxy_forward_auth_header and (line := key_line(services.secrets)):
             self._say(line)
+        if services.store.problem:
+            self._say(settings_line(services.store.problem))
         self._say(page_line(self._hosted.entrance() if self._is_read else None))
+        if backend.name == "none":
+            self._say(last_line(paths.log_file()))
         if self._is_first_run and has_screen():
             with suppress(NothingOpened):
                 open_url(self._hosted.entrance())

@@ -108,7 +108,7 @@ def test_page_finds_the_one_that_is_meant(tmp_path: Path) -> None:
 def test_a_start_at_the_port_of_a_running_one_says_how_to_reach_that(in_background: Program) -> None:
     with Program(in_background.home, "serve", "--demo", "--port", str(in_background.port)) as second:
         assert second.ended() == 1
-        assert second.printed.startswith(f"The proxy runs already: at port {in_background.port}. ")
+        assert second.printed.startswith(f"The proxy runs already: a proxy of yours has port {in_background.port}. ")
         assert " page`" in second.printed
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from fakes.ports import free_port
+from proxy import paths
 from proxy.errors import SettingError
+from proxy.running import InstanceInfo, published
 from proxy.services import assemble
 from tray_app.hosted import HostedProxy
 
@@ -58,6 +60,17 @@ def test_a_taken_port_is_a_problem_and_another_one_is_offered() -> None:
             hosted.services.store.update(proxy_port=hosted.other_port)
             assert hosted.base_url == f"http://127.0.0.1:{hosted.services.store.current.proxy_port}/v1"
             assert (hosted.problem, hosted.other_port) == (None, None)
+
+
+def test_a_port_that_another_proxy_of_the_user_has_is_told_as_such(hosted: HostedProxy) -> None:
+    hosted.start()
+    port = hosted.services.store.current.proxy_port
+    file = paths.runtime_dir() / f"serve-{port}.json"
+    with published(file, InstanceInfo(1, hosted.root_url(), hosted.desk.token)), hosted_on(port) as second:
+        second.start()
+
+        assert second.problem == f"A proxy of yours has port {port}"
+        assert second.advice.startswith("`openai-tray-proxy page` prints a link")
 
 
 def test_no_port_is_offered_where_it_is_fixed() -> None:
