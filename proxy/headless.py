@@ -19,6 +19,7 @@ from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
+from proxy.terminal_asker import TerminalAsker
 from proxy.web.desk import Desk
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_read: bool, say: Say) -> None:
     """Serve until a signal; raises ConfigurationError when it cannot start.
 
-    The link to the program's page is said only where somebody reads it: what is not a terminal may be kept.
+    The links to the program's page are said only where somebody reads them: what is not a terminal may be kept.
     """
     with ExitStack() as stack:
         wait_for_signal = stack.enter_context(signals_noted())
@@ -47,6 +48,9 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         address = start(server, settings)
         stack.callback(server.stop)
         stack.enter_context(announced(address, desk.token))
+        root_url = address.local.root_url
+        if is_read:
+            services.tools.consent.attach(TerminalAsker(say, lambda: desk.entrance(root_url, "questions")))
         say(base_url_line(address.base_url))
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
@@ -54,7 +58,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
             say(line)
         if services.store.problem:
             say(settings_line(services.store.problem))
-        say(page_line(desk.entrance(address.local.root_url) if is_read else None))
+        say(page_line(desk.entrance(root_url) if is_read else None))
         say(last_line(log_file.file))
         wait_for_signal()
 

@@ -37,7 +37,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     # exchange: a view on /v1 returns a response that carries an exchange
     "web": "command errors exchange identity keys paths peers policy running services",
     "hosting": "server services upstream web",  # upstream: the demo, which is one
-    "headless": "doctor errors greeting hosting logs paths running server services settings web",
+    "headless": "doctor errors greeting hosting logs paths running server services settings terminal_asker web",
+    "terminal_asker": "tools",
     "running": "errors files",
     "greeting": "command keys",
     "check": "command",  # a client like any other

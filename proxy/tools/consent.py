@@ -1,8 +1,8 @@
 """Whether a call may run: the user's rules, and where they say so, a question to the user.
 
-Whoever can ask (the tray, the dashboard) attaches itself as an Asker and hands the answer to `Consent.answer`, from any
-thread. Where nobody is attached the answer is no; so it is for `serve`. A question waits on the event loop only for
-the request it belongs to.
+Whoever can ask (the tray, a terminal) attaches itself as an Asker; the program's page hands the answer to
+`Consent.answer`, from any thread. Where nobody is attached the answer is no; so it is for `serve` without a terminal. A
+question waits on the event loop only for the request it belongs to.
 """
 
 import asyncio

@@ -1,19 +1,27 @@
 """The program with its tools on: before the demo upstream, with functions and an MCP server from the config folder."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import psutil
 import pytest
 
+from fakes.desk import form_token
 from fakes.environment import environment
 from fakes.program import Program
+from fakes.scripted_upstream import Json, completion
+from fakes.shared_upstream import Fresh
+from fakes.terminal import TerminalProgram
+from fakes.tool_turns import called
 from waiting import wait_for
 
 SERVER = str(Path(__file__).parents[1] / "fakes" / "mcp_server.py")
@@ -135,3 +143,29 @@ def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         timeout=60,
         check=False,
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals of this kind")
+def test_a_tool_that_asks_is_told_in_the_terminal_and_answered_on_the_page(tmp_path: Path, upstream: Fresh) -> None:
+    furnish(tmp_path)
+    upstream.answers([Json(called(("call_1", "shout", '{"word": "hey"}'))), Json(completion("Loud."))])
+    told = ON | {"TOOL_CONSENT": '{"shout": "ask"}', "OPENAI_BASE_URL": upstream.base_url, "OPENAI_API_KEY": "k"}
+    with TerminalProgram(tmp_path, "serve", "--port", "0", **told) as program, ThreadPoolExecutor(1) as worker:
+        asked = worker.submit(chat, program.base_url)
+        found = wait_for(
+            lambda: re.search(r"shout asks to run; answer within a minute: (\S+)", program.printed), "a link"
+        )
+        with httpx2.Client(follow_redirects=True, trust_env=False) as browser:
+            page = browser.get(found[1])
+            decision = {"form_token": form_token(page.text), "decision": "yes"}
+            browser.post(str(page.url.join("/ui/questions/1")), data=decision)
+
+        assert asked.result(20) == "Loud."
+    assert upstream.requests[-1].json()["messages"][-1]["content"] == "HEY!"
+
+
+def chat(base_url: str) -> str | None:
+    """Return the text of an answer."""
+    with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0, timeout=30) as client:
+        completed = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello!"}])
+        return completed.choices[0].message.content
