@@ -10,6 +10,8 @@ import sys
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from proxy.batching import BatchedTransport
+
 Headers = list[tuple[str, str]]
 
 WITHOUT_BODY = (204, 304)
@@ -21,6 +23,7 @@ class Outgoing:
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
+        self._transport: BatchedTransport = cycle.transport  # type: ignore[assignment]  # as our protocol made it
         self._chunked = False
         self._left: int | None = None  # bytes still to come, where the head said how many
 
@@ -57,10 +60,10 @@ class Outgoing:
 
     def cut(self) -> None:
         """Break the answer off, so that nobody takes it for complete."""
-        transport = self._cycle.transport
         if self.has_begun and not self._chunked and self._left is None:  # a proper end would be that of the answer
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        transport.abort()
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self._transport.release()  # what was held came before the break
+        self._transport.abort()
 
     async def room(self) -> None:
         """Return when the client has taken enough of what was written."""
@@ -101,19 +104,19 @@ class Outgoing:
 
     def _write(self, data: bytes) -> None:
         if not self._cycle.disconnected:
-            self._cycle.transport.write(data)
+            self._transport.write(data)
 
     def _end(self) -> None:
         cycle = self._cycle
         if cycle.disconnected:
             return
         if self._left:
-            cycle.transport.abort()
+            self.cut()
             return
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
-            cycle.transport.close()
+            self._transport.close()
         cycle.on_response()
 
 

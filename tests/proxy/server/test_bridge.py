@@ -82,6 +82,10 @@ class Exchange:
         await client.write(b"one")
         client.abort()
 
+    async def do_break_off_among_others(self, body: Any, client: Any) -> None:
+        asyncio.get_running_loop().call_soon(int)  # what is written now is held for a moment
+        await self.do_break_off(body, client)
+
     async def do_wait(self, body: Any, client: Any) -> None:
         await body.read(LIMIT_BYTES * LIMIT_BYTES)
         await asyncio.Event().wait()
@@ -256,6 +260,14 @@ def test_an_answer_that_breaks_off_has_no_proper_end(client: WireClient, path: s
 
     with pytest.raises((EOFError, ConnectionError)):
         client.read_chunks()
+
+
+def test_what_came_before_an_answer_broke_off_arrives_however_busy_the_loop_is(client: WireClient) -> None:
+    client.send(client.request("GET", "/break_off_among_others")).read_head()
+
+    assert client.read_chunk() == b"one"
+    with pytest.raises((EOFError, ConnectionError)):
+        client.read_chunk()
 
 
 @pytest.mark.core
