@@ -23,7 +23,7 @@ class WireAnswer:
         close: Callable[[], object],
     ) -> None:
         self.status = status
-        self._next_bytes = content.readany
+        self._content = content
         self._close = close
         lowered = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers]
         # Decoding has undone an encoding that was never asked for; what describes it no longer holds.
@@ -36,9 +36,13 @@ class WireAnswer:
         return cls(response.status, response.raw_headers, response.content, response.close)
 
     async def next_chunk(self) -> bytes:
-        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure."""
+        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure once all is told before it."""
+        content = self._content
+        # The client itself would drop what it holds when an answer breaks off, and who reads slowly never sees it.
+        if content.exception() is not None and (rest := content._read_nowait(-1)):
+            return rest
         with reading:
-            return await self._next_bytes()
+            return await content.readany()
 
     def close(self) -> None:
         """Drop the connection, unless the answer is complete and it has gone back to the pool."""
