@@ -12,8 +12,7 @@ import psutil
 import pytest
 
 from fakes.browser import Browser
-from fakes.environment import environment
-from fakes.program import Program
+from fakes.program import Program, run_python
 from fakes.terminal import TerminalProgram
 from waiting import wait_for
 
@@ -38,10 +37,7 @@ def in_background(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]
 
 def page(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `page` as the user does."""
-    command = [sys.executable, "-m", "proxy", "page", *arguments]
-    return subprocess.run(
-        command, env=environment(home), cwd=home, capture_output=True, text=True, timeout=30, check=False
-    )
+    return run_python(home, "-m", "proxy", "page", *arguments)
 
 
 def link_in(text: str) -> str:

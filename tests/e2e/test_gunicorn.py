@@ -18,6 +18,7 @@ import pytest
 from fakes.asking import CHAT
 from fakes.environment import environment
 from fakes.opening import HANDSHAKE
+from fakes.program import run_python
 from fakes.scripted_upstream import (
     Content,
     Fin,
@@ -318,15 +319,7 @@ answer = client.post("/v1/chat/completions", json={}, headers=host)
 print(answer.status_code, answer.json["error"]["code"], flush=True)
 os._exit(0)
 """
-    outcome = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=15,
-        check=False,
-    )
+    outcome = run_python(tmp_path, "-c", script)
 
     assert outcome.stdout.strip() == "500 server_error", outcome.stderr
 
@@ -350,14 +343,6 @@ os._exit(0)
 """
     with ScriptedUpstream() as provider:
         provider.answer(Sse(completion_chunks(*["word"] * 500), gap_s=0.005))
-        outcome = subprocess.run(
-            [sys.executable, "-c", script],
-            env=environment(tmp_path, OPENAI_BASE_URL=provider.base_url, OPENAI_API_KEY="k"),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        outcome = run_python(tmp_path, "-c", script, OPENAI_BASE_URL=provider.base_url, OPENAI_API_KEY="k")
         assert outcome.stdout.strip() == "0", outcome.stderr
         provider.wait_for_hangup(count=5)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from fakes.asking import CHAT
-from fakes.environment import ROOT, environment
-from fakes.program import Program
+from fakes.environment import ROOT
+from fakes.program import Program, run_python
 from fakes.scripted_upstream import (
     CloseBeforeHeaders,
     Json,
@@ -45,16 +45,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the program to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "proxy", *arguments],
-        env=environment(home, **variables),
-        cwd=home,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=30,
-        check=False,
-    )
+    return run_python(home, "-m", "proxy", *arguments, **variables)
 
 
 # --- start ------------------------------------------------------------------------------------------------------------
@@ -124,15 +115,7 @@ print(status, heavy)
 connection.close()
 server.stop()
 """
-    outcome = subprocess.run(
-        [sys.executable, "-c", script],
-        env=environment(tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    outcome = run_python(tmp_path, "-c", script)
 
     assert (outcome.stdout.strip(), outcome.stderr) == ("200 []", "")
 

@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from fakes.desk import form_token
-from fakes.environment import environment
-from fakes.program import Program
+from fakes.program import Program, run_python
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
 from fakes.terminal import TerminalProgram
@@ -133,16 +132,7 @@ def test_the_command_line_lists_and_calls_tools_of_servers(tmp_path: Path) -> No
 
 def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of the program to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "proxy", "tools", *arguments],
-        env=environment(home),
-        cwd=home,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    return run_python(home, "-m", "proxy", "tools", *arguments)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals of this kind")

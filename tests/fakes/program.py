@@ -1,4 +1,4 @@
-"""The program as a process of its own, on an empty computer, from `with` to the end of its block."""
+"""The program as a process of its own, on an empty computer."""
 
 import os
 import re
@@ -16,8 +16,25 @@ STOP_S = 10.0
 BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
 
 
+def run_python(
+    home: Path, *words: str, typed: str = "", limit_s: float = 60, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run Python with these words to its end, in an environment of its own, and return what came of it."""
+    return subprocess.run(
+        [sys.executable, *words],
+        env=environment(home, **variables),
+        cwd=home,
+        input=typed,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=limit_s,
+        check=False,
+    )
+
+
 class Program:
-    """Run a command; what it prints goes to a file, so that it never waits for a reader."""
+    """Run a command from `with` to the end of its block; what it prints goes to a file, so that it never waits."""
 
     def __init__(
         self, home: Path, *arguments: str, command: tuple[str, ...] = ("-m", "proxy"), **variables: str

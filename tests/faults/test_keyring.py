@@ -1,16 +1,13 @@
 """Keys in a real keyring, and a running proxy that follows what the command line does with them."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.asking import MODELS
-from fakes.environment import environment
 from fakes.leaks import know
-from fakes.program import Program
+from fakes.program import Program, run_python
 from fakes.scripted_upstream import Json
 from fakes.secret_service import SecretSession
 from fakes.shared_upstream import Fresh
@@ -36,16 +33,8 @@ def command(session: SecretSession, tmp_path: Path) -> Command:
 
     def run(*words: str, typed: str = "") -> str:
         know(*typed.split("'"), typed.strip())
-        done = subprocess.run(
-            [sys.executable, "-m", "proxy", *words],
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-            env=environment(tmp_path, **bus(session)),
-            cwd=tmp_path,
-        )
+        done = run_python(tmp_path, "-m", "proxy", *words, typed=typed, **bus(session))
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     return run

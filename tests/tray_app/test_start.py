@@ -2,12 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from fakes.environment import environment
+from fakes.program import run_python
 
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
 HEAVY = ("openai", "keyring", "pystray", "aiohttp", "httpx2", "mcp", "jsonschema", "tkinter")
@@ -15,16 +14,13 @@ LOADED = "import json, sys, tray_app.__main__; print(json.dumps(sorted(sys.modul
 
 
 def test_nothing_heavy_is_imported_before_the_icon(empty_computer: Path) -> None:
-    command = [sys.executable, "-c", LOADED]
-    ended = subprocess.run(command, env=environment(empty_computer), capture_output=True, timeout=30, check=True)
+    ended = run_python(empty_computer, "-c", LOADED)
 
     assert set(json.loads(ended.stdout)) & set(HEAVY) == set()
 
 
 def start(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "tray_app", *arguments]
-    env = environment(home, DISPLAY="", DBUS_SESSION_BUS_ADDRESS="", **variables)
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return run_python(home, "-m", "tray_app", *arguments, DISPLAY="", DBUS_SESSION_BUS_ADDRESS="", **variables)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.tools.loop.kept import KeptTurns, key_for
 from proxy.tools.loop.offering import name_of, objects, offer_for
-from proxy.tools.loop.request import ModelCall, Offer, sum_usage
+from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
 # What of an assistant's message goes back upstream with the results; reasoning models want their thoughts again.
@@ -17,22 +17,11 @@ BETWEEN_TEXTS = "\n\n"
 
 
 @dataclass(frozen=True)
-class ChatTurn:
+class ChatTurn(Turn):
     """One turn of the model's: its message, and the calls in it."""
 
     message: JsonObject
-    calls: tuple[ModelCall, ...]
     finish: str | None
-
-    @property
-    def ours(self) -> tuple[ModelCall, ...]:
-        """Return the calls the proxy answers."""
-        return tuple(call for call in self.calls if call.is_ours)
-
-    @property
-    def clients(self) -> tuple[ModelCall, ...]:
-        """Return the calls that are the client's."""
-        return tuple(call for call in self.calls if not call.is_ours)
 
     @property
     def text(self) -> str:
@@ -70,7 +59,7 @@ def read_turn(message: JsonObject, finish: object, offered: Offer) -> ChatTurn:
     calls = tuple(read_call(call, offered) for call in raw)
     carried = {name: message[name] for name in CARRIED if message.get(name) is not None}
     kept: JsonObject = {"role": "assistant", "content": None, **carried}
-    return ChatTurn({**kept, "tool_calls": raw} if raw else kept, calls, finish if isinstance(finish, str) else None)
+    return ChatTurn(calls, {**kept, "tool_calls": raw} if raw else kept, finish if isinstance(finish, str) else None)
 
 
 def read_call(call: JsonObject, offered: Offer) -> ModelCall:

@@ -51,6 +51,23 @@ class ModelCall:
     is_ours: bool
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One turn of the model's, as far as both APIs have it: the calls in it."""
+
+    calls: tuple[ModelCall, ...]
+
+    @property
+    def ours(self) -> tuple[ModelCall, ...]:
+        """Return the calls the proxy answers."""
+        return tuple(call for call in self.calls if call.is_ours)
+
+    @property
+    def clients(self) -> tuple[ModelCall, ...]:
+        """Return the calls that are the client's."""
+        return tuple(call for call in self.calls if not call.is_ours)
+
+
 class FinishedAnswer(Answer):
     """An answer the loop has made: complete before its first byte leaves."""
 

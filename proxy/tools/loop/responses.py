@@ -6,29 +6,18 @@ from typing import Any
 
 from proxy.tools.loop.kept import KeptTurns, key_for
 from proxy.tools.loop.offering import objects, offer_for
-from proxy.tools.loop.request import ModelCall, Offer, sum_usage
+from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
 CUT = ("incomplete", "failed", "cancelled")  # ends after which no calls are run
 
 
 @dataclass(frozen=True)
-class ResponseTurn:
+class ResponseTurn(Turn):
     """One turn of the model's: the items it put out, and the calls among them."""
 
     items: tuple[JsonObject, ...]
-    calls: tuple[ModelCall, ...]
     status: object
-
-    @property
-    def ours(self) -> tuple[ModelCall, ...]:
-        """Return the calls the proxy answers."""
-        return tuple(call for call in self.calls if call.is_ours)
-
-    @property
-    def clients(self) -> tuple[ModelCall, ...]:
-        """Return the calls that are the client's."""
-        return tuple(call for call in self.calls if not call.is_ours)
 
     @property
     def wants_results(self) -> bool:
@@ -71,7 +60,7 @@ def read_turn(items: Iterable[JsonObject], status: object, offered: Offer) -> Re
         for item in kept
         if item.get("type") in ("function_call", "custom_tool_call")
     ]
-    return ResponseTurn(kept, tuple(calls), status)
+    return ResponseTurn(tuple(calls), kept, status)
 
 
 def is_our_call(item: JsonObject, offered: Offer) -> bool:

@@ -11,7 +11,7 @@ from proxy.errors import ProxyError, UpstreamFailure, UpstreamInvalidResponse
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.relay import Answer
 from proxy.stream.sse import Event, EventSplitter
-from proxy.tools.loop.request import ModelCall, sum_usage
+from proxy.tools.loop.request import Turn, sum_usage
 from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
 
@@ -19,18 +19,6 @@ KEEP_ALIVE_EVERY_S = 2.0
 LINGER_S = 0.2  # so long an upstream may take to end its answer after the last event, to keep its connection
 
 log = logging.getLogger(__name__)
-
-
-class Turn(Protocol):
-    """One turn of the model's."""
-
-    @property
-    def ours(self) -> Sequence[ModelCall]:
-        """Return the calls the proxy answers."""
-
-    @property
-    def clients(self) -> Sequence[ModelCall]:
-        """Return the calls that are the client's."""
 
 
 class Editor(Protocol):

@@ -1,12 +1,11 @@
 """What nobody caught is told without keys: on standard error and in the log."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from fakes.program import run_python
 from proxy import paths
 
 ROOT = Path(__file__).parents[2]
@@ -55,16 +54,11 @@ asyncio.run(main())
 }
 
 
-def run(code: str) -> "subprocess.CompletedProcess[str]":
-    text = (BEGIN + code).replace("{stored}", STORED).replace("{shaped}", SHAPED).replace("{stored!r}", repr(STORED))
-    return subprocess.run(
-        [sys.executable, "-c", text],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+def run(code: str, before: str = "") -> "subprocess.CompletedProcess[str]":
+    text = before + BEGIN + code
+    for place, key in (("{stored}", STORED), ("{stored!r}", repr(STORED)), ("{shaped}", SHAPED)):
+        text = text.replace(place, key)
+    return run_python(Path.home(), "-c", text)
 
 
 @pytest.mark.parametrize("code", CRASHES.values(), ids=CRASHES)
@@ -95,18 +89,7 @@ def test_a_crash_ends_the_program_with_an_exit_code() -> None:
 def test_warnings_without_a_log_file_hold_no_key_either(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("where a folder should be")
     code = f'import os; os.environ["XDG_STATE_HOME"] = {str(tmp_path / "state")!r}\n'
-    text = (code + BEGIN + 'logging.getLogger("a").error("it quotes {stored} and {shaped}")').replace(
-        "{shaped}", SHAPED
-    )
-    text = text.replace("{stored!r}", repr(STORED)).replace("{stored}", STORED)
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    done = run('logging.getLogger("a").error("it quotes {stored} and {shaped}")', before=code)
 
     assert "it quotes [key] and sk-pr[key]" in done.stderr
     assert "cannot be written" in done.stderr
@@ -121,14 +104,7 @@ cli.cli.main = broken
 cli.cli.__class__.__call__ = broken
 cli.main()
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    done = run_python(Path.home(), "-c", code)
 
     assert done.returncode == 1
     assert SHAPED not in done.stderr

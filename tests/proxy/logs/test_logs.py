@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from fakes.full_disk import full_disk
 from fakes.running_proxy import RunningProxy
 from proxy import paths
 from proxy.logs.lines import SafeFormatter
@@ -315,19 +315,6 @@ def test_the_proxy_serves_on_without_a_log(folder_in_the_way: Path, start_proxy:
     start_logging()
 
     assert start_proxy().http.get("/v1/health").status_code == 200
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let every write of this process beyond the first bytes of a file fail."""
-    import resource  # noqa: PLC0415  not made for Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @on_posix

@@ -5,13 +5,13 @@ import os
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fakes.full_disk import full_disk
 from proxy.errors import PortTaken, SettingError
 from proxy.settings.model import Settings
 from proxy.settings.sources import read_file
@@ -37,19 +37,6 @@ def write(path: Path) -> WriteFile:
         return path
 
     return do
-
-
-@contextmanager
-def full_disk() -> Iterator[None]:
-    """Let every write of this process beyond the first bytes of a file fail."""
-    import resource  # noqa: PLC0415  not made for Windows
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 class Listener:
