@@ -77,7 +77,10 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "sqlite3": ("proxy/usage/",),
     "click": ("proxy/cli.py", "proxy/tool_commands.py", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
-    "jeepney": ("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
+    "jeepney": (
+        *("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
+        "proxy/keys/kwallet.py",
+    ),
     "Xlib": ("tray_app/backends/*xembed*", "tray_app/clipboard/selection.py", "tray_app/backends/choose_linux.py"),
     "PIL": ("tray_app/artwork*", "tray_app/backends/", "tray_app/draw_assets*"),
     "_typeshed": ("proxy/web/",),  # types alone: it exists for type checkers only

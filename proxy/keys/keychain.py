@@ -4,6 +4,7 @@ It may ask its user to unlock it, and then blocks for as long as that takes: eac
 is waited for no longer than LIMIT_S.
 """
 
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -79,13 +80,22 @@ def open_keyring() -> KeyringBackend:
     """Return the system's keyring; raises KeyringAbsent. It may block."""
     backend = best_of(keyring.core.get_keyring())
     if not is_safe(backend):  # chosen once for the process; at login the service may come later than we do
-        # keyring looks only once which backends work, and keeps the answer where jaraco.functools.once puts it.
-        vars(keyring.backend.get_all_keyring).pop("saved_result", None)
-        keyring.core.init_backend(limit=is_safe)
-        backend = best_of(keyring.core.get_keyring())
+        backend = look_anew()
+    if not is_safe(backend) and sys.platform == "linux":
+        from proxy.keys.kwallet import wake_kwallet  # noqa: PLC0415  needs jeepney, which only Linux has
+
+        backend = look_anew() if wake_kwallet() else backend
     if not is_safe(backend):
         raise KeyringAbsent
     return backend
+
+
+def look_anew() -> KeyringBackend:
+    """Choose the keyring once more."""
+    # keyring looks only once which backends work, and keeps the answer where jaraco.functools.once puts it.
+    vars(keyring.backend.get_all_keyring).pop("saved_result", None)
+    keyring.core.init_backend(limit=is_safe)
+    return best_of(keyring.core.get_keyring())
 
 
 def best_of(backend: KeyringBackend) -> KeyringBackend:

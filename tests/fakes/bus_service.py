@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return
+from jeepney import HeaderFields, MatchRule, Message, MessageType, new_error, new_method_return
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 from jeepney.wrappers import unwrap_msg
@@ -32,7 +32,10 @@ class BusService:
 
     def __enter__(self) -> "BusService":
         self._connection = open_dbus_connection("SESSION")
-        unwrap_msg(self._connection.send_and_get_reply(message_bus.RequestName(self.name)))
+        with self._connection.filter(MatchRule(type="method_call"), bufsize=10) as early:
+            unwrap_msg(self._connection.send_and_get_reply(message_bus.RequestName(self.name)))
+        for call in early:  # who had the bus start this service has waited for it
+            self._answer(call)
         self._thread.start()
         return self
 
@@ -40,6 +43,10 @@ class BusService:
         self._stopped.set()
         self._thread.join()
         self._connection.close()
+
+    def wait(self) -> None:
+        """Wait until the bus ends."""
+        self._thread.join()
 
     def _serve(self) -> None:
         while not self._stopped.is_set():
