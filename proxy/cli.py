@@ -137,7 +137,9 @@ def key() -> None:
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
 def set_key(*, from_stdin: bool) -> None:
     """Store the upstream key, asked for without being shown."""
-    text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key", hide_input=True)
+    if not (from_stdin or sys.stdin.isatty()):
+        raise click.UsageError("There is no terminal to ask at; hand the key over with --stdin.")
+    text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
     say(f"Upstream key: {secrets().keep(text)}")
 
 

@@ -8,9 +8,10 @@ from proxy.keys.upstream_key import Secrets
 KEYRING_PATIENCE_S = 6.0  # a keyring that waits for its user is given up before
 
 
-def base_url_line(base_url: str) -> str:
-    """Say where tools are pointed."""
-    return f"Base URL for your tools:  {base_url}"
+def base_url_line(base_url: str, local_url: str) -> str:
+    """Say where tools are pointed: at the address on this computer, where it listens at all of them."""
+    others = f"    other computers: by a name in PROXY_ALLOWED_HOSTS, for it listens at {base_url}"
+    return f"Base URL for your tools:  {local_url}" + (f"\n{others}" if base_url != local_url else "")
 
 
 def key_line(secrets: Secrets) -> str | None:

@@ -51,7 +51,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         root_url = address.local.root_url
         if is_read:
             services.tools.consent.attach(TerminalAsker(say, lambda: desk.entrance(root_url, "questions")))
-        say(base_url_line(address.base_url))
+        say(base_url_line(address.base_url, address.local.base_url))
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):

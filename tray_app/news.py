@@ -45,7 +45,7 @@ class News:
         """Tell where the proxy serves, or why it does not; at the very first start by a notification too."""
         self._is_first_run = is_first_run()
         if self._hosted.base_url is not None:
-            self._say(base_url_line(self._hosted.base_url))
+            self._say(base_url_line(self._hosted.base_url, self._hosted.tools_url))
             if self._is_first_run:
                 self.tell("The proxy runs", f"Address for your tools: {self._hosted.tools_url}")
         elif self._hosted.problem is not None:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from desktop.tray_user import APP_ID, Tray
+from fakes.program import Program
 from fakes.scripted_upstream import Chunk, EndHead, Header, Script, Stall
 from fakes.shared_upstream import Fresh
 from tray_app.single_instance import SingleInstance
@@ -89,3 +90,18 @@ def test_a_second_copy_opens_the_firsts_dashboard_prints_a_link_and_ends(
     printed = re.search(r"It is already running. Its page, good once: (http://\S+)", second.printed)
     assert printed
     assert page.get(printed[1]).status_code == 303
+
+
+@pytest.mark.parametrize("server", ["on", "off"])
+def test_page_prints_a_link_and_leaves_the_tray_as_it_is(tray: Tray, page: httpx2.Client, server: str) -> None:
+    tray.start().wait_until_it_runs()
+    if server == "off":
+        tray.click("server")
+        tray.wait_for_status("Stopped")
+
+    with Program(tray.home, "page") as asking:
+        assert asking.ended() == 0
+        assert page.get(asking.printed.strip()).status_code == 303
+    tray.click("dashboard")
+    assert tray.opened()
+    assert len(tray.opened_so_far()) == 1  # the click's

@@ -148,4 +148,5 @@ def test_only_this_computer_reaches_the_page_wherever_it_listens(tmp_path: Path)
         assert get(link.replace("127.0.0.1", own)).status_code == 403  # an allowed name is for tools, not for this
 
         assert link.startswith("http://127.0.0.1:")
+        assert f"{program.base_url}\n    other computers: by a name in PROXY_ALLOWED_HOSTS" in program.printed
         assert get(link).status_code == 303

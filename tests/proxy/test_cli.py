@@ -72,6 +72,16 @@ def has_failed(result: Result) -> bool:
     return result.exit_code == 1 and isinstance(result.exception, SystemExit)
 
 
+# key
+
+
+def test_key_set_says_how_to_hand_a_key_over_where_it_cannot_be_asked_for() -> None:
+    result = run("key", "set")
+
+    assert result.exit_code == 2
+    assert "hand the key over with --stdin" in result.output
+
+
 # config
 
 
