@@ -30,8 +30,15 @@ WELL = Condition()
 class UpstreamCondition:
     """Take note of each answer and failure. Noted on the event loop, read on any thread."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, refused: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        refused: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._monotonic = monotonic
+        self._over_s: float | None = None  # when it is over by itself, on the clock that nobody sets
         self._refused = refused  # called at each refusal of the key; must not block
         self._listeners: list[Callable[[Condition], None]] = []
         self._server_errors = 0
@@ -44,8 +51,8 @@ class UpstreamCondition:
     @property
     def current(self) -> Condition:
         """Return how it is now; a rate limit is over at its time."""
-        condition = self._current
-        return WELL if condition.until is not None and condition.until <= self._clock() else condition
+        condition, over_s = self._current, self._over_s
+        return WELL if over_s is not None and over_s <= self._monotonic() else condition
 
     def note_answer(self, status: int, headers: Headers, *, own_key: bool) -> None:
         """Take note of an answer; `own_key`: it was asked for with the key this proxy holds."""
@@ -54,7 +61,9 @@ class UpstreamCondition:
             self._become(Condition("key refused"))
             self._refused()
         elif status == 429:
-            self._become(Condition("rate limited", until=self._clock() + wait_s(headers, self._clock())))
+            now = self._clock()
+            lasts_s = wait_s(headers, now)
+            self._become(Condition("rate limited", until=now + lasts_s), lasts_s)
         elif self._server_errors >= FAILURES_TO_TELL:
             self._become(Condition("failing", f"status {status}"))
         elif status < 400:
@@ -69,7 +78,8 @@ class UpstreamCondition:
         """Take note of a request that got no answer."""
         self._become(Condition("unsafe" if isinstance(failure, UpstreamTlsFailure) else "unreachable", str(failure)))
 
-    def _become(self, condition: Condition) -> None:
+    def _become(self, condition: Condition, lasts_s: float | None = None) -> None:
+        self._over_s = None if lasts_s is None else self._monotonic() + lasts_s
         before, self._current = self._current, condition
         if before != condition:
             for listener in self._listeners:

@@ -23,7 +23,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def upstream(clock: Clock) -> UpstreamCondition:
-    return UpstreamCondition(clock)
+    return UpstreamCondition(clock, monotonic=clock)
 
 
 def note(upstream: UpstreamCondition, *statuses: int, own_key: bool = True) -> Condition:
@@ -86,3 +86,16 @@ def test_listeners_hear_of_changes_alone(upstream: UpstreamCondition) -> None:
     note(upstream, 200, 401, 401, 200, 200)
 
     assert heard == ["key refused", "well"]
+
+
+def test_a_clock_that_is_set_back_prolongs_no_rate_limit() -> None:
+    wall, since_start = Clock(), Clock()
+    upstream = UpstreamCondition(wall, monotonic=since_start)
+    upstream.note_answer(429, [("retry-after", "30")], own_key=True)
+    wall.now -= 3600
+    since_start.now += 29
+    before = upstream.current
+    since_start.now += 1
+
+    assert (before.kind, before.until) == ("rate limited", NOON + 30)
+    assert upstream.current == WELL
