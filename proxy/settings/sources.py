@@ -11,7 +11,7 @@ from pydantic_settings import EnvSettingsSource
 from tomlkit.exceptions import TOMLKitError
 
 from proxy.errors import BrokenSettingsFile, SettingError
-from proxy.files import write_private
+from proxy.files import target_of, write_private
 from proxy.settings.model import Settings, about, variable
 
 
@@ -89,6 +89,6 @@ def read_content(path: Path) -> bytes | None:
 def replace_content(path: Path, content: bytes | None) -> None:
     """Put bytes in the file's place; None removes it. Raises OSError, and then nothing has changed."""
     if content is None:
-        path.unlink(missing_ok=True)
+        target_of(path).unlink(missing_ok=True)
     else:
         write_private(path, content)
