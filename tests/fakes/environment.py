@@ -12,7 +12,7 @@ from proxy.settings.model import Settings
 
 ROOT = Path(__file__).parents[2]
 FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
-OURS = (*map(str.upper, Settings.model_fields), "PROXY_API_KEY", "STREAM_TEST")
+OURS = (*map(str.upper, Settings.model_fields), "PROXY_API_KEY", "STREAM_TEST", "START_COMMAND")
 FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 

@@ -152,6 +152,14 @@ def test_a_server_that_was_given_no_pages_has_none(proxy: RunningProxy) -> None:
     assert proxy.http.get("/ui/").json()["error"]["code"] == "unknown_path"
 
 
+def test_the_demo_asks_for_no_key_and_says_what_it_is() -> None:
+    with Hosted(openai_api_key="demo") as hosted, hosted.enter() as browser:
+        page = browser.get("/ui/").text
+
+    assert "This is the demo" in page
+    assert 'name="key"' not in page
+
+
 def test_pages_of_two_proxies_are_open_side_by_side(hosted: Hosted) -> None:
     with Hosted() as other, hosted.enter() as browser:
         browser.get(other.desk.entrance(other.root_url))
