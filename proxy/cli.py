@@ -65,7 +65,8 @@ def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> N
     from proxy.headless import run  # noqa: PLC0415  the other commands need no server
 
     chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
-    run(given(chosen), demo=demo, to_terminal=verbose, is_read=sys.stdout.isatty(), say=say)
+    is_read = sys.stdout is not None and sys.stdout.isatty()
+    run(given(chosen), demo=demo, to_terminal=verbose, is_read=is_read, say=say)
 
 
 @cli.command()
