@@ -1,14 +1,14 @@
 """The README and the program say the same: every setting with its default and meaning, every command."""
 
 import re
-from pathlib import Path
 
 import pytest
 
+from fakes.environment import ROOT
 from proxy.cli import cli
 from proxy.settings.model import Settings, about, shown, variable
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = ROOT / "README.md"
 
 Row = list[str]
 

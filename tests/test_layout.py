@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from fakes.environment import ROOT
+
 PACKAGES = ("proxy", "tray_app")
 LONGEST_FILE_LINES = 300
 
@@ -90,7 +91,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
 @cache
 def sources(*packages: str) -> tuple[Path, ...]:
     """Return every source file of the packages."""
-    return tuple(path for package in packages for path in sorted((REPOSITORY / package).rglob("*.py")))
+    return tuple(path for package in packages for path in sorted((ROOT / package).rglob("*.py")))
 
 
 @cache
@@ -100,7 +101,7 @@ def parse(path: Path) -> ast.Module:
 
 def module_of(path: Path) -> str:
     """Return a file's dotted name."""
-    parts = path.relative_to(REPOSITORY).with_suffix("").parts
+    parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -136,14 +137,14 @@ def room_of(module: str) -> str:
 
 
 def is_kept(path: Path, keepers: tuple[str, ...]) -> bool:
-    name = path.relative_to(REPOSITORY).as_posix()
+    name = path.relative_to(ROOT).as_posix()
     return any(name.startswith(keeper) if keeper.endswith("/") else fnmatch(name, keeper) for keeper in keepers)
 
 
 def used_doors() -> set[tuple[str, str, str]]:
     """Return (room, room it imports from, where) for the imports between rooms."""
     return {
-        (room_of(module_of(path)), room_of(name), f"{path.relative_to(REPOSITORY)} imports {name}")
+        (room_of(module_of(path)), room_of(name), f"{path.relative_to(ROOT)} imports {name}")
         for path in sources(*PACKAGES)
         for name in imports(path)
         if name.partition(".")[0] in PACKAGES and room_of(name) != room_of(module_of(path))
@@ -260,7 +261,7 @@ def test_modules_of_one_room_form_no_circle() -> None:
 
 def test_each_dependency_is_imported_by_its_keeper_alone() -> None:
     astray = [
-        f"{path.relative_to(REPOSITORY)} imports {name}"
+        f"{path.relative_to(ROOT)} imports {name}"
         for path in sources(*PACKAGES)
         for name in sorted(imports(path))
         if (top := name.partition(".")[0]) in KEEPERS and not is_kept(path, KEEPERS[top])
@@ -272,7 +273,7 @@ def test_each_dependency_is_imported_by_its_keeper_alone() -> None:
 def test_each_dependency_has_a_keeper() -> None:
     known = {*sys.stdlib_module_names, *PACKAGES, *KEEPERS}
     strangers = {
-        f"{path.relative_to(REPOSITORY)} imports {name}"
+        f"{path.relative_to(ROOT)} imports {name}"
         for path in sources(*PACKAGES)
         for name in imports(path)
         if name.partition(".")[0] not in known and not name.startswith(".")
@@ -294,7 +295,7 @@ def test_each_dependency_has_a_keeper() -> None:
     ],
 )
 def test_a_keeper_is_a_file_a_folder_or_a_pattern(path: str, keepers: tuple[str, ...], kept: bool) -> None:
-    assert is_kept(REPOSITORY / path, keepers) is kept
+    assert is_kept(ROOT / path, keepers) is kept
 
 
 # Files
@@ -302,7 +303,7 @@ def test_a_keeper_is_a_file_a_folder_or_a_pattern(path: str, keepers: tuple[str,
 
 def test_only_the_command_line_prints() -> None:
     printing = {
-        path.relative_to(REPOSITORY).as_posix()
+        path.relative_to(ROOT).as_posix()
         for path in sources(*PACKAGES)
         for node in ast.walk(parse(path))
         if isinstance(node, ast.Name) and node.id == "print"
@@ -313,7 +314,7 @@ def test_only_the_command_line_prints() -> None:
 
 def test_no_file_is_longer_than_three_hundred_lines() -> None:
     lengths = {
-        path.relative_to(REPOSITORY).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
+        path.relative_to(ROOT).as_posix(): len(path.read_text(encoding="utf-8").splitlines())
         for path in sources(*PACKAGES)
     }
 
@@ -340,8 +341,8 @@ def test_no_name_attracts_what_belongs_elsewhere() -> None:
 
 
 def test_assets_hold_no_python() -> None:
-    assert list((REPOSITORY / "assets").rglob("*.py")) == []
+    assert list((ROOT / "assets").rglob("*.py")) == []
 
 
 def test_no_package_of_the_tests_hides_ours() -> None:
-    assert list((REPOSITORY / "tests").rglob("__init__.py")) == []
+    assert list((ROOT / "tests").rglob("__init__.py")) == []

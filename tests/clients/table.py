@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 from clients.bench import KEEP_ALIVE_S, NODE_SDKS, PYTHON_SDKS, SILENCE_S, Bench, Pair
 from clients.broken_answers import BROKEN
@@ -16,8 +15,9 @@ from clients.node_sdks import FOLDER, why_not
 from clients.scenario import Same, Scenario
 from clients.slow_answers import SLOW
 from clients.whole_answers import WHOLE
+from fakes.environment import ROOT
 
-TABLE = Path(__file__).parents[2] / "CLIENTS.md"
+TABLE = ROOT / "CLIENTS.md"
 SDKS = PYTHON_SDKS + NODE_SDKS
 CALLS = {
     "chat": "Chat completions",

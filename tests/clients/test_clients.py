@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,7 @@ from clients.node_sdks import FOLDER, why_not
 from clients.scenario import Scenario
 from clients.slow_answers import SLOW
 from clients.whole_answers import WHOLE
-
-ROOT = Path(__file__).parents[2]
+from fakes.environment import ROOT
 
 
 def named(scenario: Scenario) -> str:

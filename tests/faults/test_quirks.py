@@ -2,13 +2,13 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
 from fakes.asking import CHAT, MODELS, ask
+from fakes.environment import ROOT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Html, Json, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect
@@ -16,7 +16,7 @@ from fakes.streaming import DONE, MESSAGES, STREAM, bytes_of
 from fakes.wire_client import JSON_TYPE, in_chunks
 
 PLAIN = STREAM.replace(b"true", b"false")
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = ROOT / "README.md"
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from fakes.environment import ROOT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -35,7 +36,6 @@ from proxy.errors import ConfigurationError
 from proxy.identity import __version__
 from proxy.settings.model import Settings, variable
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 30
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot ask a program to stop with SIGTERM")
@@ -57,7 +57,7 @@ def run(*arguments: str) -> Result:
 def run_program(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command as the user does."""
     command = [sys.executable, "-m", "proxy", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 
 
 def write_settings(text: str) -> Path:
@@ -364,7 +364,7 @@ def serving(*arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """Run `serve` until the end of the block, and end it as a service manager does."""
     command = [sys.executable, "-u", "-m", "proxy", "serve", "--port", "0", *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True) as program:
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as program:
         try:
             yield program
             program.send_signal(signal.SIGTERM)
@@ -427,7 +427,7 @@ def test_serve_stops_whichever_thread_the_signal_meets() -> None:
         "run({'proxy_port': 0}, demo=False, to_terminal=False, is_read=False, say=say)\n"
     )
 
-    ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, timeout=8, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=8, check=False)
 
     assert ended.returncode == 0
 

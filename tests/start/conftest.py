@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-START_SH = Path(__file__).parents[2] / "start.sh"
+from fakes.environment import ROOT
+
+START_SH = ROOT / "start.sh"
 
 PYPROJECT = """
 [build-system]

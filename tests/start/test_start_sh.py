@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="start.bat is the way in on Windows")
+from fakes.environment import ROOT
 
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="start.bat is the way in on Windows")
 
 
 def words_told(output: str) -> list[str]:

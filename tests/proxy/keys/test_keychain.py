@@ -12,6 +12,7 @@ import keyring.core
 import pytest
 from keyring.backend import KeyringBackend
 
+from fakes.environment import ROOT
 from fakes.memory_keychain import MemoryKeychain
 from fakes.secret_service import OtherProcess, SecretSession
 from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
@@ -112,7 +113,7 @@ def absent(request: pytest.FixtureRequest, empty_computer: Path) -> Iterator[Key
         yield MemoryKeychain(trouble=KeyringAbsent())
         return
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DBUS")}
-    with OtherProcess({**environment, "PYTHONPATH": str(Path(__file__).parents[2])}) as keychain:
+    with OtherProcess({**environment, "PYTHONPATH": str(ROOT)}) as keychain:
         yield keychain
 
 

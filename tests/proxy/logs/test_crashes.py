@@ -8,7 +8,6 @@ import pytest
 from fakes.program import run_python
 from proxy import paths
 
-ROOT = Path(__file__).parents[2]
 STORED, SHAPED = "a-stored-key-without-a-shape", "sk-proj-0123456789abcdef"
 BEGIN = """
 import asyncio, logging, sys, threading
