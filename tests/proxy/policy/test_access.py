@@ -34,6 +34,21 @@ def required(**values: Any) -> Settings:
 
 
 @pytest.mark.parametrize(
+    ("headers", "key"),
+    [
+        ({"Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.abc"}, "abc"),
+        ({"Authorization": "Bearer own", "Sec-WebSocket-Protocol": "realtime, openai-insecure-api-key.abc"}, "own"),
+        ({"Authorization": "Bearer own", "Sec-WebSocket-Protocol": "realtime"}, "own"),
+        ({"Sec-WebSocket-Protocol": "realtime"}, None),
+    ],
+)
+def test_a_browsers_key_among_the_sub_protocols_counts_where_there_is_no_other(
+    headers: dict[str, str], key: str | None
+) -> None:
+    assert admit(settings(proxy_forward_auth_header=True), Headers(headers)) == Caller(upstream_key=key)
+
+
+@pytest.mark.parametrize(
     ("authorization", "token"),
     [
         ("Bearer abc", "abc"),

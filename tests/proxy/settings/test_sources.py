@@ -224,13 +224,16 @@ def test_a_broken_file_that_cannot_be_moved_leaves_the_defaults_too(tmp_path: Pa
         ('proxy_host = "0.0.0.0"\n', "PROXY_HOST is '0.0.0.0'"),
     ],
 )
-def test_a_forgiving_store_starts_with_the_defaults_and_says_why(write: WriteFile, content: str, reason: str) -> None:
+def test_a_forgiving_store_starts_with_the_defaults_and_says_why(
+    write: WriteFile, caplog: pytest.LogCaptureFixture, content: str, reason: str
+) -> None:
     path = write(content + "openai_timeout = 5\n")
 
     store = SettingsStore(path, is_forgiving=True)
 
     assert store.current == Settings.model_validate({})
     assert reason in (store.problem or "")
+    assert reason in caplog.text
     assert path.read_text() == content + "openai_timeout = 5\n"
 
 
@@ -261,6 +264,14 @@ def test_a_forgiving_store_forgives_no_fault_of_the_environment(monkeypatch: pyt
 
     with pytest.raises(SettingError, match="PROXY_PORT"):
         SettingsStore(path, is_forgiving=True)
+
+
+def test_a_file_that_was_set_aside_stays_a_problem_after_a_change(write: WriteFile) -> None:
+    store = SettingsStore(write("proxy_port = = 9000\n"))
+    store.update(proxy_port=9001)
+
+    assert store.set_aside is not None
+    assert store.problem == f"a broken file, kept as {store.set_aside.name}"
 
 
 def test_a_sound_file_is_not_set_aside(write: WriteFile) -> None:

@@ -24,6 +24,7 @@ STREAMS: dict[str, tuple[bytes, list[tuple[bytes, str]]]] = {
     "names and ids": (b"event: a.b\nid: 7\nretry: 10\ndata: x\n\ndata: y\nevent:c\n\n", [(b"x", "a.b"), (b"y", "c")]),
     "several lines of data": (b"data: {\ndata:  1\ndata\ndata: }\n\n", [(b"{\n 1\n\n}", "")]),
     "mixed line ends": (b"data: 1\r\n\ndata: 2\n\r\ndata: 3\r\r\n", [(b"1", ""), (b"2", ""), (b"3", "")]),
+    "CRLF between LF": (b"data: 1\n\ndata: 2\r\n\r\ndata: 3\n\n", [(b"1", ""), (b"2", ""), (b"3", "")]),
     "no blank line at the end": (b"data: 1\n\ndata: 2", [(b"1", ""), (b"2", "")]),
     "letters beyond ASCII": ("data: \u2028 \x85 ü😀\n\n".encode(), [("\u2028 \x85 ü😀".encode(), "")]),
     "an event without data": (b"event: ping\n\ndata: 1\n\n", [(b"1", "")]),
