@@ -27,6 +27,7 @@ from tray_app.view import look
 PATIENCE_S = 1.5  # for a click that is still being carried out at the end
 ICON = menu_bar_icon if sys.platform == "darwin" else icon
 UNSEEN_S = 5.0  # an icon that no panel has taken by then is spoken of in the terminal
+FAREWELL_S = 1.0  # for the page that says so, when the program is ended there
 LOST_S = 30.0  # and one that is not there even then, long after a login, by a notification
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class TrayApp:
         self._log_problem = log_problem
         self._backend: Backend | None = None
         self._actions = Actions()
-        self._hosted = HostedProxy(services, lambda: self.click("dashboard"))
+        self._hosted = HostedProxy(
+            services, lambda: self.click("dashboard"), lambda: self._timer(FAREWELL_S, self.quit).start()
+        )
         self._news = News(self._hosted, say, lambda: self._backend, is_read=is_read)
         self._commands = Commands(self._hosted, self._news.tell, self.quit)
         self._pulse = Pulse(services, self._refresh)

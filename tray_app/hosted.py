@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 class HostedProxy:
     """Start, stop and move the server. Its methods run on one thread at a time, never on the server's."""
 
-    def __init__(self, services: Services, activate: Callable[[], None]) -> None:
+    def __init__(
+        self, services: Services, activate: Callable[[], None], quit_program: Callable[[], None] | None = None
+    ) -> None:
         self.services = services
-        self.desk = Desk(lambda: examine(services), secrets.token_urlsafe(32), activate)
+        self.desk = Desk(lambda: examine(services), secrets.token_urlsafe(32), activate, quit_program)
         self._server = server_for(services, self.desk)
         self._pages: ServerThread | None = None
         self.problem: str | None = None

@@ -53,6 +53,7 @@ class Desk:
     examine: Callable[[], Sequence[object]]  # look for common problems; may take some seconds
     token: str  # who knows it may ask for a link
     activate: Callable[[], None] = lambda: None  # a second copy was started: come to the front
+    stop: Callable[[], None] | None = None  # end the program, after the answer; None where a terminal does that
     sessions: Sessions = field(default_factory=Sessions)
 
     def entrance(self, root_url: str, to: str = "") -> str:
@@ -63,7 +64,7 @@ class Desk:
 def blueprint(services: Services, desk: Desk) -> Blueprint:
     """Return the routes."""
     pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
-    pages.context_processor(lambda: {"title": TITLE, "command": command})
+    pages.context_processor(lambda: {"title": TITLE, "command": command, "can_stop": desk.stop is not None})
     add_questions(pages, services)
 
     @pages.before_request
@@ -136,6 +137,13 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         except (ProxyError, OSError) as error:
             return page(services, trouble=str(error))
         return page(services, success=f"{origin} may use the proxy from now on.")
+
+    @pages.post("/ui/stop")
+    def stop() -> str:
+        if desk.stop is None:
+            raise UnknownPath(request.path)
+        desk.stop()
+        return render_template("stopped.html")
 
     @pages.get("/ui/icon.png")
     def icon() -> Response:

@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from desktop.tray_user import APP_ID, Tray
+from fakes.desk import form_token
 from fakes.program import Program
 from fakes.scripted_upstream import Chunk, EndHead, Header, Script, Stall
 from fakes.shared_upstream import Fresh
@@ -31,6 +32,19 @@ def test_every_way_out_ends_well_and_leaves_port_and_lock_free(tray: Tray, way: 
     assert re.search(r"ended in \d", tray.log())
     with SingleInstance(tray.home / "run" / APP_ID) as next_one:
         assert next_one.is_first
+
+
+def test_without_an_icon_the_page_ends_it(tray: Tray, page: httpx2.Client, bare_bus: str) -> None:
+    tray.start_without_panel(bare_bus).wait_until_it_runs()
+    tray.click("dashboard")
+    link = tray.opened()
+    page.get(link)
+    root = link.partition("/ui/")[0]
+
+    answer = page.post(f"{root}/ui/stop", data={"form_token": form_token(page.get(f"{root}/ui/").text)})
+
+    assert "The program ends" in answer.text
+    assert tray.program.ended() == 0
 
 
 def test_a_running_stream_gets_its_grace_at_the_end(tray: Tray, upstream: Fresh) -> None:

@@ -15,14 +15,20 @@ from proxy.web.desk import Desk
 class Hosted(RunningProxy):
     """A proxy with the program's own pages."""
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, can_stop: bool = True, **settings: object) -> None:
         super().__init__(**settings)
         self.activated = 0
-        self.desk = Desk(lambda: examine(self.services), "the-token", self.activate)
+        self.stopped = 0
+        self.desk = Desk(
+            lambda: examine(self.services), "the-token", self.activate, self.stop_program if can_stop else None
+        )
         self.server = server_for(self.services, self.desk)
 
     def activate(self) -> None:
         self.activated += 1
+
+    def stop_program(self) -> None:
+        self.stopped += 1
 
     @contextmanager
     def enter(self) -> Iterator[httpx2.Client]:

@@ -282,3 +282,24 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
 
 def test_a_link_leads_to_the_log(hosted: Hosted) -> None:
     assert hosted.http.get(hosted.desk.entrance(hosted.root_url, "log")).headers["location"] == "/ui/log"
+
+
+def test_the_program_can_be_ended_on_its_page(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/ui/").text)
+        refused = browser.post("/ui/stop")
+        assert (refused.status_code, hosted.stopped) == (403, 0)
+
+        answer = browser.post("/ui/stop", data={"form_token": token})
+
+    assert "The program ends" in answer.text
+    assert hosted.stopped == 1
+
+
+def test_a_program_that_a_terminal_ends_has_no_button_for_it() -> None:
+    with Hosted(can_stop=False) as hosted, hosted.enter() as browser:
+        home = browser.get("/ui/").text
+        answer = browser.post("/ui/stop", data={"form_token": form_token(home)})
+
+    assert "Quit the program" not in home
+    assert answer.status_code == 404
