@@ -1,4 +1,4 @@
-"""The command line: serve, page, check, config, key, proxy-key; `tools` stands beside it. The one place that prints."""
+"""The command line: serve, page, check, config, key, proxy-key; `tools` stands beside it."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from proxy.identity import TITLE, __version__
 from proxy.keys.errors import KeyringFailure
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
-from proxy.logs.redaction import escape, redact
+from proxy.terminal import say
 from proxy.tool_commands import tools
 
 if TYPE_CHECKING:
@@ -232,11 +232,6 @@ def log_silent() -> Iterator[None]:
         yield
     finally:
         logging.disable(logging.NOTSET)
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print, without keys and without what could steer the terminal: some of it others have written."""
-    click.echo(escape(redact(text)), err=err)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

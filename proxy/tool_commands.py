@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.logs.redaction import escape
+from proxy.terminal import show
 
 if TYPE_CHECKING:
     from proxy.services import Services
@@ -24,7 +24,7 @@ def tools() -> None:
 @tools.command("path")
 def show_path() -> None:
     """Show where your tools stand."""
-    say(assembled().tools.file_path())
+    show(assembled().tools.file_path())
 
 
 @tools.command("init")
@@ -40,9 +40,9 @@ def write_example() -> None:
     try:
         write_new(path, EXAMPLE)
     except FileExistsError:
-        say(f"{path} is there already; it stays as it is.", err=True)
+        show(f"{path} is there already; it stays as it is.", err=True)
         sys.exit(1)
-    say(f"Written: {path}")
+    show(f"Written: {path}")
 
 
 @tools.command("list")
@@ -52,11 +52,11 @@ def list_tools() -> None:
     with opened(services) as room:
         asyncio.run(room.settle())
         for tool in room.registry.tools.values():
-            say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
+            show(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
         for sentence in room.problems():
-            say(sentence, err=True)
+            show(sentence, err=True)
     if not services.store.current.enable_tool_execution:
-        say("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
+        show("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
 
 
 @tools.command("call")
@@ -69,7 +69,7 @@ def call_tool(name: str, arguments: str) -> None:
     """
     with opened(assembled()) as room:
         record = asyncio.run(room.try_call(name, arguments))
-    say(record.result)
+    show(record.result)
     if record.outcome != "ok":
         sys.exit(1)
 
@@ -88,11 +88,6 @@ def opened(services: "Services") -> Iterator["ToolRoom"]:
         yield services.tools.room()
     finally:
         services.tools.stop()
-
-
-def say(text: object, *, err: bool = False) -> None:
-    """Print, without what could steer the terminal: some of it strangers have written."""
-    click.echo(escape(str(text)), err=err)
 
 
 def write_new(path: Path, text: str) -> None:

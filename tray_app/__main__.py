@@ -15,6 +15,7 @@ from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
 from proxy.logs.log import start_logging
 from proxy.services import assemble
+from proxy.terminal import say
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
 from tray_app.notify import notify
@@ -65,12 +66,6 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         is_read = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
         TrayApp(services, instance, tray, say, log_problem, is_read=is_read).run()
-
-
-def say(text: str) -> None:
-    """Print where there is somebody to read it: started by a double-click there is no console."""
-    if sys.stdout is not None:
-        click.echo(text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
 
 
 def run_python(
-    home: Path, *words: str, typed: str = "", limit_s: float = 60, **variables: str
+    home: Path, *words: str, typed: str = "", output: str = "utf-8", limit_s: float = 60, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run Python with these words to its end, in an environment of its own, and return what came of it."""
     return subprocess.run(
@@ -27,7 +27,7 @@ def run_python(
         input=typed,
         capture_output=True,
         text=True,
-        encoding="utf-8",
+        encoding=output,
         timeout=limit_s,
         check=False,
     )

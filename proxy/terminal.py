@@ -1,0 +1,24 @@
+"""Print where somebody reads it: nothing that could steer a terminal, and no letter it cannot show."""
+
+import sys
+
+import click
+
+from proxy.logs.redaction import escape, redact
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print without keys: some of it others have written."""
+    show(redact(text), err=err)
+
+
+def show(text: object, *, err: bool = False) -> None:
+    """Print as it is but for what would do harm; started by a double-click there is no terminal, and nothing happens.
+
+    Written to a file or a pipe, output has the system's own encoding on Windows, which knows few letters.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if stream is None:
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    click.echo(escape(str(text)).encode(encoding, "backslashreplace").decode(encoding), err=err)
