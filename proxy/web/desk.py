@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from proxy import paths
 from proxy.command import command
-from proxy.errors import OriginNotAllowed, ProxyError, UnknownPath
+from proxy.errors import ProxyError, UnknownPath
 from proxy.identity import TITLE, __version__
 from proxy.keys.errors import KeyringFailure, UnusableKey
 from proxy.peers import is_another_user
@@ -71,7 +71,8 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
     def check_session() -> AnyResponse | None:
         if is_stranger(request.environ):
             return locked_out()
-        check_own_origin()
+        if not is_own_origin():
+            return locked_out("A link that another page has opened does not count: copy it into the address line.")
         if request.endpoint in ENTERING:
             return None
         session = request.cookies.get(cookie_name(request.environ))
@@ -187,9 +188,9 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
     )
 
 
-def locked_out() -> Response:
-    """Answer somebody without a session."""
-    return Response(render_template("locked.html"), 403)
+def locked_out(why: str = "") -> Response:
+    """Answer somebody who may not come in."""
+    return Response(render_template("locked.html", why=why), 403)
 
 
 def is_stranger(environ: Mapping[str, Any]) -> bool:
@@ -200,11 +201,10 @@ def is_stranger(environ: Mapping[str, Any]) -> bool:
     return is_another_user(client, int(environ.get("REMOTE_PORT", 0)), local, int(environ["SERVER_PORT"]))
 
 
-def check_own_origin() -> None:
-    """Refuse every page but our own; raises OriginNotAllowed."""
+def is_own_origin() -> bool:
+    """Tell whether a request comes from one of our pages, or from no page at all."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
-    if site not in ("none", "same-origin") or origin not in (None, f"http://{request.host}"):
-        raise OriginNotAllowed(f"{origin!r}; these pages are for themselves alone")
+    return site in ("none", "same-origin") and origin in (None, f"http://{request.host}")
 
 
 def check_proof(token: str, wish: Wish) -> None:
