@@ -124,3 +124,22 @@ def test_after_the_end_nothing_more_is_given() -> None:
     watch.feed(bytes_of(*completion_chunks("Hi")) + DONE + b"data: more\n\n")
 
     assert watch.end() == b""
+
+
+def test_a_long_event_that_proves_broken_is_ended_before_the_error_is_told() -> None:
+    watch = Watch(CompletionsDialect())
+    begun = b'data: {"text":"' + b"a" * 2 * HELD_BYTES
+
+    assert watch.feed(begun) == begun
+    told = watch.feed(b'" broken\n\n' + DONE)
+    assert told.startswith(b'" broken\n\ndata: {"error":')
+    assert told.count(b"\n\n") == 2
+    assert watch.is_over
+
+
+def test_what_follows_a_long_event_is_read_as_an_event_of_its_own() -> None:
+    watch = Watch(CompletionsDialect())
+    first, second = (bytes_of(chunk) for chunk in completion_chunks("a" * 2 * HELD_BYTES, "b")[1:3])
+    given = watch.feed(first[:-10]) + watch.feed(first[-10:] + b"data: broken\n\n" + second)
+
+    assert given.startswith(first + b'data: {"error":')
