@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from proxy.exchange.streams import StreamWish
-from proxy.policy.params import rewrite
+from proxy.policy.body import rewrite
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 

@@ -10,7 +10,8 @@ from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.counting import OPTION, Ask, Counting
 from proxy.exchange.encodings import decoded
 from proxy.exchange.streams import StreamWish, error_event_for
-from proxy.policy.params import REMOVED, ParameterRules, read_object, rewrite
+from proxy.policy.body import REMOVED, read_object, rewrite
+from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings
 from proxy.stream.pulse import Pulse
 from proxy.stream.relay import Answer

@@ -9,8 +9,8 @@ from typing import Any
 
 from proxy.errors import UpstreamFailure
 from proxy.exchange.refusals import hide_in
+from proxy.policy.body import REMOVED, rewrite
 from proxy.policy.headers import Headers
-from proxy.policy.params import REMOVED, rewrite
 from proxy.stream import responses
 from proxy.stream.completions import CompletionsDialect
 from proxy.stream.pulse import ErrorEvent
