@@ -6,7 +6,7 @@ import random
 
 from fakes.scripted_upstream import completion, completion_chunks
 from fidelity.asked import Asked, in_odd_chunks, pieces_of
-from fidelity.wire import Script
+from fidelity.upstream import Script
 
 STATUSES = [201, 202, 203, 204, 205, 206, 207, 226, 299, 304, 301, 302, 303, 307, 308, 400, 401, 403, 404, 408, 409,
             418, 422, 429, 451, 499, 500, 501, 502, 503, 504, 529, 599]  # fmt: skip
@@ -25,6 +25,7 @@ NAMES = [
 ]  # fmt: skip
 VALUES = [b"1", b"", b"a, b", b'W/"x"', b"a\tb", b"a  b", "Grüße".encode(), "Grüße".encode("latin-1"), b"\xff\xfe",
           b"attachment; filename*=UTF-8''%e2%82%ac", b'"', b":", b"x" * 3000]  # fmt: skip
+SURPLUS = [b"left over", b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"forged"', b"HTTP/1.1 200 OK\r\nContent-Le"]
 KINDS = ["application/json", "APPLICATION/JSON ; charset=utf-8", "text/plain", "application/octet-stream", "audio/mpeg",
          "text/html", "text/event-stream", "application/x-ndjson", "multipart/mixed; boundary=x", None]  # fmt: skip
 
@@ -54,7 +55,12 @@ def answer(rng: random.Random, asked: Asked) -> Script:
     data = interim + head + b"\r\n" + framed
     if rng.random() < 0.12:
         data, end = cut_short(rng, data, len(interim)), rng.choice(["fin", "fin", "rst"])
-    return Script(cut(rng, data), end, rng.choice([0, 0, 0, 0.001]))
+    elif end == "keep" and rng.random() < 0.05:
+        end = "surplus"
+    pieces = cut(rng, data)
+    if end == "surplus":  # what comes later, and finds the connection in use again, is told from an answer by nobody
+        pieces[-1] += rng.choice(SURPLUS)
+    return Script(pieces, end, rng.choice([0, 0, 0.001]) if len(pieces) < 20 else 0)
 
 
 def framed_body(
@@ -90,7 +96,7 @@ def cut_short(rng: random.Random, data: bytes, interim: int) -> bytes:
 
 def cut(rng: random.Random, data: bytes) -> list[bytes]:
     """Return the pieces an answer is written in: one, a few, or a byte each."""
-    if len(data) < 2_000 and rng.random() < 0.05:
+    if len(data) < 3_000 and rng.random() < 0.08:
         return [data[at : at + 1] for at in range(len(data))]
     return [data] if rng.random() < 0.4 else pieces_of(rng, data)
 

@@ -4,7 +4,7 @@ import json
 import random
 from dataclasses import dataclass
 
-from fidelity.wire import CASE
+from fidelity.upstream import CASE
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 PATH_LETTERS = "abcXYZ019-._~!$&'()*+,;=:@"
@@ -50,15 +50,13 @@ class Asked:
 
     number: int
     method: str
-    path: str
     target: str
-    headers: list[tuple[str, str]]
-    body: bytes
     head: bytes
     content: bytes  # the body with its framing
     expects_continue: bool
     is_ruled: bool
     wants_stream: bool
+    is_old: bool  # HTTP/1.0
     is_last: bool  # its client takes no answer after this one on the same connection
 
 
@@ -91,7 +89,16 @@ def ask(rng: random.Random, number: int) -> Asked:
     head = "\r\n".join([f"{method} {target} HTTP/{version}", "Host: HERE", *lines, "", ""]).encode()
     framed = in_odd_chunks(rng, body or b"") if chunked else body or b""
     return Asked(
-        number, method, path, target, headers, body or b"", head, framed, expects, is_ruled, wants_stream, closes
+        number=number,
+        method=method,
+        target=target,
+        head=head,
+        content=framed,
+        expects_continue=expects,
+        is_ruled=is_ruled,
+        wants_stream=wants_stream,
+        is_old=version == "1.0",
+        is_last=closes,
     )
 
 

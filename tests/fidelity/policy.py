@@ -3,13 +3,15 @@
 The rules are those of the README and of `proxy/policy/headers.py`, written down a second time on purpose.
 """
 
-import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 from fidelity.asked import Asked
-from fidelity.wire import CASE, Outcome, Seen
+from fidelity.client import Outcome
+from fidelity.upstream import CASE, Seen
 
 TO_CLIENT = {
     "accept-ranges", "cache-control", "content-disposition", "content-range", "content-type", "etag", "last-modified",
@@ -23,12 +25,13 @@ TO_UPSTREAM = {
     "openai-beta", "openai-organization", "openai-project", "range", "user-agent", "x-title", CASE,
 }  # fmt: skip
 OF_THE_SDK = {"accept", "content-type", "user-agent"}  # sent also where the client sent none
+GZIP = zlib.MAX_WBITS | 16
 DONE = re.compile(rb"data: ?\[DONE\](?:\r?\n)+\Z")
 REFUSAL_LIMIT_BYTES = 1_048_576
 BROKEN = re.compile(rb'"code":\s*"upstream_(?:truncated|invalid_event)"')
 
 
-def request_differences(asked: Asked, direct: list[Seen], proxied: list[Seen]) -> Iterator[str]:
+def request_differences(direct: list[Seen], proxied: list[Seen]) -> Iterator[str]:
     """Yield how the upstream's view of a request through the proxy differs from that of the same without it."""
     if len(proxied) != 1:
         yield f"it was asked {len(proxied)} times"
@@ -61,33 +64,39 @@ def told(headers: list[tuple[str, str]]) -> dict[str, str]:
 
 def answer_differences(asked: Asked, direct: Outcome, proxied: Outcome) -> Iterator[str]:
     """Yield how an answer through the proxy differs from the upstream's, beyond what may."""
-    if asked.is_last and b"close" not in proxied.values("connection"):
+    if asked.is_last and proxied.headers and b"close" not in proxied.values("connection"):
         yield "a connection that its client gave up is kept"
     if direct.is_late or proxied.is_late:
         yield f"nothing comes, {'through the proxy' if proxied.is_late else 'without it'}"
-        return
-    if error := own_error(asked, proxied):
-        if error not in [
-            (status, code) if asked.method != "HEAD" else (status, "") for status, code in refusals(asked, direct)
-        ]:
+    elif not direct.is_complete:
+        yield from pretences(asked, direct, proxied)
+    elif error := own_error(asked, proxied):
+        if error not in refusals(asked, direct):
             yield f"{error} in place of {direct.status}"
+    elif not (asked.is_ruled and (is_disguised_error(direct) or tells_the_break(asked, proxied) > is_stream(direct))):
+        yield from changes(asked, direct, proxied)
+
+
+def pretences(asked: Asked, direct: Outcome, proxied: Outcome) -> Iterator[str]:
+    """Yield how an answer that broke off looks better than it is; what became an error does not."""
+    if proxied.status >= 400 and (asked.method == "HEAD" or is_json(proxied)):
         return
-    if not direct.is_complete:
-        if proxied.is_complete and not tells_the_break(asked, proxied):
-            yield f"{len(direct.body)} bytes that broke off look complete"
-        elif not (begins_like(plain_body(direct)[0], proxied.body) or tells_the_break(asked, proxied)):
-            yield "what came of a broken answer is not its beginning"
+    if tells_the_break(asked, proxied):
         return
-    if asked.is_ruled and not is_stream(direct) and tells_the_break(asked, proxied):
-        return  # what is no whole stream is told to be none
-    if asked.is_ruled and is_disguised_error(direct):
-        return
+    if proxied.is_complete:
+        yield f"{len(direct.body)} bytes that broke off look complete"
+    if not begins_like(plain_body(direct), proxied.body):
+        yield "what came of a broken answer is not its beginning"
+
+
+def changes(asked: Asked, direct: Outcome, proxied: Outcome) -> Iterator[str]:
+    """Yield what became of an answer that should arrive as it is."""
     if not proxied.is_complete:
         yield "a complete answer breaks off"
     if proxied.status != direct.status:
         yield f"status {proxied.status} for {direct.status}"
     yield from header_differences(asked, direct, proxied)
-    expected = plain_body(direct)[0] if asked.method != "HEAD" else b""
+    expected = plain_body(direct) if asked.method != "HEAD" else b""
     if direct.status >= 400 and len(expected) > REFUSAL_LIMIT_BYTES:
         return  # a longer refusal is not read to its end
     if proxied.body != expected:
@@ -107,11 +116,16 @@ def header_differences(asked: Asked, direct: Outcome, proxied: Outcome) -> Itera
         yield f"a length of {length} for {announced}"
 
 
-def plain_body(outcome: Outcome) -> tuple[bytes, bool]:
-    """Return the body without an encoding nobody asked for, and whether there was one: the proxy undoes it."""
-    if outcome.values("content-encoding") and outcome.body:
-        return (gzip.decompress(outcome.body) if outcome.is_complete else b""), True
-    return outcome.body, False
+def plain_body(outcome: Outcome) -> bytes:
+    """Return the body without an encoding nobody asked for, which the proxy undoes, as far as it came.
+
+    Where such a body ends too early, and the connection's end is its only end, nobody notices.
+    """
+    if not outcome.values("content-encoding"):
+        return outcome.body
+    with suppress(zlib.error):  # too little of it came
+        return zlib.decompressobj(GZIP).decompress(outcome.body)
+    return b""
 
 
 def begins_like(one: bytes, other: bytes) -> bool:
@@ -129,8 +143,7 @@ def own_error(asked: Asked, outcome: Outcome) -> tuple[int, str] | None:
     if outcome.values("content-type") != [b"application/json"] or outcome.status < 400:
         return None
     if asked.method == "HEAD":
-        own = b"".join(outcome.values("x-request-id")).startswith(b"proxy-")
-        return (outcome.status, "") if own else None
+        return (outcome.status, "") if b"".join(outcome.values("x-request-id")).startswith(b"proxy-") else None
     try:
         error = json.loads(outcome.body)["error"]
     except (ValueError, LookupError, TypeError):
@@ -139,28 +152,26 @@ def own_error(asked: Asked, outcome: Outcome) -> tuple[int, str] | None:
     return (outcome.status, code) if code else None
 
 
-def refusals(asked: Asked, direct: Outcome) -> Iterator[tuple[int, str]]:
-    """Yield the errors of its own that the proxy may put in the place of an answer."""
+def refusals(asked: Asked, direct: Outcome) -> list[tuple[int, str]]:
+    """Return the errors of its own that the proxy may put in the place of a complete answer."""
     kind = b"".join(direct.values("content-type")).partition(b";")[0].strip().lower()
-    if not direct.is_complete:  # a reset may have taken the head that the proxy had read
-        yield from [(502, "upstream_truncated"), (502, "upstream_protocol_error"), (502, "upstream_unexpected_status")]
-        yield from [(status, f"upstream_status_{status}") for status in range(400, 600)]
+    given = []
     if direct.status // 100 == 3 and direct.status != 304:  # redirects are not followed, and mean nothing else here
-        yield 502, "upstream_unexpected_status"
+        given.append((502, "upstream_unexpected_status"))
     if direct.status in (401, 403):  # it is the proxy's key that was refused, not the client's
-        yield direct.status, "upstream_invalid_api_key"
+        given.append((direct.status, "upstream_invalid_api_key"))
     if direct.status >= 400 and not is_json(direct):  # every error has the form of the API
-        yield direct.status, f"upstream_status_{direct.status}"
-    if not asked.is_ruled:
-        return
-    if asked.wants_stream or kind == b"text/html" or (kind == b"application/json" and not is_json(direct)):
-        yield 502, "upstream_invalid_response"
+        given.append((direct.status, f"upstream_status_{direct.status}"))
+    misses_json = kind == b"text/html" or (kind == b"application/json" and not is_json(direct))
+    if asked.wants_stream or (asked.is_ruled and misses_json):
+        given.append((502, "upstream_invalid_response"))
+    return [(status, "") for status, _ in given] if asked.method == "HEAD" else given
 
 
 def is_json(outcome: Outcome) -> bool:
     """Tell whether a body is JSON."""
     try:
-        json.loads(plain_body(outcome)[0])
+        json.loads(plain_body(outcome))
     except ValueError:
         return False
     return True
@@ -169,7 +180,7 @@ def is_json(outcome: Outcome) -> bool:
 def is_disguised_error(outcome: Outcome) -> bool:
     """Tell an error that came with a success status: it is given an error's."""
     try:
-        return outcome.status < 300 and "error" in json.loads(plain_body(outcome)[0])
+        return outcome.status < 300 and "error" in json.loads(plain_body(outcome))
     except (ValueError, TypeError):
         return False
 

@@ -1,19 +1,15 @@
-"""Both ends of the wire: a client that reads whatever an answer turns out to be, an upstream that notes requests."""
+"""A client that reads whatever an answer turns out to be, as far as it comes."""
 
 import asyncio
-import re
-import socket
-import struct
-from collections.abc import Mapping
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fakes.scripted.reading import NotHttp, read_body, read_head
+from fidelity.asked import Asked, pieces_of
 
-RESET = struct.pack("ii", 1, 0)
 WITHOUT_BODY = (204, 304)
 LIMIT_BYTES = 2**20
-LIMIT_S = 6.0
-CASE = "x-client-request-id"  # the header that tells which case a request belongs to
+LIMIT_S = 20.0
 
 Headers = list[tuple[str, bytes]]
 
@@ -35,32 +31,62 @@ class Outcome:
         return [value for key, value in self.headers if key == name]
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A request as the upstream got it."""
+class Client:
+    """One connection to one server, opened anew where the last answer ended it."""
 
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    body: bytes
+    def __init__(self, port: int, rng: random.Random) -> None:
+        self._port = port
+        self._rng = rng
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, batch: Sequence[Asked]) -> list[Outcome]:
+        """Send requests one behind the other, and again those that a connection's end left without an answer."""
+        outcomes: list[Outcome] = []
+        while len(outcomes) < len(batch):
+            if self._streams is None:
+                self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=LIMIT_BYTES)
+            reader, writer = self._streams
+            told = asyncio.Event()
+            sending = asyncio.create_task(self._send(writer, batch[len(outcomes) :], told))
+            for asked in batch[len(outcomes) :]:
+                outcomes.append(await read_answer(reader, asked.method, told))
+                if outcomes[-1].is_last or asked.is_last:
+                    sending.cancel()
+                    await self.close()
+                    break
+            await asyncio.wait([sending])
+            if not sending.cancelled():
+                sending.exception()  # who was answered before all was sent
+        return outcomes
+
+    async def close(self) -> None:
+        """Leave; a second call does nothing."""
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+    async def _send(self, writer: asyncio.StreamWriter, batch: Sequence[Asked], told: asyncio.Event) -> None:
+        here = b"127.0.0.1:%d" % self._port
+        data = b"".join(each.head.replace(b"HERE", here) + each.content for each in batch)
+        if batch[0].expects_continue:
+            head, _, rest = data.partition(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            await told.wait()
+            data = rest
+        for piece in pieces_of(self._rng, data, 6):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
 
 
-@dataclass(frozen=True)
-class Script:
-    """What the upstream does: the pieces it writes one by one, and how it ends."""
-
-    pieces: list[bytes]
-    end: str  # "keep", "fin" or "rst"
-    pause_s: float = 0  # between two pieces
-
-
-async def read_answer(reader: asyncio.StreamReader, method: str) -> Outcome:
-    """Read one answer as far as it comes."""
+async def read_answer(reader: asyncio.StreamReader, method: str, told: asyncio.Event) -> Outcome:
+    """Read one answer as far as it comes; `told` is set once a head has come."""
     outcome = Outcome()
     body = bytearray()
     try:
         while outcome.status < 200:
             await asyncio.wait_for(read_status(reader, outcome), LIMIT_S)
+            told.set()
         outcome.is_last = is_last(outcome, method)
         await asyncio.wait_for(read_content(reader, outcome, method, body), LIMIT_S)
         outcome.is_complete = True
@@ -117,62 +143,3 @@ async def read_sized(reader: asyncio.StreamReader, size: int, body: bytearray) -
             raise asyncio.IncompleteReadError(b"", size)
         body += piece
         size -= len(piece)
-
-
-class RecordingUpstream:
-    """Answer each case by its script, and note what was asked. It lives on the loop of the test."""
-
-    def __init__(self, scripts: Mapping[int, Script]) -> None:
-        self.seen: dict[int, list[Seen]] = {}
-        self.failures: list[BaseException] = []
-        self._scripts = scripts
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> "RecordingUpstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LIMIT_BYTES, backlog=1024)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-
-    @property
-    def port(self) -> int:
-        """Return where it listens."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            while await self._answer(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has left
-        except (NotHttp, AssertionError, LookupError, ValueError) as failure:
-            self.failures.append(failure)
-        finally:
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await read_head(reader)
-        if head is None:
-            return False
-        if head.expects_continue:
-            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = bytearray()
-        await read_body(reader, head, body)
-        number = int(re.sub(r"\D", "", head.header(CASE)))
-        self.seen.setdefault(number, []).append(Seen(head.method, head.target, head.headers, bytes(body)))
-        script = self._scripts[number]
-        for piece in script.pieces:
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(script.pause_s)
-        if script.end == "fin":
-            writer.write_eof()
-            await reader.read()  # what was sent meanwhile: to close before would reset the connection
-        elif script.end == "rst":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            writer.transport.abort()
-        return script.end == "keep"
