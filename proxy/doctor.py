@@ -68,6 +68,7 @@ def check_upstream(services: Services) -> Finding:
 
 def check_access(services: Services) -> Finding:
     """Look whether somebody can get in at all."""
+    services.proxy_keys.reload()  # where the keyring is open: the last check has asked its user
     making = f"`{command('proxy-key new NAME')}` makes one"
     if services.store.current.proxy_require_api_key and not services.proxy_keys.current:
         return Finding("Proxy keys", is_well=False, detail=f"one is asked for, but there is none: {making}")
