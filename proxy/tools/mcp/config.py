@@ -43,6 +43,8 @@ def read_servers(path: Path) -> tuple[list[McpServerConfig], list[str]]:
         value = json.loads(text)
     except json.JSONDecodeError as error:
         raise BrokenServersFile(f"{path.name}, line {error.lineno}: {error.msg}") from error
+    except (ValueError, RecursionError) as error:  # numbers and depths that Python does not read
+        raise BrokenServersFile(f"{path.name}: {error}") from error
     entries = value.get("mcpServers") if isinstance(value, dict) else None
     if not isinstance(entries, dict):
         raise BrokenServersFile(f"{path.name} holds no object named mcpServers")

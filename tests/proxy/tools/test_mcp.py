@@ -275,7 +275,10 @@ def test_the_file_may_begin_with_a_mark_of_its_byte_order(tmp_path: Path) -> Non
         ('{\n"mcpServers": {,}\n}', "mcp.json, line 2: "),
         ("[]", "no object named mcpServers"),
         ('{"servers": {}}', "no object named mcpServers"),
+        ('{"mcpServers": %s}' % ("9" * 5_000), "mcp.json: Exceeds the limit|no object named mcpServers"),
+        ("[" * 200_000, r"mcp\.json"),
     ],
+    ids=["a comma too many", "a list", "another name", "a number of 5,000 digits", "200,000 levels"],
 )
 def test_a_broken_file_names_the_line(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "mcp.json"
