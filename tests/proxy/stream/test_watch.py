@@ -11,7 +11,7 @@ import pytest
 
 from fakes.scripted_upstream import completion_chunks
 from fakes.streaming import DONE, bytes_of, response_events
-from proxy.errors import UpstreamTruncated
+from proxy.errors import UpstreamFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.stream.completions import CompletionsDialect
 from proxy.stream.responses import ResponsesDialect
 from proxy.stream.watch import HELD_BYTES, Dialect, Watch
@@ -143,3 +143,16 @@ def test_what_follows_a_long_event_is_read_as_an_event_of_its_own() -> None:
     given = watch.feed(first[:-10]) + watch.feed(first[-10:] + b"data: broken\n\n" + second)
 
     assert given.startswith(first + b'data: {"error":')
+
+
+@pytest.mark.parametrize("failure", [None, UpstreamTimeout("for 2 s")])
+def test_an_end_within_an_event_half_shown_cannot_be_told_in_words(failure: UpstreamFailure | None) -> None:
+    watch = Watch(CompletionsDialect())
+    watch.feed(b'data: {"text":"' + b"a" * 2 * HELD_BYTES)
+    with pytest.raises(UpstreamFailure) as raised:
+        watch.end(failure)
+
+    assert raised.value is watch.failure
+    assert raised.value is failure or isinstance(raised.value, UpstreamTruncated)
+    assert watch.is_over
+    assert watch.end() == b""
