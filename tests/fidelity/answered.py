@@ -4,8 +4,9 @@ import gzip
 import json
 import random
 
+from fakes.response_turns import events, message
 from fakes.scripted_upstream import completion, completion_chunks
-from fidelity.asked import Asked, in_odd_chunks, pieces_of
+from fidelity.asked import RESPONSES, Asked, in_odd_chunks, pieces_of
 from fidelity.upstream import Script
 
 STATUSES = [201, 202, 203, 204, 205, 206, 207, 226, 299, 304, 301, 302, 303, 307, 308, 400, 401, 403, 404, 408, 409,
@@ -33,7 +34,8 @@ KINDS = ["application/json", "APPLICATION/JSON ; charset=utf-8", "text/plain", "
 def answer(rng: random.Random, asked: Asked) -> Script:
     """Return what the upstream does with a request."""
     status = 200 if rng.random() < 0.65 else rng.choice(STATUSES)
-    kind, body = (stream if asked.wants_stream and rng.random() < 0.8 else document)(rng)
+    path = asked.target.partition("?")[0]
+    kind, body = stream(rng, path) if asked.wants_stream and rng.random() < 0.8 else document(rng)
     if asked.is_ruled and not asked.wants_stream and rng.random() < 0.7:
         kind, body = "application/json", json.dumps(completion("ü" * rng.randrange(50))).encode()
     headers = [(name.encode(), rng.choice(VALUES)) for name in (rng.choice(NAMES) for _ in range(rng.randrange(6)))]
@@ -115,19 +117,22 @@ def document(rng: random.Random) -> tuple[str | None, bytes]:
     return kind, body
 
 
-def stream(rng: random.Random) -> tuple[str | None, bytes]:
-    """Return a chat's stream, whole, with what providers put between its events."""
+def stream(rng: random.Random, path: str) -> tuple[str | None, bytes]:
+    """Return a stream, whole, with what providers put between its events."""
     words = ["".join(rng.choices(["a", "ü", "\n", '"', "😀", "data:", " "], k=rng.randrange(6))) for _ in range(6)]
-    chunks = completion_chunks(*words[: rng.randrange(7)], usage=rng.random() < 0.3)
+    is_response = path == RESPONSES
+    chunks = events(message("".join(words))) if is_response else completion_chunks(*words[: rng.randrange(7)])
     line = rng.choice(["\n", "\n", "\r\n"])
-    events = []
+    told = []
     for chunk in chunks:
-        before = rng.choice(
-            ["", "", "", f": comment{line}", f"id: 1{line}", f"event: message{line}", f"retry: 1{line}"]
-        )
+        name = f"event: {chunk['type']}{line}" if is_response else rng.choice(["", "", f"event: message{line}"])
+        before = rng.choice(["", "", "", f": comment{line}", f"id: 1{line}", f"retry: 1{line}"])
         data = json.dumps(chunk, ensure_ascii=rng.random() < 0.5)
-        events.append(f"{before}data:{rng.choice([' ', ''])}{data}{line}{line}{rng.choice(['', '', line])}")
-    events.insert(rng.randrange(len(events)), rng.choice(["", f": OPENROUTER PROCESSING{line}{line}"]))
+        told.append(f"{before}{name}data:{rng.choice([' ', ''])}{data}{line}{line}{rng.choice(['', '', line])}")
+    told.insert(rng.randrange(len(told)), rng.choice(["", f": OPENROUTER PROCESSING{line}{line}"]))
+    end = "" if is_response else f"data: [DONE]{line}{line}"
+    if is_response:
+        told[-1] = told[-1].rstrip() + line + line  # what comes behind the last event is nobody's
     bom = rng.choice(["", "", "", "\ufeff"])
     kind = rng.choice(["text/event-stream", "text/event-stream; charset=utf-8", "Text/Event-Stream"])
-    return kind, f"{bom}{''.join(events)}data: [DONE]{line}{line}".encode()
+    return kind, f"{bom}{''.join(told)}{end}".encode()

@@ -41,7 +41,9 @@ STAYING = [
 ]
 VALUES = ["x", "a, b", 'W/"x"', "bytes=0-", "a\tb", "Grüße", "\u4e16", 'a=b;c="d, e"', "%41", "'", "a  b", "~" * 300]
 CHAT = "/v1/chat/completions"
-RULED = [CHAT, "/v1/completions", "/v1/responses", "/v1/embeddings"]
+RESPONSES = "/v1/responses"
+STREAMED = [CHAT, "/v1/completions", RESPONSES]
+RULED = [*STREAMED, "/v1/embeddings"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def ask(rng: random.Random, number: int) -> Asked:
     is_ruled = rng.random() < 0.3
     wants_stream = is_ruled and rng.random() < 0.6
     method = "POST" if is_ruled else rng.choice(METHODS)
-    path = (CHAT if wants_stream else rng.choice(RULED)) if is_ruled else path_of(rng)
+    path = rng.choice(STREAMED if wants_stream else RULED) if is_ruled else path_of(rng)
     target = path + (f"?{query(rng)}" if rng.random() < 0.5 else "")
     body = chat(rng, wants_stream=wants_stream) if is_ruled else content(rng, method)
     headers = travelling(rng)

@@ -134,8 +134,9 @@ def begins_like(one: bytes, other: bytes) -> bool:
 
 
 def is_stream(outcome: Outcome) -> bool:
-    """Tell whether a body is a chat's stream to its end."""
-    return DONE.search(outcome.body) is not None and b'"finish_reason": "stop"' in outcome.body
+    """Tell whether a body is a stream to its end, whatever became of its framing."""
+    is_chat = DONE.search(outcome.body) is not None and b'"finish_reason": "stop"' in outcome.body
+    return is_chat or b'"type": "response.completed"' in outcome.body
 
 
 def own_error(asked: Asked, outcome: Outcome) -> tuple[int, str] | None:
@@ -188,4 +189,4 @@ def is_disguised_error(outcome: Outcome) -> bool:
 def tells_the_break(asked: Asked, proxied: Outcome) -> bool:
     """Tell whether a stream says itself that it is not whole, or all of it but the framing's end had come."""
     last = proxied.body.rstrip().rpartition(b"data: ")[2]
-    return asked.is_ruled and (BROKEN.search(last) is not None or DONE.search(proxied.body) is not None)
+    return asked.is_ruled and (BROKEN.search(last) is not None or is_stream(proxied))
