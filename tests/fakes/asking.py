@@ -1,7 +1,5 @@
 """Ask a proxy once, in each of the three ways a request can take to the upstream."""
 
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from fakes.running_proxy import RunningProxy
@@ -39,10 +37,3 @@ def refusal(status: int, *headers: tuple[str, str], message: str = "scripted", c
 def body_of(size: int) -> bytes:
     """Return a chat of that size."""
     return BODY.replace(b"Hi", b"Hi" + b"x" * (size - len(BODY)))
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 5) -> None:
-    """Wait until something is so, or until the time is up."""
-    deadline = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 import pytest
 
-from fakes.asking import BODY, CHAT, MODELS, NEVER, SOON, WAYS, ask, refusal, wait_until
+from fakes.asking import BODY, CHAT, MODELS, NEVER, SOON, WAYS, ask, refusal
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -37,6 +37,7 @@ from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.streaming import MESSAGES
 from fakes.wire_client import WireClient
 from proxy.hosting import server_for
+from waiting import wait_for
 
 # --- upstream 400/404/422 ---------------------------------------------------------------------------------------------
 
@@ -363,7 +364,7 @@ def test_the_log_is_as_loud_as_the_fault_is_grave(
     upstream.answer(answer)
     with caplog.at_level(logging.INFO):
         ask(proxy)
-        wait_until(lambda: " POST /chat/completions " in caplog.text)
+        wait_for(lambda: " POST /chat/completions " in caplog.text, "the request's line in the log")
 
     assert max(record.levelno for record in caplog.records) == level
 

@@ -9,7 +9,7 @@ import openai
 import psutil
 import pytest
 
-from fakes.asking import BODY, CHAT, FILES, MODELS, ask, body_of, refusal, wait_until
+from fakes.asking import BODY, CHAT, FILES, MODELS, ask, body_of, refusal
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -33,6 +33,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh, connect
 from fakes.streaming import MESSAGES
 from fakes.wire_client import JSON_TYPE
+from waiting import wait_for
 
 # --- the client leaves, in any phase ----------------------------------------------------------------------------------
 
@@ -113,8 +114,8 @@ def test_a_client_who_leaves_in_the_middle_of_its_upload_ends_it(proxy: RunningP
     with connect(proxy) as client:
         client.send(client.request("POST", FILES, None, "Content-Type: a/b", f"Content-Length: {4 * 2**20}"))
         client.send(bytes(2 * 2**20))
-        wait_until(lambda: upstream.accepted_connections + len(upstream.provider.requests) > 0)
-        time.sleep(0.1)
+        wait_for(lambda: upstream.provider.open_connections > 0, "a way to the upstream")
+        time.sleep(0.1)  # for some of the upload to get there
         left_at = time.monotonic()
 
     assert upstream.wait_for_hangup() - left_at < 2
@@ -145,7 +146,7 @@ def test_a_client_who_leaves_an_upload_nobody_takes_is_given_up_with_the_upstrea
             client.send(bytes(50 * 2**20))
         assert connections_to(deaf.port) == 1
 
-    wait_until(lambda: connections_to(deaf.port) == 0, seconds=8)
+    wait_for(lambda: connections_to(deaf.port) == 0, "the end of the connections", 8)
     assert connections_to(deaf.port) == 0
 
 
@@ -157,7 +158,7 @@ def test_a_client_who_leaves_a_large_chat_nobody_takes_ends_it(
         deaf.wait_for_requests(1)
         assert connections_to(deaf.port) == 1
 
-    wait_until(lambda: connections_to(deaf.port) == 0, seconds=2)
+    wait_for(lambda: connections_to(deaf.port) == 0, "the end of the connections", 2)
     assert connections_to(deaf.port) == 0
 
 
@@ -209,7 +210,7 @@ def test_a_client_who_leaves_is_no_error_in_the_log(
     upstream.answer(SilentBeforeHeaders())
     with caplog.at_level(logging.INFO):
         leave(proxy, upstream, BODY)
-        wait_until(lambda: "the client left" in caplog.text)
+        wait_for(lambda: "the client left" in caplog.text, "the request's line in the log")
 
     assert "the client left" in caplog.text
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from fakes.asking import wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -38,6 +37,7 @@ from fakes.streaming import (
     told_error,
 )
 from fakes.wire_client import JSON_TYPE
+from waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_client_who_leaves_while_comments_are_sent_closes_the_upstream_within_
         upstream.wait_for_requests(1)  # a comment may come before the upstream has been asked
         tried, left_at = len(upstream.requests), time.monotonic()
 
-    wait_until(lambda: patient.services.in_flight.count == 0, seconds=2)
+    wait_for(lambda: patient.services.in_flight.count == 0, "the end of the request", 2)
     assert patient.services.in_flight.count == 0
     assert isinstance(answer, Json) or upstream.wait_for_hangup() - left_at < 2
     assert len(upstream.requests) == tried

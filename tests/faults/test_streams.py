@@ -6,7 +6,6 @@ import logging
 import openai
 import pytest
 
-from fakes.asking import wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -39,6 +38,7 @@ from fakes.streaming import (
     stream,
     told_error,
 )
+from waiting import wait_for
 
 HALF = b'data: {"choices":[{"index":0,"delta":{"content":"never sho'
 
@@ -155,7 +155,7 @@ def test_a_cut_stream_is_a_warning_in_the_log(
     upstream.answer(Sse(UNFINISHED, done=False))
     with caplog.at_level(logging.INFO):
         stream(proxy)
-        wait_until(lambda: " POST /chat/completions " in caplog.text)
+        wait_for(lambda: " POST /chat/completions " in caplog.text, "the request's line in the log")
 
     [line] = [record for record in caplog.records if " POST /chat/completions " in record.getMessage()]
     assert line.levelno == logging.WARNING

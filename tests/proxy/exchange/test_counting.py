@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from fakes.asking import wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -23,6 +22,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh, proxy_before
 from fakes.streaming import CHAT, DONE, RESPONSES, STREAM, bytes_of, response_events, stream
 from proxy.usage.record import Usage, find_usage
+from waiting import wait_for
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_q14_a_stream_is_asked_for_its_usage_and_comes_as_if_it_had_not_been(
     upstream.answer(answer)
     with caplog.at_level(logging.INFO):
         assert stream(proxy, CHAT, body).body == answer.bytes(asked=False)
-        wait_until(lambda: " 200 5+3 tokens" in caplog.text)
+        wait_for(lambda: " 200 5+3 tokens" in caplog.text, "the tokens in the log")
 
     sent = upstream.request.json()
     assert sent["stream_options"].pop("include_usage") is True
@@ -192,7 +192,7 @@ def test_the_log_tells_the_tokens_of_a_request(
     body = STREAM if path == RESPONSES else STREAM.replace(b"true", b"false")
     with caplog.at_level(logging.INFO):
         stream(proxy, path, body)
-        wait_until(lambda: told in caplog.text)
+        wait_for(lambda: told in caplog.text, "the tokens in the log")
 
     assert f" 200 {told}" in caplog.text
 

@@ -4,8 +4,6 @@ import gc
 import gzip
 import hashlib
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply, WireClient
 from proxy.upstream.answers import WireAnswer
+from waiting import settled
 
 EVERY_BYTE = bytes(range(256)) * 300
 
@@ -153,20 +152,9 @@ def test_a_reader_who_takes_nothing_holds_the_upstream_back(tmp_path: Path) -> N
         ):
             slow.send(slow.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
             flooding.wait_for_bytes_sent(1)
-            sent = settle(lambda: flooding.bytes_sent)
+            sent = settled(lambda: flooding.bytes_sent)
 
     assert sent < 16 * 2**20
-
-
-def settle(count: Callable[[], int]) -> int:
-    """Wait until a count has stayed the same for a moment, and return it."""
-    deadline, seen, since = time.monotonic() + 8, -1, time.monotonic()
-    while time.monotonic() < deadline and time.monotonic() - since < 0.4:
-        now = count()
-        if now != seen:
-            seen, since = now, time.monotonic()
-        time.sleep(0.02)
-    return seen
 
 
 # --- answers without a body -------------------------------------------------------------------------------------------

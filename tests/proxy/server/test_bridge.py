@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from proxy.errors import BodyTooLarge
 from proxy.server.bridge import Bridge
 from proxy.server.decisions import HAND_OVER
 from proxy.server.thread import ServerThread
+from waiting import wait_for
 
 WAIT_S = 5.0
 LIMIT_BYTES = 1000
@@ -296,7 +296,5 @@ def test_a_client_who_leaves_after_a_body_of_any_size_cancels_its_exchange(
 
 def wait_for_exchange(application: Application, work: str) -> bool:
     """Wait until the exchange of that work has begun."""
-    deadline = time.monotonic() + WAIT_S
-    while application.exchange.work != work and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for(lambda: application.exchange.work == work, "the exchange has begun")
     return application.exchange.entered.wait(WAIT_S)

@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 from fakes.wire_client import WireClient
 from proxy.errors import PortTaken
 from proxy.server.thread import ServerThread
+from waiting import wait_for
 
 WAIT_S = 5.0
 PIECE = b"x" * 65536
@@ -69,13 +70,6 @@ def is_refused(port: int, host: str = "127.0.0.1") -> bool:
             return False
     except ConnectionRefusedError:
         return True
-
-
-def wait_until(is_so: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + WAIT_S
-    while not is_so() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return is_so()
 
 
 class StopOnClose:
@@ -201,7 +195,7 @@ def test_a_move_serves_at_the_new_port_and_no_longer_at_the_old(server: ServerTh
     assert new.port != old.port
     assert server.address == new
     assert greeting(new.port) == b"hello"
-    assert wait_until(lambda: is_refused(old.port))
+    wait_for(lambda: is_refused(old.port), "the old address refuses")
 
 
 @pytest.mark.core
@@ -214,7 +208,7 @@ def test_a_stream_that_runs_during_a_move_ends_properly_on_its_old_connection(
         assert client.read_chunk() == b"begun"
         new = server.move("127.0.0.1", 0)
         assert greeting(new.port) == b"hello"
-        assert wait_until(lambda: is_refused(old.port))
+        wait_for(lambda: is_refused(old.port), "the old address refuses")
         application.go_on.set()
 
         assert client.read_chunk() == b"ended"
@@ -251,7 +245,7 @@ def test_a_stop_lets_a_running_answer_end(server: ServerThread, application: App
         assert client.read_chunk() == b"begun"
         stopping = threading.Thread(target=server.stop)
         stopping.start()
-        assert wait_until(lambda: is_refused(address.port))
+        wait_for(lambda: is_refused(address.port), "the old address refuses")
         application.go_on.set()
 
         assert client.read_chunk() == b"ended"

@@ -7,12 +7,13 @@ import httpx2
 import openai
 import pytest
 
-from fakes.asking import CHAT, wait_until
+from fakes.asking import CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Fin, Json, Raw, Script, completion
 from fakes.shared_upstream import Fresh
 from fakes.streaming import MESSAGES
 from fakes.tool_turns import called
+from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
@@ -340,7 +341,7 @@ def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: Runnin
     with pytest.raises(httpx2.ReadTimeout):
         tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, timeout=0.5)
 
-    wait_until(lambda: tool_proxy.services.in_flight.count == 0)
+    wait_for(lambda: tool_proxy.services.in_flight.count == 0, "the end of the request")
     assert tool_proxy.services.in_flight.count == 0
     assert len(upstream.requests) == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 import openai
 import pytest
 
-from fakes.asking import CHAT, wait_until
+from fakes.asking import CHAT
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Chunk as WireChunk
 from fakes.scripted_upstream import (
@@ -31,6 +31,7 @@ from fakes.shared_upstream import Fresh, proxy_before
 from fakes.streaming import MESSAGES
 from fakes.tool_turns import called, called_chunks, chunk, text_chunks, usage_chunk
 from proxy.tools.loop import streamed
+from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
@@ -131,7 +132,9 @@ def test_usage_nobody_asked_for_is_not_shown_and_stands_in_the_log(
 
     with caplog.at_level(logging.INFO):
         parts = chunks(stream(tool_proxy))
-        wait_until(lambda: any("30+7 tokens" in record.getMessage() for record in caplog.records))
+        wait_for(
+            lambda: any("30+7 tokens" in record.getMessage() for record in caplog.records), "the tokens in the log"
+        )
 
     check_coherent(parts)
     assert not any(part.get("usage") for part in parts)
@@ -485,7 +488,7 @@ def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: Runnin
     with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
         next(answer.iter_raw())
 
-    wait_until(lambda: tool_proxy.services.in_flight.count == 0)
+    wait_for(lambda: tool_proxy.services.in_flight.count == 0, "the end of the request")
     assert tool_proxy.services.in_flight.count == 0
     assert len(upstream.requests) == 1
 

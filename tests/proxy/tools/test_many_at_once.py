@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from fakes.asking import wait_until
 from fakes.running_proxy import RunningProxy
 from fakes.shared_upstream import Fresh
 from fakes.tool_model import PlayedTurn, ToolModel
+from waiting import wait_for
 
 REQUESTS = 120
 WEATHER = ("weather", {"city": "Ulm"})
@@ -48,7 +48,7 @@ def test_many_at_once_leave_nothing_behind(tool_proxy: RunningProxy, upstream: F
     whole = [answer for answer in answers if answer is not None]
     assert len(whole) == REQUESTS * 3 // 4
     assert all(b"It rains." in answer and b"weather" not in answer for answer in whole)
-    wait_until(lambda: tool_proxy.services.in_flight.count == 0 and calls_running() <= before, 10)
+    wait_for(lambda: tool_proxy.services.in_flight.count == 0 and calls_running() <= before, "the end of all calls")
     assert tool_proxy.services.in_flight.count == 0
     assert calls_running() <= before
 

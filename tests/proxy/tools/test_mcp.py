@@ -14,7 +14,6 @@ from typing import Any
 import psutil
 import pytest
 
-from fakes.asking import wait_until
 from proxy.tools.mcp import server as server_module
 from proxy.tools.mcp.config import BrokenServersFile, read_servers
 from proxy.tools.mcp.results import full_name
@@ -22,6 +21,7 @@ from proxy.tools.mcp.source import McpSource
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import CallRecord
 from proxy.tools.workers import Workers
+from waiting import wait_for
 
 SCRIPTED = str(Path(__file__).parents[2] / "fakes" / "mcp_server.py")
 TIME = {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "Europe/Berlin"]}
@@ -127,7 +127,7 @@ def test_a_reference_server_killed_in_the_middle_of_a_call_takes_its_tools_along
     assert len(record.result) < 200
     assert "time__convert_time" not in desk.names
     assert desk.call("own__add", a=1, b=2).result == "3"
-    wait_until(lambda: "time__convert_time" in desk.names, START_S)
+    wait_for(lambda: "time__convert_time" in desk.names, "the server's tools", START_S)
     assert desk.call("time__get_current_time", timezone="UTC").outcome == "ok"
 
 
@@ -142,7 +142,7 @@ def test_results_and_failures_come_back_as_text(shared: Desk) -> None:
 def test_a_server_that_offers_more_is_listed_anew(own: Desk) -> None:
     assert own.call("own__grow").outcome == "ok"
 
-    wait_until(lambda: "own__grown" in own.names, 10)
+    wait_for(lambda: "own__grown" in own.names, "the new tool")
     assert own.call("own__grown").result == "new"
 
 
@@ -173,8 +173,8 @@ def test_a_server_that_ends_in_a_call_is_started_again(own: Desk) -> None:
     record = own.call("own__crash")
 
     assert record.outcome in ("failed", "not connected")
-    wait_until(lambda: own.names == [], 10)
-    wait_until(lambda: "own__add" in own.names, START_S)
+    wait_for(lambda: own.names == [], "the tools are gone")
+    wait_for(lambda: "own__add" in own.names, "the server's tools", START_S)
     assert own.call("own__add", a=1, b=1).result == "2"
 
 
@@ -196,8 +196,8 @@ def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypa
 
     assert own.call("own__add", short, a=1, b=1).outcome == "timed out"
 
-    wait_until(lambda: not process.is_running(), 20)
-    wait_until(lambda: "own__add" in own.names, START_S)
+    wait_for(lambda: not process.is_running(), "the end of the server", 20)
+    wait_for(lambda: "own__add" in own.names, "the server's tools", START_S)
     assert own.call("own__add", a=1, b=1).result == "2"
 
 
@@ -236,8 +236,7 @@ def test_stopping_leaves_no_process_behind(own: Desk) -> None:
     own.stop()
 
     assert own.names == []
-    wait_until(lambda: children("mortal") == [], 10)
-    assert children("mortal") == []
+    wait_for(lambda: children("mortal") == [], "the end of the servers")
 
 
 def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
@@ -245,7 +244,7 @@ def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, SCRIPTED, "--port", str(port)], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: is_open(port), 30)
+        wait_for(lambda: is_open(port), "the server listens", 30)
         desk.write(far={"type": "http", "url": f"http://127.0.0.1:{port}/mcp", "headers": {"X-Token": "t"}})
         assert desk.call("far__add", a=1, b=2).result == "3", desk.source.problems()
     finally:
@@ -253,8 +252,7 @@ def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
         process.wait()
 
     assert desk.call("far__add", a=1, b=2).outcome in ("failed", "not connected")
-    wait_until(lambda: desk.names == [], 20)
-    assert desk.names == []
+    wait_for(lambda: desk.names == [], "the tools are gone", 20)
 
 
 def is_open(port: int) -> bool:
