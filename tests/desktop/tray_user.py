@@ -117,7 +117,7 @@ class Tray:
         display = {**self.desktop.env}
 
         def paste() -> str | None:
-            done = subprocess.run(command, env=display, capture_output=True, text=True, timeout=5, check=False)
+            done = subprocess.run(command, env=display, capture_output=True, text=True, timeout=20, check=False)
             return done.stdout if re.fullmatch(pattern, done.stdout) else None
 
         return wait_for(paste, f"{pattern} on the clipboard") or ""

@@ -60,7 +60,10 @@ class SelectionOwner:
         return True
 
     def close(self) -> None:
-        """Disconnect, which gives the clipboard up too; never raises."""
+        """Answer who has asked before, for they may wait for ever, and give the clipboard up; never raises."""
+        with suppress(*DISPLAY_ERRORS):
+            self._display.sync()  # what was asked before has come by then
+            self.answer_waiting()
         with suppress(*DISPLAY_ERRORS):
             self._display.close()
 
