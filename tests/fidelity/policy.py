@@ -26,6 +26,7 @@ TO_UPSTREAM = {
 }  # fmt: skip
 OF_THE_SDK = {"accept", "content-type", "user-agent"}  # sent also where the client sent none
 GZIP = zlib.MAX_WBITS | 16
+COMPLETED = re.compile(rb'"type": "response\.completed".*\}(?:\r?\n){2,}\Z')
 DONE = re.compile(rb"data: ?\[DONE\](?:\r?\n)+\Z")
 REFUSAL_LIMIT_BYTES = 1_048_576
 BROKEN = re.compile(rb'"code":\s*"upstream_(?:truncated|invalid_event)"')
@@ -136,7 +137,7 @@ def begins_like(one: bytes, other: bytes) -> bool:
 def is_stream(outcome: Outcome) -> bool:
     """Tell whether a body is a stream to its end, whatever became of its framing."""
     is_chat = DONE.search(outcome.body) is not None and b'"finish_reason": "stop"' in outcome.body
-    return is_chat or b'"type": "response.completed"' in outcome.body
+    return is_chat or COMPLETED.search(outcome.body) is not None
 
 
 def own_error(asked: Asked, outcome: Outcome) -> tuple[int, str] | None:

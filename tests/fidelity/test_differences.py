@@ -17,7 +17,7 @@ from fidelity.client import Client
 from fidelity.policy import answer_differences, request_differences
 from fidelity.upstream import RecordingUpstream, Script
 
-CASES = int(os.environ.get("FIDELITY_CASES", "600"))
+CASES = int(os.environ.get("FIDELITY_CASES", "500"))
 SEED = int(os.environ.get("FIDELITY_SEED", "1"))
 CONNECTIONS = 32
 MOST_PIPELINED = 4
