@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from proxy.settings.certificates import check_certificates
 from proxy.settings.forms import (
     DEFAULT_PORTS,
     is_loopback,
@@ -179,6 +180,12 @@ class Settings(BaseSettings):
     def check_upstream(cls, url: str) -> str:
         """Bring the base URL into its one form."""
         return parse_upstream_url(url)
+
+    @field_validator("openai_ca_file")
+    @classmethod
+    def check_ca_file(cls, path: str | None) -> str | None:
+        """Try the certificates."""
+        return check_certificates(path) if path is not None else None
 
     @model_validator(mode="after")
     def check_together(self) -> "Settings":

@@ -29,6 +29,7 @@ from fakes.scripted_upstream import (
     completion_chunks,
 )
 from fakes.shared_upstream import Fresh, connect
+from fakes.tls_upstream import write_certificate
 from fakes.wire_client import JSON_TYPE
 
 # --- refused, unreachable ---------------------------------------------------------------------------------------------
@@ -91,12 +92,14 @@ def test_an_upstream_that_speaks_no_tls_is_told_and_not_asked_again(
     assert upstream.accepted_connections == 1
 
 
-def test_a_certificate_file_that_cannot_be_used_is_named(
+def test_a_certificate_file_that_breaks_while_the_proxy_runs_is_named(
     upstream: Fresh, start: Callable[..., RunningProxy], tmp_path: Path
 ) -> None:
-    broken = tmp_path / "broken.pem"
-    broken.write_text("no certificate")
-    reply = ask(start(upstream.provider.base_url, openai_ca_file=str(broken)))
+    certificate = tmp_path / "certificate.pem"
+    write_certificate(certificate, tmp_path / "key.pem", ("127.0.0.1",))
+    proxy = start(upstream.provider.base_url, openai_ca_file=str(certificate))
+    certificate.write_text("no certificate")
+    reply = ask(proxy)
 
     assert reply.status >= 500
     assert "OPENAI_CA_FILE" in reply.error["message"]

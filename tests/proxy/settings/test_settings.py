@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
 }
 
 BAD_VALUES = [
+    ("OPENAI_CA_FILE", "/nowhere/certificate.pem"),
+    ("OPENAI_CA_FILE", str(Path(__file__))),  # it is there, and holds none
     ("OPENAI_BASE_URL", "ftp://api.openai.com"),
     ("OPENAI_BASE_URL", "api.openai.com"),
     ("OPENAI_BASE_URL", "https://gateway.example/v1?key=1"),
@@ -155,7 +157,6 @@ def test_every_setting_with_a_form_of_its_own_is_in_the_table_of_bad_values() ->
         "OPENAI_API_KEY",
         "OPENAI_ORGANIZATION",
         "OPENAI_PROJECT",
-        "OPENAI_CA_FILE",
         "FUNCTION_TOOLS_FILE",
         "PROXY_API_KEYS",
         "PROXY_ALLOWED_HOSTS",
