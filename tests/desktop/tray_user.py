@@ -100,8 +100,17 @@ class Tray:
         return self.menu().find("status").label
 
     def wait_for_status(self, text: str) -> str:
-        wait_for(lambda: text in self.status(), f"{text!r} in the status line")
-        return self.status()
+        seen: list[str] = []
+
+        def look() -> bool:
+            seen[:] = [self.status()]
+            return text in seen[0]
+
+        try:
+            wait_for(look, f"{text!r} in the status line")
+        except AssertionError as late:
+            raise AssertionError(f"{late}, which says: {seen[0]}") from late
+        return seen[0]
 
     def wait_until_it_runs(self) -> str:
         """Return the base URL the status line tells."""
