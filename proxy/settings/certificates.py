@@ -1,14 +1,16 @@
-"""Try a file of certificates when a setting names it: later every request would fail of it."""
+"""The file of certificates a setting may name."""
 
 import ssl
 
 
-def check_certificates(path: str) -> str:
-    """Return the path; raises ValueError for a file that cannot be read or holds no certificate."""
+def trusting(path: str) -> ssl.SSLContext:
+    """Return a context that trusts a file's certificates alone.
+
+    Raises ValueError for a file that cannot be read or holds no certificate.
+    """
     try:
-        ssl.create_default_context(cafile=path)
+        return ssl.create_default_context(cafile=path)
     except ssl.SSLError as error:
         raise ValueError("the file holds no certificate") from error
     except OSError as error:
         raise ValueError(f"the file cannot be read ({error.strerror})") from error
-    return path

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from proxy.settings.certificates import check_certificates
+from proxy.settings.certificates import trusting
 from proxy.settings.forms import (
     DEFAULT_PORTS,
     is_loopback,
@@ -184,8 +184,10 @@ class Settings(BaseSettings):
     @field_validator("openai_ca_file")
     @classmethod
     def check_ca_file(cls, path: str | None) -> str | None:
-        """Try the certificates."""
-        return check_certificates(path) if path is not None else None
+        """Try the certificates: later every request would fail of them."""
+        if path is not None:
+            trusting(path)
+        return path
 
     @model_validator(mode="after")
     def check_together(self) -> "Settings":

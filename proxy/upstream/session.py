@@ -10,6 +10,7 @@ import httpx2
 from aiohttp.connector import Connection
 
 from proxy.errors import SettingError
+from proxy.settings.certificates import trusting
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.errors import BrokenOff
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
@@ -81,9 +82,8 @@ def broken_off(
     error: aiohttp.ServerDisconnectedError | aiohttp.ClientOSError, *, reused: bool, has_begun: bool
 ) -> BrokenOff:
     """Return what a connection's end says: no byte had come on a reused one, so it had died meanwhile."""
-    if isinstance(error, aiohttp.ClientOSError):
-        return BrokenOff(str(error), stale=reused and not has_begun)
-    return BrokenOff("within its head" if has_begun else "", stale=reused and not has_begun)
+    how = str(error) if isinstance(error, aiohttp.ClientOSError) else "within its head" if has_begun else ""
+    return BrokenOff(how, stale=reused and not has_begun)
 
 
 def tls_context(options: UpstreamOptions) -> ssl.SSLContext:
@@ -94,6 +94,6 @@ def tls_context(options: UpstreamOptions) -> ssl.SSLContext:
     if options.ca_file is None:
         return httpx2.create_ssl_context()
     try:
-        return ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
+        return trusting(options.ca_file)
+    except ValueError as error:
         raise SettingError(f"OPENAI_CA_FILE {options.ca_file!r} cannot be used ({error})") from error
