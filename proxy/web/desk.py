@@ -64,7 +64,7 @@ class Desk:
 def blueprint(services: Services, desk: Desk) -> Blueprint:
     """Return the routes."""
     pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
-    pages.context_processor(lambda: {"title": TITLE, "command": command, "can_stop": desk.stop is not None})
+    pages.context_processor(lambda: for_every_page(desk))
     add_questions(pages, services)
 
     @pages.before_request
@@ -182,10 +182,19 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
         tools_on=services.store.current.enable_tool_execution,
         questions=services.tools.consent.questions,
         refused_origins=services.refused_origins.offered(services.store.current.proxy_allowed_origins),
-        form_token=form_token(request.cookies.get(cookie_name(request.environ), "")),
         trouble=trouble,
         success=success,
     )
+
+
+def for_every_page(desk: Desk) -> dict[str, Any]:
+    """Return what any of the pages may show."""
+    return {
+        "title": TITLE,
+        "command": command,
+        "can_stop": desk.stop is not None,
+        "form_token": form_token(request.cookies.get(cookie_name(request.environ), "")),
+    }
 
 
 def locked_out(why: str = "") -> Response:

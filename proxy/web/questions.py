@@ -7,7 +7,6 @@ from typing import Literal
 from flask import Blueprint, render_template, request
 
 from proxy.services import Services
-from proxy.web.sessions import cookie_name, form_token
 
 Decision = Literal["yes", "always", "no"]
 
@@ -52,7 +51,6 @@ def page(
             for question in services.tools.consent.questions
             if question.id != answered
         ],
-        form_token=form_token(request.cookies.get(cookie_name(request.environ), "")),
         trouble=trouble,
         success=success,
     )
