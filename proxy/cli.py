@@ -81,7 +81,7 @@ def page(port: int | None) -> None:
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  pydantic costs the most of a start
 
     usual_port = SettingsStore(paths.settings_file(), is_forgiving=True).current.proxy_port
-    click.echo(fresh_link(paths.runtime_dir(), usual_port, port))
+    say(fresh_link(paths.runtime_dir(), usual_port, port))
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""What a start says in the terminal, with and without a tray."""
+"""What the program says in its terminal, with and without a tray."""
 
 from pathlib import Path
 
@@ -30,6 +30,11 @@ def page_line(link: str | None) -> str:
     if link is None:
         return f"Its page:  `{command('page')}` prints a link"
     return f"Its page:  {link}\n    good once, for two minutes; `{command('page')}` prints a new link"
+
+
+def question_line(tool: str, where: str) -> str:
+    """Say that a tool asks to run, and where the answer is given."""
+    return f"{tool} asks to run; answer within a minute: {where}"
 
 
 def settings_line(problem: str) -> str:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from proxy.greeting import question_line
 from proxy.tools.consent import Question
 
 
@@ -22,4 +23,4 @@ class TerminalAsker:
         """Leave the line where it is: the page says that the question is over."""
 
     def _tell(self, question: Question) -> None:
-        self._say(f"{question.tool} asks to run; answer within a minute: {self._link()}")
+        self._say(question_line(question.tool, self._link()))

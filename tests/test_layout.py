@@ -39,7 +39,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "web": "command errors exchange identity keys paths peers policy running services",
     "hosting": "server services upstream web",  # upstream: the demo, which is one
     "headless": "doctor errors greeting hosting logs paths running server services settings terminal_asker web",
-    "terminal_asker": "tools",
+    "terminal_asker": "greeting tools",
     "running": "errors files",
     "greeting": "command keys",
     "check": "command",  # a client like any other

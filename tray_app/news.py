@@ -11,7 +11,7 @@ from typing import Any
 from proxy import paths
 from proxy.command import command
 from proxy.files import write_private
-from proxy.greeting import base_url_line, key_line, last_line, page_line, settings_line
+from proxy.greeting import base_url_line, key_line, last_line, page_line, question_line, settings_line
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
@@ -94,7 +94,7 @@ class News:
         self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
         if not self._is_icon_shown:
             where = self._hosted.entrance("questions") if self._is_read else command("page")
-            self._say(f"{question.tool} asks to run; answer within a minute: {where}")
+            self._say(question_line(question.tool, where))
 
     @property
     def _is_icon_shown(self) -> bool:
