@@ -1,6 +1,7 @@
 """One connection of the pool to the upstream: the HTTP client's own, but for where that would lie or wait."""
 
 import asyncio
+import math
 from typing import Any
 
 import aiohttp
@@ -18,7 +19,7 @@ class UpstreamConnection(ResponseHandler):
     """One connection of the pool: it knows whether it was used before, and wakes who reads when it is lost.
 
     The client starts a new timer with every chunk that arrives. This one notes the time instead, and looks at that when
-    its one timer runs out.
+    its one timer runs out; it then sees, too, whether what came was any of the body.
     """
 
     _parser: Any  # the client's, or ours before it
@@ -28,6 +29,8 @@ class UpstreamConnection(ResponseHandler):
         self._is_new = True
         self._silent_until: float | None = None
         self._look: asyncio.TimerHandle | None = None
+        self._seen_body: tuple[object, int] | None = None  # what had come of a body at an earlier look
+        self._seen_at = 0.0  # the time of that look
         self._params: dict[str, Any] = {}  # of the answer under way
         self._head: RawResponseMessage | None = None  # of the last answer
         self.has_begun = False  # a byte had come of an answer whose head the connection's end broke off
@@ -53,7 +56,7 @@ class UpstreamConnection(ResponseHandler):
 
     def set_response_params(self, **params: Any) -> None:
         """Expect an answer."""
-        self._params = params
+        self._params, self._seen_body = params, None
         self._parser = HeadParser(self, self.renew_parser())
 
     def renew_parser(self) -> HttpParser[Any]:
@@ -94,12 +97,25 @@ class UpstreamConnection(ResponseHandler):
         self._look = None
         if self._silent_until is None:
             return
-        left_s = self._silent_until - self._loop.time()
+        now = self._loop.time()
+        left_s = min(self._silent_until - now, self._left_for_body_s(now))
         if left_s > CLOCK_S:
             self._look = self._loop.call_later(left_s, self._look_at_time)
         else:
             self._silent_until = None
             self._on_read_timeout()
+
+    def _left_for_body_s(self, now: float) -> float:
+        """Return the seconds in which something of the answer's body must come, or its end.
+
+        Chunk sizes, their extensions and a trailer are no progress: one that drips would never end.
+        """
+        payload = self._payload
+        if payload is None or not self._read_timeout:
+            return math.inf
+        if (come := (payload, payload.total_bytes)) != self._seen_body:
+            self._seen_body, self._seen_at = come, now
+        return self._seen_at + self._read_timeout - now
 
 
 def ends_with_the_connection(head: RawResponseMessage) -> bool:

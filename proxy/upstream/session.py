@@ -17,7 +17,7 @@ from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 
 IDLE_CONNECTION_S = 30.0
 LONGEST_HEADER_BYTES = 65_536
-MOST_HEADERS = 1_000
+MOST_HEADERS = 256
 
 
 class SentRequest(aiohttp.ClientRequest):
