@@ -46,6 +46,7 @@ class Watched(Protocol):
     scope: Any
     cycle: Any
     fed: int  # bytes received
+    framing: Any  # how far the request's body has come
 
     def refuse(self, error: RequestRefused) -> None:
         """Answer with an error and close."""
@@ -96,16 +97,17 @@ class Watch:
 
 def standing_of(connection: Watched) -> tuple[Wait, int] | None:
     """Return what a connection waits for, with a number that changes when it moves; None where it waits for us."""
-    cycle = connection.cycle
+    cycle, framing = connection.cycle, connection.framing
     if unread := connection.transport.get_write_buffer_size():
         return "reader", unread
     if connection.transport.is_closing():
         return None
     if cycle is not None and not cycle.response_complete:
         waits_for_body = cycle.more_body and not (connection.flow.read_paused or cycle.waiting_for_100_continue)
-        return ("body", connection.fed) if waits_for_body else None
+        # What wraps a body is no progress, and has the time of a head: a trailer that drips would never end.
+        return ("head" if framing.is_bare else "body", framing.body_bytes) if waits_for_body else None
     if cycle is not None and cycle.scope is connection.scope:
-        return "idle", connection.fed
+        return "idle", framing.body_bytes if framing.is_open else connection.fed
     return "head", id(connection.scope)  # which is None before the first byte
 
 

@@ -11,14 +11,15 @@ from proxy.batching import BatchedTransport
 from proxy.errors import MalformedRequest, ProxyError, RequestRefused
 from proxy.server.bridge import CONNECTION, Line, RawHeaders
 from proxy.server.environ import Scope
+from proxy.server.framing import BodyFraming
 from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, Limits, check_head
 from proxy.server.outgoing import Outgoing
-from proxy.server.refusals import HeadTooLarge, TargetTooLong, TooManyConnections
+from proxy.server.refusals import HeadTooLarge, NotANetworkProxy, TargetTooLong, TooManyConnections
 from proxy.server.upgrade import Upgrade, asks_for_websocket
 
 MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 CYCLE = "proxy.cycle"  # scope key of uvicorn's record of the request
-TRAILERS: Any = deque(maxlen=0)  # what stands behind a body is no header, and kept nowhere
+TRAILERS: Any = deque(maxlen=0)  # what stands behind a body is no header: it is counted, and kept nowhere
 
 
 class ClientConnection(HttpToolsProtocol):
@@ -31,6 +32,8 @@ class ClientConnection(HttpToolsProtocol):
         self.url = b""
         self.fed = 0  # bytes received
         self._settled = 0  # those among them that came before the head that is under way
+        self.framing = BodyFraming()
+        self._held_refusal: ProxyError | None = None  # of a request whose turn to be answered has not come
         self.is_stalled = False
         self._upgrade: Upgrade | None = None  # the handshake of a WebSocket, once one has come
 
@@ -97,37 +100,56 @@ class ClientConnection(HttpToolsProtocol):
         self.fed += len(data)
         if self._upgrade is not None:
             self._upgrade.hold(data)
-            return
-        try:
-            self._parse(data)
-        except HttpParserError as error:
-            refusal = error.__context__  # what a callback of ours raised, where it was one
-            self.refuse(refusal if isinstance(refusal, RequestRefused) else MalformedRequest("it cannot be read"))
-            return
+        elif self._held_refusal is None:  # behind what was refused, nothing is read
+            try:
+                self._parse(data)
+                self.framing.add_packet(len(data))
+                self._check_head()
+            except RequestRefused as error:
+                self.refuse(error)
+            except HttpParserError as error:
+                cause = error.__context__  # what a callback of ours raised, where it was one
+                self.refuse(cause if isinstance(cause, RequestRefused) else MalformedRequest("it cannot be read"))
+
+    def _check_head(self) -> None:
+        """Refuse a head that is under way and too large already; raises TargetTooLong or HeadTooLarge."""
         if self.cycle is not None and self.cycle.scope is self.scope:
             self._settled = self.fed
         elif len(self.url) > LONGEST_TARGET_BYTES:
-            self.refuse(TargetTooLong())
+            raise TargetTooLong
         elif self.fed - self._settled > LONGEST_HEAD_BYTES:
-            self.refuse(HeadTooLarge())
+            raise HeadTooLarge
 
     def _parse(self, data: bytes) -> None:
         """Parse; an offer of another protocol (Java offers HTTP/2 with its first request) is passed over.
 
-        The parser stops at an offer, and cannot be told to go on: another begins with the same head without it.
+        The parser stops at an offer, and cannot be told to go on: another begins with the same head without it. Each
+        round takes bytes, or the request is refused; raises MalformedRequest.
         """
         while data:
             try:
                 self.parser.feed_data(data)
-            except HttpParserUpgrade as offer:  # noqa: PERF203  most requests make none, and then it runs once
-                if self._upgrade is not None:
-                    self._upgrade.hold(data[offer.args[0] :])
-                    return
-                data = self._head_without_offer() + data[offer.args[0] :]
-                self.parser = HttpRequestParser(self)
-                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+            except HttpParserUpgrade as offer:
+                taken_bytes = offer.args[0]
             else:
                 return
+            data = data[taken_bytes:]
+            if self._upgrade is not None:
+                self._upgrade.hold(data)
+                return
+            if not taken_bytes or not self._is_read_without_offer():
+                raise MalformedRequest("it leaves HTTP/1.1 for another protocol")
+
+    def _is_read_without_offer(self) -> bool:
+        """Go on with a new parser that has read the same head without its offer; False where that stops it too."""
+        head = self._head_without_offer()
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+        try:
+            self.parser.feed_data(head)
+        except HttpParserUpgrade:
+            return False
+        return True
 
     def _head_without_offer(self) -> bytes:
         lines = [b"%b %b HTTP/1.1" % (self.parser.get_method(), self.url)]
@@ -137,15 +159,20 @@ class ClientConnection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, without the blanks behind its value, which the parser leaves there."""
         name, value = name.lower(), value.rstrip(b" \t")
+        if self.headers is TRAILERS:
+            self.framing.add_trailer(name, value)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Begin a request; the proxy is not a forward proxy, so the target must be a path."""
+        """Begin a request; this is no network proxy, so the target must be a path."""
+        if self.parser.get_method() == b"CONNECT":  # whatever follows is not HTTP: the parser would stop here
+            raise NotANetworkProxy(self._what_this_is())
         check_head(self.url, self.headers)
         if not self.url.startswith(b"/"):
-            raise MalformedRequest("the request target must begin with a slash")
+            why = f". This is not a network proxy: {self._what_this_is()}" if b"://" in self.url else ""
+            raise MalformedRequest(f"the request target must begin with a slash{why}")
         upgrades = self.parser.should_upgrade()
         if upgrades and not asks_for_websocket(self.headers):
             return  # it begins once the offer is out of its head
@@ -153,8 +180,18 @@ class ClientConnection(HttpToolsProtocol):
         super().on_headers_complete()
         self.scope[CYCLE] = self.cycle  # type: ignore[literal-required]  # as above
         self.headers = TRAILERS
+        self.framing.begin()
         if upgrades:
             self._upgrade = Upgrade(self)
+
+    def _what_this_is(self) -> str:
+        host, port = self.server or ("127.0.0.1", 8000)
+        name = f"[{host}]" if ":" in host else host
+        return f"it is an OpenAI-compatible API at http://{name}:{port}/v1"
+
+    def on_chunk_header(self) -> None:
+        """Count a chunk of the body."""
+        self.framing.add_chunk()
 
     def switch(self, headers: RawHeaders) -> Line:
         """Answer 101 to the handshake and give the connection away."""
@@ -165,6 +202,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of a body for its reader, who is not to be left far behind."""
+        self.framing.add_body(len(body))
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.body += body
@@ -174,6 +212,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Take note of a body's end; the head of an offer has none."""
+        self.framing.end()
         self._settled = self.fed  # what follows in the same packet is counted when its head is complete
         if self.cycle is not None:
             super().on_message_complete()
@@ -187,6 +226,8 @@ class ClientConnection(HttpToolsProtocol):
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+        elif self._held_refusal is not None:
+            self.refuse(self._held_refusal)
 
     def stall(self) -> None:
         """Tell who reads the body that no more of it comes."""
@@ -194,13 +235,28 @@ class ClientConnection(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def refuse(self, error: ProxyError) -> None:
-        """Answer with an error in the API's words and close; a running answer is cut."""
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+        """Answer with an error in the API's words and close, once every earlier request has its answer.
+
+        A running answer whose own request turns out to be broken is cut; a request that has its answer gets no second.
+        """
+        cycle, is_of_cycle = self.cycle, self.framing.is_open
+        if cycle is None or cycle.response_complete:
+            self._end_with(None if cycle is not None and is_of_cycle else error)
+        elif is_of_cycle and self.pipeline and self.pipeline[0][0] is cycle:
+            self.pipeline.popleft()
+            self._held_refusal = error
+        elif not is_of_cycle:
+            self._held_refusal = error
+        elif cycle.response_started:
             self.abort()
-            return
-        body = error.body()
-        head = [(name.encode(), value.encode()) for name, value in error.headers() if name != "connection"]
-        head += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
-        self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
+        else:
+            self._end_with(error)
+
+    def _end_with(self, error: ProxyError | None) -> None:
+        if error is not None:
+            body = error.body()
+            head = [(name.encode(), value.encode()) for name, value in error.headers() if name != "connection"]
+            head += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+            lines = b"".join(name + b": " + value + b"\r\n" for name, value in head)
+            self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + body)
         self.transport.close()

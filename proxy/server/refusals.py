@@ -1,6 +1,8 @@
 """What the server itself refuses: requests that come too slowly or too large, and connections beyond the bound."""
 
-from proxy.errors import ProxyError, RequestRefused
+from proxy.errors import ProxyError, RequestRefused, WrongMethod
+
+METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 
 
 class RequestTooSlow(RequestRefused):
@@ -14,6 +16,17 @@ class RequestTooSlow(RequestRefused):
     def headers(self) -> list[tuple[str, str]]:
         """Return its headers; what still arrives of this request is not read, so the connection ends."""
         return [*super().headers(), ("connection", "close")]
+
+
+class NotANetworkProxy(WrongMethod):
+    """Tell a program that asks for a tunnel, as through HTTP_PROXY, what this is."""
+
+    title = "This is not a network proxy"
+    hint = "Enter that as the base URL of your tool, and take it out of HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return its headers; behind a CONNECT no HTTP follows, so the connection ends."""
+        return [*super().headers(), ("allow", METHODS), ("connection", "close")]
 
 
 class TargetTooLong(RequestRefused):

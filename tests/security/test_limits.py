@@ -3,7 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from fakes.asking import BODY, CHAT, FILES, ask
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, connect, proxy_before
-from fakes.wire_client import JSON_TYPE
+from fakes.wire_client import JSON_TYPE, in_chunks
 from proxy.server.limits import Limits, room_for
 from waiting import wait_for
 
@@ -113,6 +113,133 @@ def test_many_requests_on_one_connection_are_no_large_head(proxy: RunningProxy) 
             assert client.send(request[20_000:]).read_reply().status == 200
         client.send(request * 5)
         assert [client.read_reply().status for _ in range(5)] == [200] * 5
+
+
+# --- a trailer, and what else wraps a body, has the limits of a head -------------------------------------------------
+
+CHUNKED = "Transfer-Encoding: chunked"
+SETTLED = 8_000_000  # more bytes of a flood than the two sides of this computer hold between them
+ENDLESS = {
+    "one trailer": (b"0\r\nX-A: ", b"x" * 10_000),
+    "one trailer's name": (b"0\r\n", b"x" * 10_000),
+    "many trailers": (b"0\r\n", b"X-A: a\r\n" * 1_000),
+    "blanks behind a trailer": (b"0\r\nX-A: a", b" " * 10_000),
+    "one extension": (b"1;", b"x" * 10_000),
+    "one extension of the last chunk": (b"0;", b"x" * 10_000),
+    "many extensions": (b"", b"1;" + b"x" * 10_000 + b"\r\na\r\n"),
+    "a chunk's size": (b"", b"0" * 10_000),
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("path", [CHAT, FILES, "/nothing"], ids=["read first", "passed along", "answered early"])
+@pytest.mark.parametrize(("begin", "more"), ENDLESS.values(), ids=ENDLESS)
+def test_what_wraps_a_body_without_an_end_is_cut_off(
+    proxy: RunningProxy, upstream: Fresh, path: str, begin: bytes, more: bytes
+) -> None:
+    with connect(proxy) as client:
+        client.send(client.request("POST", path, None, JSON_TYPE, CHUNKED) + b"1\r\n{\r\n" + begin)
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 2 * SETTLED:
+                client.send(more)
+                sent += len(more)
+            client.read_rest()
+
+    assert sent < SETTLED
+    assert not any(request.complete for request in upstream.requests)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("count", "status"), [(100, 200), (101, 431), (5_000, 431)])
+def test_a_trailer_of_more_than_100_headers_is_a_431(
+    proxy: RunningProxy, upstream: Fresh, count: int, status: int
+) -> None:
+    upstream.answer(Json(completion()))
+    trailer = b"".join(b"X-%d: a\r\n" % number for number in range(count))
+    with connect(proxy) as client:
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, CHUNKED) + in_chunks(BODY)[:-2] + trailer + b"\r\n")
+        reply = client.read_reply()
+
+        assert reply.status == status
+        if status == 431:
+            assert reply.error["code"] == "headers_too_large"
+            assert client.read_rest() == b""
+    assert len(upstream.requests) == (status == 200)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("size", "status"), [(65_000, 200), (65_600, 431), (250_000, 431)])
+def test_a_trailer_over_64_kb_is_a_431(proxy: RunningProxy, upstream: Fresh, size: int, status: int) -> None:
+    upstream.answer(Json(completion()))
+    trailer = b"X-Long: " + b"x" * size + b"\r\n"
+    with connect(proxy) as client:
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, CHUNKED) + in_chunks(BODY)[:-2] + trailer + b"\r\n")
+        reply = client.read_reply()
+
+        assert reply.status == status
+        assert len(upstream.requests) == (status == 200)
+
+
+def test_a_trailer_reaches_nobody_and_the_next_request_is_read(proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(completion()))
+    trailer = b"Authorization: Bearer of-another\r\nX-Title: a\r\n\r\n"
+    with connect(proxy) as client:
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, CHUNKED) + in_chunks(BODY)[:-2] + trailer)
+
+        assert client.read_reply().status == 200
+        assert client.ask("GET", HEALTH).status == 200
+    assert (upstream.request.body, upstream.request.header("x-title")) == (BODY, None)
+
+
+def test_a_body_in_very_many_small_chunks_is_taken(proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(completion()))
+    body = BODY + b" " * 100_000
+    with connect(proxy) as client:
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, CHUNKED))
+        client.send(b"".join(b"00000001;a=b\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n")
+
+        assert client.read_reply().status == 200
+    assert upstream.request.body == body
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("path", [CHAT, FILES])
+@pytest.mark.parametrize("begin", [b"0\r\nX-Drip: ", b"1;drip="], ids=["a trailer", "an extension"])
+def test_what_wraps_a_body_and_drips_is_given_the_time_of_a_head(
+    start: Start, upstream: Fresh, path: str, begin: bytes
+) -> None:
+    with connect(start(head_s=SHORT_S)) as client:
+        client.send(client.request("POST", path, None, JSON_TYPE, CHUNKED) + b"1\r\n{\r\n" + begin)
+        client.socket.settimeout(0.02)
+        for _ in range(500):
+            client.send(b"x")
+            try:
+                answer = client.socket.recv(65536)
+            except TimeoutError:
+                continue
+            break
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert not any(request.complete for request in upstream.requests)
+
+
+def test_a_trailer_that_drips_behind_an_early_answer_is_left_after_the_time_of_an_idle_connection(start: Start) -> None:
+    with connect(start(idle_s=SHORT_S)) as client:
+        client.send(client.request("POST", "/nothing", None, CHUNKED) + b"1\r\n{\r\n0\r\nX-Drip: ")
+        assert client.read_reply().status == 404
+        client.socket.settimeout(0.02)
+        for _ in range(500):
+            try:
+                client.send(b"x")
+                assert client.socket.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                pass
+            break
+        else:
+            pytest.fail("the connection was not left")
 
 
 # --- head complete within 10 s ----------------------------------------------------------------------------------------

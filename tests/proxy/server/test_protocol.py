@@ -60,7 +60,6 @@ def test_a_malformed_request_is_a_400_in_json_and_the_end_of_its_connection(
 FOREIGN_TARGETS = {
     "an absolute one of a foreign host": "GET http://evil.example/v1/health HTTP/1.1",
     "an absolute one of our own": "GET http://127.0.0.1/v1/health HTTP/1.1",
-    "a tunnel's": "CONNECT api.openai.com:443 HTTP/1.1",
     "an asterisk": "OPTIONS * HTTP/1.1",
     "without its slash": "GET v1/health HTTP/1.1",
 }
@@ -72,7 +71,90 @@ def test_a_target_that_is_no_path_is_refused(client: WireClient, upstream: Fresh
     reply = client.send(f"{line}\r\nHost: {client.host}\r\n\r\n".encode()).read_reply()
 
     assert (reply.status, reply.error["code"]) == (400, "malformed_request")
+    assert ("not a network proxy" in reply.error["message"]) is ("://" in line)
     assert upstream.requests == []
+
+
+WEBSOCKET = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+TUNNELS = {
+    "to a host": b"CONNECT api.openai.com:443 HTTP/1.1\r\nHost: api.openai.com:443\r\n\r\n",
+    "to a path": b"CONNECT / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "to one of our paths": b"CONNECT /v1/health HTTP/1.1\r\nHost: here\r\n\r\n",
+    "to an IPv6 address": b"CONNECT [::1]:443 HTTP/1.1\r\nHost: here\r\n\r\n",
+    "over HTTP/1.0 and without Host": b"CONNECT api.openai.com:443 HTTP/1.0\r\n\r\n",
+    "with a body": b"CONNECT /v1/models HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n\r\nbody",
+    "with chunks": b"CONNECT a:1 HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "with an offer": b"CONNECT a:1 HTTP/1.1\r\nHost: here\r\n" + WEBSOCKET + b"\r\n",
+    "with something behind it": b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("head", TUNNELS.values(), ids=TUNNELS)
+@pytest.mark.parametrize("size", [1, 7, 1_000], ids=lambda size: f"{size} bytes a packet")
+def test_who_takes_the_proxy_for_a_network_proxy_is_told_what_it_is(
+    client: WireClient, upstream: Fresh, head: bytes, size: int
+) -> None:
+    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with suppress(ConnectionError):  # it may close before the last piece
+        for start in range(0, len(head), size):
+            client.send(head[start : start + size])
+    reply = client.read_reply()
+
+    assert (reply.status, reply.error["code"]) == (405, "method_not_allowed")
+    assert f"http://{client.host}/v1" in reply.error["message"]
+    assert (reply.header("connection"), "GET" in str(reply.header("allow"))) == ("close", True)
+    assert client.read_rest() == b""
+    assert upstream.requests == []
+
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+STOPS = {
+    "the preface of HTTP/2": PREFACE,
+    "the preface of HTTP/2, with frames": PREFACE + b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + bytes(18),
+    "the method of that preface": b"PRI / HTTP/1.1\r\nHost: here\r\n\r\n",
+    "a method of RTSP": b"DESCRIBE rtsp://here/a RTSP/1.0\r\nHost: here\r\n\r\n",
+    "a method of ICE": b"SOURCE /a ICE/1.0\r\nHost: here\r\n\r\n",
+    "a tunnel": TUNNELS["to a path"],
+    "a tunnel with an offer": TUNNELS["with an offer"],
+    "an offer of an unknown protocol": (
+        b"GET /v1/health HTTP/1.1\r\nHost: here\r\nConnection: close, Upgrade\r\nUpgrade: foo, bar\r\n\r\n"
+    ),
+    "two offers": (
+        b"GET /v1/health HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+        b"Upgrade: TLS/1.0\r\nConnection: close\r\n\r\n"
+    ),
+    "an offer with chunks": (
+        b"POST /v1/nothing HTTP/1.1\r\nHost: here\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+    ),
+    "a WebSocket where none is": b"GET /v1/health HTTP/1.1\r\nHost: here\r\n" + WEBSOCKET + b"\r\nframes",
+    "a WebSocket with a body": (
+        b"POST /v1/realtime HTTP/1.1\r\nHost: here\r\nContent-Length: 4\r\n" + WEBSOCKET + b"\r\nbody"
+    ),
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("head", STOPS.values(), ids=STOPS)
+@pytest.mark.parametrize("before", ["nothing", "an answer", "a request"])
+def test_what_the_parser_stops_at_is_answered_and_others_are_served_on(
+    proxy: RunningProxy, client: WireClient, head: bytes, before: str
+) -> None:
+    head = head.replace(b"here", client.host.encode())
+    if before == "an answer":
+        assert client.ask("GET", HEALTH).body == HEALTHY
+    first = client.request("GET", HEALTH) if before == "a request" else b""
+    client.send(first + head)
+
+    if first:
+        assert client.read_reply().body == HEALTHY  # each request has its own answer
+    assert client.read_reply().status in (200, 400, 404, 405)
+    with suppress(EOFError):
+        client.socket.shutdown(socket.SHUT_WR)
+        client.read_rest()
+    with connect(proxy) as another:
+        assert another.ask("GET", HEALTH).body == HEALTHY
 
 
 @pytest.mark.core
@@ -216,7 +298,44 @@ def test_garbage_behind_a_running_stream_is_not_answered_into_it(client: WireCli
     client.read_chunk()
     client.send(b"\x00garbage\r\n\r\n")
 
-    assert b"HTTP/1.1 400" not in client.read_rest()
+    assert client.read_chunks().endswith(b"data: [DONE]\n\n")  # the stream is whole
+    assert client.read_reply().status == 400
+    assert client.read_rest() == b""
+
+
+def test_what_is_refused_behind_running_requests_is_answered_behind_their_answers(
+    client: WireClient, upstream: Fresh
+) -> None:
+    upstream.answer(Delayed(Json(completion("Hello")), 0.2))
+    asked = client.request("POST", CHAT, BODY, JSON_TYPE)
+    client.send(asked + client.request("GET", HEALTH) + b"CONNECT a:1 HTTP/1.1\r\n\r\n" + asked)
+
+    assert client.read_reply().json() == completion("Hello")
+    assert client.read_reply().body == HEALTHY
+    assert client.read_reply().status == 405
+    assert client.read_rest() == b""
+    assert len(upstream.requests) == 1
+
+
+def test_a_broken_body_behind_a_running_request_is_refused_behind_its_answer(
+    client: WireClient, upstream: Fresh
+) -> None:
+    upstream.answer(Delayed(Json(completion("Hello")), 0.2))
+    broken = client.request("POST", "/v1/files", None, "Transfer-Encoding: chunked") + b"no chunk\r\n\r\n"
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + broken)
+
+    assert client.read_reply().json() == completion("Hello")
+    assert client.read_reply().status == 400
+    assert client.read_rest() == b""
+    assert len(upstream.requests) == 1
+
+
+def test_a_body_that_breaks_when_its_request_is_answered_gets_no_second_answer(client: WireClient) -> None:
+    client.send(client.request("POST", "/nothing", None, "Transfer-Encoding: chunked"))
+    assert client.read_reply().status == 404
+    client.send(b"no chunk\r\n\r\n")
+
+    assert client.read_rest() == b""
 
 
 def test_every_answer_has_a_date(client: WireClient) -> None:
