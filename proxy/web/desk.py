@@ -1,10 +1,10 @@
-"""The program's own pages under /ui: for the person at this computer alone, entered by a one-time link."""
+"""The program's own pages, below a secret path: for the person at this computer alone, entered by a one-time link."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Blueprint, Response, redirect, render_template, request
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from proxy import paths
@@ -17,7 +17,7 @@ from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof
 from proxy.services import Services
 from proxy.web.questions import add_questions
-from proxy.web.sessions import Sessions, cookie_name, form_token, is_form_token
+from proxy.web.sessions import SESSION_S, Sessions, cookie_name
 
 NO_STORE = {
     "Cache-Control": "no-store",
@@ -31,6 +31,7 @@ NO_STORE = {
 }
 ENTERING = (
     "desk.enter",
+    "desk.astray",
     "desk.style",
     "desk.icon",
     "desk.activate",
@@ -65,7 +66,8 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
     """Return the routes."""
     pages = Blueprint("desk", __name__, template_folder=str(paths.asset("pages")))
     pages.context_processor(lambda: for_every_page(desk))
-    add_questions(pages, services)
+    root = desk.sessions.path
+    add_questions(pages, services, root)
 
     @pages.before_request
     def check_session() -> AnyResponse | None:
@@ -75,11 +77,12 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return locked_out("A link that another page has opened does not count: copy it into the address line.")
         if request.endpoint in ENTERING:
             return None
-        session = request.cookies.get(cookie_name(request.environ))
-        if not desk.sessions.is_open(session):
+        session = desk.sessions.find(request.cookies.get(cookie_name(request.environ)))
+        if session is None:
             return locked_out()
-        if request.method == "POST" and not is_form_token(str(session), request.form.get("form_token")):
+        if request.method == "POST" and not session.is_form_token(request.form.get("form_token")):
             return locked_out()
+        g.session = session
         return None
 
     @pages.after_request
@@ -93,23 +96,35 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         if session is None:
             return locked_out()
         place = request.args.get("to")
-        response = redirect(f"/ui/{place}" if place in PLACES else "/ui/", 303)
-        response.set_cookie(cookie_name(request.environ), session, httponly=True, samesite="Strict", path="/ui")
+        response = redirect(url_for(f"desk.{place}" if place in PLACES else "desk.home"), 303)
+        response.set_cookie(
+            cookie_name(request.environ),
+            session.cookie,
+            max_age=int(SESSION_S),
+            path=root,
+            httponly=True,
+            samesite="Strict",
+        )
         return response
 
-    @pages.get("/ui/")
+    @pages.route("/ui", defaults={"rest": ""}, methods=["GET", "POST"])
+    @pages.route("/ui/<path:rest>", methods=["GET", "POST"])
+    def astray(rest: str) -> AnyResponse:  # noqa: ARG001  Flask passes what the route names
+        return locked_out()
+
+    @pages.get(f"{root}/")
     def home() -> str:
         return page(services)
 
-    @pages.get("/ui/doctor")
+    @pages.get(f"{root}/doctor")
     def doctor() -> str:
         return render_template("doctor.html", findings=desk.examine())
 
-    @pages.get("/ui/log")
+    @pages.get(f"{root}/log")
     def log() -> str:
         return render_template("log.html", file=paths.log_file(), lines=services.recent_log())
 
-    @pages.post("/ui/key")
+    @pages.post(f"{root}/key")
     def keep_key() -> str:
         text = request.form.get("key", "")
         try:
@@ -122,7 +137,7 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
         refusal = services.try_key(services.secrets.state.key or "")
         return page(services, trouble=refusal) if refusal else page(services, success="The upstream accepts the key.")
 
-    @pages.post("/ui/key/forget")
+    @pages.post(f"{root}/key/forget")
     def forget_key() -> str:
         try:
             services.secrets.forget()
@@ -130,7 +145,7 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return page(services, trouble=str(error))
         return page(services, success="The key is forgotten.")
 
-    @pages.post("/ui/origins/allow")
+    @pages.post(f"{root}/origins/allow")
     def allow_origin() -> str:
         origin = request.form.get("origin", "")
         try:
@@ -139,10 +154,10 @@ def blueprint(services: Services, desk: Desk) -> Blueprint:
             return page(services, trouble=str(error))
         return page(services, success=f"{origin} may use the proxy from now on.")
 
-    @pages.post("/ui/stop")
+    @pages.post(f"{root}/stop")
     def stop() -> str:
         if desk.stop is None:
-            raise UnknownPath(request.path)
+            raise UnknownPath
         desk.stop()
         return render_template("stopped.html")
 
@@ -193,7 +208,7 @@ def for_every_page(desk: Desk) -> dict[str, Any]:
         "title": TITLE,
         "command": command,
         "can_stop": desk.stop is not None,
-        "form_token": form_token(request.cookies.get(cookie_name(request.environ), "")),
+        "form_token": g.session.form_token if "session" in g else "",
     }
 
 

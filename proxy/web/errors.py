@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, ServerFault, UnknownPath, WrongMethod
 from proxy.web.calls import request_id
+from proxy.web.guard import OWN_PAGES
 
 # What editors, browsers and other programs ask any server they find, to see what it is.
 PROBES = frozenset(
@@ -24,7 +25,7 @@ def install(app: Flask, hide: Callable[[str], str]) -> None:
         error.detail = hide(error.detail)
         number = request_id()
         level = logging.DEBUG if is_probe(error) else logging.INFO
-        log.log(level, "%s %s %r refused: %s", number, request.method, request.path, error)
+        log.log(level, "%s %s %r refused: %s", number, request.method, shown_path(), error)
         return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
 
     def respond_http(error: HTTPException) -> Response:
@@ -34,12 +35,17 @@ def install(app: Flask, hide: Callable[[str], str]) -> None:
         return response
 
     def respond_fault(error: Exception) -> Response:
-        log.error("%s %s %r failed", request_id(), request.method, request.path, exc_info=error)
+        log.error("%s %s %r failed", request_id(), request.method, shown_path(), exc_info=error)
         return respond(ServerFault())
 
     app.register_error_handler(ProxyError, respond)
     app.register_error_handler(HTTPException, respond_http)
     app.register_error_handler(Exception, respond_fault)
+
+
+def shown_path() -> str:
+    """Return the request's path for the log; that of the program's own pages is a secret."""
+    return "/ui/…" if request.blueprint == OWN_PAGES else request.path
 
 
 def is_probe(error: ProxyError) -> bool:

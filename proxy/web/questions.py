@@ -17,14 +17,14 @@ ANSWERED: dict[Decision, str] = {
 }
 
 
-def add_questions(pages: Blueprint, services: Services) -> None:
-    """Add the routes; the blueprint guards them."""
+def add_questions(pages: Blueprint, services: Services, root: str) -> None:
+    """Add the routes below a path; the blueprint guards them."""
 
-    @pages.get("/ui/questions")
+    @pages.get(f"{root}/questions")
     def questions() -> str:
         return page(services)
 
-    @pages.post("/ui/questions/<int:number>")
+    @pages.post(f"{root}/questions/<int:number>")
     def answer(number: int) -> str:
         chosen = request.form.get("decision")
         decision = next((known for known in ANSWERED if known == chosen), None)

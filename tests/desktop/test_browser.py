@@ -23,7 +23,7 @@ TRIES = """
     "json": () => fetch(proxy + "/v1/chat/completions",
                         {method: "POST", body, headers: {"Content-Type": "application/json"}}),
     "read": () => fetch(proxy + "/v1/models"),
-    "own page": () => fetch(proxy + "/ui/", {credentials: "include"}),
+    "own page": () => fetch(proxy + %(home)s, {credentials: "include"}),
     "form": () => new Promise(done => {
       document.body.insertAdjacentHTML("beforeend", `<iframe name=f></iframe>
         <form id=a target=f method=post enctype="text/plain"
@@ -51,6 +51,12 @@ TRIES = """
 """
 
 
+def tries(hosted: Hosted, address: str = "") -> str:
+    """Return a script that tries all of it: its author even knows the pages' path."""
+    home = f"{hosted.desk.sessions.path}/"
+    return TRIES % {"proxy": json.dumps(address or hosted.root_url), "home": json.dumps(home)}
+
+
 @pytest.fixture
 def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
@@ -65,9 +71,10 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 class EmptyPage(BaseHTTPRequestHandler):
-    """Answer every request with an empty page."""
+    """Answer every request with an empty page, and remember the cookies that came with it."""
 
     def do_GET(self) -> None:
+        self.server.cookies.append((self.path, self.headers.get("Cookie", "")))  # type: ignore[attr-defined]
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "13")
@@ -78,15 +85,28 @@ class EmptyPage(BaseHTTPRequestHandler):
         pass
 
 
+class Site(ThreadingHTTPServer):
+    """A web server of somebody else's on this computer."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), EmptyPage)
+        self.cookies: list[tuple[str, str]] = []
+
+
 @pytest.fixture
-def foreign_site() -> Iterator[str]:
-    """Serve a page of a foreign name, and return its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), EmptyPage) as server:
+def site() -> Iterator[Site]:
+    with Site() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
-        yield f"http://{FOREIGN}:{server.server_address[1]}/"
+        yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def foreign_site(site: Site) -> str:
+    """Serve a page of a foreign name, and return its address."""
+    return f"http://{FOREIGN}:{site.server_address[1]}/"
 
 
 def test_a_foreign_page_reaches_nothing_whatever_it_tries(
@@ -94,7 +114,7 @@ def test_a_foreign_page_reaches_nothing_whatever_it_tries(
 ) -> None:
     browser.open(hosted.desk.entrance(hosted.root_url))  # the session's cookie is there to be misused
     browser.open(foreign_site)
-    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)}))
+    seen = json.loads(browser.run(tries(hosted)))
 
     assert seen == {
         **dict.fromkeys(("json", "read", "own page"), "blocked"),
@@ -113,7 +133,7 @@ def test_a_page_whose_name_leads_to_the_proxy_reaches_nothing(
     browser.open(f"{rebound}/v1/models")
 
     assert "host_not_allowed" in browser.text
-    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(rebound)}))
+    seen = json.loads(browser.run(tries(hosted, rebound)))
     assert {seen[name] for name in ("plain", "json", "read", "own page")} == {"status 403"}
     assert seen["socket"] == "refused"
     assert upstream.requests == []
@@ -121,17 +141,42 @@ def test_a_page_whose_name_leads_to_the_proxy_reaches_nothing(
 
 def test_the_programs_own_forms_work(browser: Browser, foreign_site: str, hosted: Hosted) -> None:
     browser.open(foreign_site)
-    browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)})
+    browser.run(tries(hosted))
     browser.open(hosted.desk.entrance(hosted.root_url))
-    said = browser.submit("form[action='/ui/origins/allow']")
+    said = browser.submit("form[action$='/origins/allow']")
 
     assert f"{foreign_site.rstrip('/')} may use the proxy from now on." in said
-    said = browser.submit("form[action='/ui/key']", key="sk-another-typed-in-key-1")
+    said = browser.submit("form[action$='/key']", key="sk-another-typed-in-key-1")
     assert "ends in ey-1" in said
     browser.open(foreign_site)
-    seen = json.loads(browser.run(TRIES % {"proxy": json.dumps(hosted.root_url)}))
+    seen = json.loads(browser.run(tries(hosted)))
     assert (seen["json"], seen["read"], seen["own page"]) == ("status 200", "status 200", "blocked")
     assert seen["plain"] == "opaque"
+
+
+POSTED = "{method: 'POST', mode: 'no-cors', credentials: 'include'}"
+
+
+def test_another_port_of_this_computer_is_sent_no_cookie_and_reads_no_page(
+    browser: Browser, site: Site, hosted: Hosted
+) -> None:
+    neighbour = f"http://127.0.0.1:{site.server_address[1]}"
+    browser.open(f"{neighbour}/set")
+    browser.run("document.cookie = 'its_own=1; path=/'")  # so that a cookie is seen where one is sent
+    browser.open(hosted.desk.entrance(hosted.root_url))
+    assert hosted.desk.sessions.path in browser.run("location.href")
+    for path in ("/", "/ui/", "/ui/enter", "/ui/doctor", f"/ui/{'0' * 64}/", "/ui/../ui/key"):
+        browser.open(neighbour + path)
+    seen = json.loads(browser.run(tries(hosted)))
+    posted = [
+        browser.run(f"fetch({hosted.root_url + path!r}, {POSTED}).then(answer => answer.type)")
+        for path in ("/ui/", hosted.desk.sessions.path + "/key/forget")
+    ]
+
+    assert [cookies for path, cookies in site.cookies if path not in ("/set", "/favicon.ico")] == ["its_own=1"] * 6
+    assert seen["own page"] == "blocked"
+    assert posted == ["opaque"] * 2
+    assert hosted.keychain.kept["upstream"] == KEY
 
 
 FOCUSED = """(element => element.getAttribute("aria-label") || element.labels?.[0]?.innerText || element.innerText)
@@ -150,7 +195,7 @@ def test_no_page_is_wider_than_its_window(browser: Browser, hosted: Hosted, widt
     browser.open(hosted.desk.entrance(hosted.root_url))
 
     for page in ("", "doctor", "log", "questions", "enter"):
-        browser.open(f"{hosted.root_url}/ui/{page}")
+        browser.open(f"{hosted.root_url}{hosted.desk.sessions.path}/{page}")
         assert browser.run("document.documentElement.scrollWidth") <= width, page
         assert browser.run("[...document.querySelectorAll('.small')].every(each => each.offsetHeight < 40)"), page
 

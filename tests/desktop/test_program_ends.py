@@ -38,10 +38,9 @@ def test_without_an_icon_the_page_ends_it(tray: Tray, page: httpx2.Client, bare_
     tray.start_without_panel(bare_bus).wait_until_it_runs()
     tray.click("dashboard")
     link = tray.opened()
-    page.get(link)
-    root = link.partition("/ui/")[0]
+    home = link.partition("/ui/")[0] + page.get(link).headers["location"]
 
-    answer = page.post(f"{root}/ui/stop", data={"form_token": form_token(page.get(f"{root}/ui/").text)})
+    answer = page.post(f"{home}stop", data={"form_token": form_token(page.get(home).text)})
 
     assert "The program ends" in answer.text
     assert tray.program.ended() == 0

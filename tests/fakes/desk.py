@@ -32,9 +32,9 @@ class Hosted(RunningProxy):
 
     @contextmanager
     def enter(self) -> Iterator[httpx2.Client]:
-        """Yield a browser's client that came in by a link."""
-        with httpx2.Client(base_url=self.root_url, trust_env=False, timeout=20, follow_redirects=True) as client:
-            client.get(self.desk.entrance(self.root_url))
+        """Yield a browser's client that came in by a link; its base URL is the first page's."""
+        with httpx2.Client(trust_env=False, timeout=20, follow_redirects=True) as client:
+            client.base_url = client.get(self.desk.entrance(self.root_url)).url
             yield client
 
 

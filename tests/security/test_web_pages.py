@@ -234,8 +234,8 @@ def hosted(provider: ScriptedUpstream) -> Iterator[Hosted]:
 def test_a_refused_origin_is_offered_on_the_programs_page_and_allowed_by_a_click(hosted: Hosted) -> None:
     assert ask(hosted, "GET", HEALTH, f"Origin: {PAGE}").status == 403
     with hosted.enter() as browser:
-        page = browser.get("/ui/").text
-        browser.post("/ui/origins/allow", data={"form_token": form_token(page), "origin": PAGE})
+        page = browser.get("/").text
+        browser.post("/origins/allow", data={"form_token": form_token(page), "origin": PAGE})
 
     assert ask(hosted, "GET", HEALTH, f"Origin: {PAGE}").status == 200
 
@@ -251,7 +251,7 @@ def test_the_programs_page_opens_by_a_link_that_is_good_once(hosted: Hosted) -> 
     assert httpx2.get(f"{hosted.root_url}/ui/", trust_env=False).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/ui/key", "/ui/key/forget", "/ui/origins/allow"])
+@pytest.mark.parametrize("path", ["/key", "/key/forget", "/origins/allow"])
 def test_a_change_needs_the_forms_token_beside_the_cookie(hosted: Hosted, path: str) -> None:
     with hosted.enter() as browser:
         for fields in ({}, {"form_token": "0" * 64}):
@@ -263,5 +263,5 @@ def test_a_change_needs_the_forms_token_beside_the_cookie(hosted: Hosted, path: 
 @pytest.mark.parametrize("origin", ["http://localhost:3000", "null", PAGE])
 def test_the_programs_page_is_for_itself_alone(hosted: Hosted, origin: str) -> None:
     with hosted.enter() as browser:
-        assert browser.get("/ui/", headers={"Origin": origin}).status_code == 403
-        assert "frame-ancestors 'none'" in browser.get("/ui/").headers["content-security-policy"]
+        assert browser.get("/", headers={"Origin": origin}).status_code == 403
+        assert "frame-ancestors 'none'" in browser.get("/").headers["content-security-policy"]

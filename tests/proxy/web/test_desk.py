@@ -1,3 +1,4 @@
+import hmac
 import logging
 import re
 from collections.abc import Iterator
@@ -29,24 +30,78 @@ def test_a_link_opens_the_page_once(hosted: Hosted) -> None:
     link = hosted.desk.entrance(hosted.root_url)
     first, second = hosted.http.get(link), hosted.http.get(link)
 
-    assert (first.status_code, first.headers["location"]) == (303, "/ui/")
-    assert {"HttpOnly", "SameSite=Strict", "Path=/ui"} <= set(first.headers["set-cookie"].split("; "))
+    root = hosted.desk.sessions.path
+    assert (first.status_code, first.headers["location"]) == (303, f"{root}/")
+    assert {"HttpOnly", "SameSite=Strict", f"Path={root}"} <= set(first.headers["set-cookie"].split("; "))
     assert second.status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/ui/", "/ui/doctor", "/ui", "//ui//"])
+@pytest.mark.parametrize(
+    "path", ["/ui/", "/ui/doctor", "/ui", "//ui//", "/ui/a/b", "SECRET", "SECRET/", "SECRET/doctor", "SECRET/log"]
+)
 def test_nobody_sees_a_page_without_a_session(hosted: Hosted, path: str) -> None:
     answer = httpx2.get(
-        hosted.root_url + path, trust_env=False, cookies={f"op_session_{hosted.address.port}": "made-up"}
+        hosted.root_url + path.replace("SECRET", hosted.desk.sessions.path),
+        trust_env=False,
+        cookies={f"op_session_{hosted.address.port}": "made-up"},
     )
 
     assert answer.status_code == 403
     assert "form" not in answer.text
+    assert hosted.desk.sessions.path not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/doctor", "/ui/key", "/ui/enter", f"/ui/{'0' * 64}/", "/v1/models"])
+def test_the_cookie_is_good_below_the_secret_path_alone(hosted: Hosted, path: str) -> None:
+    with hosted.enter() as browser:
+        [cookie] = browser.cookies.jar
+        asked = browser.get(hosted.root_url + path).request
+        answer = hosted.http.get(path, headers={"Cookie": f"{cookie.name}={cookie.value}"})
+
+    assert "cookie" not in asked.headers  # as a browser keeps it
+    assert answer.status_code == (503 if path == "/v1/models" else 403)
+
+
+def test_who_has_the_cookie_and_not_the_forms_token_changes_nothing(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        [cookie] = browser.cookies.jar
+        token = form_token(browser.get("/").text)
+        worked_out = [
+            hmac.new(str(cookie.value).encode(), word, "sha256").hexdigest() for word in (b"form", b"", b"form_token")
+        ]
+        answers = [browser.post("/key", data={"key": KEY, "form_token": word}) for word in (cookie.value, *worked_out)]
+
+    assert token not in (cookie.value, *worked_out)
+    assert {answer.status_code for answer in answers} == {403}
+    assert hosted.keychain.kept == {}
+
+
+def test_two_sessions_have_tokens_and_cookies_of_their_own(hosted: Hosted) -> None:
+    with hosted.enter() as one, hosted.enter() as other:
+        tokens = [form_token(browser.get("/").text) for browser in (one, other)]
+        crossed = other.post("/key", data={"key": KEY, "form_token": tokens[0]})
+
+    assert tokens[0] != tokens[1]
+    assert crossed.status_code == 403
+
+
+def test_the_secret_path_is_another_one_at_every_start_and_in_no_log(
+    hosted: Hosted, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with Hosted(can_stop=False) as other, other.enter() as browser:
+        token = form_token(browser.get("/").text)
+        assert browser.post("/stop", data={"form_token": token}).status_code == 404
+        assert other.desk.sessions.path != hosted.desk.sessions.path
+
+    ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("proxy."))
+    assert "/ui/…" in ours
+    assert other.desk.sessions.path not in ours
 
 
 def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        headers = browser.get("/ui/").headers
+        headers = browser.get("/").headers
 
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["cache-control"] == "no-store"
@@ -57,8 +112,8 @@ def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
 def test_a_key_is_kept_in_the_keyring_tried_and_never_shown(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json(MODELS))
     with hosted.enter() as browser:
-        token = form_token(browser.get("/ui/").text)
-        page = browser.post("/ui/key", data={"form_token": token, "key": f" {KEY}\n", "where": "keyring"})
+        token = form_token(browser.get("/").text)
+        page = browser.post("/key", data={"form_token": token, "key": f" {KEY}\n", "where": "keyring"})
 
     assert "The upstream accepts the key." in page.text
     assert KEY not in page.text
@@ -70,8 +125,8 @@ def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: Fresh) -> 
     upstream.answer(Json(MODELS))
     assert hosted.http.get("/v1/models").json()["error"]["code"] == "no_upstream_key"
     with hosted.enter() as browser:
-        token = form_token(browser.get("/ui/").text)
-        browser.post("/ui/key", data={"form_token": token, "key": KEY, "where": "session"})
+        token = form_token(browser.get("/").text)
+        browser.post("/key", data={"form_token": token, "key": KEY, "where": "session"})
 
     assert hosted.http.get("/v1/models").status_code == 200
     assert "upstream" not in hosted.keychain.kept
@@ -80,8 +135,8 @@ def test_a_kept_key_serves_the_next_request(hosted: Hosted, upstream: Fresh) -> 
 def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status=401))
     with hosted.enter() as browser:
-        token = form_token(browser.get("/ui/").text)
-        page = browser.post("/ui/key", data={"form_token": token, "key": KEY})
+        token = form_token(browser.get("/").text)
+        page = browser.post("/key", data={"form_token": token, "key": KEY})
 
     assert "The upstream refuses this key." in page.text
 
@@ -89,7 +144,7 @@ def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstrea
 @pytest.mark.parametrize("token", [None, "", "0" * 64])
 def test_a_form_without_its_token_changes_nothing(hosted: Hosted, token: str | None) -> None:
     with hosted.enter() as browser:
-        answer = browser.post("/ui/key", data={"key": KEY, **({"form_token": token} if token is not None else {})})
+        answer = browser.post("/key", data={"key": KEY, **({"form_token": token} if token is not None else {})})
 
     assert answer.status_code == 403
     assert hosted.keychain.kept == {}
@@ -100,7 +155,7 @@ def test_a_form_without_its_token_changes_nothing(hosted: Hosted, token: str | N
 )
 def test_a_page_of_another_origin_gets_nowhere_even_with_the_cookie(hosted: Hosted, headers: dict[str, str]) -> None:
     with hosted.enter() as browser:
-        answer = browser.get("/ui/", headers=headers)
+        answer = browser.get("/", headers=headers)
 
     assert answer.status_code == 403
     assert "A link that another page has opened does not count" in answer.text
@@ -108,14 +163,14 @@ def test_a_page_of_another_origin_gets_nowhere_even_with_the_cookie(hosted: Host
 
 def test_a_foreign_host_name_gets_nowhere(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        answer = browser.get("/ui/", headers={"Host": "evil.example"})
+        answer = browser.get("/", headers={"Host": "evil.example"})
 
     assert answer.json()["error"]["code"] == "host_not_allowed"
 
 
 def test_the_doctor_tells_what_is_missing(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        page = browser.get("/ui/doctor").text
+        page = browser.get("/doctor").text
 
     assert "Upstream key" in page
     assert "not set" in page
@@ -155,7 +210,7 @@ def test_a_server_that_was_given_no_pages_has_none(proxy: RunningProxy) -> None:
 
 def test_the_demo_asks_for_no_key_and_says_what_it_is() -> None:
     with Hosted(openai_api_key="demo") as hosted, hosted.enter() as browser:
-        page = browser.get("/ui/").text
+        page = browser.get("/").text
 
     assert "This is the demo" in page
     assert 'name="key"' not in page
@@ -163,10 +218,10 @@ def test_the_demo_asks_for_no_key_and_says_what_it_is() -> None:
 
 def test_pages_of_two_proxies_are_open_side_by_side(hosted: Hosted) -> None:
     with Hosted() as other, hosted.enter() as browser:
-        browser.get(other.desk.entrance(other.root_url))
+        home = browser.get(other.desk.entrance(other.root_url)).url
 
-        assert browser.get("/ui/").status_code == 200
-        assert browser.get(f"{other.root_url}/ui/").status_code == 200
+        assert browser.get("/").status_code == 200
+        assert browser.get(home).status_code == 200
 
 
 # --- refused origins --------------------------------------------------------------------------------------------------
@@ -181,9 +236,9 @@ def call_from(hosted: Hosted, origin: str) -> int:
 def test_a_refused_origin_is_let_in_by_one_click_from_its_next_request_on(hosted: Hosted) -> None:
     assert call_from(hosted, FOREIGN) == 403
     with hosted.enter() as browser:
-        before = browser.get("/ui/").text
+        before = browser.get("/").text
         assert FOREIGN in before
-        after = browser.post("/ui/origins/allow", data={"form_token": form_token(before), "origin": FOREIGN}).text
+        after = browser.post("/origins/allow", data={"form_token": form_token(before), "origin": FOREIGN}).text
 
     assert f"{FOREIGN} may use the proxy from now on." in after
     assert 'action="/ui/origins/allow"' not in after
@@ -198,8 +253,8 @@ def test_a_refused_origin_is_let_in_by_one_click_from_its_next_request_on(hosted
 def test_what_cannot_be_allowed_is_never_offered(hosted: Hosted, origin: str) -> None:
     assert call_from(hosted, origin) == 403
     with hosted.enter() as browser:
-        page = browser.get("/ui/").text
-        answer = browser.post("/ui/origins/allow", data={"form_token": form_token(page), "origin": origin})
+        page = browser.get("/").text
+        answer = browser.post("/origins/allow", data={"form_token": form_token(page), "origin": origin})
 
     assert "/ui/origins/allow" not in page
     assert "not among those refused last" in answer.text
@@ -210,15 +265,15 @@ def test_the_last_five_are_offered_each_once_and_the_last_first(hosted: Hosted) 
     for number in (1, 2, 3, 4, 5, 6, 3):
         call_from(hosted, f"https://{number}.example")
     with hosted.enter() as browser:
-        offered = re.findall(r'name="origin" value="https://(\d)', browser.get("/ui/").text)
+        offered = re.findall(r'name="origin" value="https://(\d)', browser.get("/").text)
 
     assert offered == ["3", "6", "5", "4", "2"]
 
 
 def test_an_origin_that_was_not_refused_cannot_be_allowed_by_a_form(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        token = form_token(browser.get("/ui/").text)
-        browser.post("/ui/origins/allow", data={"form_token": token, "origin": "https://slipped-in.example"})
+        token = form_token(browser.get("/").text)
+        browser.post("/origins/allow", data={"form_token": token, "origin": "https://slipped-in.example"})
 
     assert hosted.services.store.current.proxy_allowed_origins == ()
 
@@ -226,7 +281,7 @@ def test_an_origin_that_was_not_refused_cannot_be_allowed_by_a_form(hosted: Host
 def test_an_origin_is_allowed_only_with_the_forms_token(hosted: Hosted) -> None:
     call_from(hosted, FOREIGN)
     with hosted.enter() as browser:
-        answer = browser.post("/ui/origins/allow", data={"origin": FOREIGN})
+        answer = browser.post("/origins/allow", data={"origin": FOREIGN})
 
     assert answer.status_code == 403
     assert call_from(hosted, FOREIGN) == 403
@@ -239,8 +294,8 @@ def test_origins_the_environment_fixes_stay_as_they_are_and_the_page_says_why(
     with Hosted(openai_base_url="http://127.0.0.1:1") as fixed:
         call_from(fixed, FOREIGN)
         with fixed.enter() as browser:
-            token = form_token(browser.get("/ui/").text)
-            page = browser.post("/ui/origins/allow", data={"form_token": token, "origin": FOREIGN}).text
+            token = form_token(browser.get("/").text)
+            page = browser.post("/origins/allow", data={"form_token": token, "origin": FOREIGN}).text
 
     assert "PROXY_ALLOWED_ORIGINS is fixed by the environment" in page
 
@@ -248,7 +303,7 @@ def test_origins_the_environment_fixes_stay_as_they_are_and_the_page_says_why(
 def test_a_name_full_of_marks_is_shown_as_text(hosted: Hosted) -> None:
     call_from(hosted, 'https://"><b>.example')
     with hosted.enter() as browser:
-        page = browser.get("/ui/").text
+        page = browser.get("/").text
 
     assert "&gt;&lt;b&gt;.example" in page
     assert "<b>" not in page
@@ -259,7 +314,7 @@ def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
     said = "it quotes the-stored-key-without-a-shape and sk-proj-0123456789"
     hosted.services.condition.note_failure(UpstreamUnreachable(said))
     with hosted.enter() as browser:
-        page = browser.get("/ui/").text
+        page = browser.get("/").text
 
     assert "it quotes [key] and sk-pr[key]" in page
 
@@ -274,7 +329,7 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
     log.hide(lambda: ["the-stored-key-without-a-shape"])
     logging.getLogger("a.part").warning("it quotes %s <b>", "the-stored-key-without-a-shape")
     with hosted.enter() as browser:
-        page = browser.get("/ui/log").text
+        page = browser.get("/log").text
 
     assert log.file is None
     assert "a.part: it quotes [key] &lt;b&gt;" in page
@@ -282,16 +337,19 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
 
 
 def test_a_link_leads_to_the_log(hosted: Hosted) -> None:
-    assert hosted.http.get(hosted.desk.entrance(hosted.root_url, "log")).headers["location"] == "/ui/log"
+    assert (
+        hosted.http.get(hosted.desk.entrance(hosted.root_url, "log")).headers["location"]
+        == f"{hosted.desk.sessions.path}/log"
+    )
 
 
 def test_the_program_can_be_ended_on_its_page(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        token = form_token(browser.get("/ui/").text)
-        refused = browser.post("/ui/stop")
+        token = form_token(browser.get("/").text)
+        refused = browser.post("/stop")
         assert (refused.status_code, hosted.stopped) == (403, 0)
 
-        answer = browser.post("/ui/stop", data={"form_token": token})
+        answer = browser.post("/stop", data={"form_token": token})
 
     assert "The program ends" in answer.text
     assert hosted.stopped == 1
@@ -299,8 +357,8 @@ def test_the_program_can_be_ended_on_its_page(hosted: Hosted) -> None:
 
 def test_a_program_that_a_terminal_ends_has_no_button_for_it() -> None:
     with Hosted(can_stop=False) as hosted, hosted.enter() as browser:
-        home = browser.get("/ui/").text
-        answer = browser.post("/ui/stop", data={"form_token": form_token(home)})
+        home = browser.get("/").text
+        answer = browser.post("/stop", data={"form_token": form_token(home)})
 
     assert "Quit the program" not in home
     assert answer.status_code == 404

@@ -47,13 +47,13 @@ def asked(consent: Consent, name: str = "write_file") -> Iterator[Callable[[], b
 
 
 def answer(browser: httpx2.Client, number: int, decision: str) -> str:
-    token = form_token(browser.get("/ui/questions").text)
-    return browser.post(f"/ui/questions/{number}", data={"form_token": token, "decision": decision}).text
+    token = form_token(browser.get("/questions").text)
+    return browser.post(f"/questions/{number}", data={"form_token": token, "decision": decision}).text
 
 
 def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(hosted: Hosted) -> None:
     with asked(hosted.services.tools.consent), hosted.enter() as browser:
-        page, home = browser.get("/ui/questions").text, browser.get("/ui/").text
+        page, home = browser.get("/questions").text, browser.get("/").text
 
     assert "write_file" in page
     assert "files" in page
@@ -65,9 +65,9 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
 
 def test_the_page_looks_for_questions_by_itself_but_leaves_one_alone_that_is_read(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        waiting = browser.get("/ui/questions").text
+        waiting = browser.get("/questions").text
         with asked(hosted.services.tools.consent):
-            reading = browser.get("/ui/questions").text
+            reading = browser.get("/questions").text
 
     assert 'http-equiv="refresh"' in waiting
     assert 'http-equiv="refresh"' not in reading
@@ -104,8 +104,10 @@ def test_a_question_that_is_over_and_an_answer_that_is_none_are_told(hosted: Hos
 def test_nobody_answers_without_a_session_or_without_the_forms_token(hosted: Hosted) -> None:
     consent = hosted.services.tools.consent
     with asked(consent) as outcome, hosted.enter() as browser:
-        url = f"/ui/questions/{consent.questions[0].id}"
-        stranger = httpx2.post(hosted.root_url + url, data={"decision": "yes"}, trust_env=False)
+        url = f"/questions/{consent.questions[0].id}"
+        stranger = httpx2.post(
+            hosted.root_url + hosted.desk.sessions.path + url, data={"decision": "yes"}, trust_env=False
+        )
         forged = browser.post(url, data={"decision": "yes", "form_token": "made-up"})
 
         assert outcome() is None
@@ -117,10 +119,7 @@ def test_a_link_may_lead_to_the_questions_and_nowhere_else(hosted: Hosted) -> No
     links = [hosted.desk.entrance(hosted.root_url, to) for to in places]
 
     assert [hosted.http.get(link).headers["location"] for link in links] == [
-        "/ui/questions",
-        "/ui/doctor",
-        "/ui/",
-        "/ui/",
+        f"{hosted.desk.sessions.path}/{place}" for place in ("questions", "doctor", "", "")
     ]
     astray = hosted.desk.entrance(hosted.root_url) + "&to=//evil.example"
-    assert hosted.http.get(astray).headers["location"] == "/ui/"
+    assert hosted.http.get(astray).headers["location"] == f"{hosted.desk.sessions.path}/"
