@@ -1,29 +1,51 @@
-"""A JSON body, read and rewritten: only the members a change touches; every other byte stays as the client sent it."""
+"""A JSON body, read and rewritten: only the members a change touches; every other byte stays as the client sent it.
+
+A member is touched in every spelling of its name and as often as it stands there: upstreams differ in which they read.
+"""
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in no stub; public since Python 2.6
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import from_json
 
 from proxy.errors import InvalidJson
+from proxy.settings.forms import PARAMETER, fold_name
 
 SPACE = re.compile(r"[ \t\n\r]*")
+# A member whose name has no escape, up to its value; and that where it holds neither an escape nor other values. What
+# is matched is JSON already.
+MEMBER = re.compile(
+    r'[ \t\n\r]*"(?P<name>[^"\\]*)"[ \t\n\r]*:[ \t\n\r]*'
+    r'(?:(?P<value>"[^"\\]*"|[^"{\[,} \t\n\r]+)[ \t\n\r]*(?=[,}]))?'
+)
 HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")  # no UTF-8 has one; as an escape it is JSON
+ESCAPED_LETTER = re.compile(rb"\\u00[3-7]")  # the only way to escape what PARAMETER allows; no client needs it
 DECODER = json.JSONDecoder()
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"))
+# Reads texts so that equal values were written alike: numbers digit by digit, of a name that stands twice both.
+EXACT_DECODER = json.JSONDecoder(
+    object_pairs_hook=tuple, parse_int=str.encode, parse_float=str.encode, parse_constant=str.encode
+)
+SPACE_OR_ESCAPE = re.compile(r"[ \t\n\r\\]")  # what alone lets one value be written in two ways
+TOO_DEEP = "it is nested too deeply"
+LONGEST_COMPARED = 4_096  # characters
 
 
-class Removed:
-    """Marks a parameter to remove."""
+class Mark(Enum):
+    """What becomes of a parameter that is given no value."""
 
-    def __repr__(self) -> str:
-        return "removed"
+    REMOVED = "removed"
+    ALONE = "alone"  # the last of its values stays as it is written
 
 
-REMOVED = Removed()
+REMOVED: Final = Mark.REMOVED
+ALONE: Final = Mark.ALONE
 
 
 @dataclass(frozen=True)
@@ -31,10 +53,31 @@ class Member:
     """One member of a JSON object: its name, and where its text stands."""
 
     name: str
+    key: str  # what all spellings of the name have in common
     start: int  # just after the brace or comma before it
+    name_start: int
+    name_end: int
     value_start: int
     value_end: int
-    end: int  # at the comma after it, or at the value's end where it is the last
+    end: int  # at the comma or brace after it
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a parameter is to be: its name in the one right spelling, and its value or mark."""
+
+    name: str
+    value: Any
+
+    def written(self, text: str, member: Member) -> str:
+        """Return the member as it is to be; what is right already stays as the client wrote it."""
+        name, value = text[member.name_start : member.name_end], text[member.value_start : member.value_end]
+        if member.name != self.name or "\\" in name:
+            name = json.dumps(self.name)
+        if self.value is not ALONE and not says(value, right := write_value(self.value)):
+            value = right
+        between = text[member.name_end : member.value_start]
+        return text[member.start : member.name_start] + name + between + value
 
 
 def read_object(body: bytes) -> dict[str, Any]:
@@ -55,7 +98,7 @@ def read_json(body: bytes) -> object:
     except UnicodeDecodeError as error:
         raise InvalidJson("it is not UTF-8") from error
     except RecursionError as error:
-        raise InvalidJson("it is nested too deeply") from error
+        raise InvalidJson(TOO_DEEP) from error
     except ValueError as error:
         raise InvalidJson(str(error) if body.strip() else "it is empty") from error
 
@@ -66,49 +109,130 @@ def type_name(value: object) -> str:
     return names.get(type(value), "number")
 
 
+def value_of(fields: Mapping[str, Any], name: str) -> Any:
+    """Return a parameter's value: that of the right spelling, else that of another one; None where it has none."""
+    if name in fields:
+        return fields[name]
+    key = fold_name(name)
+    return next((value for other, value in fields.items() if fold_name(other) == key), None)
+
+
+def already_says(body: bytes, fields: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Tell quickly whether a body holds the texts of all changes, each once and rightly spelt.
+
+    False says nothing: a name may also stand deeper in the body.
+    """
+    keys = set(map(fold_name, changes))
+    return (
+        all(isinstance(value, str) and fields.get(name) == value for name, value in changes.items())
+        and sum(fold_name(name) in keys for name in fields) == len(changes)
+        and all(PARAMETER.fullmatch(name) and body.count(b'"%b"' % name.encode()) == 1 for name in changes)
+        and ESCAPED_LETTER.search(body) is None
+    )
+
+
 def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
-    """Return the body, a valid JSON object, with the changes made and all else as it was."""
+    """Return the body, a valid JSON object, with the changes made and all else as it was; raises InvalidJson.
+
+    Of each parameter that is set one member is left, spelt as in `changes`; of one that is removed none. What could
+    just be read may be nested too deeply here: the caller stands deeper itself.
+    """
     text = body.decode("utf-8")
     opening = text.index("{") + 1
-    members, closing = scan_members(text, opening)
-    pieces: list[str] = []
-    for member in members:
-        if member.name not in changes:
-            pieces.append(text[member.start : member.end])
-        elif changes[member.name] is not REMOVED:
-            value = write_value(changes[member.name])
-            pieces.append(text[member.start : member.value_start] + value + text[member.value_end : member.end])
-    present = {member.name for member in members}
-    for name, value in changes.items():
-        if name not in present and value is not REMOVED:
-            pieces.append(f"{json.dumps(name)}:{write_value(value)}")
+    wanted = {fold_name(name): Change(name, value) for name, value in changes.items()}
+    try:
+        touched, closing = find_members(text, opening, wanted)
+    except RecursionError as error:
+        raise InvalidJson(TOO_DEEP) from error
+    left = {place: wanted[key] for key, place in choose_members(touched, wanted).items()}
+    pieces = list(kept_pieces(text, opening, closing, touched, left))
+    present = {member.key for member in touched}
+    pieces += [
+        f"{json.dumps(change.name)}:{write_value(change.value)}"
+        for key, change in wanted.items()
+        if key not in present and not isinstance(change.value, Mark)
+    ]
     return (text[:opening] + ",".join(pieces) + text[closing:]).encode()
+
+
+def choose_members(touched: list[Member], wanted: Mapping[str, Change]) -> dict[str, int]:
+    """Return which member stays for each parameter that has a value: the last of the right spelling, else the last."""
+    chosen: dict[str, int] = {}
+    for place, member in enumerate(touched):
+        right = wanted[member.key].name
+        if wanted[member.key].value is REMOVED:
+            continue
+        if member.name == right or member.key not in chosen or touched[chosen[member.key]].name != right:
+            chosen[member.key] = place
+    return chosen
+
+
+def kept_pieces(
+    text: str, opening: int, closing: int, touched: list[Member], left: Mapping[int, Change]
+) -> Iterator[str]:
+    """Yield what is kept of an object's inside, the commas around removed members left out."""
+    piece, start = "", opening
+    for place, member in enumerate(touched):
+        piece += text[start : member.start]
+        if place in left:
+            piece, start = piece + left[place].written(text, member), member.value_end
+            continue
+        if piece:
+            yield piece[:-1]
+        piece, start = "", member.end + 1 if member.value_end < closing else closing
+    piece += text[start:closing]
+    if piece:
+        yield piece
+
+
+def says(text: str, compact: str) -> bool:
+    """Tell whether a JSON text differs from a compact one at most in white space and escapes."""
+    if text == compact or len(text) > LONGEST_COMPARED or SPACE_OR_ESCAPE.search(text) is None:
+        return text == compact
+    try:
+        return bool(EXACT_DECODER.decode(text) == EXACT_DECODER.decode(compact))
+    except RecursionError:
+        return False
 
 
 def write_value(value: object) -> str:
     """Write a rule's value as compact JSON."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return json.dumps(value, separators=(",", ":")) if HALF_CHARACTER.search(text) else text
+    text = ENCODER.encode(value)
+    return ASCII_ENCODER.encode(value) if HALF_CHARACTER.search(text) else text
 
 
-def scan_members(text: str, opening: int) -> tuple[list[Member], int]:
-    """Return the members of the object that begins before `opening`, and where what follows the last one begins."""
-    members: list[Member] = []
+def find_members(text: str, opening: int, wanted: Mapping[str, object]) -> tuple[list[Member], int]:
+    """Return an object's members whose folded names are wanted, and where what follows its last member begins.
+
+    The object begins just before `opening`.
+    """
+    found: list[Member] = []
     position = opening
+    if text[skip_space(text, opening)] == "}":
+        return found, opening
     while True:
-        start = position
-        name_start = skip_space(text, start)
-        if text[name_start] == "}":  # only an empty object ends where a name could stand
-            return members, start
-        name, after = scanstring(text, name_start + 1)
-        value_start = skip_space(text, skip_space(text, after) + 1)  # past the colon
-        value_end = DECODER.raw_decode(text, value_start)[1]
-        position = skip_space(text, value_end)
-        is_last = text[position] == "}"
-        members.append(Member(name, start, value_start, value_end, value_end if is_last else position))
-        if is_last:
-            return members, value_end
-        position += 1  # past the comma
+        match = MEMBER.match(text, position)
+        if match is not None and match["value"] and fold_name(match["name"]) not in wanted:
+            end, value_end = match.end(), match.end("value")
+        else:
+            member = read_member(text, position)
+            end, value_end = member.end, member.value_end
+            if member.key in wanted:
+                found.append(member)
+        if text[end] == "}":
+            return found, value_end
+        position = end + 1
+
+
+def read_member(text: str, start: int) -> Member:
+    """Return the member that stands behind a brace or a comma."""
+    name_start = skip_space(text, start)
+    name, name_end = scanstring(text, name_start + 1)
+    value_start = skip_space(text, skip_space(text, name_end) + 1)  # past the colon
+    value_end = DECODER.raw_decode(text, value_start)[1]
+    return Member(
+        name, fold_name(name), start, name_start, name_end, value_start, value_end, skip_space(text, value_end)
+    )
 
 
 def skip_space(text: str, position: int) -> int:

@@ -139,7 +139,7 @@ def parse_drop_rules(value: object) -> object:
     if isinstance(entries, (tuple, list)):
         for entry in entries:
             name = str(entry).rpartition(":")[2]
-            if name == "model" or name in UNTOUCHABLE:
+            if fold_name(name) in ("model", *UNTOUCHABLE):
                 raise ValueError(f"{name} cannot be dropped: no request works without it")
     return entries
 
@@ -149,10 +149,25 @@ def check_rule_names(rules: dict[str, Any]) -> None:
     for name, value in rules.items():
         if is_model_pattern(name, value):
             check_rule_names(value)
-        elif name in UNTOUCHABLE:
+        elif fold_name(name) in UNTOUCHABLE:
             raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
 
 
 def is_model_pattern(name: str, value: object) -> bool:
     """Tell a model pattern from a parameter: its value is an object and its name is one no parameter has."""
     return isinstance(value, dict) and PARAMETER.fullmatch(name) is None
+
+
+def fold_name(name: str) -> str:
+    """Return what all spellings of a parameter's name have in common; some upstreams take each of them.
+
+    Go's servers match names without case, as Unicode folds it, Java's take both Turkish letters for an `i`; what reads
+    with protobuf, as Google's does, takes `topP` for `top_p`; C's texts end at a zero byte.
+    """
+    folded = name.lower() if name.isascii() else name.casefold().replace("i\u0307", "i").replace("\u0131", "i")
+    if "\0" in folded:
+        folded = folded.partition("\0")[0]
+    if "_" in folded:
+        inner = folded.strip("_")
+        folded = folded.replace(inner, inner.replace("_", ""))
+    return folded

@@ -3,13 +3,14 @@
 import json
 import math
 import random
+import time
 from typing import Any
 
 import pytest
 
 from fakes.random_json import NAMES, SPACES, random_text, random_value
 from proxy.errors import InvalidJson
-from proxy.policy.body import REMOVED, read_object, rewrite
+from proxy.policy.body import ALONE, REMOVED, already_says, read_object, rewrite, value_of
 
 SEED = 20240607
 
@@ -43,7 +44,7 @@ SEED = 20240607
         (b' \r\n\t{"a":1}', {"a": 2}, b' \r\n\t{"a":2}'),
         (b'{"a":1} \r\n\t\n', {"a": 2}, b'{"a":2} \r\n\t\n'),
         # escapes and unicode stay as they were typed
-        (b'{"\\u0061":1,"x":"\\u00e9\\/\\ud83d\\ude00"}', {"a": 2}, b'{"\\u0061":2,"x":"\\u00e9\\/\\ud83d\\ude00"}'),
+        (b'{"a":1,"\\u0078":"\\u00e9\\/\\ud83d\\ude00"}', {"a": 2}, b'{"a":2,"\\u0078":"\\u00e9\\/\\ud83d\\ude00"}'),
         ('{"a":1,"\u00e9":"\U0001f600\u2028"}'.encode(), {"a": 2}, '{"a":2,"\u00e9":"\U0001f600\u2028"}'.encode()),
         (b'{"a":1,"x":"\\ud800"}', {"a": 2}, b'{"a":2,"x":"\\ud800"}'),
         (b'{"a":1,"x":"}\\",\\"a\\":3,{"}', {"a": 2}, b'{"a":2,"x":"}\\",\\"a\\":3,{"}'),
@@ -55,14 +56,134 @@ SEED = 20240607
         (b'{"a":1,"x":NaN,"y":-Infinity}', {"a": 2}, b'{"a":2,"x":NaN,"y":-Infinity}'),
         # names that stand twice: where the rule does not touch them, both stay
         (b'{"x":1,"a":1,"x":2}', {"a": 2}, b'{"x":1,"a":2,"x":2}'),
-        (b'{"a":1,"x":1,"a":2}', {"a": 3}, b'{"a":3,"x":1,"a":3}'),
-        (b'{"a":1,"x":1,"a":2}', {"a": REMOVED}, b'{"x":1}'),
+        (b'{"X":1,"a":1,"\\u0078":2,"x":3}', {"a": 2}, b'{"X":1,"a":2,"\\u0078":2,"x":3}'),
         # the empty name
         (b'{"":1,"a":2}', {"": 5}, b'{"":5,"a":2}'),
     ],
 )
 def test_only_what_a_change_touches_is_rewritten(body: bytes, changes: dict[str, Any], expected: bytes) -> None:
     assert rewrite(body, changes) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "changes", "expected"),
+    [
+        # twice: one is left
+        (b'{"a":1,"x":1,"a":2}', {"a": 3}, b'{"x":1,"a":3}'),
+        (b'{"a":1,"x":1,"a":2}', {"a": 2}, b'{"x":1,"a":2}'),
+        (b'{"a":2,"x":1,"a":1}', {"a": 2}, b'{"x":1,"a":2}'),
+        (b'{"a":1,"a":1,"a":1}', {"a": 1}, b'{"a":1}'),
+        (b'{ "a" : 1 , "x" : 1 , "a" : 2 }', {"a": 2}, b'{ "x" : 1 , "a" : 2 }'),
+        (b'{"a":1,"x":1,"a":2}', {"a": REMOVED}, b'{"x":1}'),
+        (b'{"a":1,"a":2}', {"a": REMOVED}, b"{}"),
+        (b'{"x":1,"a":1,"y":1,"a":2,"a":3,"z":1}', {"a": REMOVED}, b'{"x":1,"y":1,"z":1}'),
+        (b'{"a":1,"x":2,"a":[3]}', {"a": ALONE}, b'{"x":2,"a":[3]}'),
+        # in another letter case, as Unicode folds it: the right spelling is left where there is one
+        (b'{"top_p":1,"Top_P":2}', {"top_p": 0}, b'{"top_p":0}'),
+        (b'{"TOP_P":1,"x":1,"Top_P":2}', {"top_p": 0}, b'{"x":1,"top_p":0}'),
+        ('{"\u017ftop":1,"x":1}'.encode(), {"stop": None}, b'{"stop":null,"x":1}'),
+        ('{"x":1,"top_\u212a":1}'.encode(), {"top_k": 5}, b'{"x":1,"top_k":5}'),
+        ('{"u\u017fer":1,"USER":1,"x":1}'.encode(), {"user": REMOVED}, b'{"x":1}'),
+        ('{"logIt_bias":1,"log\u0131t_bias":1,"log\u0130t_bias":1}'.encode(), {"logit_bias": REMOVED}, b"{}"),
+        (b'{"A":1,"x":1,"A":2.50}', {"a": ALONE}, b'{"x":1,"a":2.50}'),
+        (b'{"a":1e400,"A":2}', {"a": ALONE}, b'{"a":1e400}'),
+        # escaped
+        (b'{"\\u0061":1,"x":1}', {"a": 2}, b'{"a":2,"x":1}'),
+        (b'{"\\u0061":2,"x":1}', {"a": 2}, b'{"a":2,"x":1}'),
+        (b'{"mod\\u0065l":"b","model":"a","\\u004DODEL":"c"}', {"model": "a"}, b'{"model":"a"}'),
+        (b'{"\\ud801\\udc00":1,"x":1}', {"\U00010428": 2}, b'{"\\ud801\\udc28":2,"x":1}'),
+        (b'{"a\\/b":1,"a/b":2}', {"a/b": 3}, b'{"a/b":3}'),
+        # as protobuf reads it, and as C does
+        (b'{"topP":1,"x":1}', {"top_p": 0}, b'{"top_p":0,"x":1}'),
+        (b'{"a\\u0000b":1,"x":1}', {"a": REMOVED}, b'{"x":1}'),
+        # other names stay, and so does what lies deeper
+        (b'{"a_":1,"_a":1," a":1,"aa":1,"a.b":1,"":1,"\\ud800a":1}', {"a": REMOVED}, None),
+        (b'{"x":{"a":1,"A":2,"a":3},"y":[{"a":1}]}', {"a": REMOVED}, None),
+    ],
+)
+def test_a_member_is_changed_in_every_spelling_and_one_at_most_is_left(
+    body: bytes, changes: dict[str, Any], expected: bytes | None
+) -> None:
+    assert rewrite(body, changes) == (body if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (b'{"a": 0}', 0),
+        (b'{"x":1, "a" :\t0.5 }', 0.5),
+        (b'{"a":"\\u0067pt\\/5"}', "gpt/5"),
+        (b'{"a":{ "type" : "json" }, "x":1}', {"type": "json"}),
+        (b'{"a":["\\n" , {"b": [null, true]}]}', ["\n", {"b": [None, True]}]),
+    ],
+)
+def test_what_is_right_already_stays_as_it_was_typed(body: bytes, value: object) -> None:
+    assert rewrite(body, {"a": value}) == body
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"0.0", 0),
+        (b"true", 1),
+        (b'"0"', 0),
+        (b"1", True),
+        (b"0.50", 0.5),
+        (b"null", False),
+        (b'{"b": 2, "b": 1}', {"b": 1}),  # some would read the first
+        (b'{"b": 1, "c": 1}', {"b": 1}),
+        (b"[1, 2]", [1]),
+        (b"[]", {}),
+        (b"[ ]", {}),
+        (b"[ " * 900 + b"]" * 900, [[]]),
+    ],
+)
+def test_what_only_looks_right_is_written_anew(text: bytes, value: object) -> None:
+    written = json.dumps(value, separators=(",", ":")).encode()
+
+    assert rewrite(b'{"a": %b ,"x":1}' % text, {"a": value}) == b'{"a": %b ,"x":1}' % written
+
+
+def test_many_members_are_removed_in_one_go() -> None:
+    body = b'{"x":1,' + b",".join([b'"a":1', b'"b":2'] * 200_000) + b"}"
+    began = time.monotonic()
+
+    assert rewrite(body, {"a": REMOVED}) == b'{"x":1,' + b",".join([b'"b":2'] * 200_000) + b"}"
+    assert time.monotonic() - began < 20  # one by one it would take minutes
+
+
+@pytest.mark.parametrize(
+    ("body", "is_said"),
+    [
+        (b'{"model":"m"}', True),
+        (b'{ "x":{"Model":"n"}, "model" : "m" }', True),
+        (b'{"model":"n"}', False),
+        (b'{"model":"m","model":"m"}', False),
+        (b'{"model":"n","model":"m"}', False),
+        (b'{"mod\\u0065l":"m"}', False),
+        (b'{"\\u006dodel":"n","model":"m"}', False),
+        (b'{"model":"m","Model":"n"}', False),
+        ('{"model":"m","mode\u006c\\u0000":"n"}'.encode(), False),
+        (b'{"x":{"model":"n"},"model":"m"}', False),  # it would have to be looked at more closely
+        (b"{}", False),
+    ],
+)
+def test_a_body_that_surely_says_a_text_is_told_apart(body: bytes, is_said: bool) -> None:
+    assert already_says(body, read_object(body), {"model": "m"}) is is_said
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        ({"a_b": 1, "A_B": 2}, 1),
+        ({"A_B": 2, "x": 1}, 2),
+        ({"aB": 3}, 3),
+        ({"a_b": None, "aB": 3}, None),
+        ({"x": 1}, None),
+    ],
+)
+def test_a_parameter_is_read_in_its_right_spelling_else_in_another(fields: dict[str, Any], value: object) -> None:
+    assert value_of(fields, "a_b") == value
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from proxy.settings.forms import (
+    fold_name,
     is_loopback,
     is_model_pattern,
     parse_drop_rules,
@@ -253,7 +254,10 @@ def test_a_rule_from_the_file_cannot_hold_a_number_that_json_has_not() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ['{"messages": []}', '{"input": "x"}', '{"temperature": 1, "input": null}', '{"gpt-*": {"messages": []}}'],
+    [
+        *('{"messages": []}', '{"input": "x"}', '{"temperature": 1, "input": null}', '{"gpt-*": {"messages": []}}'),
+        *('{"Messages": []}', '{"me\\u017f\\u017fages": []}', '{"gpt-*": {"INPUT": "x"}}'),
+    ],
 )
 def test_no_rule_may_set_the_conversation_itself(typed: str) -> None:
     with pytest.raises(ValueError, match="the conversation itself"):
@@ -273,7 +277,13 @@ def test_parameters_to_drop_are_names_and_limited_names(typed: object, entries: 
     assert parse_drop_rules(typed) == entries
 
 
-@pytest.mark.parametrize("typed", ["messages", "input", "model", "temperature, gpt-*:messages", ["gpt-*:model"]])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("messages", "input", "model", "temperature, gpt-*:messages", ["gpt-*:model"]),
+        *("Messages", "me\u017f\u017fages", "MODEL", "gpt-*:Input"),
+    ],
+)
 def test_what_no_request_works_without_cannot_be_dropped(typed: object) -> None:
     with pytest.raises(ValueError, match="cannot be dropped"):
         parse_drop_rules(typed)
@@ -292,3 +302,35 @@ def test_what_no_request_works_without_cannot_be_dropped(typed: object) -> None:
 )
 def test_a_model_pattern_is_an_object_under_a_name_no_parameter_has(name: str, value: object, expected: bool) -> None:
     assert is_model_pattern(name, value) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "spellings"),
+    [
+        ("stream", ["STREAM", "Stream", "\u017ftream", "stream\0", "stream\0x"]),
+        ("top_k", ["TOP_K", "topK", "top_\u212a", "topk"]),
+        ("logit_bias", ["LOGIT_BIAS", "log\u0131t_b\u0131as", "LOG\u0130T_B\u0130AS", "logitBias", "LogitBias"]),
+        ("\u00fc", ["\u00dc"]),
+        ("_a", ["_A"]),
+        ("__", ["__", "__\0"]),
+        ("", ["\0model"]),
+    ],
+)
+def test_all_spellings_of_a_name_fold_to_one(name: str, spellings: list[str]) -> None:
+    assert {fold_name(spelling) for spelling in spellings} == {fold_name(name)}
+
+
+def test_other_names_fold_to_others() -> None:
+    names = ["a", "_a", "a_", "__a", " a", "a ", "aa", "a.b", "a-b", "a_b", "", "_", "\ufeffa", "\uff41", "\ud800a"]
+
+    assert len({fold_name(name) for name in names}) == len(names)
+
+
+def test_names_go_folds_are_folded_too() -> None:
+    # Go folds two runes where either's simple case leads to the other: letters whose upper or lower case is one letter.
+    letters = map(chr, range(0x110000))
+    pairs = [(one, other) for one in letters for other in {one.lower(), one.upper()} - {one} if len(other) == 1]
+    dotless = {"\u0131", "\u0130"}  # Go takes neither for an i; here they are
+
+    assert len(pairs) > 2_000
+    assert [pair for pair in pairs if not dotless & {*pair} and fold_name(pair[0]) != fold_name(pair[1])] == []
