@@ -10,7 +10,7 @@ from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.counting import OPTION, Ask, Counting
 from proxy.exchange.encodings import decoded
 from proxy.exchange.streams import StreamWish, error_event_for
-from proxy.policy.body import REMOVED, read_object, rewrite
+from proxy.policy.body import Mark, read_object, rewrite, value_of
 from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings
 from proxy.stream.pulse import Pulse
@@ -43,7 +43,8 @@ class Ruled:
         limit_bytes = settings.max_body_bytes
         call, given = await decoded(call, await body.read(limit_bytes), limit_bytes)
         fields = read_object(given)
-        content = self._apply_rules(call, given, fields, settings)
+        rules = self._current_rules(settings)
+        content = self._apply_rules(call, given, fields, rules) if rules else given
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
@@ -63,21 +64,20 @@ class Ruled:
             return await self._asking.ask(call, content, len(content), wants_json=True, wish=wish)
 
         # What the user's own rules do with the option stands.
-        if wish is None or OPTION in self._current_rules(settings).changes({**fields, OPTION: None}):
+        if wish is None or self._current_rules(settings).touches(OPTION, fields):
             return send
-        return self._counting.way(send, call.path, fields.get(OPTION), wish, settings)
+        return self._counting.way(send, call.path, value_of(fields, OPTION), wish, settings)
 
-    def _apply_rules(self, call: Call, content: bytes, fields: Mapping[str, Any], settings: Settings) -> bytes:
-        rules = self._current_rules(settings)
-        changes = rules.changes(fields) if rules else None
-        if not changes:
-            return content
-        if log.isEnabledFor(logging.DEBUG):
+    def _apply_rules(self, call: Call, body: bytes, fields: Mapping[str, Any], rules: ParameterRules) -> bytes:
+        """Return what goes upstream for a body; raises InvalidJson."""
+        content, changes = rules.apply(body, fields)
+        if changes and log.isEnabledFor(logging.DEBUG):
             told = ", ".join(
-                f"{name} {'removed' if value is REMOVED else f'= {value!r}'}" for name, value in changes.items()
+                f"{name} {value.value if isinstance(value, Mark) else f'= {value!r}'}"
+                for name, value in changes.items()
             )
             log.debug("%s rules: %s", call.request_id, told)
-        return rewrite(content, changes)
+        return content
 
     def _current_rules(self, settings: Settings) -> ParameterRules:
         if self._rules_of is not settings:
@@ -95,5 +95,5 @@ def caller_of(call: Call) -> str:
 
 def wish_of(fields: Mapping[str, Any]) -> StreamWish:
     """Return what a request for a stream says about it."""
-    options = fields.get("stream_options")
+    options = value_of(fields, OPTION)
     return StreamWish(asked_usage=isinstance(options, dict) and options.get("include_usage") is True)

@@ -1,16 +1,20 @@
 """The user's parameter rules: defaults fill, drop removes, overrides force."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cached_property, lru_cache
 from typing import Any
 
-from proxy.policy.body import REMOVED
-from proxy.settings.forms import is_model_pattern
+from proxy.policy.body import ALONE, REMOVED, Mark, already_says, rewrite
+from proxy.settings.forms import fold_name, is_model_pattern
 
 ANY_MODEL = "*"
+MODEL = "model"
 
-Limited = tuple[tuple[str, Mapping[str, Any]], ...]  # (model pattern, parameters), the general ones first
+Parameters = Mapping[str, tuple[str, Any]]  # by folded name: the name as the rule spells it, and the value
+Limited = tuple[tuple[str, Parameters], ...]  # (model pattern, parameters), the general ones first
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class ParameterRules:
     """The rules of one settings snapshot, ready to apply."""
 
     defaults: Limited = ()
-    drop: tuple[tuple[str, str], ...] = ()  # (model pattern, parameter)
+    drop: Limited = ()
     overrides: Limited = ()
 
     @classmethod
@@ -29,45 +33,95 @@ class ParameterRules:
     def __bool__(self) -> bool:
         return bool(self.defaults or self.drop or self.overrides)
 
-    def changes(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the rules set (name to value) and remove (name to REMOVED) in a request.
+    def apply(self, body: bytes, fields: Mapping[str, Any]) -> tuple[bytes, Mapping[str, Any]]:
+        """Return a body, read as `fields`, as the rules want it, and the changes it took.
 
-        The model is settled first; the other rules look at the model that is sent.
+        Where the rules look at the model, one is left of several in a body: that by which they judged. An upstream
+        might read another.
         """
-        asked = body.get("model")
-        model = asked if isinstance(asked, str) else ""
-        model = self._settle_model(model)
-        defaults, overrides = collect(self.defaults, model), collect(self.overrides, model)
-        dropped = {name for pattern, name in self.drop if fnmatchcase(model, pattern)}
-        changed: dict[str, Any] = {name: value for name, value in defaults.items() if name not in body}
-        changed.update(dict.fromkeys(dropped, REMOVED))
-        changed.update({name: value for name, value in overrides.items() if name != "model"})
+        changes = self.changes(fields)
+        asked = asked_model(fields)
+        if self.look_at_the_model and asked is not None:
+            changes.setdefault(MODEL, asked)
+        if not changes or already_says(body, fields, changes):
+            return body, {}
+        written = rewrite(body, changes)
+        return (written, changes) if written != body else (body, {})
+
+    def changes(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the rules set in a request (name to value) and remove (name to REMOVED).
+
+        The model is settled first; the other rules look at the model that is sent. A default fills only what is absent
+        in every spelling: beside another one it would be the value that some upstreams read.
+        """
+        present = self._names.intersection(map(fold_name, fields))
+        asked = asked_model(fields)
+        model = self._settle_model(asked if isinstance(asked, str) else "")
+        changed = {key: rule for key, rule in collect(self.defaults, model).items() if key not in present}
+        changed |= collect(self.drop, model)
+        changed |= collect(self.overrides, model)
+        changed.pop(MODEL, None)
         if model and model != asked:
-            changed["model"] = model
-        return {name: value for name, value in changed.items() if value is not REMOVED or name in body}
+            changed[MODEL] = (MODEL, model)
+        return {name: value for key, (name, value) in changed.items() if value is not REMOVED or key in present}
+
+    def touches(self, name: str, fields: Mapping[str, Any]) -> bool:
+        """Tell whether the rules set a parameter of a request, or would remove it."""
+        key = fold_name(name)
+        if key not in self._names:
+            return False
+        return key in map(fold_name, {**self.changes(fields), **self.changes({**fields, name: None})})
+
+    @cached_property
+    def look_at_the_model(self) -> bool:
+        """Tell whether it matters to them which model a request is for."""
+        patterns = (pattern for pattern, _ in (*self.defaults, *self.drop, *self.overrides))
+        return any(pattern != ANY_MODEL for pattern in patterns) or MODEL in collect(self.overrides, "")
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Return the folded names of all parameters they are about."""
+        return frozenset(name for _, parameters in (*self.defaults, *self.drop, *self.overrides) for name in parameters)
 
     def _settle_model(self, asked: str) -> str:
-        model = asked or str(collect(self.defaults, "").get("model", ""))
-        return str(collect(self.overrides, model).get("model", model))
+        model = asked or str(collect(self.defaults, "").get(MODEL, (MODEL, ""))[1])
+        return str(collect(self.overrides, model).get(MODEL, (MODEL, model))[1])
+
+
+def asked_model(fields: Mapping[str, Any]) -> str | Mark | None:
+    """Return the model a request names: in the right spelling, else in another; ALONE for what is no text."""
+    spelt = [fields[MODEL]] if MODEL in fields else [fields[name] for name in fields if fold_name(name) == MODEL]
+    return next((model for model in spelt if isinstance(model, str)), ALONE) if spelt else None
 
 
 def limit_by_model(rules: Mapping[str, Any]) -> Limited:
     """Take the flat rules and the limited ones apart."""
     flat = {name: value for name, value in rules.items() if not is_model_pattern(name, value)}
-    limited = tuple((name, value) for name, value in rules.items() if is_model_pattern(name, value))
-    return ((ANY_MODEL, flat), *limited) if flat else limited
+    limited = tuple((name, by_name(value)) for name, value in rules.items() if is_model_pattern(name, value))
+    return ((ANY_MODEL, by_name(flat)), *limited) if flat else limited
 
 
-def split_drop(entry: str) -> tuple[str, str]:
+def split_drop(entry: str) -> tuple[str, Parameters]:
     """Take `model pattern:name` apart; a bare name is dropped for every model."""
     pattern, _, name = entry.rpartition(":")
-    return pattern or ANY_MODEL, name
+    return pattern or ANY_MODEL, by_name({name: REMOVED})
 
 
-def collect(rules: Limited, model: str) -> dict[str, Any]:
+def by_name(parameters: Mapping[str, Any]) -> Parameters:
+    """Return parameters by what all spellings of their names have in common."""
+    return {fold_name(name): (name, value) for name, value in parameters.items()}
+
+
+def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:
     """Return the parameters whose pattern fits the model; later rules win."""
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, tuple[str, Any]] = {}
     for pattern, parameters in rules:
-        if fnmatchcase(model, pattern):
+        if pattern == ANY_MODEL or matcher(pattern)(model.strip()):
             chosen.update(parameters)
     return chosen
+
+
+@lru_cache(maxsize=1024)
+def matcher(pattern: str) -> Callable[[str], object]:
+    """Return what matches a pattern, or its very text, in any letter case: many upstreams know their models in each."""
+    return re.compile(f"{translate(pattern)}|{re.escape(pattern)}\\Z", re.IGNORECASE).match

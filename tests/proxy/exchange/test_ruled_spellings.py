@@ -1,0 +1,202 @@
+"""Parameter rules are not slipped: not by names twice or otherwise spelt, not by the address, not by the encoding."""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fakes.asking import CHAT
+from fakes.json_readers import MISSING, READERS, pairs_of, spelt
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import ScriptedUpstream
+from fakes.shared_upstream import Fresh, connect, proxy_before
+from fakes.wire_client import Reply
+
+SEED = 20240610
+ENDPOINTS = (CHAT, "/v1/completions", "/v1/responses", "/v1/embeddings")
+TWICE = b'{"model":"expensive","model":"cheap","messages":[],"Temperature":2,"temperature":0}'
+
+
+@pytest.fixture(scope="module")
+def forcing(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_before(
+        provider.base_url,
+        tmp_path_factory.mktemp("settings"),
+        openai_param_overrides={"model": "cheap", "temperature": 0},
+        openai_param_drop="logit_bias",
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def judging(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    with proxy_before(
+        provider.base_url,
+        tmp_path_factory.mktemp("settings"),
+        openai_param_defaults={"user": "me"},
+        openai_param_overrides={"expensive*": {"temperature": 0}},
+        openai_param_drop="expensive*:logit_bias",
+    ) as running:
+        yield running
+
+
+def post(proxy: RunningProxy, path: str, body: bytes, *lines: str) -> Reply:
+    with connect(proxy) as client:
+        return client.post(path, body, *lines)
+
+
+# --- names twice, and in every spelling -------------------------------------------------------------------------------
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("path", ENDPOINTS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"expensive","model":"cheap","messages":[],"temperature":0}',
+        b'{"model":"cheap","messages":[],"Model":"expensive","temperature":0}',
+        b'{"MODEL":"expensive","messages":[],"Model":"cheap"}',
+        b'{"mod\\u0065l":"expensive","messages":[],"logit_bi\\u0061s":{},"\\u004dodel":"expensive"}',
+        b'{"model":"cheap","temperature":2,"temperature":0,"logitBias":1,"messages":[]}',
+        '{"model":"x","messages":[],"logit_bia\u017f":{"1":1},"logit_bias":{},"Temperature":null}'.encode(),
+        b'{"model":["expensive"],"messages":[],"model":null}',
+    ],
+)
+def test_whatever_an_upstream_reads_it_reads_the_forced_values(
+    forcing: RunningProxy, upstream: Fresh, path: str, body: bytes
+) -> None:
+    assert post(forcing, path, body).status == 200
+
+    sent = upstream.request.body
+    assert [reader(sent, "model") for reader in READERS.values()] == ["cheap"] * len(READERS)
+    assert [reader(sent, "temperature") for reader in READERS.values()] == [0] * len(READERS)
+    assert [reader(sent, "logit_bias") for reader in READERS.values()] == [MISSING] * len(READERS)
+    assert pairs_of(sent).count(("messages", [])) == 1
+
+
+@pytest.mark.core
+def test_a_body_that_is_right_already_arrives_byte_for_byte(forcing: RunningProxy, upstream: Fresh) -> None:
+    body = (
+        b' {"model" : "ch\\u0065ap","messages":[{"model":"x","Model":"y","model":"z"}] ,\n"temperature": 0, "n":1E0 }\n'
+    )
+    post(forcing, CHAT, body)
+
+    assert upstream.request.body == body
+
+
+MODELS: dict[str, tuple[bytes, bool]] = {
+    "the last counts": (b'"model":"other","model":"expensive-1"', True),
+    "the last of several": (b'"model":"expensive-1","model":"other"', False),
+    "the right spelling": (b'"model":"expensive-1","Model":"other"', True),
+    "another spelling alone": (b'"MODEL":"expensive-1"', True),
+    "letters of the model": (b'"model":"Expensive-1"', True),
+    "blanks around it": (b'"model":" expensive-1 "', True),
+    "an escape in it": (b'"model":"\\u0065xpensive-1"', True),
+    "no text": (b'"Model":"expensive-1","model":["expensive-1"]', False),
+    "null": (b'"model":"expensive-1","model":null', False),
+    "none": (b'"x":{"model":"expensive-1"}', False),
+}
+
+
+@pytest.mark.parametrize(("model", "fits"), MODELS.values(), ids=MODELS)
+def test_one_model_is_left_and_the_rules_have_judged_by_it(
+    judging: RunningProxy, upstream: Fresh, model: bytes, fits: bool
+) -> None:
+    assert post(judging, CHAT, b'{%b,"temperature":2,"logit_bias":{}}' % model).status == 200
+
+    sent = upstream.request.body
+    for reader in READERS.values():
+        read = reader(sent, "model")
+        assert fits == (isinstance(read, str) and read.strip().lower().startswith("expensive"))
+        assert reader(sent, "temperature") == (0 if fits else 2)
+        assert reader(sent, "logit_bias") == (MISSING if fits else {})
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_without_rules_odd_bodies_arrive_byte_for_byte(proxy: RunningProxy, upstream: Fresh, path: str) -> None:
+    chance = random.Random(SEED)
+    bodies = []
+    for _ in range(40):
+        names = [spelt(chance, chance.choice(["model", "temperature", "messages", "user", "stop"])) for _ in range(5)]
+        bodies.append("{{{}}}".format(" ,".join(f"{name}:\t{chance.choice([1, 2])}" for name in names)).encode())
+    with connect(proxy) as client:
+        assert {client.post(path, body).status for body in bodies} == {200}
+
+    assert [request.body for request in upstream.requests] == bodies
+
+
+# --- what the proxy itself adds ---------------------------------------------------------------------------------------
+
+STREAMED = b'{"model":"m","messages":[],"stream":true'
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        b',"stream_options":{"include_usage":false},"stream_options":{"a":1}',
+        b',"Stream_Options":{"a":1}',
+        b',"stream_options":{"a":1},"streamOptions":{"b":2}',
+        b',"\\u0073tream_options":{"a":1}',
+        b',"stream_options":null,"STREAM_OPTIONS":{"a":1}',
+    ],
+)
+def test_usage_is_asked_for_in_one_member(proxy: RunningProxy, upstream: Fresh, options: bytes) -> None:
+    post(proxy, CHAT, STREAMED + options + b"}")
+
+    sent = upstream.request.body
+    given = {} if b":null" in options else {"a": 1}
+    assert [reader(sent, "stream_options") for reader in READERS.values()] == [{**given, "include_usage": True}] * len(
+        READERS
+    )
+
+
+@pytest.mark.parametrize("name", [b"stream_options", b"Stream_Options", b"streamOptions"])
+def test_a_client_that_asks_for_usage_in_any_spelling_is_left_alone(
+    proxy: RunningProxy, upstream: Fresh, name: bytes
+) -> None:
+    body = STREAMED + b',"%b":{"include_usage":true}}' % name
+    post(proxy, CHAT, body)
+
+    assert upstream.request.body == body
+
+
+@pytest.mark.parametrize("body", [STREAMED.replace(b"stream", b"Stream") + b"}", STREAMED + b',"stream":false}'])
+def test_what_is_no_stream_to_a_strict_reader_is_asked_for_no_usage(
+    proxy: RunningProxy, upstream: Fresh, body: bytes
+) -> None:
+    post(proxy, CHAT, body)
+
+    assert upstream.request.body == body
+
+
+@pytest.mark.parametrize("rule", ["openai_param_defaults", "openai_param_overrides"])
+def test_the_options_a_rule_sets_stand(upstream: Fresh, start: Callable[..., RunningProxy], rule: str) -> None:
+    proxy = start(upstream.base_url, openai_api_key="sk-1", **{rule: {"Stream_Options": {"a": 1}}})
+    post(proxy, CHAT, STREAMED + b"}")
+
+    assert upstream.request.body == STREAMED + b',"Stream_Options":{"a":1}}'
+
+
+def values_of(sent: bytes, name: str) -> list[Any]:
+    """Return what each reader reads."""
+    return [reader(sent, name) for reader in READERS.values()]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_spellings_are_read_as_the_rules_say(forcing: RunningProxy, upstream: Fresh, seed: int) -> None:
+    chance = random.Random(SEED + seed)
+    with connect(forcing) as client:
+        for _ in range(100):
+            names = ["model", "temperature", "logit_bias"] * 3
+            members = [f"{spelt(chance, name)}:{json.dumps(chance.choice(['x', 1, None]))}" for name in names]
+            chance.shuffle(members)
+            assert client.post(CHAT, "{{{}}}".format(",".join(members)).encode()).status == 200
+
+    bodies = [request.body for request in upstream.requests]
+    assert len(bodies) == 100
+    for sent in bodies:
+        assert [values_of(sent, name)[0] for name in ("model", "temperature", "logit_bias")] == ["cheap", 0, MISSING]
+        assert len(pairs_of(sent)) == 2
