@@ -12,7 +12,7 @@ ProxyError
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called
-│   ├── MalformedRequest        400   ├── InvalidJson 400
+│   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403   └── ContentTypeNotAllowed 415
 │   ├── UnknownPath             404   └── WrongMethod 405 ── NotANetworkProxy 405, in server/refusals.py

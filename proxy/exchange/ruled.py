@@ -11,6 +11,7 @@ from proxy.exchange.counting import OPTION, Ask, Counting
 from proxy.exchange.encodings import decoded
 from proxy.exchange.streams import StreamWish, error_event_for
 from proxy.policy.body import Mark, read_object, rewrite, value_of
+from proxy.policy.endpoints import ModelInAddress, names_model
 from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings
 from proxy.stream.pulse import Pulse
@@ -43,8 +44,9 @@ class Ruled:
         limit_bytes = settings.max_body_bytes
         call, given = await decoded(call, await body.read(limit_bytes), limit_bytes)
         fields = read_object(given)
-        rules = self._current_rules(settings)
-        content = self._apply_rules(call, given, fields, rules) if rules else given
+        content = given
+        if rules := self._current_rules(settings):
+            content = self._apply_rules(call, given, fields, rules)
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
@@ -69,7 +71,9 @@ class Ruled:
         return self._counting.way(send, call.path, value_of(fields, OPTION), wish, settings)
 
     def _apply_rules(self, call: Call, body: bytes, fields: Mapping[str, Any], rules: ParameterRules) -> bytes:
-        """Return what goes upstream for a body; raises InvalidJson."""
+        """Return what goes upstream for a body; raises ModelInAddress."""
+        if rules.look_at_the_model and names_model(call.path, call.query):
+            raise ModelInAddress
         content, changes = rules.apply(body, fields)
         if changes and log.isEnabledFor(logging.DEBUG):
             told = ", ".join(

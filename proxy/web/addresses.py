@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
+from proxy.policy.endpoints import ruled_endpoint
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -69,9 +71,16 @@ class OneAddress:
         raw_path, query = split_target(environ)
         path = one_address(raw_path)
         environ["RAW_URI"] = f"{path}?{query}" if query else path
-        # What is routed holds no line breaks: `<path:rest>` stops at one, and no address of ours has any.
-        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
+        environ["PATH_INFO"] = routed(path)
         return self._app(environ, start_response)
+
+
+def routed(path: str) -> str:
+    """Return the path by which a request is routed: decoded, or the ruled endpoint an upstream could take it for."""
+    # It holds no line breaks: `<path:rest>` stops at one, and no address of ours has any.
+    decoded = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
+    endpoint = ruled_endpoint(path) if decoded.startswith("/v1/") else None
+    return f"/v1{endpoint}" if endpoint else decoded
 
 
 def split_target(environ: dict[str, Any]) -> tuple[str, str]:

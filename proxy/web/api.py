@@ -6,12 +6,13 @@ from werkzeug.exceptions import MethodNotAllowed
 from proxy.errors import WebSocketUnsupported
 from proxy.exchange.exchange import Exchange, Opener
 from proxy.exchange.tunnel import TunnelExchange
+from proxy.policy.endpoints import RULED as RULED_ENDPOINTS
 from proxy.policy.origin import check_content_type
 from proxy.services import Services
 from proxy.web.calls import read_call, read_handshake
 from proxy.web.response import HAND_OVER, ExchangeResponse
 
-RULED = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings")
+RULED = tuple(f"/v1{endpoint}" for endpoint in RULED_ENDPOINTS)
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # Flask adds HEAD; the guard answers OPTIONS
 # Where the API is known to take no other method. Completions the upstream stored are listed where they are made.
 TAKES = {

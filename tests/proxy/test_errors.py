@@ -15,6 +15,7 @@ from proxy import errors, running, stopped
 from proxy.errors import ProxyError, error_body
 from proxy.exchange import encodings
 from proxy.keys import errors as key_errors
+from proxy.policy import endpoints
 from proxy.server import refusals
 from proxy.stream import reading
 
@@ -49,7 +50,7 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-SPREAD = (errors, key_errors, running, stopped, refusals, reading, encodings)
+SPREAD = (errors, key_errors, running, stopped, refusals, reading, encodings, endpoints)
 DEFINED = {name: value for module in SPREAD for name, value in vars(module).items()}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 

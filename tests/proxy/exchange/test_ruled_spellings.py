@@ -42,6 +42,13 @@ def judging(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
+@pytest.fixture(scope="module")
+def flat(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
+    settings = {"openai_param_overrides": {"temperature": 0}}
+    with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings"), **settings) as running:
+        yield running
+
+
 def post(proxy: RunningProxy, path: str, body: bytes, *lines: str) -> Reply:
     with connect(proxy) as client:
         return client.post(path, body, *lines)
@@ -178,6 +185,99 @@ def test_the_options_a_rule_sets_stand(upstream: Fresh, start: Callable[..., Run
     post(proxy, CHAT, STREAMED + b"}")
 
     assert upstream.request.body == STREAMED + b',"Stream_Options":{"a":1}}'
+
+
+# --- the address ------------------------------------------------------------------------------------------------------
+
+WITH_MODEL = [
+    "/v1/engines/expensive/completions",
+    "/v1/Deployments/a%2Fb/chat/completions",
+    "/v1/chat/completions?a=1&mod%65l=expensive",
+    "/v1/Completions?MODEL",
+]
+ADDRESSES = {
+    "/v1/Chat/Completions": None,
+    "/v1/COMPLETIONS": None,
+    "/v1/Responses/": "/v1/Responses",
+    "/v1/chat%2Fcompletions": None,
+    "/v1/%63hat/completions": None,
+    "/v1/%2563hat/completions": None,
+    "//v1//chat/completions": CHAT,
+    "/v1/v1/chat/completions": CHAT,
+    "/v1/chat/completions;x": None,
+    "/v1/chat;a=b/completions": None,
+    "/v1/chat/completions%20": None,
+    "/v1/chat/completions%0a": None,
+    "/v1/chat/completions%00": None,
+    "/v1/chat/completions%3Fx=1": None,
+    "/v1/chat/completions.json": None,
+    "/v1/chat\\completions": None,
+    "/v1/chat%5ccompletions": None,
+    "/v1/files/..;/embeddings": None,
+    "/v1/Chat/Completions?api-version=1": None,
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize(("address", "target"), ADDRESSES.items())
+def test_the_rules_hold_however_the_address_is_spelt(
+    forcing: RunningProxy, upstream: Fresh, address: str, target: str | None
+) -> None:
+    assert post(forcing, address, TWICE).status == 200
+
+    assert upstream.request.body == b'{"model":"cheap","messages":[],"temperature":0}'
+    assert upstream.request.target == (target or address)
+
+
+@pytest.mark.parametrize("address", [address for address in ADDRESSES if "\\" not in address])
+def test_without_rules_an_address_and_its_body_arrive_as_they_came(
+    proxy: RunningProxy, upstream: Fresh, address: str
+) -> None:
+    assert post(proxy, address, TWICE).status == 200
+
+    assert upstream.request.body == TWICE
+    assert upstream.request.target == (ADDRESSES[address] or address)
+
+
+@pytest.mark.parametrize("address", ["/v1/Chat/Completions", "/v1/embeddings;x", "/v1/%2572esponses"])
+def test_a_guard_of_an_endpoint_holds_however_its_address_is_spelt(
+    forcing: RunningProxy, upstream: Fresh, address: str
+) -> None:
+    with connect(forcing) as client:
+        method = client.ask("PUT", address, TWICE, "Content-Type: application/json")
+        page = client.post(address, TWICE, "Content-Type: text/plain", "Origin: http://localhost:3000")
+
+    assert (method.status, method.error["code"]) == (405, "method_not_allowed")
+    assert (page.status, page.error["code"]) == (415, "unsupported_media_type")
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("address", WITH_MODEL)
+def test_an_address_that_names_a_model_is_refused_where_rules_look_at_the_model(
+    forcing: RunningProxy, judging: RunningProxy, upstream: Fresh, address: str
+) -> None:
+    replies = [post(proxy, address, TWICE) for proxy in (forcing, judging)]
+
+    assert [(reply.status, reply.error["code"]) for reply in replies] == [(400, "model_in_address")] * 2
+    assert "in the body" in replies[0].error["message"]
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize("address", WITH_MODEL)
+def test_an_address_that_names_a_model_is_taken_where_they_do_not(
+    flat: RunningProxy, proxy: RunningProxy, upstream: Fresh, address: str
+) -> None:
+    assert [post(some, address, TWICE).status for some in (flat, proxy)] == [200, 200]
+
+    assert [request.target for request in upstream.requests] == [address, address]
+    assert [request.body for request in upstream.requests] == [TWICE.replace(b'"Temperature":2,', b""), TWICE]
+
+
+@pytest.mark.parametrize("address", ["/v1/fim/completions", "/v1/responses/resp_1", "/v1/Moderations", "/v1/files"])
+def test_the_rules_leave_other_addresses_alone(forcing: RunningProxy, upstream: Fresh, address: str) -> None:
+    post(forcing, address, TWICE)
+
+    assert upstream.request.body == TWICE
 
 
 def values_of(sent: bytes, name: str) -> list[Any]:

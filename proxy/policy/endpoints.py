@@ -1,0 +1,49 @@
+"""Which endpoint an address means, however it is spelt: the parameter rules hold wherever an upstream would serve it.
+
+Some match paths without case (ASP.NET), leave out what follows a semicolon (Java) or an ending (Rails), take a
+backslash for a slash (Windows), or stand behind a gateway that decodes once more.
+"""
+
+import posixpath
+import re
+from urllib.parse import parse_qsl, unquote
+
+from proxy.errors import RequestRefused
+from proxy.settings.forms import fold_name
+
+# Those with rules of their own, below /v1; some upstreams name the model before them, in the address.
+RULED = ("/chat/completions", "/completions", "/responses", "/embeddings")
+ENDPOINT = re.compile(rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(RULED)})(?:\.\w*)?")
+ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
+MOST_DECODINGS = 3
+
+
+class ModelInAddress(RequestRefused):
+    """Refuse an address that names a model where rules look at the model: they could neither judge nor change it."""
+
+    title = "The address names a model, and parameter rules are set that look at the model"
+    hint = "Name the model in the body, and leave it out of the address"
+    code = "model_in_address"
+
+
+def ruled_endpoint(path: str) -> str | None:
+    """Return which ruled endpoint a path means, None where none; the path is below /v1, or begins with it."""
+    match = ENDPOINT.fullmatch(plain(path))
+    return match["endpoint"] if match else None
+
+
+def names_model(path: str, query: str) -> bool:
+    """Tell whether an address of a ruled endpoint names a model, in its path or its query: LiteLLM takes both."""
+    match = ENDPOINT.fullmatch(plain(path))
+    if match and match["named"]:
+        return True
+    return any(fold_name(name) == "model" for name, _ in parse_qsl(query.replace(";", "&"), keep_blank_values=True))
+
+
+def plain(path: str) -> str:
+    """Return the path the most lenient upstream could read: decoded, in lower case, without parameters and dots."""
+    for _ in range(MOST_DECODINGS):
+        path = unquote(path)
+    path = ENDS.split(path.casefold().replace("\\", "/"), maxsplit=1)[0]
+    segments = (segment.partition(";")[0].strip() for segment in path.split("/"))
+    return posixpath.normpath("/" + "/".join(segments).lstrip("/"))
