@@ -1,6 +1,7 @@
 """Requests the user's parameter rules apply to: a JSON object up, JSON or events down."""
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,7 @@ from proxy.tools.loop.request import ToolRequest
 
 KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
 
+JSON_TYPE = re.compile(r"\s*application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?\s*", re.IGNORECASE)
 FOR_ONE_BODY = ("idempotency-key",)  # means one body, and the rounds of a request with tools have one each
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,7 @@ class Ruled:
         fields = read_object(given)
         content = given
         if rules := self._current_rules(settings):
-            content = self._apply_rules(call, given, fields, rules)
+            call, content = as_json(call), self._apply_rules(call, given, fields, rules)
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
@@ -90,6 +92,18 @@ class Ruled:
             )
             self._rules_of = settings
         return self._rules
+
+
+def as_json(call: Call) -> Call:
+    """Return a call whose headers say what its body was read as.
+
+    Told another type or charset, an upstream could read other members in it: those of a form, or of UTF-7.
+    """
+    kinds = [value for name, value in call.headers if name == "content-type"]
+    if all(JSON_TYPE.fullmatch(kind) for kind in kinds):
+        return call
+    rest = [pair for pair in call.headers if pair[0] != "content-type"]
+    return replace(call, headers=[*rest, ("content-type", "application/json")])
 
 
 def caller_of(call: Call) -> str:

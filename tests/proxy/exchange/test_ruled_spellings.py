@@ -1,14 +1,17 @@
 """Parameter rules are not slipped: not by names twice or otherwise spelt, not by the address, not by the encoding."""
 
+import gzip
 import json
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import brotli
 import pytest
 
 from fakes.asking import CHAT
-from fakes.json_readers import MISSING, READERS, pairs_of, spelt
+from fakes.json_readers import MISSING, READERS, last_wins, pairs_of, spelt
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from fakes.shared_upstream import Fresh, connect, proxy_before
@@ -278,6 +281,103 @@ def test_the_rules_leave_other_addresses_alone(forcing: RunningProxy, upstream: 
     post(forcing, address, TWICE)
 
     assert upstream.request.body == TWICE
+
+
+# --- the encoding -----------------------------------------------------------------------------------------------------
+
+
+def deflated(body: bytes) -> bytes:
+    encoder = zlib.compressobj(wbits=-15)
+    return encoder.compress(body) + encoder.flush()
+
+
+READABLE: dict[str, tuple[bytes, tuple[str, ...]]] = {
+    "gzip": (gzip.compress(TWICE), ("Content-Encoding: gzip",)),
+    "x-gzip in capitals": (gzip.compress(TWICE), ("Content-Encoding: X-GZIP",)),
+    "gzip twice": (gzip.compress(gzip.compress(TWICE)), ("Content-Encoding: gzip, gzip",)),
+    "in two headers": (gzip.compress(zlib.compress(TWICE)), ("Content-Encoding: deflate", "Content-Encoding: gzip")),
+    "bare deflate": (deflated(TWICE), ("Content-Encoding: deflate",)),
+    "br": (brotli.compress(TWICE), ("Content-Encoding: br",)),
+    "identity": (TWICE, ("Content-Encoding: Identity",)),
+}
+
+
+@pytest.mark.parametrize(("body", "lines"), READABLE.values(), ids=READABLE)
+def test_the_rules_hold_however_a_body_is_encoded(
+    forcing: RunningProxy, upstream: Fresh, body: bytes, lines: tuple[str, ...]
+) -> None:
+    assert post(forcing, CHAT, body, *lines).status == 200
+
+    assert upstream.request.body == b'{"model":"cheap","messages":[],"temperature":0}'
+    assert upstream.request.header("content-encoding") is None
+
+
+FORM = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nexpensive\r\n--b--\r\n'
+UNREADABLE: dict[str, tuple[bytes, tuple[str, ...]]] = {
+    "gzip that does not say so": (gzip.compress(TWICE), ()),
+    "gzip that says identity": (gzip.compress(TWICE), ("Content-Encoding: identity",)),
+    "gzip twice that says once": (gzip.compress(gzip.compress(TWICE)), ("Content-Encoding: gzip",)),
+    "plain that says gzip": (TWICE, ("Content-Encoding: gzip",)),
+    "an unknown encoding": (TWICE, ("Content-Encoding: compress",)),
+    "with a parameter": (gzip.compress(TWICE), ("Content-Encoding: gzip;q=1",)),
+    "a byte order mark": (b"\xef\xbb\xbf" + TWICE, ()),
+    "UTF-16": (TWICE.decode().encode("utf-16"), ("Content-Type: application/json; charset=utf-16",)),
+    "UTF-16 without a mark": (TWICE.decode().encode("utf-16-le"), ()),
+    "UTF-32": (TWICE.decode().encode("utf-32-be"), ("Content-Type: application/json; charset=utf-32",)),
+    "a form": (FORM, ("Content-Type: multipart/form-data; boundary=b",)),
+    "fields": (b"model=expensive&messages=", ("Content-Type: application/x-www-form-urlencoded",)),
+    "a list": (b"[" + TWICE + b"]", ()),
+    "lines": (TWICE + b"\n" + TWICE, ("Content-Type: application/x-ndjson",)),
+    "a comment": (b"/**/" + TWICE, ()),
+    "nothing": (b"", ()),
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("address", [CHAT, "/v1/Chat/Completions"])
+@pytest.mark.parametrize(("body", "lines"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_body_that_cannot_be_read_is_refused(
+    flat: RunningProxy, upstream: Fresh, body: bytes, lines: tuple[str, ...], address: str
+) -> None:
+    reply = post(flat, address, body, *lines)
+
+    assert reply.status in (400, 415)
+    assert reply.error["code"] in ("invalid_json", "malformed_request", "unsupported_encoding")
+    assert upstream.requests == []
+
+
+OTHER_TYPES = [
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+    "text/plain",
+    "application/json; charset=utf-16",
+    "application/json; charset=UTF-7",
+    "application/json; x=y ; Charset = 'gbk'",
+    "application/json, application/json; charset=utf-16",
+    "application/json; charset=utf-8; charset=utf-16",
+]
+
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+def test_a_ruled_body_goes_up_as_the_json_it_was_read_as(
+    forcing: RunningProxy, proxy: RunningProxy, upstream: Fresh, kind: str
+) -> None:
+    form = TWICE.replace(b"[]", b'["&model=expensive&"]')
+    assert [post(some, CHAT, form, f"Content-Type: {kind}").status for some in (forcing, proxy)] == [200, 200]
+
+    ruled, unruled = upstream.requests
+    assert ruled.header_values("content-type") == ["application/json"]
+    assert last_wins(ruled.body, "model") == "cheap"
+    assert (unruled.header_values("content-type"), unruled.body) == ([kind], form)
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON;charset=utf-8", 'application/json; charset="UTF-8"', ""]
+)
+def test_a_type_that_says_json_stays_as_it_is(forcing: RunningProxy, upstream: Fresh, kind: str) -> None:
+    assert post(forcing, CHAT, TWICE, f"Content-Type: {kind}").status == 200
+
+    assert upstream.request.header_values("content-type") == [kind or "application/json"]
 
 
 def values_of(sent: bytes, name: str) -> list[Any]:
