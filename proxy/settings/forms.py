@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -146,11 +147,18 @@ def parse_drop_rules(value: object) -> object:
 
 def check_rule_names(rules: dict[str, Any]) -> None:
     """Refuse rules on the conversation itself."""
+    for name in parameters_of(rules):
+        if fold_name(name) in UNTOUCHABLE:
+            raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
+
+
+def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
+    """Yield the parameters that rules name, for whichever models."""
     for name, value in rules.items():
         if is_model_pattern(name, value):
-            check_rule_names(value)
-        elif fold_name(name) in UNTOUCHABLE:
-            raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
+            yield from parameters_of(value)
+        else:
+            yield name
 
 
 def is_model_pattern(name: str, value: object) -> bool:

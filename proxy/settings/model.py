@@ -15,6 +15,7 @@ from proxy.settings.certificates import trusting
 from proxy.settings.forms import (
     DEFAULT_PORTS,
     is_loopback,
+    parameters_of,
     parse_drop_rules,
     parse_json,
     parse_json_rules,
@@ -188,6 +189,15 @@ class Settings(BaseSettings):
         if path is not None:
             trusting(path)
         return path
+
+    @field_validator("openai_param_defaults", "openai_param_overrides")
+    @classmethod
+    def check_parameters(cls, rules: dict[str, Any]) -> dict[str, Any]:
+        """Refuse a setting among the parameters: a line that was added below a table of rules is swallowed by it."""
+        for name in parameters_of(rules):
+            if name.lower() in cls.model_fields:
+                raise ValueError(f"{name} is a setting; in the settings file it stands above the first table")
+        return rules
 
     @model_validator(mode="after")
     def check_together(self) -> "Settings":

@@ -83,6 +83,8 @@ BAD_VALUES = [
     ("OPENAI_PARAM_OVERRIDES", '{"gpt-*": {"input": 1}}'),
     ("OPENAI_PARAM_DROP", "temperature,messages"),
     ("OPENAI_PARAM_DROP", "gpt-*:model"),
+    ("OPENAI_PARAM_DEFAULTS", '{"temperature": 1, "proxy_port": 9001}'),
+    ("OPENAI_PARAM_OVERRIDES", '{"gpt-5*": {"OPENAI_BASE_URL": "https://mine.example"}}'),
     ("PROXY_HOST", "0.0.0.0"),
     ("PROXY_HOST", "192.168.1.5"),
     ("PROXY_PORT", "-1"),
