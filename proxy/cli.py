@@ -80,7 +80,7 @@ def page(port: int | None) -> None:
     from proxy.running import fresh_link  # noqa: PLC0415  this command alone needs it
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  pydantic costs the most of a start
 
-    usual_port = SettingsStore(paths.settings_file(), is_forgiving=True).current.proxy_port
+    usual_port = SettingsStore(paths.settings_file()).current.proxy_port
     say(fresh_link(paths.runtime_dir(), usual_port, port))
 
 
@@ -107,10 +107,15 @@ def config() -> None:
     from proxy.settings.model import Settings, shown, variable  # noqa: PLC0415  pydantic costs the most of a start
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
 
-    store = SettingsStore(paths.settings_file())
+    with log_silent():  # the last lines say it
+        store = SettingsStore(paths.settings_file())
     for field in Settings.model_fields:
-        say(f"{variable(field):31} {shown(field, store.current):31} {store.origin(field)}")
+        origin = store.origin(field)
+        value = "?" if origin == "not known" else shown(field, store.current)
+        say(f"{variable(field):31} {value:31} {origin}")
     say(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
+    if store.warning:
+        say(f"\n{store.warning}")
 
 
 @cli.command()
@@ -119,8 +124,8 @@ def doctor() -> None:
     from proxy.doctor import examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
-    services = assemble()
     with log_silent():  # the findings say it
+        services = assemble()
         findings = examine(services)
     services.tools.stop()
     for finding in findings:

@@ -36,8 +36,8 @@ def run(check: Callable[[Services], Finding], services: Services) -> Finding:
 def check_settings(services: Services) -> Finding:
     """Read the settings file."""
     store = services.store
-    if store.problem is not None:
-        return Finding("Settings file", is_well=False, detail=store.problem)
+    if store.warning is not None:
+        return Finding("Settings file", is_well=False, detail=store.warning)
     return Finding("Settings file", is_well=True, detail=str(store.path) if store.path.exists() else "none; defaults")
 
 
@@ -59,6 +59,8 @@ def check_key(services: Services) -> Finding:
 
 def check_upstream(services: Services) -> Finding:
     """Ask the upstream whether it accepts the key."""
+    if not services.store.is_known:
+        return Finding("Upstream", is_well=False, detail="not asked: which one you have chosen is not known")
     url, key = services.store.current.openai_base_url, services.secrets.state.key
     if key is None:
         return Finding("Upstream", is_well=False, detail=f"{url} was not asked: there is no key")

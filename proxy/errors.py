@@ -3,7 +3,8 @@
 ProxyError
 ├── ConfigurationError          what stops a start: a bad setting, a taken port
 │   ├── SettingError
-│   │   └── BrokenSettingsFile
+│   │   ├── SettingsContradict      this one, the next and SettingsBroken stand in settings/errors.py
+│   │   └── SettingsFileWrong
 │   └── PortTaken
 │       └── RunsAlready         it is this very program; this one and the next stand in running.py
 ├── NoProxyRuns                 nobody gives a link to the page
@@ -20,6 +21,7 @@ ProxyError
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414      this row and the next two stand in server/refusals.py
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
+├── SettingsBroken              503: what the user has chosen is not known
 ├── NoUpstreamKey               503
 │   └── UpstreamKeyNotRead      503: the keyring failed
 ├── ServerFault                 500: our own bug
@@ -89,12 +91,8 @@ class SettingError(ConfigurationError):
     """Refuse a setting's value."""
 
     title = "A setting is wrong"
-
-
-class BrokenSettingsFile(SettingError):
-    """Name the line of a settings file that cannot be read."""
-
-    title = "The settings file is not valid TOML"
+    field: str | None = None  # which one, and
+    origin: str | None = None  # where its value comes from, where both are known
 
 
 class PortTaken(ConfigurationError):

@@ -37,11 +37,6 @@ def question_line(tool: str, where: str) -> str:
     return f"{tool} asks to run; answer within a minute: {where}"
 
 
-def settings_line(problem: str) -> str:
-    """Say why the settings file is not in force."""
-    return f"The settings file is not in force: {problem}."
-
-
 def last_line(log_file: Path | None) -> str:
     """Say where to read on, and how to stop."""
     return f"Log:  {log_file or 'cannot be written'}    Stop with Ctrl-C."

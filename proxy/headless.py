@@ -12,7 +12,7 @@ from typing import Any
 from proxy import paths
 from proxy.doctor import examine
 from proxy.errors import PortTaken
-from proxy.greeting import base_url_line, key_line, last_line, page_line, settings_line
+from proxy.greeting import base_url_line, key_line, last_line, page_line
 from proxy.hosting import demo_upstream, server_for
 from proxy.logs.log import start_logging
 from proxy.running import InstanceInfo, check_own, published
@@ -45,6 +45,8 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         desk = Desk(lambda: examine(services), secrets.token_urlsafe(32))
         server = server_for(services, desk)
         settings = services.store.current
+        if services.store.warning:
+            say(services.store.warning)
         address = start(server, settings)
         stack.callback(server.stop)
         stack.enter_context(announced(address, desk.token))
@@ -56,8 +58,6 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
             say(line)
-        if services.store.problem:
-            say(settings_line(services.store.problem))
         say(page_line(desk.entrance(root_url) if is_read else None))
         say(last_line(log_file.file))
         wait_for_signal()

@@ -21,6 +21,7 @@ from proxy.keys.upstream_key import Keychain, Secrets
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
+from proxy.settings.errors import SettingsBroken
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
@@ -57,6 +58,13 @@ class Services:
         settings, keys = self.store.current, self.proxy_keys.made
         return lambda: self.store.current is settings and self.proxy_keys.made is keys
 
+    def chosen(self) -> Settings:
+        """Return the settings an upstream is asked with; raises SettingsBroken, its words without the keys."""
+        try:
+            return self.store.chosen
+        except SettingsBroken as error:
+            raise SettingsBroken(self.hide(error.detail)) from None
+
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
         upstream_key = self.secrets.state.key
@@ -78,10 +86,14 @@ class Services:
         self.store.update(proxy_allowed_origins=(*allowed, origin))
 
     def try_key(self, key: str) -> str | None:
-        """Ask the upstream whether it accepts a key: None, or what it said. Blocks."""
+        """Ask the upstream whether it accepts a key: None, or what it said, or why it was not asked. Blocks."""
         from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
 
-        refusal = try_key(UpstreamOptions.of(self.store.current), key)
+        try:
+            settings = self.chosen()
+        except SettingsBroken as error:
+            return str(error)
+        refusal = try_key(UpstreamOptions.of(settings), key)
         if refusal is None:
             self.condition.note_accepted_key()
         return refusal
@@ -92,14 +104,13 @@ def assemble(
     settings_file: Path | None = None,
     keychain: Callable[[], Keychain] | None = None,
     *,
-    is_forgiving: bool = False,
     keep_alive_s: float = KEEP_ALIVE_S,
 ) -> Services:
-    """Wire the parts; raises SettingError, but for the settings file's faults where it is to be forgiving.
+    """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
     Without a keychain of the caller's the system's keyring is used.
     """
-    store = SettingsStore(settings_file or paths.settings_file(), command_line, is_forgiving=is_forgiving)
+    store = SettingsStore(settings_file or paths.settings_file(), command_line)
     log.set_level(store.current.proxy_log_level)
     store.listen(lambda _, new: log.set_level(new.proxy_log_level))
     changes = KeyChanges(paths.key_changes_file())
@@ -109,7 +120,7 @@ def assemble(
     keys = Keys(secrets, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     condition = UpstreamCondition(refused=keys.after_refusal)
-    upstream = Upstream(lambda: store.current, lambda: upstream_key(secrets))
+    upstream = Upstream(lambda: services.chosen(), lambda: upstream_key(secrets))
 
     def hide(text: str) -> str:
         return services.hide(text)

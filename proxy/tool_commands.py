@@ -75,10 +75,12 @@ def call_tool(name: str, arguments: str) -> None:
 
 
 def assembled() -> "Services":
-    """Return the parts, wired."""
+    """Return the parts, wired; raises SettingsBroken where nobody knows which tools the user has chosen."""
     from proxy.services import assemble  # noqa: PLC0415  the command line's other groups need none of it
 
-    return assemble()
+    services = assemble()
+    services.chosen()
+    return services
 
 
 @contextmanager

@@ -25,7 +25,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "peers": "",
     "paths": "identity",
     "logs": "files identity paths",
-    "settings": "errors files",
+    "settings": "errors files paths",  # paths: the last good settings are kept in the state folder
     "stopped": "errors",
     "stream": "errors stopped",
     "server": "batching errors stopped",

@@ -61,7 +61,7 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         log_file = start_logging()
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        services = assemble(command_line, is_forgiving=True)
+        services = assemble(command_line)
         log_file.hide(services.every_secret)
         is_read = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"

@@ -115,7 +115,7 @@ class Commands:
     def open_settings(self) -> None:
         """Open the settings file, made on the first click; raises OSError, NothingOpened."""
         file = self._store.path
-        if not file.exists():
+        if not (file.exists() or file.is_symlink()):  # a link that leads nowhere is not to be filled
             write_private(file, SETTINGS_HEAD.encode())
         open_path(file)
 

@@ -26,7 +26,8 @@ def read_facts(hosted: HostedProxy, trouble: str | None, log_problem: str | None
         key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
         asking_tools=tuple(question.tool for question in services.tools.consent.questions),
         trouble=trouble,
-        settings_problem=store.problem,
+        settings_problem=store.problem and services.hide(store.problem.replace(str(store.path), store.path.name)),
+        settings_known=store.is_known,
         log_problem=log_problem,
         other_port=hosted.other_port,
     )

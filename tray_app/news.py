@@ -11,7 +11,7 @@ from typing import Any
 from proxy import paths
 from proxy.command import command
 from proxy.files import write_private
-from proxy.greeting import base_url_line, key_line, last_line, page_line, question_line, settings_line
+from proxy.greeting import base_url_line, key_line, last_line, page_line, question_line
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
@@ -51,6 +51,9 @@ class News:
         elif self._hosted.problem is not None:
             self._say(f"The proxy does not serve yet. {self._hosted.problem}. {self._hosted.advice}".rstrip())
             self.tell("The proxy does not run", self._hosted.problem)
+        if (warning := self._hosted.services.store.warning) is not None:
+            self._say(warning)
+            self.tell("The settings file is wrong", warning)
 
     def tell_no_icon(self) -> None:
         """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same.
@@ -66,8 +69,6 @@ class News:
         services = self._hosted.services
         if not services.store.current.proxy_forward_auth_header and (line := key_line(services.secrets)):
             self._say(line)
-        if services.store.problem:
-            self._say(settings_line(services.store.problem))
         self._say(page_line(self._hosted.entrance() if self._is_read else None))
         if backend.name == "none":
             self._say(last_line(paths.log_file()))

@@ -31,7 +31,8 @@ class Facts:
     key_required_fixed_by: str | None
     asking_tools: tuple[str, ...]  # the tools that wait for the user to let them run
     trouble: str | None  # why the last click did not do what it says
-    settings_problem: str | None  # why nothing of the settings file is in force
+    settings_problem: str | None  # what is wrong with the settings file
+    settings_known: bool  # the last good ones are in force all the same; where they are not known, nothing is relayed
     log_problem: str | None  # why nothing is written to the log
     other_port: int | None  # a free port to offer while the configured one is taken
 
@@ -54,6 +55,8 @@ def status_text(facts: Facts) -> str:
         return facts.start_problem
     if facts.base_url is None:
         return "Stopped"
+    if not facts.settings_known:
+        return "Nothing is relayed: the settings file is wrong"
     if facts.condition.kind == "key refused":
         return "Upstream refuses the key"
     if lacks_key(facts):
@@ -72,7 +75,7 @@ def icon_state(facts: Facts) -> str:
         return "error"
     if facts.base_url is None:
         return "stopped"
-    if lacks_key(facts) or facts.condition.kind in ("key refused", "unsafe"):
+    if not facts.settings_known or lacks_key(facts) or facts.condition.kind in ("key refused", "unsafe"):
         return "error"
     if facts.asking_tools or facts.condition.kind != "well" or facts.settings_problem or facts.log_problem:
         return "attention"
@@ -118,11 +121,17 @@ def notes(facts: Facts) -> list[Line]:
     """Return the lines that tell what is wrong besides."""
     found = {
         "note-keyring": facts.key.problem and facts.key.problem.title,
-        "note-settings": facts.settings_problem and f"Settings not in force: {facts.settings_problem}",
+        "note-settings": facts.settings_problem and settings_note(facts),
         "note-log": facts.log_problem and f"No log is written: {facts.log_problem}",
         "trouble": facts.trouble,
     }
     return [row for key, text in found.items() if text for row in rows(key, text)]
+
+
+def settings_note(facts: Facts) -> str:
+    """Say what is wrong with the settings file, and what holds meanwhile."""
+    meanwhile = ", the last good one holds" if facts.settings_known else ""
+    return f"Settings file wrong{meanwhile}: {facts.settings_problem}"
 
 
 def question_label(asking_tools: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
 UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LONGEST_SHOWN = 200
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -63,6 +64,11 @@ def refuse_bool(value: object) -> object:
 def without_password(text: str) -> str:
     """Return a text, maybe a URL, without the user name and password in it."""
     return re.sub(r"//[^/@\s]*@", "//…@", text)
+
+
+def cut(text: str) -> str:
+    """Return the beginning of what is longer than anybody reads."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def parse_level(value: object) -> object:

@@ -1,7 +1,6 @@
 """Where settings come from: the environment and the settings file. Neither keeps a secret."""
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,12 @@ import tomlkit
 from pydantic_settings import EnvSettingsSource
 from tomlkit.exceptions import TOMLKitError
 
-from proxy.errors import BrokenSettingsFile, SettingError
-from proxy.files import target_of, write_private
+from proxy.errors import SettingError
+from proxy.settings.errors import SettingsFileWrong
+from proxy.settings.file_text import FileText, read_content
+from proxy.settings.forms import cut
 from proxy.settings.model import Settings, about, variable
+from proxy.settings.statements import line_of, toml_name, with_setting
 
 
 def read_environment() -> dict[str, Any]:
@@ -21,74 +23,80 @@ def read_environment() -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Return what the settings file sets; a missing file sets nothing.
-
-    Raises BrokenSettingsFile for bad TOML, SettingError for names it may not hold.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise BrokenSettingsFile(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise BrokenSettingsFile(f"{path}: {error}") from error
-    try:
-        values = tomlkit.parse(text).unwrap()
-    except TOMLKitError as error:
-        raise BrokenSettingsFile(f"{path}: {error}") from error
-    return {check_name(name, path): value for name, value in values.items()}
+    """Return what the settings file sets; a missing file sets nothing. Raises SettingsFileWrong."""
+    return parse(read_content(path), path)
 
 
-def check_name(name: str, path: Path) -> str:
-    """Return the field a file's key means; raises SettingError for a secret or an unknown name."""
-    field = name.lower()
-    if field not in Settings.model_fields:
-        meant = get_close_matches(field, Settings.model_fields, 1)
-        raise SettingError(f"{path} sets {name}, which is no setting{f'; is it {meant[0]}?' if meant else ''}")
-    if about(field).secret:
-        raise SettingError(
-            f"{path} holds {name}; keys do not belong in files: set {variable(field)} in the environment"
-        )
-    return field
-
-
-def set_aside(path: Path) -> Path:
-    """Move a broken settings file out of the way and return its new place; raises OSError."""
-    stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.bad-{stamp}")
-    path.replace(aside)
-    return aside
-
-
-def write_file(path: Path, changes: Mapping[str, Any]) -> None:
-    """Change some settings in the file and keep the rest of it, comments too; None removes one.
-
-    Raises SettingError for a value TOML cannot hold, OSError; the file is then as it was.
-    """
-    document = tomlkit.parse(content.decode("utf-8")) if (content := read_content(path)) else tomlkit.document()
-    for field, value in changes.items():
-        for name in [name for name in document if name.lower() == field and (value is None or name != field)]:
-            del document[name]
-        if value is not None:
-            try:
-                document[field] = list(value) if isinstance(value, tuple) else value
-            except TOMLKitError as error:
-                raise SettingError(f"{variable(field)} cannot be kept in the settings file ({error})") from error
-    replace_content(path, tomlkit.dumps(document).encode())
-
-
-def read_content(path: Path) -> bytes | None:
-    """Return the file's bytes, None where there is no file; raises OSError."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def replace_content(path: Path, content: bytes | None) -> None:
-    """Put bytes in the file's place; None removes it. Raises OSError, and then nothing has changed."""
+def parse(content: bytes | None, path: Path) -> dict[str, Any]:
+    """Return what the content of the settings file sets; raises SettingsFileWrong for names it may not hold too."""
     if content is None:
-        target_of(path).unlink(missing_ok=True)
-    else:
-        write_private(path, content)
+        return {}
+    try:
+        text = FileText.of(content).text
+        values = tomlkit.parse(text).unwrap()
+    except (TOMLKitError, RecursionError) as error:
+        line = f", line {error.line}" if hasattr(error, "line") else ""
+        raise SettingsFileWrong(f"{path}{line}: this is not valid TOML ({reason(error)})") from error
+    except ValueError as error:
+        raise SettingsFileWrong(f"{path}, {error}") from error
+    check_names(values, path, content)
+    return {name.lower(): value for name, value in values.items()}
+
+
+def reason(error: Exception) -> str:
+    """Return the parser's reason, without the line; it takes a line end for a sign that a text may not hold."""
+    text = str(error).partition(" at line ")[0]
+    return "a quote is missing at the end" if text.endswith(r"use \u000a instead") else text
+
+
+def check_names(names: Mapping[str, object], path: Path, content: bytes) -> None:
+    """Raise SettingsFileWrong for a name that is no setting, for one of a secret, and for one that comes twice."""
+    seen: dict[str, str] = {}
+    for name in names:
+        field = name.lower()
+        if field not in Settings.model_fields:
+            meant = get_close_matches(field, Settings.model_fields, 1)
+            why = f"{cut(toml_name(name))} is no setting{f'; is it {meant[0]}?' if meant else ''}"
+        elif about(field).secret:
+            why = f"it holds {name}; keys do not belong in files: set {variable(field)} in the environment"
+        elif field in seen:
+            why = f"it holds both {seen[field]} and {name}, which are one setting"
+        else:
+            seen[field] = name
+            continue
+        raise SettingsFileWrong(f"{place(path, content, field)}: {why}")
+
+
+def place(path: Path, content: bytes | None, field: str | None) -> str:
+    """Return where in the settings file a setting stands, as a sentence names it; None is the whole file."""
+    line = line_of(FileText.of(content).text, field) if content and field is not None else None
+    return f"{path}, line {line}" if line else f"{path}"
+
+
+def changed(content: bytes | None, changes: Mapping[str, Any], path: Path) -> bytes | None:
+    """Return the file's content with some settings changed and the rest of it kept, comments too; None removes one.
+
+    Raises SettingError for a value TOML cannot hold.
+    """
+    form, before = FileText.of(content or b""), parse(content, path)
+    plain = {field: list(value) if isinstance(value, tuple) else value for field, value in changes.items()}
+    text = form.text
+    for field, value in plain.items():
+        if before.get(field) != value:
+            text = changed_text(text, field, value)
+    if text == form.text:
+        return content
+    new = form.content(text)
+    if parse(new, path) != {name: value for name, value in {**before, **plain}.items() if value is not None}:
+        raise SettingError("the settings file is written in a way that cannot be changed from here; change it by hand")
+    return new
+
+
+def changed_text(text: str, field: str, value: object) -> str:
+    """Return the file's text with one setting changed; raises SettingError."""
+    try:
+        new = with_setting(text, field, value)
+        new.encode()  # half a character has no place in a file
+    except (TOMLKitError, UnicodeEncodeError) as error:
+        raise SettingError(f"{variable(field)} cannot be kept in the settings file ({error})") from error
+    return new

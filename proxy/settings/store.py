@@ -3,24 +3,17 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ValidationError
+from proxy.errors import ProxyError, SettingError
+from proxy.settings.errors import SettingsBroken, SettingsFileWrong
+from proxy.settings.file_text import read_content, replace_content
+from proxy.settings.loading import InForce, Loader, Origin
+from proxy.settings.model import Settings, about, variable
+from proxy.settings.sources import changed
 
-from proxy.errors import BrokenSettingsFile, ProxyError, SettingError
-from proxy.settings.forms import without_password
-from proxy.settings.model import Contradiction, Settings, about, variable
-from proxy.settings.sources import (
-    read_content,
-    read_environment,
-    read_file,
-    replace_content,
-    set_aside,
-    write_file,
-)
-
-Origin = Literal["command line", "environment", "settings file", "default"]
 Listener = Callable[[Settings, Settings], None]
 
 log = logging.getLogger(__name__)
@@ -31,25 +24,54 @@ class SettingsStore:
 
     `current` may be read on any thread, and so `update` called, which tells the listeners there and then: one change
     after the other. So a listener may change a setting itself, but must not wait for another thread that does.
-    A `forgiving` store starts with the defaults where the settings file is wrong, and keeps the
-    reason as its `problem`; what is wrong in the environment or on the command line is an error all the same.
+    A store starts whatever is wrong with the settings file, and keeps the reason as its `problem`; what is wrong in the
+    environment or on the command line is an error (SettingError).
     """
 
-    def __init__(
-        self, path: Path, command_line: Mapping[str, Any] | None = None, *, is_forgiving: bool = False
-    ) -> None:
+    def __init__(self, path: Path, command_line: Mapping[str, Any] | None = None) -> None:
         self.path = path
-        self._command_line = dict(command_line or {})
-        self._is_forgiving = is_forgiving
         self._listeners: list[Listener] = []
         self._one_at_a_time = threading.RLock()
-        self.set_aside: Path | None = None
-        self.problem: str | None = None  # why nothing of the settings file is in force
-        self.current, self._origins = self._load()
+        self._loader = Loader(path, command_line or {})
+        self._in_force = self._loader.load()
+        if self.problem is not None:
+            log.error("%s", self.warning)
+
+    @property
+    def current(self) -> Settings:
+        """Return the settings in force; who asks an upstream takes `chosen`."""
+        return self._in_force.settings
+
+    @property
+    def chosen(self) -> Settings:
+        """Return the settings in force, which the user has chosen; raises SettingsBroken where nobody knows those."""
+        in_force = self._in_force
+        if not in_force.is_known:
+            raise SettingsBroken(in_force.problem or "")
+        return in_force.settings
+
+    @property
+    def is_known(self) -> bool:
+        """Tell whether it is known what the user has chosen, from the settings file or from its last good copy."""
+        return self._in_force.is_known
+
+    @property
+    def problem(self) -> str | None:
+        """Say what is wrong with the settings file, None where nothing is."""
+        return self._in_force.problem
+
+    @property
+    def warning(self) -> str | None:
+        """Say so in sentences, with what it means and what to do."""
+        if self.problem is None:
+            return None
+        what = "The last good settings stay in force" if self.is_known else "Nothing is relayed"
+        stop = "" if self.problem.endswith("?") else "."
+        return f"The settings file is wrong: {self.problem}{stop} {what}; mend the file and restart the proxy."
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""
-        return self._origins.get(field, "default")
+        return self._in_force.origins.get(field, "default" if self.is_known else "not known")
 
     def fixed_by(self, field: str) -> Origin | None:
         """Say what fixes a setting so that `update` would refuse to change it, None where nothing does."""
@@ -61,37 +83,73 @@ class SettingsStore:
         self._listeners.append(listener)
 
     def update(self, **changes: Any) -> Settings:
-        """Keep a change in the settings file and put it in force; None goes back to the default.
+        """Keep a change in the settings file and put it in force, with everything else the file holds now.
 
-        Raises SettingError when a value is wrong or fixed by the environment or command line, OSError when the file
-        cannot be written, and what a listener refuses the change with. In each case nothing has changed.
+        A change is a value, None for the default, or a function that makes the new value of the one the file holds now:
+        what somebody has written there by hand meanwhile is added to, not replaced. It is called again where the file
+        is saved in that very moment.
+
+        Raises SettingError when a value is wrong or fixed by the environment or command line, or the file is wrong;
+        OSError when the file cannot be written, and what a listener refuses the change with. In each case nothing has
+        changed.
         """
         with self._one_at_a_time:
             self._check_may_change(changes)
-            content = read_content(self.path)
-            kept = {**read_file(self.path), **changes}
-            new, origins = self._merge({name: value for name, value in kept.items() if value is not None})
-            write_file(self.path, changes)
-            self._put_in_force(new, origins, content)
-            if self.set_aside is None:
-                self.problem = None  # the whole file has just been read, and is in force
+            before, values, new = self._prepare(changes)
+            while read_content(self.path) != before.content:  # somebody has saved it since
+                before, values, new = self._prepare(changes)
+            if new.content != before.content:
+                replace_content(self.path, new.content)
+            self._put_in_force(new, before, values)
+            self._loader.keep_copy(self._in_force)
             return self.current
 
-    def _put_in_force(self, new: Settings, origins: dict[str, Origin], content_before: bytes | None) -> None:
+    def _prepare(self, changes: Mapping[str, Any]) -> tuple[InForce, dict[str, Any], InForce]:
+        """Return what the settings file holds, the changes as values, and what both make of the settings."""
+        before = self._read()
+        values = {
+            field: change(getattr(before.settings, field)) if callable(change) else change
+            for field, change in changes.items()
+        }
+        kept = {name: value for name, value in {**before.file_values, **values}.items() if value is not None}
+        return before, values, replace(self._loader.merge(kept), content=changed(before.content, values, self.path))
+
+    def _read(self) -> InForce:
+        """Return what the settings file makes of the settings now; what raises SettingsFileWrong stays told."""
+        try:
+            return self._loader.read()
+        except SettingsFileWrong as error:
+            self._in_force = replace(self._in_force, problem=error.detail)
+            raise
+
+    def _put_in_force(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
         """Take the new settings and tell the listeners; where one refuses, all is as before, the file too."""
-        old, old_origins = self.current, self._origins
-        self.current, self._origins = new, origins
+        old, self._in_force = self._in_force, new
         agreed: list[Listener] = []
         try:
             for listener in self._listeners:
-                listener(old, new)
+                listener(old.settings, new.settings)
                 agreed.append(listener)
         except ProxyError:
-            replace_content(self.path, content_before)
-            self.current, self._origins = old, old_origins
+            self._restore_file(new, before, changes)
+            self._in_force = old
             for listener in reversed(agreed):
-                listener(new, old)
+                listener(new.settings, old.settings)
             raise
+
+    def _restore_file(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
+        """Take a refused change out of the file again; what somebody has written there meanwhile stays."""
+        try:
+            content = read_content(self.path)
+            if content == new.content:
+                restored = before.content
+            else:
+                values = {field: before.file_values.get(field) for field in changes}
+                restored = changed(content, values, self.path)
+        except SettingError as error:
+            log.warning("a refused change stays in the settings file: %s", error)
+        else:
+            replace_content(self.path, restored)
 
     def _check_may_change(self, changes: Mapping[str, Any]) -> None:
         for field in changes:
@@ -101,55 +159,3 @@ class SettingsStore:
                 raise SettingError(f"{variable(field)} is a key, and keys do not belong in files")
             if (fixed_by := self.fixed_by(field)) is not None:
                 raise SettingError(f"{variable(field)} is fixed by the {fixed_by}")
-
-    def _load(self) -> tuple[Settings, dict[str, Origin]]:
-        try:
-            return self._merge(read_file(self.path))
-        except BrokenSettingsFile as error:
-            self._put_aside(error)
-        except SettingError as error:
-            if not self._is_forgiving:
-                raise
-            defaults = self._merge({})  # raises where the fault is not the file's
-            self.problem = error.detail
-            log.error("%s Nothing of the settings file is in force.", error)  # noqa: TRY400  the sentence says it all
-            return defaults
-        return self._merge({})
-
-    def _put_aside(self, error: BrokenSettingsFile) -> None:
-        """Move a broken file out of the way of the next change, where that can be done."""
-        try:
-            self.set_aside = set_aside(self.path)
-            self.problem = f"a broken file, kept as {self.set_aside.name}"
-        except OSError:
-            self.problem = error.detail
-        kept = f"It is kept as {self.set_aside}. " if self.set_aside else ""
-        log.error("%s %sThe defaults are in force, tools are off.", error, kept)
-
-    def _merge(self, file_values: Mapping[str, Any]) -> tuple[Settings, dict[str, Origin]]:
-        layers: list[tuple[Origin, Mapping[str, Any]]] = [
-            ("settings file", file_values),
-            ("environment", read_environment()),
-            ("command line", self._command_line),
-        ]
-        values: dict[str, Any] = {}
-        origins: dict[str, Origin] = {}
-        for origin, layer in layers:
-            values.update(layer)
-            origins.update(dict.fromkeys(layer, origin))
-        return validate(values, origins), origins
-
-
-def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settings:
-    """Check the values against the table; raises SettingError naming the variable, what was read, what is expected."""
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        cause = problem.get("ctx", {}).get("error")
-        field = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
-        read = "" if about(field).secret else f" is {without_password(repr(values.get(field)))}"
-        why = f": {cause}; expected is " if isinstance(cause, ValueError) else ", expected "
-        raise SettingError(
-            f"{variable(field)}{read} (from the {origins.get(field, 'default')}){why}{about(field).expects}"
-        ) from None  # pydantic's own error shows every value, keys too

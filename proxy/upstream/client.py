@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Upstream:
-    """Ask the upstream. Every method runs on the event loop of its first call."""
+    """Ask the upstream. Every method runs on the event loop of its first call.
+
+    `settings` raises SettingsBroken while nobody knows which upstream the user has chosen.
+    """
 
     def __init__(self, settings: Callable[[], Settings], key: Callable[[], Awaitable[str]]) -> None:
         self._settings = settings
@@ -28,7 +31,8 @@ class Upstream:
         await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.link")
 
     async def ask(self, request: UpstreamRequest, callers_key: str | None = None) -> UpstreamAnswer:
-        """Return the upstream's answer, whatever its status; raises UpstreamFailure or NoUpstreamKey."""
+        """Return the upstream's answer, whatever its status; raises UpstreamFailure, NoUpstreamKey, SettingsBroken."""
+        self._settings()  # raises before the key is asked for, whose keyring may have to wait for its user
         key = callers_key or await self._key()
         link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
         return await link.ask(request, key)
@@ -37,6 +41,7 @@ class Upstream:
         self, request: UpstreamRequest, callers_key: str | None = None
     ) -> UpstreamSocket | UpstreamAnswer:
         """Ask for a WebSocket: return it, or the upstream's refusal; raises as `ask`."""
+        self._settings()  # as above
         key = callers_key or await self._key()
         link = self._links[-1] if self._fits is self._settings() else await self._renew_link()
         return await link.shake_hands(request, key)

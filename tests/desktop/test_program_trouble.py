@@ -169,26 +169,33 @@ def test_a_taken_port_that_is_given_back_can_be_switched_on(tray: Tray) -> None:
     assert tray.is_serving()
 
 
-def test_a_broken_settings_file_leaves_the_defaults_and_the_menu_says_where_it_is_kept(tray: Tray) -> None:
-    tray.write_settings("proxy_port = = 1\nenable_tool_execution = true\n")
+def test_a_broken_settings_file_has_nothing_relayed_and_the_menu_names_the_line(tray: Tray) -> None:
+    text = "proxy_port = = 1\nenable_tool_execution = true\n"
+    tray.write_settings(text)
 
-    tray.start("--port", str(tray.port)).wait_until_it_runs()
+    tray.start("--port", str(tray.port)).wait_for_status("Nothing is relayed: the settings file is wrong")
 
     assert tray.is_serving()
+    assert tray.chat() == 503
     assert tray.menu().find("tools").checked is False
-    assert tray.wait_for_line("Settings not in force: a broken file, kept as settings.toml.bad-")
+    assert tray.wait_for_line("Settings file wrong: settings.toml, line 1: this is not valid TOML")
+    assert tray.settings_file.read_text() == text
 
 
-def test_a_wrong_setting_in_the_file_leaves_the_defaults_and_the_menu_names_it(tray: Tray) -> None:
-    text = 'openai_timeout = "long"\nenable_tool_execution = true\n'
+def test_a_wrong_setting_in_the_file_leaves_the_last_good_ones_and_the_menu_names_it(tray: Tray) -> None:
+    tray.write_settings("tool_timeout = 7\nenable_tool_execution = true\n")
+    tray.start("--port", str(tray.port)).wait_until_it_runs()
+    tray.click("quit")
+    tray.program.process.wait(5)
+    text = 'tool_timeout = "long"\n'
     tray.write_settings(text)
     tray.start("--port", str(tray.port)).wait_until_it_runs()
-    assert tray.wait_for_line("Settings not in force: OPENAI_TIMEOUT is 'long'")
-    assert tray.menu().find("tools").checked is False
+    assert tray.wait_for_line("Settings file wrong, the last good one holds: settings.toml, line 1: ")
+    assert tray.menu().find("tools").checked is True
 
     tray.click("require-key")
 
-    assert tray.wait_for_line("A setting is wrong: OPENAI_TIMEOUT is 'long'")
+    assert tray.wait_for_line("TOOL_TIMEOUT is 'long'")
     assert tray.menu().find("require-key").checked is False
     assert tray.settings_file.read_text() == text
     assert tray.chat() == 200

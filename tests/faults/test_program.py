@@ -139,9 +139,13 @@ def test_a_stream_gets_3_seconds_then_an_error_event_and_the_program_is_gone_wit
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [(b"proxy_port = 9000\nproxy_port = = 1\n", "line 2"), (b"\x00\xff\xfe", ""), (b"enable_tool_execution = tru", "")],
+    [
+        (b"proxy_port = 9000\nproxy_port = = 1\n", "line 2"),
+        (b"\x00\xff\xfe", "line 1"),
+        (b"enable_tool_execution = tru", "line 1"),
+    ],
 )
-def test_a_corrupt_settings_file_is_kept_the_defaults_hold_and_the_line_is_named(
+def test_a_corrupt_settings_file_is_left_alone_nothing_is_relayed_and_the_line_is_named(
     tmp_path: Path, content: bytes, line: str
 ) -> None:
     folder = tmp_path / "xdg_config_home" / "openai-tray-proxy"
@@ -149,13 +153,14 @@ def test_a_corrupt_settings_file_is_kept_the_defaults_hold_and_the_line_is_named
     (folder / "settings.toml").write_bytes(content)
     with Program(tmp_path, "serve", "--demo", "--port", "0") as program, program.connect() as client:
         assert client.ask("GET", "/v1/health").status == 200
+        assert client.ask("GET", "/v1/models").error["code"] == "settings_broken"
         wait_for(lambda: " ERROR " in (tmp_path / LOG).read_text(), "the log tells of it")
 
-    [kept] = folder.glob("settings.toml.bad-*")
+    [kept] = folder.iterdir()
     assert kept.read_bytes() == content
     log = (tmp_path / LOG).read_text()
     assert str(kept) in log
-    assert "tools are off" in log
+    assert "Nothing is relayed" in log
     assert line in log
 
 

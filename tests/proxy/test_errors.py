@@ -17,6 +17,7 @@ from proxy.exchange import encodings
 from proxy.keys import errors as key_errors
 from proxy.policy import endpoints
 from proxy.server import refusals
+from proxy.settings import errors as settings_errors
 from proxy.stream import reading
 
 ENTRY = re.compile(r"[├└]── (\w+)(?: +(\d{3})\b)?")
@@ -50,7 +51,17 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-SPREAD = (errors, key_errors, running, stopped, refusals, reading, encodings, endpoints)
+SPREAD = (
+    errors,
+    key_errors,
+    settings_errors,
+    running,
+    stopped,
+    refusals,
+    reading,
+    encodings,
+    endpoints,
+)
 DEFINED = {name: value for module in SPREAD for name, value in vars(module).items()}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 

@@ -119,3 +119,56 @@ def test_quit_is_handed_on(clicked: Clicked) -> None:
     clicked.click("quit")
 
     assert clicked.quits == 1
+
+
+# --- a settings file that is wrong ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def wrong() -> Iterator[Clicked]:
+    paths.settings_file().parent.mkdir(parents=True)
+    paths.settings_file().write_text("# mine\nenable_tool_exection = true\n")
+    made = Clicked(MemoryKeychain())
+    yield made
+    made.commands.close()
+    made.hosted.close()
+
+
+def test_the_menu_says_what_is_wrong_with_the_file_and_that_nothing_is_relayed(wrong: Clicked) -> None:
+    wrong.hosted.start()
+
+    shown = look(read_facts(wrong.hosted, None, None, is_working=False))
+
+    labels = [line.label for line in walk(shown.lines)]
+    assert shown.icon == "error"
+    assert labels[0] == "Nothing is relayed: the settings file is wrong"
+    assert " ".join(labels[1:3]).startswith("Settings file wrong: settings.toml, line 2: enable_tool_exection is no")
+    assert not any("api.openai.com" in label for label in labels)
+
+
+@pytest.mark.parametrize("key", ["tools", "require-key"])
+def test_a_click_that_needs_the_file_is_refused_with_the_reason(wrong: Clicked, key: str) -> None:
+    before = paths.settings_file().read_bytes()
+
+    assert "line 2: enable_tool_exection is no setting" in (wrong.click(key) or "")
+    assert paths.settings_file().read_bytes() == before
+    assert not wrong.store.is_known
+
+
+def test_a_click_after_the_file_was_mended_puts_all_of_it_in_force(wrong: Clicked) -> None:
+    paths.settings_file().write_text("proxy_require_api_key = true\n")
+
+    assert wrong.click("tools") is None
+
+    assert wrong.store.chosen.proxy_require_api_key
+    assert wrong.store.chosen.enable_tool_execution
+    assert look(read_facts(wrong.hosted, None, None, is_working=False)).icon == "stopped"
+
+
+def test_a_link_that_leads_nowhere_is_not_filled(clicked: Clicked, tmp_path: Path) -> None:
+    paths.settings_file().parent.mkdir(parents=True)
+    paths.settings_file().symlink_to(tmp_path / "disk" / "settings.toml")
+
+    clicked.click("settings-file")
+
+    assert not (tmp_path / "disk").exists()

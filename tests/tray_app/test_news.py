@@ -194,3 +194,17 @@ def test_the_bell_rings_for_a_question_and_the_menu_follows_it_both_ways() -> No
 
     assert rung == [QUESTION]
     assert looks == ["again"] * 2
+
+
+def test_a_wrong_settings_file_is_told_at_every_start() -> None:
+    paths.settings_file().parent.mkdir(parents=True)
+    paths.settings_file().write_text("proxy_prot = 1\n")
+    told = Told()
+    told.hosted.start()
+
+    told.news.tell_start()
+    told.hosted.close()
+
+    [said] = [line for line in told.said if "settings file" in line]
+    assert "line 1: proxy_prot is no setting" in said
+    assert ("The settings file is wrong", said) in told.backend.told

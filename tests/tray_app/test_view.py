@@ -29,12 +29,14 @@ WELL = Facts(
     asking_tools=(),
     trouble=None,
     settings_problem=None,
+    settings_known=True,
     log_problem=None,
     other_port=None,
 )
 STOPPED = {"base_url": None}
 TAKEN = {"base_url": None, "start_problem": "Port 8000 is taken by nginx (process 7)"}
 KEYLESS = {"key": KeyState()}
+UNKNOWN = {"settings_problem": "line 1", "settings_known": False}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,10 @@ KEYLESS = {"key": KeyState()}
         ({"condition": Condition("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
         ({"asking_tools": ("write_file",)}, "Running on http://127.0.0.1:8000/v1", "attention"),
         ({"settings_problem": "it was broken"}, "Running on http://127.0.0.1:8000/v1", "attention"),
+        (UNKNOWN, "Nothing is relayed: the settings file is wrong", "error"),
+        (UNKNOWN | KEYLESS, "Nothing is relayed: the settings file is wrong", "error"),
+        (UNKNOWN | STOPPED, "Stopped", "stopped"),
+        (UNKNOWN | TAKEN, "Port 8000 is taken by nginx (process 7)", "error"),
         ({"log_problem": "a full disk"}, "Running on http://127.0.0.1:8000/v1", "attention"),
     ],
 )
@@ -76,7 +82,8 @@ def line(lines: tuple[Line, ...], key: str) -> Line:
     ("changes", "key", "label"),
     [
         ({"trouble": "It could not be opened."}, "trouble", "It could not be opened."),
-        ({"settings_problem": "it was broken"}, "note-settings", "Settings not in force: it was broken"),
+        ({"settings_problem": "line 1"}, "note-settings", "Settings file wrong, the last good one holds: line 1"),
+        (UNKNOWN, "note-settings", "Settings file wrong: line 1"),
         ({"log_problem": "a full disk"}, "note-log", "No log is written: a full disk"),
         ({"key": KeyState(problem=KeyringLocked("x"))}, "note-keyring", "The system's keyring is locked"),
     ],

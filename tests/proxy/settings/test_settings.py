@@ -182,11 +182,11 @@ def test_a_bad_value_of_the_file_is_said_to_come_from_there(tmp_path: Path, text
     path = tmp_path / "settings.toml"
     path.write_text(text)
 
-    with pytest.raises(SettingError) as caught:
-        SettingsStore(path)
+    problem = SettingsStore(path).problem
 
-    assert said in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert problem is not None
+    assert f"{path}, line 1: {said}" in problem
+    assert "\n" not in problem
 
 
 def test_a_bad_value_of_the_command_line_is_said_to_come_from_there(tmp_path: Path) -> None:
@@ -199,8 +199,7 @@ def test_true_is_no_number(tmp_path: Path, text: str) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(text)
 
-    with pytest.raises(SettingError):
-        SettingsStore(path)
+    assert "this is no number" in (SettingsStore(path).problem or "")
 
 
 @pytest.mark.parametrize("text", ["true", "True", "1", "yes", "on"])

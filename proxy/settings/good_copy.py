@@ -1,0 +1,61 @@
+"""The last good settings: a private copy of the settings file as it was when it was last put in force."""
+
+import hashlib
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+
+from proxy import paths
+from proxy.files import write_private
+from proxy.settings.file_text import FileText
+
+
+class GoodCopy:
+    """Keep and read the copy of one settings file. What is damaged, or might be of somebody else, is no copy."""
+
+    def __init__(self, settings_file: Path) -> None:
+        self._name = json.dumps(os.path.normcase(settings_file.absolute())).encode()
+
+    @property
+    def path(self) -> Path:
+        """Return where it stands: the copies of other settings files stand elsewhere."""
+        return paths.state_file().with_name(f"good-settings-{digest(self._name)[:16]}.toml")
+
+    def read(self) -> bytes | None:
+        """Return what the settings file held, None where there is no copy to go by."""
+        try:
+            content = self.path.read_bytes() if is_private(self.path) else b""
+        except OSError:
+            return None
+        text = content.partition(b"\n")[2]
+        return text if content == self._written(text) else None
+
+    def keep(self, content: bytes) -> None:
+        """Keep what the settings file holds; raises OSError."""
+        new = self._written(FileText.of(content).text.encode())
+        if self.read() != new.partition(b"\n")[2]:
+            write_private(self.path, new)
+
+    def forget(self) -> None:
+        """Keep nothing; raises OSError."""
+        self.path.unlink(missing_ok=True)
+
+    def _written(self, text: bytes) -> bytes:
+        """Return the whole copy; its first line says what it is, and tells a damaged one."""
+        checked = digest(self._name + text).encode()
+        return b"# The program's own copy of " + self._name + b" as it was last in force; " + checked + b"\n" + text
+
+
+def is_private(path: Path) -> bool:
+    """Tell whether this is a file of ours that nobody else can read or change; raises OSError."""
+    facts = path.lstat()
+    if not stat.S_ISREG(facts.st_mode):
+        return False
+    return sys.platform == "win32" or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o077)
+
+
+def digest(content: bytes) -> str:
+    """Return what tells one content from another."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,148 @@
+"""Settings as they come from all sources together, and what holds where the settings file is wrong.
+
+Its faults never put the defaults in the place of what the user has chosen: the last good settings stay in force, from a
+private copy; without one nothing is relayed until the file is mended.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from proxy.errors import SettingError
+from proxy.settings.errors import SettingsContradict, SettingsFileWrong
+from proxy.settings.file_text import read_content
+from proxy.settings.forms import cut, without_password
+from proxy.settings.good_copy import GoodCopy
+from proxy.settings.model import Contradiction, Settings, about, variable
+from proxy.settings.sources import parse, place, read_environment
+
+Origin = Literal["command line", "environment", "settings file", "last good settings", "default", "not known"]
+
+# What holds whatever environment and command line say, as long as nobody knows what the user has chosen: the program is
+# there for this computer alone, to say what is wrong, and even who does not ask `is_known` reaches no upstream.
+NOT_KNOWN: Mapping[str, Any] = {
+    "openai_base_url": "https://settings-file-is-wrong.invalid/v1",  # RFC 6761: this name never resolves
+    "proxy_host": "127.0.0.1",
+    "enable_tool_execution": False,
+}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The settings, where each came from, and what is wrong with the settings file."""
+
+    settings: Settings
+    origins: Mapping[str, Origin]
+    content: bytes | None = None  # of the settings file, as it was read
+    file_values: Mapping[str, Any] = field(default_factory=dict)  # what it sets
+    problem: str | None = None
+    is_known: bool = True  # what the user has chosen is
+
+
+class Loader:
+    """Load the settings of one settings file, under a command line and the environment."""
+
+    def __init__(self, path: Path, command_line: Mapping[str, Any]) -> None:
+        self._path = path
+        self._command_line = dict(command_line)
+        self._good_copy = GoodCopy(path)
+
+    def load(self) -> InForce:
+        """Return what is to be in force at the start; raises SettingError where environment or command line are wrong.
+
+        What is wrong with the settings file is its `problem`.
+        """
+        try:
+            in_force = self.read()
+        except SettingsFileWrong as error:
+            return self._without_file(error.detail)
+        self.keep_copy(in_force)
+        return in_force
+
+    def read(self) -> InForce:
+        """Return what the settings file makes of the settings now; raises SettingsFileWrong for any fault of it."""
+        return self._of(read_content(self._path), "settings file")
+
+    def merge(self, file_values: Mapping[str, Any]) -> InForce:
+        """Return what the settings would be if the settings file held these values; raises SettingError."""
+        return self._merge("settings file", file_values)
+
+    def keep_copy(self, in_force: InForce) -> None:
+        """Keep what is in force as the last good settings, should the file be wrong one day.
+
+        A file that sets nothing is nothing to go back to: the defaults are what must not come in place of choices.
+        """
+        try:
+            if in_force.content is not None and in_force.file_values:
+                self._good_copy.keep(in_force.content)
+            else:
+                self._good_copy.forget()
+        except OSError as error:
+            log.warning("the last good settings cannot be kept: %s", error)
+
+    def _without_file(self, problem: str) -> InForce:
+        """Return the last good settings; where they are not to be had, settings with which nothing is relayed."""
+        if (copy := self._good_copy.read()) is not None:
+            try:
+                return replace(self._of(copy, "last good settings"), problem=problem)
+            except SettingError as error:
+                log.warning("the last good settings cannot be used: %s", error.detail)
+        try:
+            self._merge("settings file", {})  # raises where environment or command line are wrong
+        except SettingsContradict as error:
+            log.debug("%s: the settings file may resolve that", error)
+        return replace(self._merge("settings file", {}, NOT_KNOWN), problem=problem, is_known=False)
+
+    def _of(self, content: bytes | None, origin: Origin) -> InForce:
+        """Return what a content of the settings file makes of the settings.
+
+        Raises SettingsFileWrong for all its faults, SettingError for those of environment and command line.
+        """
+        values = parse(content, self._path)
+        try:
+            return replace(self._merge(origin, values), content=content)
+        except SettingError as error:
+            is_own = error.origin == origin
+            if not is_own:
+                self._merge(origin, {})  # raises where the fault is not the file's
+            where = place(self._path, content, error.field if is_own else None)
+            raise SettingsFileWrong(f"{where}: {error.detail}") from error
+
+    def _merge(self, file: Origin, file_values: Mapping[str, Any], forced: Mapping[str, Any] | None = None) -> InForce:
+        layers: list[tuple[Origin, Mapping[str, Any]]] = [
+            (file, file_values),
+            ("environment", read_environment()),
+            ("command line", self._command_line),
+            ("not known", forced or {}),
+        ]
+        values: dict[str, Any] = {}
+        origins: dict[str, Origin] = {}
+        for origin, layer in layers:
+            values.update(layer)
+            origins.update(dict.fromkeys(layer, origin))
+        return InForce(validate(values, origins), origins, file_values=file_values)
+
+
+def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settings:
+    """Check the values against the table; raises SettingError naming the variable, what was read, what is expected."""
+    try:
+        return Settings.model_validate(values)
+    except RecursionError as error:
+        raise SettingError("a value is nested too deep") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        cause = problem.get("ctx", {}).get("error")
+        name = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
+        origin = origins.get(name, "default")
+        read = "" if about(name).secret else f" is {cut(without_password(repr(values.get(name))))}"
+        why = f": {cause}; expected is " if isinstance(cause, ValueError) else ", expected "
+        kind = SettingsContradict if isinstance(cause, Contradiction) else SettingError
+        wrong = kind(f"{variable(name)}{read} (from the {origin}){why}{about(name).expects}")
+        wrong.field, wrong.origin = name, origin
+        raise wrong from None  # pydantic's own error shows every value, keys too
