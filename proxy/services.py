@@ -80,10 +80,9 @@ class Services:
 
     def allow_origin(self, origin: str) -> None:
         """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
-        allowed = self.store.current.proxy_allowed_origins
-        if origin not in self.refused_origins.offered(allowed):
+        if origin not in self.refused_origins.offered(self.store.current.proxy_allowed_origins):
             raise OriginNotAllowed(f"{origin!r} is not among those refused last")
-        self.store.update(proxy_allowed_origins=(*allowed, origin))
+        self.store.update(proxy_allowed_origins=lambda held: held if origin in held else (*held, origin))
 
     def try_key(self, key: str) -> str | None:
         """Ask the upstream whether it accepts a key: None, or what it said, or why it was not asked. Blocks."""
@@ -153,7 +152,7 @@ def assemble(
 
 def always_allow(store: SettingsStore, tool: str) -> None:
     """Keep in the settings that a tool needs no question any more; raises SettingError or OSError."""
-    store.update(tool_consent={**store.current.tool_consent, tool: "auto"})
+    store.update(tool_consent=lambda rules: {**rules, tool: "auto"})
 
 
 def load_when_required(proxy_keys: ProxyKeys, old: Settings, new: Settings) -> None:

@@ -1,0 +1,93 @@
+"""Clicks that add to a setting: they add to what the settings file holds at that moment."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy import paths
+from proxy.errors import OriginNotAllowed, SettingError
+from proxy.services import Services, always_allow, assemble
+from proxy.settings.sources import read_file
+
+MINE, OTHER = "https://mine.example", "https://other.example"
+
+
+def write(text: str) -> Path:
+    """Write the settings file as somebody with an editor does."""
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def assembled(text: str) -> Services:
+    """Return the parts as they start with a settings file."""
+    write(text)
+    services = assemble()
+    services.refused_origins.note(OTHER)
+    return services
+
+
+def test_an_origin_is_added_to_those_written_by_hand_meanwhile() -> None:
+    services = assembled("")
+    path = write(f'proxy_allowed_origins = ["{MINE}"]\n')
+
+    services.allow_origin(OTHER)
+
+    assert services.store.current.proxy_allowed_origins == (MINE, OTHER)
+    assert read_file(path) == {"proxy_allowed_origins": [MINE, OTHER]}
+
+
+def test_an_origin_taken_out_by_hand_meanwhile_stays_out() -> None:
+    services = assembled(f'proxy_allowed_origins = ["{MINE}"]\n')
+    write("")
+
+    services.allow_origin(OTHER)
+
+    assert services.store.current.proxy_allowed_origins == (OTHER,)
+
+
+def test_an_origin_that_was_added_by_hand_meanwhile_is_not_added_twice() -> None:
+    services = assembled("")
+    path = write(f'proxy_allowed_origins = ["{OTHER}"] # mine\n')
+
+    services.allow_origin(OTHER)
+
+    assert services.store.current.proxy_allowed_origins == (OTHER,)
+    assert path.read_text() == f'proxy_allowed_origins = ["{OTHER}"] # mine\n'
+
+
+def test_an_origin_nobody_was_refused_for_is_not_added() -> None:
+    with pytest.raises(OriginNotAllowed):
+        assembled("").allow_origin(MINE)
+
+
+def test_a_rule_is_added_to_those_written_by_hand_meanwhile() -> None:
+    services = assembled('[tool_consent]\nbook = "ask"\n')
+    path = write('[tool_consent]\nbook = "ask"\n"files__delete*" = "never"\n')
+
+    always_allow(services.store, "book")
+
+    assert services.store.current.tool_consent == {"book": "auto", "files__delete*": "never"}
+    assert path.read_text() == 'tool_consent = {book = "auto", "files__delete*" = "never"}\n'
+
+
+def test_a_rule_taken_out_by_hand_meanwhile_stays_out() -> None:
+    services = assembled('tool_consent = {"files__*" = "auto"}\n')
+    write("")
+
+    always_allow(services.store, "book")
+
+    assert services.store.current.tool_consent == {"book": "auto"}
+
+
+def test_a_file_that_broke_meanwhile_is_added_to_by_no_click() -> None:
+    services = assembled(f'proxy_allowed_origins = ["{MINE}"]\n')
+    path = write(f'proxy_allowed_origins = ["{MINE}]\n')
+
+    for click in (lambda: services.allow_origin(OTHER), lambda: always_allow(services.store, "book")):
+        with pytest.raises(SettingError, match="a quote is missing at the end"):
+            click()
+
+    assert path.read_text() == f'proxy_allowed_origins = ["{MINE}]\n'
+    assert services.store.current.proxy_allowed_origins == (MINE,)
