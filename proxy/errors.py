@@ -16,7 +16,9 @@ ProxyError
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403   └── ContentTypeNotAllowed 415
-│   ├── UnknownPath             404   └── WrongMethod 405 ── NotANetworkProxy 405, in server/refusals.py
+│   ├── UnknownPath             404
+│   ├── WrongMethod             405
+│   │   └── NotANetworkProxy    405       in server/refusals.py
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414      this row and the next two stand in server/refusals.py
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501

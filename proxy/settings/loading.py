@@ -66,8 +66,14 @@ class Loader:
         return in_force
 
     def read(self) -> InForce:
-        """Return what the settings file makes of the settings now; raises SettingsFileWrong for any fault of it."""
-        return self._of(read_content(self._path), "settings file")
+        """Return what the settings file makes of the settings now; raises SettingsFileWrong for any fault of it.
+
+        One without a letter that held settings before was broken off, by a full disk or a crash, and chooses nothing.
+        """
+        content = read_content(self._path)
+        if content is not None and not content.strip() and self._good_copy.read() is not None:
+            raise SettingsFileWrong(f"{self._path} is empty; delete it to go back to the defaults")
+        return self._of(content, "settings file")
 
     def merge(self, file_values: Mapping[str, Any]) -> InForce:
         """Return what the settings would be if the settings file held these values; raises SettingError."""

@@ -114,8 +114,8 @@ def test_a_key_the_environment_asks_for_is_asked_for(file: Path) -> None:
 @pytest.mark.parametrize("where", ["session", "keyring"])
 def test_a_key_entered_on_the_page_is_kept_and_not_tried(file: Path, upstream: Fresh, where: str) -> None:
     with Hosted(settings_file=file, openai_base_url=upstream.base_url) as hosted, hosted.enter() as browser:
-        home = browser.get("/ui/").text
-        answer = browser.post("/ui/key", data={"form_token": form_token(home), "key": TYPED_KEY, "where": where}).text
+        home = browser.get("/").text
+        answer = browser.post("/key", data={"form_token": form_token(home), "key": TYPED_KEY, "where": where}).text
 
         assert hosted.services.secrets.state.key == TYPED_KEY
     assert "The proxy relays nothing, for its settings file is wrong" in answer
@@ -125,7 +125,7 @@ def test_a_key_entered_on_the_page_is_kept_and_not_tried(file: Path, upstream: F
 
 def test_the_page_says_why_and_shows_no_upstream(hosted: Hosted, file: Path) -> None:
     with hosted.enter() as browser:
-        home = browser.get("/ui/").text
+        home = browser.get("/").text
 
     assert f"{file}, line 2: this is not valid TOML" in home
     assert "Nothing is relayed" in home
@@ -146,8 +146,8 @@ def test_an_origin_cannot_be_allowed_and_the_file_stays_as_it_is(hosted: Hosted,
     before = file.read_bytes()
     hosted.http.get(MODELS, headers={"Origin": "https://app.example"})
     with hosted.enter() as browser:
-        form = {"form_token": form_token(browser.get("/ui/").text), "origin": "https://app.example"}
-        answer = browser.post("/ui/origins/allow", data=form).text
+        form = {"form_token": form_token(browser.get("/").text), "origin": "https://app.example"}
+        answer = browser.post("/origins/allow", data=form).text
 
     assert "Nothing was changed; mend the file by hand first." in answer
     assert file.read_bytes() == before
@@ -201,7 +201,7 @@ def test_the_last_good_settings_are_relayed_by_and_the_page_says_so(tmp_path: Pa
 
     with Hosted(settings_file=file, openai_api_key=UPSTREAM_KEY) as hosted, hosted.enter() as browser:
         assert hosted.http.get(MODELS).status_code == 200
-        home = browser.get("/ui/").text
+        home = browser.get("/").text
 
     assert upstream.request.header("authorization") == f"Bearer {UPSTREAM_KEY}"
     assert "line 2: proxy_require_api_kye is no setting; is it proxy_require_api_key?" in home

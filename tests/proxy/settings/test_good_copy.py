@@ -11,7 +11,7 @@ import pytest
 from fakes.full_disk import full_disk
 from fakes.listener import Listener
 from proxy import paths
-from proxy.errors import PortTaken
+from proxy.errors import PortTaken, SettingError
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.store import SettingsStore
 
@@ -129,7 +129,20 @@ def test_a_relative_path_is_the_same_file(good: Path, monkeypatch: pytest.Monkey
     assert restarted(Path(good.name)).is_known
 
 
-@pytest.mark.parametrize("content", [None, b"", b"# nothing\n"])
+@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n"])
+def test_a_file_that_was_broken_off_before_its_first_letter_is_no_choice(good: Path, content: bytes) -> None:
+    store = restarted(good, content)
+
+    assert store.chosen.openai_base_url == "https://mine.example/v1"
+    assert "is empty; delete it to go back to the defaults" in (store.warning or "")
+    with pytest.raises(SettingError):
+        store.update(openai_timeout=5.0)
+    assert good.read_bytes() == content
+    good.unlink()
+    assert SettingsStore(good).problem is None
+
+
+@pytest.mark.parametrize("content", [None, b"# nothing\n"])
 def test_a_deleted_or_emptied_file_is_a_choice_and_no_copy_brings_it_back(good: Path, content: bytes | None) -> None:
     good.unlink()
     if content is not None:

@@ -267,7 +267,7 @@ def test_what_is_saved_between_reading_and_writing_is_kept_too(write: WriteFile)
 
 def test_a_function_is_given_the_default_where_the_file_holds_nothing(write: WriteFile) -> None:
     store = SettingsStore(write("proxy_allowed_origins = ['https://a.example']\n"))
-    write("")
+    write("# nothing\n")
 
     store.update(proxy_allowed_origins=lambda held: (*held, "https://b.example"))
 
