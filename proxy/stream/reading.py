@@ -5,6 +5,20 @@ from typing import Any
 
 from proxy.errors import UpstreamFailure
 
+ARGUMENTS = b"arguments"  # of tool calls; some upstreams send them as an object
+
+
+class Doubled(dict[str, Any]):
+    """An object that names a member twice: the last one counts, and both are there again when it is written."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]  # a list is all that a writer of JSON asks for
+        """Return every member."""
+        return self._pairs
+
 
 class UpstreamInvalidEvent(UpstreamFailure):
     """A stream holds something that is not an event of its kind."""
@@ -23,12 +37,18 @@ def read_event(data: bytes) -> dict[str, Any]:
 
 
 def read_object(data: bytes) -> dict[str, Any] | None:
-    """Return the JSON object that bytes hold, None where they hold none."""
+    """Return the JSON object that bytes hold, None where they hold none; no member of a call's arguments is lost."""
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=keep_members) if ARGUMENTS in data else json.loads(data)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def keep_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of which no member is lost."""
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else Doubled(pairs)
 
 
 def write_event(value: object, name: str = "") -> bytes:

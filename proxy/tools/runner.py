@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json
 
 from proxy.settings.model import Settings
+from proxy.tools.arguments import NONE_GIVEN, Unreadable, read_arguments
 from proxy.tools.tool import CallFailed, CallRecord, Outcome, Tool
 from proxy.tools.workers import Workers
 
@@ -66,6 +67,7 @@ class Runner:
         """
         began = time.monotonic()
         outcome: Outcome = "ok"
+        arguments = arguments if arguments.strip() else NONE_GIVEN
         try:
             checked = check_call(tool, name, arguments, limits)
             if not await permits(checked, arguments):
@@ -102,11 +104,15 @@ class Runner:
 
 
 def check_call(tool: Tool | None, name: str, arguments: str, limits: CallLimits) -> Tool:
-    """Return the tool of a call; raises CallFailed where there is none, or for arguments beyond the limit."""
+    """Return the tool of a call; raises CallFailed where there is none, or for arguments too large or no object."""
     if tool is None:
         raise CallFailed("unknown name", f"There is no tool named {name[:NAME_LIMIT]!r}.")
     if size_of(arguments) > limits.arguments_bytes:
         raise CallFailed("too large", f"The arguments are larger than {limits.arguments_bytes} bytes.")
+    try:
+        read_arguments(arguments)
+    except Unreadable as why:
+        raise CallFailed("bad arguments", f"The arguments of {name} cannot be read, so it was not run: {why}.") from why
     return tool
 
 

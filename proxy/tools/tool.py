@@ -29,8 +29,9 @@ class NotATool(Exception):
 class Tool:
     """One tool.
 
-    `invoke` takes the arguments as JSON text, checks them and returns the result; where `is_async`, something that
-    returns it when awaited. It raises CallFailed for arguments that do not fit, and whatever the tool raises.
+    `invoke` takes the arguments as JSON text (the text of one object, as `read_arguments` reads it), holds them against
+    the schema and returns the result; where `is_async`, something that returns it when awaited. It raises CallFailed
+    for arguments that do not fit, and whatever the tool raises.
     """
 
     name: str

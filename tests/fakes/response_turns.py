@@ -72,7 +72,7 @@ def events(*items: Item, response_id: str = "resp_1", status: str = "completed")
                 {"type": "response.output_text.delta", **place, "content_index": 0, "delta": word, "logprobs": []}
                 for word in re.findall(r"\S+\s*", item["content"][0]["text"])
             ]
-        if item["type"] == "function_call":
+        if item["type"] == "function_call" and "arguments" in item:
             told.append({"type": "response.function_call_arguments.delta", **place, "delta": item["arguments"]})
             told.append({"type": "response.function_call_arguments.done", **place, "arguments": item["arguments"]})
         told.append({"type": "response.output_item.done", "output_index": index, "item": item})

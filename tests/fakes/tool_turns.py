@@ -35,6 +35,11 @@ async def slow_async(seconds: float = 60) -> str:
     return "late"
 
 
+def book(city: str = "NOWHERE", nights: int = 1) -> str:
+    """Book a hotel."""
+    return f"booked {city} {nights}"
+
+
 def meet() -> str:
     """Return only where two calls run at the same time."""
     BOTH.wait(10)

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.tools.arguments import NAMES, NONE_GIVEN, arguments_in, sent_back
 from proxy.tools.loop.kept import KeptTurns, key_for
-from proxy.tools.loop.offering import name_of, objects, offer_for
+from proxy.tools.loop.offering import name_of, objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
@@ -64,13 +65,16 @@ def read_turn(message: JsonObject, finish: object, offered: Offer) -> ChatTurn:
 
 def read_call(call: JsonObject, offered: Offer) -> ModelCall:
     """Read one call; what is no function is the client's."""
-    name = name_of({"type": "function", **call})
+    kind = call.get("type") or "function"
+    name = name_of({**call, "type": kind})
+    is_ours = kind == "function" and offered.is_ours(name)
+    return ModelCall(str(call["id"]), name, arguments_in(holder_of(call)) or arguments_in(call), is_ours)
+
+
+def holder_of(call: JsonObject) -> JsonObject:
+    """Return what holds a call's name and arguments: some upstreams leave out the member around them."""
     function = call.get("function")
-    arguments = function.get("arguments") if isinstance(function, dict) else None
-    is_function = call.get("type") in (None, "function")
-    return ModelCall(
-        str(call["id"]), name, arguments if isinstance(arguments, str) else "", is_function and offered.is_ours(name)
-    )
+    return function if isinstance(function, dict) else call
 
 
 def turn_items(turn: ChatTurn, records: Iterable[CallRecord]) -> list[JsonObject]:
@@ -79,18 +83,23 @@ def turn_items(turn: ChatTurn, records: Iterable[CallRecord]) -> list[JsonObject
         {"role": "tool", "tool_call_id": call.id, "content": record.result}
         for call, record in zip(turn.ours, records, strict=True)
     ]
-    return [with_arguments(turn.message), *results]
+    raw = turn.message["tool_calls"]
+    calls = [in_api_form(*both) for both in zip(raw, turn.calls, strict=True)]
+    return [{**turn.message, "tool_calls": calls}, *results]
 
 
-def with_arguments(message: JsonObject) -> JsonObject:
-    """Return a message whose calls all have arguments: some upstreams refuse the empty text they sent themselves."""
-    calls = [
-        {**call, "function": {**call["function"], "arguments": "{}"}}
-        if isinstance(call.get("function"), dict) and not call["function"].get("arguments")
-        else call
-        for call in message.get("tool_calls", ())
-    ]
-    return {**message, "tool_calls": calls}
+def in_api_form(raw: JsonObject, call: ModelCall) -> JsonObject:
+    """Return a call as the API has it: some upstreams refuse the forms they sent themselves."""
+    if raw.get("type") not in (None, "", "function"):
+        return raw
+    name, arguments = call.name, call.arguments or NONE_GIVEN
+    if call.is_ours:
+        name, arguments = sent_back_name(name), sent_back(arguments)
+    is_flat = holder_of(raw) is raw
+    around = {key: value for key, value in raw.items() if key not in NAMES and not (is_flat and key == "name")}
+    beside = {} if is_flat else {key: value for key, value in raw["function"].items() if key not in NAMES}
+    function = {**beside, "name": name, "arguments": arguments}
+    return {**around, "id": call.id, "type": "function", "function": function}
 
 
 def next_changes(fields: JsonObject, trail: Sequence[JsonObject]) -> JsonObject:
@@ -137,15 +146,15 @@ def merge(
     """Return one completion for all rounds: the first one's id, one text, the client's calls alone."""
     choice = objects(completion.get("choices"))[0]
     message = dict(choice.get("message") or {})
-    ours = {call.id for call in turn.ours}
-    left = [call for call in objects(turn.message.get("tool_calls")) if call["id"] not in ours]
+    raw = turn.message.get("tool_calls", ())
+    left = [told for told, call in zip(raw, turn.calls, strict=True) if not call.is_ours]
     message.pop("tool_calls", None)
     if left:
         message["tool_calls"] = left
     if isinstance(message.get("content"), (str, type(None))):  # else it is in parts, which are left as they are
         told = [text for text in (*texts, turn.text) if text]
         message["content"] = BETWEEN_TEXTS.join(told) if told else (None if left else "")
-    finish = "stop" if ours and not left and turn.finish == "tool_calls" else choice.get("finish_reason")
+    finish = "stop" if turn.ours and not left and turn.finish == "tool_calls" else choice.get("finish_reason")
     head: JsonObject = {name: first[name] for name in ("id", "created") if first and name in first}
     choices = [{**choice, "message": message, "finish_reason": finish}]
     total = sum_usage(usage, completion.get("usage"))

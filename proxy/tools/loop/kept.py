@@ -89,9 +89,9 @@ def key_for(caller: str, calls: Iterable[ModelCall], context: str = "") -> str:
 
 
 def canonical(arguments: str) -> str:
-    """Return JSON text in one form: clients write it anew."""
+    """Return JSON text in one form: clients write it anew, and an empty object where there was nothing."""
     try:
-        value: Any = json.loads(arguments)
+        value: Any = json.loads(arguments.strip() or "{}")
     except (ValueError, RecursionError):
         return arguments
     return json.dumps(value, sort_keys=True)

@@ -1,11 +1,14 @@
 """Which of our tools a request is offered: none where the client has settled the matter itself."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from proxy.tools.loop.request import Offer
 from proxy.tools.tool import JsonObject, Tool
 
 MOST_TOOLS = 128  # as many as the API takes, the client's included
+NAME_LIMIT = 64
+NAMELESS = "unnamed"
 
 
 def offer_for(
@@ -28,7 +31,13 @@ def offer_for(
 def name_of(definition: JsonObject) -> str:
     """Return the name in a definition or a choice: the Chat API wraps it in the type's own member."""
     inner = definition.get(str(definition.get("type")))
-    return str((inner if isinstance(inner, dict) else definition).get("name") or "")
+    name = (inner if isinstance(inner, dict) else definition).get("name")
+    return name if isinstance(name, str) else ""
+
+
+def sent_back_name(name: str) -> str:
+    """Return a name as the API has it: a model may make up one that the upstream then refuses."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:NAME_LIMIT] or NAMELESS
 
 
 def objects(value: object) -> list[JsonObject]:

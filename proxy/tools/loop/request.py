@@ -47,7 +47,7 @@ class ModelCall:
 
     id: str
     name: str
-    arguments: str
+    arguments: str  # as they came, as text; "" where the model gave none
     is_ours: bool
 
 

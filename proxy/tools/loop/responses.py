@@ -1,11 +1,13 @@
 """/v1/responses as the loop needs it: what to offer, what a turn asks for, how the conversation goes on."""
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.tools.arguments import NAMES, arguments_in, sent_back
 from proxy.tools.loop.kept import KeptTurns, key_for
-from proxy.tools.loop.offering import objects, offer_for
+from proxy.tools.loop.offering import objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
@@ -48,24 +50,44 @@ def define(tool: Tool) -> JsonObject:
 
 
 def read_turn(items: Iterable[JsonObject], status: object, offered: Offer) -> ResponseTurn:
-    """Read the items a response puts out."""
-    kept = tuple(items)
+    """Read the items a response puts out; a call of ours without an id is given one."""
+    kept = tuple(
+        {**item, "call_id": f"call_{secrets.token_hex(12)}"}
+        if is_our_call(item, offered) and not item.get("call_id")
+        else item
+        for item in items
+    )
     calls = [
-        ModelCall(
-            str(item.get("call_id") or ""),
-            str(item.get("name") or ""),
-            str(item.get("arguments") or item.get("input") or ""),
-            is_our_call(item, offered),
-        )
+        ModelCall(str(item.get("call_id") or ""), name_of_call(item), arguments_in(item), is_our_call(item, offered))
         for item in kept
         if item.get("type") in ("function_call", "custom_tool_call")
     ]
     return ResponseTurn(tuple(calls), kept, status)
 
 
+def name_of_call(item: JsonObject) -> str:
+    """Return the name in a call, "" where it has none."""
+    name = item.get("name")
+    return name if isinstance(name, str) else ""
+
+
+def id_of_call(item: JsonObject) -> object:
+    """Return what tells a call from another."""
+    return item.get("call_id") or item.get("id")
+
+
 def is_our_call(item: JsonObject, offered: Offer) -> bool:
     """Tell whether an item is a call the proxy answers."""
-    return item.get("type") == "function_call" and offered.is_ours(str(item.get("name") or ""))
+    return item.get("type") == "function_call" and offered.is_ours(name_of_call(item))
+
+
+def in_api_form(item: JsonObject, offered: Offer) -> JsonObject:
+    """Return an item as it goes back: a call of ours as the API has it, whatever form it came in."""
+    if not is_our_call(item, offered):
+        return item
+    kept = {key: value for key, value in item.items() if key not in NAMES}
+    name, arguments = sent_back_name(name_of_call(item)), sent_back(arguments_in(item))
+    return {**kept, "call_id": str(item.get("call_id")), "name": name, "arguments": arguments}
 
 
 def output_items(turn: ResponseTurn, records: Iterable[CallRecord]) -> list[JsonObject]:
@@ -76,12 +98,14 @@ def output_items(turn: ResponseTurn, records: Iterable[CallRecord]) -> list[Json
     ]
 
 
-def turn_items(fields: JsonObject, turn: ResponseTurn, records: Iterable[CallRecord]) -> list[JsonObject]:
+def turn_items(
+    fields: JsonObject, turn: ResponseTurn, records: Iterable[CallRecord], offered: Offer
+) -> list[JsonObject]:
     """Return the items a turn adds to the conversation: all it put out, and our results."""
     is_stored = fields.get("store") is not False
     # Thoughts go back by their id where the upstream has stored them, by their content where they were asked for.
     out = [item for item in turn.items if item.get("type") != "reasoning" or is_stored or item.get("encrypted_content")]
-    return [*out, *output_items(turn, records)]
+    return [*(in_api_form(item, offered) for item in out), *output_items(turn, records)]
 
 
 def next_changes(fields: JsonObject, trail: Sequence[JsonObject], last_outputs: Sequence[JsonObject]) -> JsonObject:
@@ -104,7 +128,7 @@ def hidden_items(turns: Iterable[tuple[ResponseTurn, Sequence[JsonObject]]], off
         before: object = None
         for item in turn.items:
             if is_our_call(item, offered):
-                hidden.append({"after": before, "item": item})
+                hidden.append({"after": before, "item": in_api_form(item, offered)})
             else:
                 before = item.get("id")
         hidden += [{"after": before, "item": item} for item in outputs]

@@ -33,7 +33,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         if turn.clients:
             responses.keep(session.kept, session.request.caller, turns, offer)
             break
-        session.trail += responses.turn_items(fields, turn, records)
+        session.trail += responses.turn_items(fields, turn, records, offer)
         shown += turn.visible(offer)
         usage = sum_usage(usage, response.get("usage"))
         changes = {**responses.next_changes(fields, session.trail, outputs), **session.choice()}

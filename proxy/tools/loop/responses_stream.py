@@ -7,11 +7,13 @@ from typing import Any
 from proxy.stream.reading import read_object, write_event
 from proxy.stream.responses import LAST, error_event
 from proxy.stream.sse import Event
+from proxy.tools.arguments import arguments_in
 from proxy.tools.loop import responses
 from proxy.tools.loop.offering import objects
 from proxy.tools.loop.request import sum_usage
 from proxy.tools.loop.responses import ResponseTurn
 from proxy.tools.loop.session import Session
+from proxy.tools.loop.told import ToldArguments, with_arguments
 from proxy.tools.tool import CallRecord, JsonObject
 
 OPENING = ("response.created", "response.in_progress", "response.queued")
@@ -38,6 +40,7 @@ class ResponsesEditor:
         """Expect the events of another turn."""
         self._round += 1
         self._indices: dict[int, int | None] = {}  # the client's index of an item, None for one of ours
+        self._told = ToldArguments()
         self._items: list[JsonObject] = []
         self._last: JsonObject = {}
         self.turn: ResponseTurn | None = None
@@ -75,7 +78,7 @@ class ResponsesEditor:
         self._turns.append((turn, outputs))
         self._shown += turn.visible(session.offer)
         self._usage = sum_usage(self._usage, self._last.get("response", {}).get("usage"))
-        session.trail += responses.turn_items(self._fields, turn, records)
+        session.trail += responses.turn_items(self._fields, turn, records, session.offer)
         return {**responses.next_changes(self._fields, session.trail, outputs), **session.choice()}
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
@@ -93,6 +96,7 @@ class ResponsesEditor:
             return self._end(kind, value)
         if isinstance(item := value.get("item"), dict):
             self._note_item(kind, value.get("output_index"), item)
+        self._told.note(kind, value)
         index = value.get("output_index")
         if isinstance(index, int):
             shown = self._indices.get(index, index)
@@ -113,11 +117,13 @@ class ResponsesEditor:
         return self._write(kind, value)
 
     def _note_item(self, kind: str, index: object, item: JsonObject) -> None:
+        is_ours = responses.is_our_call(item, self._session.offer)
         if kind == "response.output_item.done":
-            self._items.append(item)
+            settled = self._told.settle(index, item)
+            self._items.append(settled if is_ours else item)
         if not isinstance(index, int) or index in self._indices:
             return
-        if responses.is_our_call(item, self._session.offer):
+        if is_ours:
             self._indices[index] = None
             self._is_shifted = True
         else:
@@ -127,13 +133,20 @@ class ResponsesEditor:
     def _end(self, kind: str, value: JsonObject) -> bytes:
         response = value.get("response")
         response = response if isinstance(response, dict) else {}
-        items = objects(response.get("output")) or self._items
+        items = [self._settled(*each) for each in enumerate(objects(response.get("output")))] or self._items
         turn = responses.read_turn(items, response.get("status"), self._session.offer)
         self._last = {**value, "type": kind, "response": {**response, "output": items}}
         if turn.wants_results and self._session.may_run:
             self.turn, self.turn_is_over, self._is_shifted = turn, True, True
             return b""
         return self._finish()
+
+    def _settled(self, index: int, item: JsonObject) -> JsonObject:
+        """Return an item of the last event; what was told of a call of ours before is held against it."""
+        if not responses.is_our_call(item, self._session.offer):
+            return item
+        same = [known for known in self._items if responses.id_of_call(known) == responses.id_of_call(item)]
+        return with_arguments(self._told.settle(index, item), *map(arguments_in, same))
 
     def _finish(self) -> bytes:
         """Return the last event: the whole response, under the name it began with."""

@@ -124,7 +124,11 @@ def test_more_calls_than_the_limit_are_told_so(tool_proxy: RunningProxy, upstrea
         ("fail", '{"reason": "closed"}', "Error: The tool failed: RuntimeError: closed"),
         ("weather", "{}", "Error: The arguments do not fit. city: Field required"),
         ("weather", "", "Error: The arguments do not fit. city: Field required"),
-        ("weather", '{"city": ', "Error: The arguments do not fit. Invalid JSON"),
+        (
+            "weather",
+            '{"city": ',
+            "Error: The arguments of weather cannot be read, so it was not run: they are not valid",
+        ),
         ("no_such", "{}", "Error: There is no tool named 'no_such'."),
     ],
 )

@@ -198,7 +198,7 @@ def test_failing_tools_are_told_to_the_model(tool_proxy: RunningProxy, upstream:
     assert [result.split(".")[0][:25] for result in results(upstream.requests[1].json())] == [
         "Error: The tool failed: R",
         "Error: There is no tool n",
-        "Error: The arguments do n",
+        "Error: The arguments of w",
         "Error: The tool did not f",
     ]
 
