@@ -70,7 +70,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
     **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
     "pydantic": ("proxy/settings/", "proxy/tools/schema.py"),  # a tool's type hints are a schema as settings are
-    "pydantic_core": ("proxy/policy/body.py", "proxy/tools/runner.py"),
+    "pydantic_core": ("proxy/policy/body.py", "proxy/tools/runner.py", "proxy/tools/schema.py"),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),

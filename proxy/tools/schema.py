@@ -2,17 +2,21 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import ErrorDetails
 
+from proxy.tools.arguments import NONE_GIVEN
 from proxy.tools.docstrings import read_docstring
 from proxy.tools.tool import CallFailed, JsonObject, NotATool, Tool
 
 DATA_KEYS = frozenset({"const", "default", "enum", "examples"})  # what stands below is data, no schema
 PROBLEMS_TOLD = 3
+TIMES = ("date_type", "datetime_type", "time_type", "time_delta_type")
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -32,8 +36,10 @@ def tool_of(function: Callable[..., Any], source: str) -> Tool:
     except PydanticUserError as error:
         raise NotATool(f"its type hints have no JSON schema ({first_line(error)})") from error
 
+    takes_any = any(part.get("additionalProperties") for part in schema.get("$defs", {}).values())
+
     def invoke(arguments: str) -> Any:
-        checked = check_arguments(model, arguments)
+        checked = check_arguments(model, arguments or NONE_GIVEN, takes_any=takes_any)
         values = {name: getattr(checked, field) for field, name in field_names(parameters).items()}
         positional = [values.pop(p.name) for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
         return function(*positional, **values)
@@ -79,14 +85,35 @@ def field_of(parameter: inspect.Parameter, hint: object, meanings: dict[str, str
     return Field(default, alias=parameter.name, description=meaning)
 
 
-def check_arguments(model: type[BaseModel], arguments: str) -> BaseModel:
-    """Return the checked arguments; raises CallFailed."""
+def check_arguments(model: type[BaseModel], arguments: str, *, takes_any: bool) -> BaseModel:
+    """Return the checked arguments; raises CallFailed. `takes_any`: a type of the user's own keeps unknown members."""
+    check = partial(model.model_validate_json, arguments, extra=None if takes_any else "forbid")
     try:
-        return model.model_validate_json(arguments or "{}")
+        return check(strict=True)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=False, include_input=False)
-        told = [": ".join(filter(None, (".".join(map(str, p["loc"])), p["msg"]))) for p in problems[:PROBLEMS_TOLD]]
-        raise CallFailed("bad arguments", "The arguments do not fit. " + "; ".join(told)) from error
+        changed = [problem for problem in error.errors(include_url=False) if is_change(problem)]
+    try:
+        checked = check()
+    except ValidationError as error:
+        raise misfit(error.errors(include_url=False)) from error
+    if changed:
+        raise misfit(changed)
+    return checked
+
+
+def is_change(problem: ErrorDetails) -> bool:
+    """Tell whether what is wrong to strict eyes alone would give the function something else than the model gave.
+
+    "5" for a 5 does not. true for a 1 does, and so does a number for a date: it is taken for seconds since 1970.
+    """
+    given = problem["input"]
+    return isinstance(given, bool) or (isinstance(given, (int, float)) and problem["type"] in TIMES)
+
+
+def misfit(problems: list[ErrorDetails]) -> CallFailed:
+    """Return what the model is told of arguments that do not fit."""
+    told = [": ".join(filter(None, (".".join(map(str, p["loc"])), p["msg"]))) for p in problems[:PROBLEMS_TOLD]]
+    return CallFailed("bad arguments", "The arguments do not fit. " + "; ".join(told))
 
 
 def without_titles(node: Any) -> Any:

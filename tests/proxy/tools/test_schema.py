@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Literal, Optional
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from proxy.tools.schema import tool_of
 from proxy.tools.tool import CallFailed, NotATool
@@ -98,6 +101,120 @@ def test_arguments_that_do_not_fit_are_told(arguments: str, said: str) -> None:
         tool_of(everything, "test").invoke(arguments)
 
     assert failure.value.outcome == "bad arguments"
+
+
+class Room(BaseModel):
+    """A room, as pydantic has it: what it does not know it drops."""
+
+    beds: int = 1
+
+
+@pydantic_dataclass
+class Guest:
+    """A guest, likewise."""
+
+    name: str = "nobody"
+    room: Room | None = None
+
+
+class Anything(BaseModel):
+    """Whatever there is."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def book(
+    rooms: list[Room] = [],  # noqa: B006  people write it
+    guest: Guest | None = None,
+    place: Place | None = None,
+    either: Room | dict[str, int] | None = None,
+) -> str:
+    """Book."""
+    return repr((rooms, guest, place, either))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"room": []}',
+        '{"rooms": [{"beds": 2}, {"bed": 2}]}',
+        '{"guest": {"nmae": "x"}}',
+        '{"guest": {"name": "x", "room": {"bed": 2}}}',
+        '{"place": {"name": "x", "hieght": 2}}',
+    ],
+)
+def test_nothing_the_model_gave_is_dropped(arguments: str) -> None:
+    with pytest.raises(CallFailed, match=r"not permitted|Unexpected keyword") as failure:
+        tool_of(book, "test").invoke(arguments)
+
+    assert failure.value.outcome == "bad arguments"
+
+
+def test_the_type_that_keeps_everything_is_taken() -> None:
+    assert call(book, either={"bed": 2}) == "([], None, None, {'bed': 2})"
+
+
+def test_a_type_that_says_it_keeps_what_it_does_not_know_does() -> None:
+    def note(thing: Anything) -> Any:
+        """Note."""
+        return thing.model_extra
+
+    assert call(note, thing={"colour": "red"}) == {"colour": "red"}
+
+
+def plan(
+    count: int = 0,
+    share: float = 0,
+    money: Decimal = Decimal(0),
+    numbers: list[int] = [],  # noqa: B006  people write it
+    maybe: int | None = None,
+    day: date | None = None,
+    moment: datetime | None = None,
+    while_: timedelta | None = None,
+    flag: bool = False,
+) -> Any:
+    """Plan."""
+    return count, share, money, numbers, maybe, day, moment, while_, flag
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"count": True},
+        {"share": False},
+        {"numbers": [1, True]},
+        {"maybe": True},
+        {"count": "2", "maybe": True},
+        {"count": 1.5},
+        {"count": "1.9"},
+        {"day": 0},
+        {"moment": 20240105},
+        {"while_": 5},
+        {"flag": 2},
+    ],
+    ids=str,
+)
+def test_one_kind_of_value_is_not_taken_for_another(arguments: dict[str, Any]) -> None:
+    with pytest.raises(CallFailed, match="The arguments do not fit"):
+        call(plan, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "value"),
+    [
+        ({"count": "5"}, 0, 5),
+        ({"count": 5.0}, 0, 5),
+        ({"share": "0.5"}, 1, 0.5),
+        ({"money": "1.10"}, 2, Decimal("1.10")),
+        ({"day": "2024-01-05"}, 5, date(2024, 1, 5)),
+        ({"moment": "2024-01-05"}, 6, datetime(2024, 1, 5)),  # noqa: DTZ001  as it is given
+        ({"flag": 1}, 8, True),
+        ({"flag": "true"}, 8, True),
+    ],
+    ids=str,
+)
+def test_the_same_value_in_other_letters_is_taken(arguments: dict[str, Any], field: int, value: object) -> None:
+    assert call(plan, **arguments)[field] == value
 
 
 def test_argument_names_that_pydantic_keeps_for_itself_are_free() -> None:
