@@ -58,7 +58,7 @@ class Ruled:
         ask = self._way(call, fields, wish, settings)
         sent = fields if content is given else read_object(content)
         return await self._tools.open(
-            ToolRequest(call.path, sent, content, call.request_id, caller_of(call), ask, rewrite)
+            ToolRequest(call.path, sent, content, call.request_id, caller_of(call), ask, rewrite, pulse.forbid_retry)
         )
 
     def _way(self, call: Call, fields: Mapping[str, Any], wish: StreamWish | None, settings: Settings) -> Ask:

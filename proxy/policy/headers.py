@@ -52,6 +52,7 @@ EXPOSED_TO_PAGES = (
     "x-request-id",
     "retry-after",
     "retry-after-ms",
+    "x-should-retry",  # an SDK in a page goes by it as any other does
     "openai-processing-ms",
     "openai-version",
     "openai-model",

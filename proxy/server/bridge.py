@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, RequestRefused, ServerFault
+from proxy.once import without_retry
 from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
 from proxy.server.outgoing import Outgoing
@@ -98,6 +99,7 @@ class AsgiClient:
         self._connection = connection
         self._outgoing = outgoing
         self.added_headers: Headers = []  # those the app's hooks add to every answer of this request
+        self._may_retry = True
 
     @property
     def is_behind(self) -> bool:
@@ -111,12 +113,19 @@ class AsgiClient:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""
-        self._outgoing.whole(status, headers + self.added_headers, body)
+        self._outgoing.whole(status, self._told(status, headers), body)
         await self._outgoing.room()
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come, with those the app's hooks added."""
-        self._outgoing.start(status, headers + self.added_headers)
+        self._outgoing.start(status, self._told(status, headers))
+
+    def forbid_retry(self) -> None:
+        """Tell the client with every error from now on that it must not ask again by itself."""
+        self._may_retry = False
+
+    def _told(self, status: int, headers: Headers) -> Headers:
+        return (headers if self._may_retry else without_retry(status, headers)) + self.added_headers
 
     def switch(self, headers: Headers) -> Line:
         """Answer a WebSocket's handshake with 101, and give the connection away."""

@@ -31,6 +31,9 @@ class Listener(Protocol):
     async def write(self, data: bytes) -> None:
         """Send some of the body."""
 
+    def forbid_retry(self) -> None:
+        """Tell the client with every error from now on that it must not ask again by itself."""
+
 
 class Pulse:
     """Beat for one client, from when it is known to wait for events until `stop`."""
@@ -67,6 +70,10 @@ class Pulse:
             self._timer.cancel()
         if self._beat is not None:
             self._beat.cancel()
+
+    def forbid_retry(self) -> None:
+        """Have the client told not to ask again by itself: what it has asked for has had effects."""
+        self._client.forbid_retry()
 
     def events_of(self, status: int, body: bytes) -> bytes:
         """Return a whole answer as events, for a client that was promised them: an error is one, events stay."""

@@ -62,6 +62,9 @@ class Client(Protocol):
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come."""
 
+    def forbid_retry(self) -> None:
+        """Tell the client with every error from now on that it must not ask again by itself."""
+
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the client has room for more."""
 

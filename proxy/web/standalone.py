@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from proxy.errors import BodyTooLarge, MalformedRequest
 from proxy.exchange.exchange import Exchange
+from proxy.once import without_retry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -61,6 +62,7 @@ class WsgiClient:
     def __init__(self) -> None:
         self._pieces: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
         self._finished = False
+        self._may_retry = True
 
     async def serve(self, exchange: Exchange, body: "WsgiBody") -> None:
         """Perform the exchange; however it ends, the WSGI thread is told, unless it has gone and cancelled this."""
@@ -101,7 +103,11 @@ class WsgiClient:
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come."""
-        await self._pieces.put((status, headers))
+        await self._pieces.put((status, headers if self._may_retry else without_retry(status, headers)))
+
+    def forbid_retry(self) -> None:
+        """Tell the client with every error from now on that it must not ask again by itself."""
+        self._may_retry = False
 
     async def write(self, data: bytes) -> None:
         """Send some of the body."""

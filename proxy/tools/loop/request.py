@@ -20,6 +20,7 @@ class ToolRequest:
     caller: str = field(repr=False)  # whose results of earlier turns may be put back; maybe a key
     ask: Callable[[bytes], Awaitable[Answer]]
     rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
+    begin: Callable[[], None]  # called before a tool begins: whoever sends the request again has it run again
 
 
 @dataclass(frozen=True)

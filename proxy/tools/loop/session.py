@@ -14,7 +14,7 @@ from proxy.tools.loop.request import ModelCall, Offer, ToolRequest
 from proxy.tools.loop.trace import Round, Traces
 from proxy.tools.loop.unable import UnableModels, is_about_tools
 from proxy.tools.runner import CallLimits, Runner, noted
-from proxy.tools.tool import CallFailed, CallRecord, JsonObject
+from proxy.tools.tool import CallFailed, CallRecord, JsonObject, Tool
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,11 @@ class Session:
             call.name,
             call.arguments,
             self._limits,
-            self._workshop.consent.permits,
+            self._permits,
             self.request.request_id,
         )
+
+    async def _permits(self, tool: Tool, arguments: str) -> bool:
+        """Tell whether a call may run. From here on the request has effects: a question to the user is one too."""
+        self.request.begin()
+        return await self._workshop.consent.permits(tool, arguments)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from proxy.errors import ProxyError, UpstreamFailure, UpstreamInvalidResponse
+from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamInvalidResponse
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.relay import Answer
 from proxy.stream.sse import Event, EventSplitter
@@ -83,11 +83,17 @@ class LoopedAnswer(Answer):
         return self._editor.error_event(fields_of(failure))
 
     async def next_chunk(self) -> bytes:
-        """Return the next events, b"" at the end; raises UpstreamFailure."""
-        while not self._is_over:
-            given = await self._wait_between() if self._between else await self._pass_on()
-            if given:
-                return given
+        """Return the next events, b"" at the end. A failure is told in them: who is cut off may ask again."""
+        try:
+            while not self._is_over:
+                given = await self._wait_between() if self._between else await self._pass_on()
+                if given:
+                    return given
+        except ProxyError as error:
+            return self._break_off(fields_of(error), error)
+        except Exception:
+            log.exception("%s failed within its stream", self._session.request.request_id)
+            return self._break_off(fields_of(ServerFault()), ServerFault())
         return b""
 
     def close(self) -> None:
@@ -139,10 +145,7 @@ class LoopedAnswer(Answer):
         if not done:
             return KEEP_ALIVE
         between, self._between = self._between, None
-        try:
-            answer = between.result()
-        except ProxyError as error:
-            return self._break_off(fields_of(error), error)
+        answer = between.result()
         if isinstance(answer, bytes):
             self._is_over = True
             return answer
@@ -160,10 +163,10 @@ class LoopedAnswer(Answer):
         except (ValueError, KeyError, TypeError):
             error = None
         failure = UpstreamInvalidResponse(f"status {answer.status} where the stream was to go on")
-        return self._break_off(error or fields_of(failure), failure)
+        return self._break_off(error if isinstance(error, dict) else fields_of(failure), failure)
 
     def _break_off(self, error: Mapping[str, Any], why: ProxyError) -> bytes:
-        log.warning("%s broke off after a round of tools: %s", self._session.request.request_id, why)
+        log.warning("%s broke off: %s", self._session.request.request_id, why)
         self._is_over = True
         self._failure = why if isinstance(why, UpstreamFailure) else None
         return self._editor.error_event(error)
@@ -191,4 +194,5 @@ def counted(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> 
 def is_stream(answer: Answer) -> bool:
     """Tell whether an answer is a stream of events."""
     kind = next((value for name, value in answer.headers if name == "content-type"), "")
-    return answer.status == 200 and (answer.body is None or kind.startswith("text/event-stream"))
+    is_document = answer.body is not None or kind.startswith("application/json")  # a long one is still arriving
+    return answer.status == 200 and (kind.startswith("text/event-stream") or not is_document)

@@ -72,6 +72,22 @@ class Exchange:
     async def do_raise(self, body: Any, client: Any) -> None:
         raise RuntimeError("our bug with sk-secret-in-a-bug")
 
+    async def do_raise_after_effects(self, body: Any, client: Any) -> None:
+        client.forbid_retry()
+        raise RuntimeError("our bug")
+
+    async def do_refuse_after_effects(self, body: Any, client: Any) -> None:
+        client.forbid_retry()
+        await client.whole(503, [("X-Should-Retry", "true"), ("content-length", "4")], b"busy")
+
+    async def do_succeed_after_effects(self, body: Any, client: Any) -> None:
+        client.forbid_retry()
+        await self.do_whole(body, client)
+
+    async def do_wait_after_effects(self, body: Any, client: Any) -> None:
+        client.forbid_retry()
+        await self.do_wait(body, client)
+
     async def do_raise_midway(self, body: Any, client: Any) -> None:
         await client.start(200, [])
         await client.write(b"one")
@@ -245,6 +261,32 @@ def test_a_bug_is_a_whole_500_for_an_http_1_0_client_too(client: WireClient, pat
     reply = client.send(client.request("GET", path, version="HTTP/1.0")).read_reply()
 
     assert (reply.status, reply.error["code"]) == (500, "server_error")
+
+
+@pytest.mark.parametrize(("path", "status"), [("/raise_after_effects", 500), ("/refuse_after_effects", 503)])
+def test_an_error_after_effects_is_final_whoever_says_else(client: WireClient, path: str, status: int) -> None:
+    reply = client.ask("GET", path)
+
+    assert (reply.status, reply.header("x-should-retry")) == (status, "false")
+
+
+def test_a_success_after_effects_says_nothing_of_it(client: WireClient) -> None:
+    reply = client.ask("GET", "/succeed_after_effects")
+
+    assert (reply.status, reply.header("x-should-retry")) == (201, None)
+
+
+@pytest.mark.parametrize(("path", "said"), [("/wait_after_effects", "false"), ("/wait", None)])
+def test_who_is_still_served_at_the_end_is_told_whether_to_ask_again(path: str, said: str | None) -> None:
+    application = Application()
+    server = ServerThread(Bridge(application))
+    with WireClient(server.start("127.0.0.1", 0).port) as waiting:
+        waiting.send(waiting.request("GET", path))
+        wait_for(lambda: application.exchange.entered.is_set(), "the exchange")
+        server.stop()
+        reply = waiting.read_reply()
+
+    assert (reply.error["code"], reply.header("x-should-retry")) == ("proxy_stopped", said)
 
 
 def test_the_connection_serves_on_after_a_bug(client: WireClient) -> None:

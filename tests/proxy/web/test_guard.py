@@ -347,6 +347,7 @@ EXPOSED = {
     "x-request-id",
     "retry-after",
     "retry-after-ms",
+    "x-should-retry",
     "openai-processing-ms",
     "openai-version",
     "openai-model",
