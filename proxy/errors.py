@@ -39,6 +39,7 @@ import json
 from typing import ClassVar
 
 from proxy.command import as_typed
+from proxy.logs.redaction import redact
 
 
 class ProxyError(Exception):
@@ -52,7 +53,7 @@ class ProxyError(Exception):
     should_retry: ClassVar[bool | None] = None  # what x-should-retry tells the SDKs; None says nothing
 
     def __init__(self, detail: str = "", *, param: str | None = None) -> None:
-        self.detail = detail
+        self.detail = redact(detail) if detail else ""  # maybe in the words of others
         self.param = param
         super().__init__(self.message)
 

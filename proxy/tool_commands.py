@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.terminal import show
+from proxy.terminal import say, show
 
 if TYPE_CHECKING:
     from proxy.services import Services
@@ -52,9 +52,9 @@ def list_tools() -> None:
     with opened(services) as room:
         asyncio.run(room.settle())
         for tool in room.registry.tools.values():
-            show(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
+            say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
         for sentence in room.problems():
-            show(sentence, err=True)
+            say(sentence, err=True)
     if not services.store.current.enable_tool_execution:
         show("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
 

@@ -19,22 +19,22 @@ DOORS_IN_WORDS: dict[str, str] = {
     "identity": "",
     "batching": "",
     "command": "",
-    "errors": "command",
+    "errors": "command logs",  # logs: what takes secrets out of a text
     "usage": "",
     "files": "",
     "once": "",
     "peers": "",
     "paths": "identity",
     "logs": "files identity paths",
-    "settings": "errors files paths",  # paths: the last good settings are kept in the state folder
+    "settings": "errors files logs paths",  # logs: as above; paths: the last good settings are kept in the state folder
     "stopped": "errors",
     "stream": "errors stopped",
     "server": "batching errors once stopped",
     "keys": "errors files identity settings",  # settings: a key is cleaned as they clean it
     "policy": "errors identity settings",  # identity: the user agent that goes upstream names us
     "upstream": "batching errors settings",
-    "tools": "errors settings stream",  # stream: the loop reads the streams of its rounds, and writes one
-    "exchange": "errors policy settings stream tools upstream usage",
+    "tools": "errors logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
+    "exchange": "errors logs policy settings stream tools upstream usage",
     "services": "errors exchange keys logs paths policy settings tools upstream usage",
     # exchange: a view on /v1 returns a response that carries an exchange
     "web": "command errors exchange identity keys once paths peers policy running services",

@@ -14,6 +14,7 @@ from proxy.errors import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
 from proxy.logs.log import start_logging
+from proxy.logs.redaction import redact
 from proxy.services import assemble
 from proxy.terminal import say
 from tray_app.app import TrayApp
@@ -45,7 +46,7 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> Non
         run({name: value for name, value in chosen.items() if value is not None}, tray, demo=demo)
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
         log.error("%s", error)  # noqa: TRY400  one sentence, for the user
-        notify(TITLE, str(error))
+        notify(TITLE, redact(str(error)))
         say(str(error))
         sys.exit(1)
 

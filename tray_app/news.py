@@ -12,6 +12,7 @@ from proxy import paths
 from proxy.command import command
 from proxy.files import write_private
 from proxy.greeting import base_url_line, key_line, last_line, page_line, question_line
+from proxy.logs.redaction import without_logins
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
@@ -36,7 +37,8 @@ class News:
         self._is_read = is_read
 
     def tell(self, title: str, text: str) -> None:
-        """Show a notification, where anything shows one."""
+        """Show a notification, where anything shows one; of keys only the user's own are in it, who asked for them."""
+        text = without_logins(text)
         backend = self._backend()
         if backend is None or not backend.notify(title, text):
             notify(title, text)

@@ -1,10 +1,12 @@
 """How the tray looks, worked out from facts: icon, tooltip, menu lines. Pure; run on the tray's thread."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from textwrap import wrap
+from typing import Any
 
 from proxy.keys.upstream_key import KeyState
+from proxy.logs.redaction import redact
 from proxy.upstream.condition import Condition
 from tray_app.menu import Line, Look
 
@@ -38,7 +40,9 @@ class Facts:
 
 
 def look(facts: Facts) -> Look:
-    """Return the tray's look."""
+    """Return the tray's look. Some of what it shows others have written: secrets are taken out here, once for all."""
+    safe: dict[str, Any] = {name: redact(value) for name, value in vars(facts).items() if isinstance(value, str)}
+    facts = replace(facts, **safe)
     status = status_text(facts)
     return Look(
         icon=icon_state(facts),

@@ -9,6 +9,7 @@ from proxy.exchange.disguises import find_error
 from proxy.exchange.refusals import explain_refusal
 from proxy.exchange.replay import events_of
 from proxy.exchange.streams import Hide, StreamWish, WatchedAnswer, dialect_for
+from proxy.logs.redaction import redact
 from proxy.policy.headers import Headers, for_client
 from proxy.stream.pulse import EVENT_STREAM
 from proxy.stream.reading import read_object
@@ -29,18 +30,24 @@ class Expected:
     """What answers a request can have.
 
     `wants_json`: this endpoint answers with JSON (or, streamed, with events) and nothing else.
-    `hide`: takes keys out of a text; given where the proxy's own key was used, whose refusal is ours to explain.
+    `own_key`: the proxy's own key was used, whose refusal is ours to explain.
+    `hide`: takes secrets out of what the upstream, or the network's proxy before it, says of an error.
     """
 
     path: str
     is_head: bool = False
     wants_json: bool = False
     wish: StreamWish | None = None  # given where the client asked for a stream
-    hide: Hide | None = None
+    own_key: bool = False
+    hide: Hide = redact
 
     def dialect(self) -> Dialect | None:
         """Return what follows a stream of this endpoint, None where its streams are not known."""
         return dialect_for(self.path, self.wish or StreamWish(), self.hide)
+
+    def explain(self, status: int, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        """Return headers and body of a refusal for the client."""
+        return explain_refusal(status, headers, body, self.hide, own_key=self.own_key)
 
 
 class WholeAnswer(Answer):
@@ -111,7 +118,7 @@ async def answer_for(upstream: UpstreamAnswer, expected: Expected) -> Answer:
     if upstream.status >= 400:
         body = await read_at_most(upstream, WHOLE_LIMIT_BYTES)
         upstream.close()  # a longer refusal is not read to its end
-        return WholeAnswer(upstream.status, *explain_refusal(upstream.status, headers, body, expected.hide))
+        return WholeAnswer(upstream.status, *expected.explain(upstream.status, headers, body))
     if kind == EVENTS or (expected.wish and kind not in DOCUMENTS):
         dialect = expected.dialect()
         return WatchedAnswer(upstream, headers, Watch(dialect)) if dialect else PassingAnswer(upstream, headers)
@@ -135,7 +142,7 @@ async def read_json(upstream: UpstreamAnswer, headers: Headers, expected: Expect
         raise UpstreamInvalidResponse
     if expected.wants_json and (error := find_error(body)):
         status, body = error
-        return WholeAnswer(status, *explain_refusal(status, headers, body, expected.hide))
+        return WholeAnswer(status, *expected.explain(status, headers, body))
     return replay(upstream.status, body, expected) if is_stream else WholeAnswer(upstream.status, headers, body)
 
 

@@ -6,6 +6,7 @@ from proxy.errors import RequestRefused, UpstreamFailure
 from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call
 from proxy.exchange.streams import StreamWish
+from proxy.logs.redaction import without_logins
 from proxy.settings.model import Settings
 from proxy.stream.relay import Answer
 from proxy.upstream.client import Upstream
@@ -48,7 +49,8 @@ class Asking:
             if refusal is None:
                 self._condition.note_failure(failure)
             raise refusal or failure from failure
-        expected = Expected(call.path, call.method == "HEAD", wants_json, wish, self._hide if own_key else None)
+        hide = self._hide if own_key else without_logins  # a caller's own key is no secret to them
+        expected = Expected(call.path, call.method == "HEAD", wants_json, wish, own_key, hide)
         try:
             given = await answer_for(answer, expected)
         except BaseException:

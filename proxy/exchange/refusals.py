@@ -1,6 +1,7 @@
 """The upstream's refusals: passed on unchanged, but for those that need a word of ours."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,21 +10,22 @@ from proxy.policy.headers import Headers
 
 KEY_REFUSED = "The upstream refused the API key this proxy holds; give it a valid one (OPENAI_API_KEY)."
 KEY_STATUSES = (401, 403)
+JSON_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
+DATA = b"data:"
 
 
 def explain_refusal(
-    status: int, headers: Headers, body: bytes, hide: Callable[[str], str] | None
+    status: int, headers: Headers, body: bytes, hide: Callable[[str], str], *, own_key: bool
 ) -> tuple[Headers, bytes]:
-    """Return headers and body for the client; `hide` is given where the proxy's own key was used."""
-    if hide is not None:
-        body = hide_in(body, hide)
+    """Return headers and body for the client, secrets taken out; `own_key`: the proxy's own key was used."""
+    body = hide_in(body, hide)
     error = read_error(body)
-    about_our_key = hide is not None and status in KEY_STATUSES
+    about_our_key = own_key and status in KEY_STATUSES
     if error is not None and not about_our_key:
         return headers, body
     said = str((error or {}).get("message") or f"The upstream answered {status} without an error message")
     kind = str((error or {}).get("type") or "upstream_error")
-    if hide is not None and about_our_key:
+    if about_our_key:
         code = (error or {}).get("code")
         said = hide(f"{KEY_REFUSED} It said: {said}{f' (code {code})' if code else ''}")
     body = error_body(
@@ -33,13 +35,37 @@ def explain_refusal(
 
 
 def hide_in(body: bytes, hide: Callable[[str], str]) -> bytes:
-    """Take keys out of a body; one without keys, or that is no text, stays byte for byte as it is."""
+    """Take secrets out of a body; JSON stays JSON, and what holds none stays byte for byte as it is."""
+    encoding = json.detect_encoding(body)
     try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        return body
-    hidden = hide(text)
-    return body if hidden == text else hidden.encode()
+        text = body.decode(encoding, "surrogateescape")
+        hidden = hide_in_strings(text, hide) if read_error(body) is not None else hide(text)
+        return body if hidden == text else hidden.encode(encoding, "surrogateescape")
+    except UnicodeError:  # half of a character, in an encoding that is not told of such
+        return hide(body.decode("latin-1")).encode("latin-1", "replace")
+
+
+def hide_in_strings(text: str, hide: Callable[[str], str]) -> str:
+    """Take secrets out of the strings of a JSON text, however these are written."""
+
+    def hide_one(match: re.Match[str]) -> str:
+        written: str = match[0]
+        try:
+            string = json.loads(written, strict=False)
+        except ValueError:
+            return hide(written)
+        hidden = hide(string)
+        return written if hidden == string else json.dumps(hidden)
+
+    return JSON_STRING.sub(hide_one, text)
+
+
+def hide_in_event(raw: bytes, hide: Callable[[str], str]) -> bytes:
+    """Take secrets out of an event of a stream."""
+    return b"".join(
+        DATA + hide_in(line[len(DATA) :], hide) if line.startswith(DATA) else hide_in(line, hide)
+        for line in raw.splitlines(keepends=True)
+    )
 
 
 def read_error(body: bytes) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from proxy.errors import UpstreamFailure
-from proxy.exchange.refusals import hide_in
+from proxy.exchange.refusals import hide_in_event
 from proxy.policy.body import REMOVED, rewrite
 from proxy.policy.headers import Headers
 from proxy.stream import responses
@@ -41,9 +41,9 @@ def error_event_for(path: str) -> ErrorEvent | None:
     return responses.error_event if path == RESPONSES else None
 
 
-def dialect_for(path: str, wish: StreamWish, hide: Hide | None) -> Dialect | None:
+def dialect_for(path: str, wish: StreamWish, hide: Hide) -> Dialect | None:
     """Return what follows a stream of an endpoint, None where its streams are not known."""
-    hide_bytes = partial(hide_in, hide=hide) if hide else None
+    hide_bytes = partial(hide_in_event, hide=hide)
     if path in COMPLETIONS:
         without_usage = remove_usage if wish.hides_usage else None
         return CompletionsDialect(asked_usage=wish.asked_usage, without_usage=without_usage, hide=hide_bytes)

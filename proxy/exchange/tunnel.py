@@ -9,6 +9,7 @@ from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.exchange import Exchange, or_our_error, severity
 from proxy.exchange.inflight import InFlight
+from proxy.logs.redaction import without_logins
 from proxy.policy.headers import Headers
 from proxy.policy.websocket import handshake_answer, listed
 from proxy.stream.pulse import Pulse
@@ -41,6 +42,7 @@ class Sockets:
         try:
             opened = await self._upstream.shake_hands(request, call.caller.upstream_key)
         except UpstreamFailure as failure:
+            failure.detail = self._hide(failure.detail)
             self._condition.note_failure(failure)
             raise
         self._condition.note_answer(opened.status, opened.headers, own_key=own_key)
@@ -48,7 +50,8 @@ class Sockets:
             if isinstance(opened, UpstreamSocket):
                 check_protocol(call.headers, opened.headers)
                 return opened
-            return await answer_for(opened, Expected(call.path, hide=self._hide if own_key else None))
+            hide = self._hide if own_key else without_logins  # a caller's own key is no secret to them
+            return await answer_for(opened, Expected(call.path, own_key=own_key, hide=hide))
         except BaseException:
             opened.close()
             raise

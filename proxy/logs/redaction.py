@@ -1,7 +1,11 @@
-"""The one function that takes keys out of texts: log lines, error messages, crash reports, views."""
+"""The one function that takes secrets out of texts: log lines, error messages, crash reports, views."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from proxy.logs.addresses import hide_addresses
+from proxy.logs.known_logins import known_logins, logins_in
 
 KEY_SHAPES = re.compile(
     r"\b(sk-[A-Za-z0-9_-]{2})[A-Za-z0-9_-]{6,}|\b(op-)[A-Za-z0-9_-]{40,}|\b(Bearer[ \t]+)[^\s\"',;]+", re.IGNORECASE
@@ -11,15 +15,33 @@ SHORTEST_KEY = 6  # what is shorter ("none", "x": servers on this computer take 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return the text without the given keys and without anything shaped like one."""
+def redact(text: str, secrets: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> str:
+    """Return the text without the given keys, without logins, and without anything shaped like either."""
     for secret in sorted(secrets, key=len, reverse=True):  # one may begin like another
         if len(secret) >= SHORTEST_KEY:
             text = text.replace(secret, "[key]")
     folded = text.lower()
-    if not any(word in folded for word in KEY_WORDS):
-        return text
-    return KEY_SHAPES.sub(lambda match: f"{match[1] or match[2] or match[3]}[key]", text)
+    if any(word in folded for word in KEY_WORDS):
+        text = KEY_SHAPES.sub(lambda match: f"{match[1] or match[2] or match[3]}[key]", text)
+    return without_logins(text, environment)
+
+
+def without_logins(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return the text without the logins of network proxies, and without the login and the key of any address in it.
+
+    The environment is read anew each time: it names the proxies, and how their logins are written.
+    """
+    for known in known_logins(environment):
+        text = known.hide(text)
+    return hide_addresses(text)
+
+
+def shown_value(value: object) -> str:
+    """Return a value as Python writes it, without the login that it may be itself."""
+    text = repr(value)
+    for known in logins_in((str(value),)):
+        text = known.hide(text)
+    return hide_addresses(text)
 
 
 def escape(text: str) -> str:

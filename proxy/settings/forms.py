@@ -61,11 +61,6 @@ def refuse_bool(value: object) -> object:
     return value
 
 
-def without_password(text: str) -> str:
-    """Return a text, maybe a URL, without the user name and password in it."""
-    return re.sub(r"//[^/@\s]*@", "//…@", text)
-
-
 def cut(text: str) -> str:
     """Return the beginning of what is longer than anybody reads."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

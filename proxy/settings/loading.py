@@ -13,9 +13,10 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from proxy.errors import SettingError
+from proxy.logs.redaction import shown_value
 from proxy.settings.errors import SettingsContradict, SettingsFileWrong
 from proxy.settings.file_text import read_content
-from proxy.settings.forms import cut, without_password
+from proxy.settings.forms import cut
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.model import Contradiction, Settings, about, variable
 from proxy.settings.sources import parse, place, read_environment
@@ -146,7 +147,7 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         cause = problem.get("ctx", {}).get("error")
         name = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
         origin = origins.get(name, "default")
-        read = "" if about(name).secret else f" is {cut(without_password(repr(values.get(name))))}"
+        read = "" if about(name).secret else f" is {cut(shown_value(values.get(name)))}"
         why = f": {cause}; expected is " if isinstance(cause, ValueError) else ", expected "
         kind = SettingsContradict if isinstance(cause, Contradiction) else SettingError
         wrong = kind(f"{variable(name)}{read} (from the {origin}){why}{about(name).expects}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from proxy.logs.redaction import redact
 from proxy.settings.model import Settings
 from proxy.tools.arguments import NONE_GIVEN, Unreadable, read_arguments
 from proxy.tools.tool import CallFailed, CallRecord, Outcome, Tool
@@ -142,7 +143,7 @@ def failed(tool: Tool, error: BaseException) -> CallFailed:
     """Return what the model is told of an exception; the traceback is for the log at its finest."""
     log.debug("the tool %s raised", tool.name, exc_info=error)
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-    text = FOLDERS.sub("", said)[:MESSAGE_LIMIT]
+    text = FOLDERS.sub("", redact(said))[:MESSAGE_LIMIT]
     return CallFailed("failed", f"The tool failed: {type(error).__name__}{f': {text}' if text else ''}")
 
 

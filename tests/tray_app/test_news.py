@@ -208,3 +208,11 @@ def test_a_wrong_settings_file_is_told_at_every_start() -> None:
     [said] = [line for line in told.said if "settings file" in line]
     assert "line 1: proxy_prot is no setting" in said
     assert ("The settings file is wrong", said) in told.backend.told
+
+
+def test_no_login_is_in_a_notification_and_the_users_own_key_may_be(told: Told) -> None:
+    told.news.tell_condition(Condition("unsafe", "http://anna:Winter2026x@proxy:3128 has a bad certificate"))
+    told.news.tell("Nothing here takes a copied text", "op-" + "k" * 43)
+
+    assert told.backend.told[0] == ("Upstream unsafe", "http://…@proxy:3128 has a bad certificate")
+    assert told.backend.told[1][1] == "op-" + "k" * 43

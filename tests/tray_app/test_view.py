@@ -141,3 +141,18 @@ def test_a_tool_that_asks_has_a_line_to_click(asking: tuple[str, ...], label: st
 
 def test_a_click_on_the_icon_opens_the_dashboard() -> None:
     assert look(WELL).default_key == "dashboard"
+
+
+@pytest.mark.parametrize(
+    "field", ["start_problem", "trouble", "settings_problem", "log_problem", "upstream", "base_url"]
+)
+def test_no_login_is_in_the_menu_however_its_lines_are_broken(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:a very long password with Winter2026x@proxy:3128")
+    said = "it is said somewhere at http://anna:a very long password with Winter2026x@proxy:3128, http://bob:s3cr3t@b"
+
+    shown = look(replace(WELL, **{field: said}))
+
+    text = repr(shown)
+    assert "…@proxy:3128" in text.replace(" ", "") or field == "base_url"
+    for secret in ("anna", "Winter2026x", "very", "bob", "s3cr3t"):
+        assert secret not in text

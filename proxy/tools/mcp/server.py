@@ -9,6 +9,7 @@ from typing import Any
 from mcp import Client, MCPError
 from mcp_types import CallToolResult, ToolListChangedNotification
 
+from proxy.logs.redaction import redact
 from proxy.tools.mcp.config import McpServerConfig
 from proxy.tools.mcp.results import text_of, tool_of
 from proxy.tools.mcp.transport import open_transport
@@ -191,7 +192,7 @@ async def first_of(*events: asyncio.Event) -> None:
 def failure_of(server: str, error: Exception) -> CallFailed:
     """Return what the model is told of a call the server did not answer properly."""
     if isinstance(error, MCPError):
-        return CallFailed("failed", f"The server {server} answered: {error.error.message}")
+        return CallFailed("failed", f"The server {server} answered: {redact(error.error.message)}")
     return CallFailed("not connected", f"The server {server} cannot be reached ({type(error).__name__}).")
 
 
@@ -199,4 +200,4 @@ def described(error: BaseException) -> str:
     """Say what stopped a server; groups of errors hold the telling one within."""
     while isinstance(getattr(error, "exceptions", None), tuple):
         error = error.exceptions[0]  # type: ignore[attr-defined]  # Python 3.10 has no name for such groups
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    return redact(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")

@@ -108,3 +108,20 @@ cli.main()
     assert done.returncode == 1
     assert SHAPED not in done.stderr
     assert "RuntimeError: it quotes sk-pr[key]" in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_crash_and_a_log_line_hold_no_login_of_the_networks_proxy(variable: str) -> None:
+    address = "http://anna:Win/ter%202026@proxy:3128"
+    code = f"""
+logging.getLogger("a").warning("by %r and %s", [{address!r}], {address!r}.encode())
+raise ValueError({address!r}) from RuntimeError("Win/ter 2026 or YW5uYTpXaW4vdGVyIDIwMjY=")
+"""
+    done = run_python(Path.home(), "-c", BEGIN.replace("{stored!r}", "''") + code, **{variable: address})
+    logged = paths.log_file().read_text(encoding="utf-8")
+
+    assert "…@proxy:3128" in logged
+    assert "ValueError: http://…@proxy:3128" in done.stderr
+    for text in (done.stderr, done.stdout, logged):
+        for secret in ("anna", "Win/ter", "ter%20", "YW5uY"):
+            assert secret not in "\n".join(line for line in text.splitlines() if "raise " not in line)

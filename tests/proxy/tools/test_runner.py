@@ -242,3 +242,16 @@ def test_a_cancelled_request_cancels_what_awaits(workers: Workers) -> None:
     asyncio.run(leave())
 
     assert cancelled.wait(10)
+
+
+def test_the_model_is_told_no_login_of_the_networks_proxy(
+    run: Callable[..., CallRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://anna:Winter2026x@proxy:3128")
+
+    def fetch() -> str:
+        raise RuntimeError("no way through http://anna:Winter2026x@proxy:3128 for Winter2026x; see http://h?key=s3cr3t")
+
+    result = run(fetch).result
+
+    assert "no way through http://…@proxy:3128 for …; see http://h?key=…" in result

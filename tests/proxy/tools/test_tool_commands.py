@@ -128,3 +128,11 @@ def test_call_fails_as_the_model_would_see_it(arguments: tuple[str, ...], said: 
     assert result.exit_code == 1
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+def test_what_is_wrong_with_a_tool_is_listed_without_a_login() -> None:
+    write_tools("raise ValueError('no way through http://anna:Winter2026x@proxy:3128')\n")
+
+    output = run("list").output
+
+    assert "no way through http://…@proxy:3128" in output

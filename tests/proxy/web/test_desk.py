@@ -319,6 +319,14 @@ def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
     assert "it quotes [key] and sk-pr[key]" in page
 
 
+def test_no_login_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
+    hosted.services.condition.note_failure(UpstreamUnreachable("at http://anna:Winter2026x@proxy:3128/?key=s3cr3t"))
+    with hosted.enter() as browser:
+        page = browser.get("/ui/").text
+
+    assert "at http://…@proxy:3128/?key=…" in page
+
+
 # --- the log ----------------------------------------------------------------------------------------------------------
 
 
