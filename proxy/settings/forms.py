@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,18 +18,48 @@ ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?",
 UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST_SHOWN = 200
+NUMBERS = re.compile(r"[0-9a-fx.]+")  # of an address: decimal, octal after a 0, hexadecimal after 0x
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this computer's own."""
+    """Tell whether a host name or address is this computer's own, and nothing else anywhere."""
     name = host.strip("[]").lower()
     if name == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        return without_mapping(ipaddress.ip_address(name)).is_loopback
     except ValueError:
         return False
+
+
+def stays_on_this_computer(host: str) -> bool:
+    """Tell whether a connection to a host ends on this computer: a network's proxy would look for it on its own.
+
+    Beside what `is_loopback` knows these are the names below localhost (RFC 6761, 6.3), the address that stands for all
+    of a computer's own, and the short and odd forms in which the system's resolver takes an address: `127.1`, `0x7f.1`.
+    """
+    name = host.strip("[]").lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = without_mapping(ipaddress.ip_address(name))
+    except ValueError:
+        if NUMBERS.fullmatch(name) is None:
+            return False
+        try:
+            address = ipaddress.IPv4Address(socket.inet_aton(name))
+        except OSError:
+            return False
+    return address.is_loopback or address.is_unspecified
+
+
+def without_mapping(address: Address) -> Address:
+    """Return the IPv4 address that one of IPv6 stands for (`::ffff:127.0.0.1`), any other as it is."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def split_commas(value: object) -> object:

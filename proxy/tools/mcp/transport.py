@@ -10,6 +10,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
+from proxy.settings.forms import stays_on_this_computer
 from proxy.tools.mcp.config import McpServerConfig
 
 CONNECT_S = 15.0
@@ -63,9 +64,16 @@ async def open_transport(config: McpServerConfig, ended: Callable[[], None]) -> 
             async with stdio_client(parameters, errlog=nowhere) as (read, write):
                 yield WatchedStream(read, ended), write
         return
+    url = config.url or ""
     timeout = httpx2.Timeout(CONNECT_S, read=READ_S)
     async with (
-        httpx2.AsyncClient(headers=dict(config.headers), timeout=timeout) as client,
-        streamable_http_client(config.url or "", http_client=client) as (read, write),
+        httpx2.AsyncClient(headers=dict(config.headers), timeout=timeout, mounts=direct_ways(url)) as client,
+        streamable_http_client(url, http_client=client) as (read, write),
     ):
         yield WatchedStream(read, ended), write
+
+
+def direct_ways(url: str) -> dict[str, None]:
+    """Return where no network's proxy is asked, beside what NO_PROXY says: for a server on this computer."""
+    host = httpx2.URL(url).host
+    return {f"all://[{host}]" if ":" in host else f"all://{host}": None} if stays_on_this_computer(host) else {}

@@ -14,6 +14,7 @@ from proxy.settings.forms import (
     parse_origin,
     parse_upstream_url,
     split_commas,
+    stays_on_this_computer,
 )
 
 
@@ -115,7 +116,8 @@ def test_a_host_with_a_character_no_host_has_is_refused(typed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "0:0:0:0:0:0:0:1"]
+    "host",
+    ["localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1"],
 )
 def test_this_computers_own_names_are_loopback(host: str) -> None:
     assert is_loopback(host)
@@ -135,10 +137,57 @@ def test_this_computers_own_names_are_loopback(host: str) -> None:
         "evil.example",
         "mylocalhost",
         "2130706433",
+        "::ffff:8.8.8.8",
+        "::ffff:0.0.0.0",
+        "localhost.",
+        "app.localhost",
+        "127.1",
+        "0127.0.0.1",
     ],
 )
 def test_no_other_name_is_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST", "localhost.", "app.localhost", "App.LocalHost."),
+        *("127.0.0.1", "127.255.255.254", "127.0.0.1.", "[::1]", "::1", "::1%lo", "0:0:0:0:0:0:0:1"),
+        *("::ffff:127.0.0.1", "::FFFF:7f00:1", "0.0.0.0", "[::]", "::ffff:0.0.0.0"),
+        *("127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F.1", "0177.0.0.1", "017700000001", "0"),
+    ],
+)
+def test_a_connection_to_these_stays_on_this_computer(host: str) -> None:
+    assert stays_on_this_computer(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", ".", "localhost.evil.example", "127.0.0.1.evil.example", "evil-localhost", "localhost..", "mylocalhost"),
+        *("api.openai.com", "8.8.8.8", "128.0.0.1", "10.0.0.1", "192.168.1.5", "169.254.0.1", "::2", "fe80::1"),
+        *(
+            "::ffff:8.8.8.8",
+            "134744072",
+            "0x08080808",
+            "8.1",
+            "0127.0.0.1",
+            "127.0.0.1 x",
+            "127.0.0.256",
+            "127.0.0.1:80",
+        ),
+        *("beef", "face.fade", "x", "127.0.0.1/8", "user@127.0.0.1"),
+    ],
+)
+def test_a_connection_to_any_other_host_may_leave_it(host: str) -> None:
+    assert not stays_on_this_computer(host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
+def test_what_is_loopback_stays_on_this_computer(host: str) -> None:
+    assert is_loopback(host)
+    assert stays_on_this_computer(host)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from fakes.ports import free_port
 from proxy.tools.mcp import server as server_module
 from proxy.tools.mcp.config import BrokenServersFile, read_servers
 from proxy.tools.mcp.results import full_name
@@ -239,7 +240,9 @@ def test_stopping_leaves_no_process_behind(own: Desk) -> None:
     wait_for(lambda: children("mortal") == [], "the end of the servers")
 
 
-def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
+def test_a_server_over_http_is_listed_called_and_missed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):  # of the network: it has no way to this computer
+        monkeypatch.setenv(variable, f"http://anna:Winter2026x@127.0.0.1:{free_port()}")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, SCRIPTED, "--port", str(port)], stderr=subprocess.DEVNULL)
@@ -253,6 +256,36 @@ def test_a_server_over_http_is_listed_called_and_missed(desk: Desk) -> None:
 
     assert desk.call("far__add", a=1, b=2).outcome in ("failed", "not connected")
     wait_for(lambda: desk.names == [], "the tools are gone", 20)
+
+
+@pytest.mark.parametrize(
+    ("entry", "secrets"),
+    [
+        ({"url": "http://far.invalid/mcp?api_key=s3cr3t"}, ["s3cr3t"]),
+        ({"url": "http://bob:s3cr3t@far.invalid/mcp"}, ["s3cr3t", "bob"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "",
+        "http://anna:Winter2026x@127.0.0.1:{port}",
+        "socks9://anna:Winter2026x@127.0.0.1",
+        "http://anna:Winter2026x@h:x",
+    ],
+)
+def test_what_is_said_of_a_server_elsewhere_holds_no_secret(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, entry: dict[str, str], secrets: list[str], proxy: str
+) -> None:
+    if proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.format(port=free_port()))
+    desk.write(far={"type": "http", **entry})
+    wait_for(lambda: any(server.problem for server in desk.source._servers.values()), "what is wrong with it", 20)
+
+    told = " ".join(desk.source.problems())
+    assert "The MCP server far does not run" in told
+    for secret in (*secrets, "Winter2026x", "anna"):
+        assert secret not in told
 
 
 def is_open(port: int) -> bool:
