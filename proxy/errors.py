@@ -22,15 +22,14 @@ ProxyError
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414      this row and the next two stand in server/refusals.py
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
-├── TooManyConnections          503
 ├── SettingsBroken              503: what the user has chosen is not known
 ├── NoUpstreamKey               503
 │   └── UpstreamKeyNotRead      503: the keyring failed
-├── ServerFault                 500: our own bug
+├── ServerFault 500: our own bug  ├── TooManyConnections 503
 └── UpstreamFailure             the upstream gave no usable answer
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502   └── UpstreamTlsFailure 502
-    ├── UpstreamTimeout         504
-    ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
+    ├── UpstreamTimeout 504     ├── ProxyStopped 503: it is not the upstream's fault that there is no answer
+    ├── NetworkProxyUnreachable 502   ├── NetworkProxyRefused 502   ├── NetworkProxyAuth 502   in upstream/network.py
     └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502      ├── UpstreamInvalidResponse 502
                                       ├── UpstreamInvalidEvent 502   └── UpstreamUnexpectedStatus 502
 """

@@ -38,6 +38,7 @@ OPENING: tuple[tuple[type[BaseException], type[UpstreamFailure]], ...] = (
     (aiohttp.ClientConnectorError, UpstreamUnreachable),
     (aiohttp.ClientHttpProxyError, UpstreamUnreachable),
     (aiohttp.InvalidURL, UpstreamUnreachable),
+    (httpx2.InvalidURL, UpstreamUnreachable),
     (aiohttp.ServerTimeoutError, UpstreamTimeout),
     (aiohttp.ClientError, UpstreamProtocolFailure),
     (asyncio.TimeoutError, UpstreamTimeout),

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
+import httpx2
 from multidict import CIMultiDict, istr
 from yarl import URL
 
@@ -13,10 +15,12 @@ from proxy.upstream.answers import ReadAnswer, WireAnswer
 from proxy.upstream.errors import BrokenOff, opening
 from proxy.upstream.handshake import shake_hands
 from proxy.upstream.messages import UpstreamAnswer, UpstreamRequest, UpstreamSocket
+from proxy.upstream.network import NetworkProxy
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.prepare import open_sdk, sdk_headers
 from proxy.upstream.retries import is_quota_error, may_retry, retry_pause_s
 from proxy.upstream.session import open_session, tls_context
+from proxy.upstream.through import Through
 
 KEYS_REMEMBERED = 64
 HEADS_REMEMBERED = 256
@@ -26,13 +30,17 @@ log = logging.getLogger(__name__)
 
 
 class Link:
-    """Speak to one upstream."""
+    """Speak to one upstream; raises SettingError, and UpstreamFailure where its address or the proxy's is none."""
 
     def __init__(self, options: UpstreamOptions) -> None:
         self.options = options
+        with opening:  # before anything is open: not every address that settings take is one to the SDK
+            httpx2.URL(options.base_url)
+        self._proxy = NetworkProxy.of(options.network_proxy) if options.network_proxy else None
+        through: Any = {"proxy": self._proxy.url, "before": (Through(self._proxy),)} if self._proxy else {}
         context = tls_context(options)
-        self._session = open_session(options, context, reuse=True)
-        self._fresh_session = open_session(options, context, reuse=False)
+        self._session = open_session(options, context, reuse=True, **through)
+        self._fresh_session = open_session(options, context, reuse=False, **through)
         self._sdk = open_sdk(options, context, self._session)
         self._prepared: dict[tuple[str, str], asyncio.Task[dict[istr, str]]] = {}
         self._heads: dict[tuple[object, ...], wire.Head] = {}
@@ -76,7 +84,7 @@ class Link:
 
     async def _send_over(self, session: aiohttp.ClientSession, request: UpstreamRequest, key: str) -> WireAnswer:
         """Send a small body that is in memory the short way; everything else as the client's session sends it."""
-        if isinstance(request.body, bytes) and len(request.body) <= PIECE_BYTES and self.options.http_proxy is None:
+        if isinstance(request.body, bytes) and len(request.body) <= PIECE_BYTES and self._proxy is None:
             return await wire.send(session, await self._head(request, key), request.body)
         headers = await self._headers(request, key)
         if request.body_length is not None:

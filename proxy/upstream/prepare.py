@@ -17,11 +17,9 @@ NO_ENCODING = {"accept-encoding": "identity"}
 
 
 def open_sdk(options: UpstreamOptions, context: ssl.SSLContext, session: aiohttp.ClientSession) -> openai.AsyncOpenAI:
-    """Return the SDK's client on its official aiohttp transport, sharing the relay's session."""
+    """Return the SDK's client on its official aiohttp transport, sharing the relay's session, which knows the proxy."""
     timeout = httpx2.Timeout(options.timeout_s, connect=CONNECT_LIMIT_S)
-    http_client = openai.DefaultAioHttpClient(
-        verify=context, proxy=options.http_proxy, trust_env=False, follow_redirects=False, timeout=timeout
-    )
+    http_client = openai.DefaultAioHttpClient(verify=context, trust_env=False, follow_redirects=False, timeout=timeout)
     # The transport takes a session made elsewhere only through this attribute; a contract test watches it.
     transport: Any = http_client._transport_for_url(httpx2.URL(options.base_url))
     transport.client = session

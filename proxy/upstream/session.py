@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -35,8 +36,18 @@ class SentRequest(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
-def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bool) -> aiohttp.ClientSession:
-    """Open a session without cookies, redirects of its own or a limit of connections; call it on the event loop."""
+def open_session(
+    options: UpstreamOptions,
+    context: ssl.SSLContext,
+    *,
+    reuse: bool,
+    proxy: str | None = None,
+    before: Sequence[aiohttp.ClientMiddlewareType] = (),
+) -> aiohttp.ClientSession:
+    """Open a session without cookies, redirects of its own or a limit of connections; call it on the event loop.
+
+    `proxy`: the address of the network's proxy; `before`: middlewares that stand before our own.
+    """
     lifetime: dict[str, Any] = {"keepalive_timeout": IDLE_CONNECTION_S} if reuse else {"force_close": True}
     pool = aiohttp.TCPConnector(ssl=context, limit=0, **lifetime)
     # The pool takes the class of its connections only through this attribute; a contract test watches it.
@@ -45,12 +56,12 @@ def open_session(options: UpstreamOptions, context: ssl.SSLContext, *, reuse: bo
         connector=pool,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=time_limits(options),
-        proxy=options.http_proxy,
+        proxy=proxy,
         max_line_size=LONGEST_HEADER_BYTES,
         max_field_size=LONGEST_HEADER_BYTES,
         max_headers=MOST_HEADERS,
         request_class=SentRequest,
-        middlewares=(tell_reuse,),
+        middlewares=(*before, tell_reuse),
     )
 
 

@@ -91,7 +91,7 @@ def write_certificate(certificate_file: Path, key_file: Path, hosts: tuple[str, 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scripted")])
     now = dt.datetime.now(dt.timezone.utc)
-    addresses = [x509.IPAddress(ip_address(host)) for host in hosts]
+    names = [x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -100,7 +100,7 @@ def write_certificate(certificate_file: Path, key_file: Path, hosts: tuple[str, 
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())

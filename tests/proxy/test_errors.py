@@ -19,6 +19,7 @@ from proxy.policy import endpoints
 from proxy.server import refusals
 from proxy.settings import errors as settings_errors
 from proxy.stream import reading
+from proxy.upstream import network
 
 ENTRY = re.compile(r"[├└]── (\w+)(?: +(\d{3})\b)?")
 INDENT = 4
@@ -61,6 +62,7 @@ SPREAD = (
     reading,
     encodings,
     endpoints,
+    network,
 )
 DEFINED = {name: value for module in SPREAD for name, value in vars(module).items()}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
@@ -199,6 +201,9 @@ def test_any_message_makes_valid_json(message: str) -> None:
         (errors.UpstreamTruncated, 502, "upstream_truncated"),
         (errors.UpstreamInvalidResponse, 502, "upstream_invalid_response"),
         (errors.UpstreamUnexpectedStatus, 502, "upstream_unexpected_status"),
+        (network.NetworkProxyUnreachable, 502, "network_proxy_unreachable"),
+        (network.NetworkProxyRefused, 502, "network_proxy_refused"),
+        (network.NetworkProxyAuth, 502, "network_proxy_auth"),
         (errors.ServerFault, 500, "server_error"),
     ],
 )

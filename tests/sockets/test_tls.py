@@ -22,7 +22,7 @@ LARGE = b"x" * 5 * 2**20
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    write_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem", ("127.0.0.1",))
+    write_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem", ("127.0.0.1", "upstream.invalid"))
     return tmp_path / "certificate.pem"
 
 
@@ -67,13 +67,13 @@ def test_messages_go_through_the_networks_proxy(
     certificate: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with HttpProxy() as network:
-        monkeypatch.setenv("HTTPS_PROXY", network.url)
-        with open_socket(start(secure.base_url, openai_ca_file=str(certificate))) as client:
+    with HttpProxy({"upstream.invalid": secure.port}) as network:
+        monkeypatch.setenv("HTTPS_PROXY", network.url())
+        with open_socket(start("https://upstream.invalid/v1", openai_ca_file=str(certificate))) as client:
             client.send(LARGE)
 
             assert client.recv(timeout=20) == LARGE
-        assert network.targets == [f"127.0.0.1:{secure.port}"]
+        assert network.targets == ["upstream.invalid:443"]
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(

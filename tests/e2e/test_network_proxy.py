@@ -1,0 +1,183 @@
+"""The program in a company's network: its proxy's login is in nothing it prints, answers or writes."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect as connect_socket
+
+from fakes.asking import BODY, CHAT, FILES, MODELS
+from fakes.http_proxy import WANTS_LOGIN, HttpProxy, answered
+from fakes.leaks import files_below
+from fakes.ports import free_port
+from fakes.program import Program, run_python
+from fakes.streaming import STREAM
+
+USER, PASSWORD = "corp-anna", "Win/ter @2026#x'?\"é"
+TYPED = f"{USER}:{PASSWORD}"
+ENCODED = f"{USER}:{quote(PASSWORD, safe='')}"
+KEY = {"OPENAI_API_KEY": "sk-proj-0123456789abcdef", "OPENAI_MAX_RETRIES": "0"}
+AWAY = {"OPENAI_BASE_URL": "https://upstream.invalid/v1", **KEY}
+COMMANDS = (("doctor",), ("config",), ("key", "status"), ("page",), ("proxy-key", "list"), ("tools", "list"))
+
+
+def spellings() -> list[str]:
+    """Return user and password in every encoding somebody could meet them in."""
+    pairs = [f"{USER}:{PASSWORD}".encode(form) for form in ("utf-8", "latin-1")]
+    return [
+        USER,
+        PASSWORD,
+        "Win/ter",
+        quote(PASSWORD),
+        quote(PASSWORD, safe=""),
+        quote(PASSWORD, safe="").lower(),
+        quote_plus(PASSWORD),
+        repr(PASSWORD)[1:-1],
+        ascii(PASSWORD)[1:-1],
+        json.dumps(PASSWORD)[1:-1],
+        *(b64encode(pair).decode().rstrip("=") for pair in pairs),
+        b64encode(PASSWORD.encode()).decode().rstrip("="),
+    ]
+
+
+def check_says_nothing(text: str) -> None:
+    """Fail where a text holds a part of the login."""
+    for spelling in spellings():
+        assert spelling not in text, (spelling, text)
+
+
+def ask_everything(program: Program) -> str:
+    """Ask the program in every way, and return all it answered."""
+    told = []
+    asked = [("POST", CHAT, BODY), ("POST", CHAT, STREAM), ("GET", MODELS, None), ("GET", "/v1/models/m", None)]
+    asked += [("POST", FILES, b"x" * 400_000), ("POST", "/v1/embeddings", b'{"model":"m","input":"a"}')]
+    for method, path, body in asked:
+        with program.connect() as client:
+            reply = client.ask(method, path, body, *(["Content-Type: application/json"] if body else []))
+            assert reply.status == 502, reply
+            told += [str(reply.headers), reply.body.decode()]
+    with pytest.raises(InvalidStatus) as caught:
+        connect_socket(f"ws://127.0.0.1:{program.port}/v1/realtime?model=m", proxy=None)
+    told += [str(caught.value.response.headers), (caught.value.response.body or b"").decode()]
+    return "\n".join(told)
+
+
+REFUSALS = {
+    "wants a login": WANTS_LOGIN,
+    "quotes the login": answered(403, f"No {USER}", f"http://{ENCODED}@proxy".encode()),
+    "speaks no HTTP": f"http://{ENCODED}@proxy {b64encode(TYPED.encode()).decode()}\r\n\r\n".encode(),
+    "closes": b"",
+}
+
+
+@pytest.mark.parametrize("login", [TYPED, ENCODED], ids=["as it is", "encoded"])
+@pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS)
+def test_the_login_of_the_networks_proxy_is_nowhere(tmp_path: Path, answer: bytes, login: str) -> None:
+    with HttpProxy(answer=answer) as network:
+        variables = {**AWAY, "HTTPS_PROXY": network.url(login), "HTTP_PROXY": network.url(login)}
+        with Program(tmp_path, "serve", "--port", "0", "--verbose", **variables) as program:
+            told = ask_everything(program)
+            outcomes = [run_python(tmp_path, "-m", "proxy", *words, **variables) for words in COMMANDS]
+            outcomes.append(run_python(tmp_path, "-m", "proxy", "check", "--base-url", program.base_url, **variables))
+            program.process.terminate()
+            program.ended()
+            printed = program.printed
+        targets = network.targets
+
+    assert set(targets) == {"upstream.invalid:443"}  # `check` and `page` went past it
+    assert "(HTTPS_PROXY)" in told
+    assert "OPENAI_BASE_URL" not in told
+    assert "The network's proxy" in printed
+    said = [printed, told, *(outcome.stdout + outcome.stderr for outcome in outcomes)]
+    written = [path.read_bytes().decode("utf-8", "replace") for path in files_below(tmp_path)]
+    assert any("network's proxy" in text for text in written)  # the log is among them
+    for text in (*said, *written):
+        check_says_nothing(text)
+        assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"http://{TYPED}@host:notaport",
+        f"http://{TYPED}@",
+        f"socks5://{TYPED}@host:1",
+        f"http://{TYPED}@ho st",
+        f"{TYPED}@",
+    ],
+)
+def test_a_value_that_is_no_address_stops_nothing_and_shows_nothing(tmp_path: Path, value: str) -> None:
+    variables = {**AWAY, "HTTPS_PROXY": value}
+    with Program(tmp_path, "serve", "--port", "0", **variables) as program:
+        told = ask_everything(program)
+        doctor = run_python(tmp_path, "-m", "proxy", "doctor", **variables)
+        printed = program.printed
+
+    assert told.count("network_proxy_unreachable") >= 6
+    assert "WRONG  Upstream: The network's proxy cannot be reached: HTTPS_PROXY" in doctor.stdout
+    for text in (told, printed, doctor.stdout + doctor.stderr, *map(Path.read_text, files_below(tmp_path))):
+        check_says_nothing(str(text))
+        assert "Traceback" not in str(text)
+
+
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0"), ("config",), ("doctor",), ("check",), ("key", "status"), ("page",)]
+)
+@pytest.mark.parametrize(
+    "address",
+    [f"https://{TYPED}@gateway.example/v1", f"https://gateway.example/v1?api-key={quote(PASSWORD)}&a={USER}x"],
+)
+def test_a_base_url_with_a_secret_is_refused_without_it(tmp_path: Path, words: tuple[str, ...], address: str) -> None:
+    outcome = run_python(tmp_path, "-m", "proxy", *words, OPENAI_BASE_URL=address)
+
+    text = outcome.stdout + outcome.stderr
+    assert outcome.returncode == 1
+    assert "OPENAI_BASE_URL is 'https://" in text
+    assert "gateway.example" in text
+    for spelling in set(spellings()) - {USER}:
+        assert spelling not in text
+
+
+@pytest.fixture(scope="module")
+def networked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, HttpProxy, dict[str, str]]]:
+    """Run the demo where every variable names a proxy of the network, which must never hear of it."""
+    home = tmp_path_factory.mktemp("home")
+    with HttpProxy(answer=answered(502, "Bad Gateway")) as network:
+        names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+        variables = {**dict.fromkeys(names, network.url(ENCODED)), "PROXY_PORT": str(free_port())}
+        with Program(home, "serve", "--demo", **variables) as program:
+            assert program.port
+            yield program, network, variables
+
+
+@pytest.mark.core
+def test_the_demo_is_never_asked_through_it(networked: tuple[Program, HttpProxy, dict[str, str]]) -> None:
+    program, network, _ = networked
+    with program.connect() as client:
+        for way, body in ((CHAT, BODY), (CHAT, STREAM), (FILES, None), (MODELS, None)):
+            assert client.ask("POST" if body else "GET", way, body, "Content-Type: application/json").status == 200
+
+    assert network.heads == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("check", "--stream"), 0, "All is well."),
+        (("page",), 0, "/ui/enter?ticket="),
+        (("serve",), 1, "The proxy runs already"),
+    ],
+)
+def test_what_talks_to_the_running_program_goes_past_it(
+    networked: tuple[Program, HttpProxy, dict[str, str]], words: tuple[str, ...], code: int, said: str
+) -> None:
+    program, network, variables = networked
+    outcome = run_python(program.home, "-m", "proxy", *words, **variables)
+
+    assert outcome.returncode == code, outcome
+    assert said in outcome.stdout + outcome.stderr
+    assert network.heads == []
