@@ -244,6 +244,7 @@ class ClientConnection(HttpToolsProtocol):
             self._end_with(None if cycle is not None and is_of_cycle else error)
         elif is_of_cycle and self.pipeline and self.pipeline[0][0] is cycle:
             self.pipeline.popleft()
+            cycle.more_body = False  # the watch waits for no more of it: it would refuse it again, at once
             self._held_refusal = error
         elif not is_of_cycle:
             self._held_refusal = error

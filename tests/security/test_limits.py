@@ -11,7 +11,7 @@ import pytest
 
 from fakes.asking import BODY, CHAT, FILES, ask
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, completion
+from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, in_chunks
 from proxy.server.limits import Limits, room_for
@@ -222,6 +222,25 @@ def test_what_wraps_a_body_and_drips_is_given_the_time_of_a_head(
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert not any(request.complete for request in upstream.requests)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("broken", [b"", b"no trailer\r\n"], ids=["stalls", "breaks"])
+@pytest.mark.parametrize("between", [0, 1])
+def test_a_refused_body_behind_a_running_answer_does_not_cut_it(
+    start: Start, upstream: Fresh, between: int, broken: bytes
+) -> None:
+    upstream.answer(Sse(completion_chunks(*["x"] * 20), gap_s=0.08))
+    with connect(start(head_s=SHORT_S)) as client:
+        behind = client.request("GET", HEALTH) * between + client.request("POST", FILES, None, CHUNKED)
+        client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + behind + b"1\r\n{\r\n").read_head()
+        client.send(b"0\r\n").read_chunk()
+        client.send(broken)
+
+        assert client.read_chunks().endswith(b"data: [DONE]\n\n")  # the stream is whole
+        assert [client.read_reply().status for _ in range(between)] == [200] * between
+        assert client.read_reply().status == (400 if broken else 408)
+        assert client.read_rest() == b""
 
 
 def test_a_trailer_that_drips_behind_an_early_answer_is_left_after_the_time_of_an_idle_connection(start: Start) -> None:
