@@ -83,7 +83,8 @@ class UpstreamConnection(ResponseHandler):
             payload.set_exception(broken_within())
 
     def _reschedule_timeout(self) -> None:
-        if not self._read_timeout:
+        # The client asks for it, too, where a resumed parser has at once stopped again: what waits is here, not there.
+        if not self._read_timeout or self._reading_paused:
             self._silent_until = None
             return
         self._silent_until = self._loop.time() + self._read_timeout

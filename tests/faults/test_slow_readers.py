@@ -1,5 +1,6 @@
 """The fault table's row on slow readers: each holds a bounded amount in the proxy and slows nobody else's upstream."""
 
+import time
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -89,3 +90,19 @@ def test_a_reader_who_pauses_for_longer_than_the_upstream_may_misses_nothing(
         settled(lambda: upstream.bytes_sent, still_s=1)
 
         assert client.read_chunks().replace(KEEP_ALIVE, b"") == events + DONE
+
+
+@pytest.mark.core
+def test_an_upstream_that_a_slow_reader_holds_back_is_not_taken_for_silent(tmp_path: Path) -> None:
+    pieces, chunk = 3_000, b"fa0\r\n" + b"x" * 4_000 + b"\r\n"
+    answer = Script([*HEAD, Raw(chunk * pieces + b"0\r\n\r\n")])
+    with (
+        ScriptedUpstream() as upstream,
+        proxy_before(upstream.base_url, tmp_path, openai_timeout=0.4) as proxy,
+        connect(proxy, receive_buffer_bytes=4_096) as client,
+    ):
+        upstream.answer(answer)
+        client.send(client.request("POST", "/v1/passed/on", STREAM, JSON_TYPE)).read_head()
+        time.sleep(1.5)  # the reader's slowness itself
+
+        assert len(client.read_chunks()) == pieces * 4_000
