@@ -26,7 +26,7 @@ class BodyFraming:
         self.is_bare = False  # the last packet brought nothing of the open body
         self.body_bytes = 0  # of all bodies so far
         self._packet_body_bytes = self._chunks = 0  # in the packet under way
-        self._around_bytes = 0  # in packets that hold nothing but this body and what wraps it
+        self._around_bytes = 0  # of what wraps this body, as far as the chunks that have come do not account for it
         self._trailers = self._trailer_bytes = 0
         self._has_begun_now = False
 
@@ -59,7 +59,9 @@ class BodyFraming:
     def add_packet(self, size_bytes: int) -> None:
         """Count a packet that has been parsed; raises HeadTooLarge for too much that is not body.
 
-        The packet that a body begins in holds a head too, and is passed over: no packet is larger than 256 kB.
+        What wraps a body may be as large as the body itself, and a head beside. A chunk's size and its line ends may
+        come in packets of their own, before the chunk counts. The packet that a body begins in holds a head too, and is
+        passed over: no packet is larger than 256 kB.
         """
         body_bytes, chunks = self._packet_body_bytes, self._chunks
         self._packet_body_bytes = self._chunks = 0
@@ -68,7 +70,8 @@ class BodyFraming:
             self.is_bare = False
             return
         self.is_bare = not body_bytes
-        self._around_bytes += max(size_bytes - body_bytes - CHUNK_FRAMING_BYTES * chunks, 0)
+        accounted_bytes = 2 * body_bytes + CHUNK_FRAMING_BYTES * chunks
+        self._around_bytes = max(self._around_bytes + size_bytes - accounted_bytes, 0)
         check_size(self._around_bytes)
 
 

@@ -14,6 +14,7 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, in_chunks
+from proxy.server.framing import BodyFraming
 from proxy.server.limits import Limits, room_for
 from waiting import wait_for
 
@@ -201,6 +202,40 @@ def test_a_body_in_very_many_small_chunks_is_taken(proxy: RunningProxy, upstream
 
         assert client.read_reply().status == 200
     assert upstream.request.body == body
+
+
+def test_a_body_in_very_many_signed_chunks_is_taken(proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(Json(completion()))
+    body = BODY + b" " * (1_024 * 2_000 - len(BODY))
+    with connect(proxy) as client:
+        client.send(client.request("POST", CHAT, None, JSON_TYPE, CHUNKED))
+        chunks = [body[at : at + 1_024] for at in range(0, len(body), 1_024)]
+        client.send(b"".join(b"400;chunk-signature=%b\r\n%b\r\n" % (b"5" * 64, chunk) for chunk in chunks))
+        client.send(b"0\r\n\r\n")
+
+        assert client.read_reply().status == 200
+    assert upstream.request.body == body
+
+
+ONE_CHUNK = {  # of two bytes, in packets: the bytes of each, those of the body, the sizes that end in it
+    "its size, its bytes, its line end": [(3, 0, 1), (2, 2, 0), (2, 0, 0)],
+    "its size in two": [(1, 0, 0), (2, 0, 1), (2, 2, 0), (2, 0, 0)],
+    "every byte": [(1, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 0), (1, 0, 0), (1, 0, 0)],
+}
+
+
+@pytest.mark.parametrize("packets", ONE_CHUNK.values(), ids=ONE_CHUNK)
+def test_chunks_whose_parts_come_in_packets_of_their_own_are_no_large_head(packets: list[tuple[int, int, int]]) -> None:
+    framing = BodyFraming()
+    framing.begin()
+    framing.add_packet(100)
+    for size_bytes, body_bytes, chunks in packets * 40_000:
+        for _ in range(chunks):
+            framing.add_chunk()
+        framing.add_body(body_bytes)
+        framing.add_packet(size_bytes)
+
+    assert framing.body_bytes == 80_000
 
 
 @pytest.mark.core
