@@ -69,6 +69,16 @@ class UpstreamConnection(ResponseHandler):
         """Give every later byte to this parser; the head is here, unless it keeps too many waiting."""
         self._parser, self._head = parser, head
 
+    def data_received(self, data: bytes) -> None:
+        """Read on; an interim answer (1xx) does not stop the clock: the client takes it for the whole answer."""
+        ran = self._silent_until is not None  # it does not while the request is still being sent
+        super().data_received(data)
+        if ran and self._silent_until is None and self._awaits_head() and self._exception is None:
+            self._reschedule_timeout()
+
+    def _awaits_head(self) -> bool:
+        return isinstance(self._parser, HeadParser)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""
         payload = self._payload
@@ -112,7 +122,7 @@ class UpstreamConnection(ResponseHandler):
         Chunk sizes, their extensions and a trailer are no progress: one that drips would never end.
         """
         payload = self._payload
-        if payload is None or not self._read_timeout:
+        if payload is None or not self._read_timeout or self._awaits_head():
             return math.inf
         if (come := (payload, payload.total_bytes)) != self._seen_body:
             self._seen_body, self._seen_at = come, now

@@ -17,14 +17,18 @@ from fakes.scripted_upstream import (
     CloseBeforeHeaders,
     DripBody,
     Json,
+    Pause,
+    Raw,
     RawBytes,
     Reset,
     ResetBeforeHeaders,
+    Script,
     ShortBody,
     SilentBeforeHeaders,
     Sse,
     StaleReuse,
     Stall,
+    Step,
     completion,
     completion_chunks,
 )
@@ -127,6 +131,30 @@ def test_a_silent_upstream_is_a_timeout_for_an_upload_too(impatient: RunningProx
         reply = client.post(FILES, bytes(90_000), "Content-Type: a/b")
 
     assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("interim", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n"])
+def test_an_upstream_that_is_silent_after_an_interim_answer_is_a_timeout(
+    impatient: RunningProxy, upstream: Fresh, way: str, interim: bytes
+) -> None:
+    upstream.answer(Script([Raw(interim), Stall()]))
+    reply = ask(impatient, way)
+
+    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_upstream_that_says_all_the_time_that_it_works_is_waited_for(
+    impatient: RunningProxy, upstream: Fresh, way: str
+) -> None:
+    working: list[Step] = [Raw(b"HTTP/1.1 102 Processing\r\n\r\n"), Pause(0.15)]
+    answer = Raw(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    upstream.answers([Json(completion()), Script([*working * 10, answer])])
+    ask(impatient, way)  # the second one finds a connection that was used before
+
+    assert ask(impatient, way).status == 200
 
 
 def test_an_answer_that_stalls_in_its_body_is_a_timeout(impatient: RunningProxy, upstream: Fresh) -> None:
