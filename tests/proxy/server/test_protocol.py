@@ -211,9 +211,10 @@ def test_an_http_1_0_client_is_answered_and_left(client: WireClient, upstream: F
     assert client.read_rest() == b""
 
 
-def test_an_http_1_0_client_is_sent_no_chunks(client: WireClient, upstream: Fresh) -> None:
+@pytest.mark.parametrize("offer", [[], ["Connection: Upgrade", "Upgrade: h2c"]], ids=["", "it offers HTTP/2"])
+def test_an_http_1_0_client_is_sent_no_chunks(client: WireClient, upstream: Fresh, offer: list[str]) -> None:
     upstream.answer(Sse(completion_chunks("Hello")))
-    client.send(client.request("POST", CHAT, BODY, JSON_TYPE, version="HTTP/1.0"))
+    client.send(client.request("POST", CHAT, BODY, JSON_TYPE, *offer, version="HTTP/1.0"))
     head = client.read_head()
 
     assert head.header("transfer-encoding") is None
