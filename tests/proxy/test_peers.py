@@ -118,6 +118,26 @@ def test_a_connection_that_is_none_is_a_strangers(client: str) -> None:
     assert is_another_user(client, 1, client, 2)
 
 
+def test_an_end_is_a_strangers_while_no_more_files_can_be_opened() -> None:
+    resource = pytest.importorskip("resource")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        ends = ends_of(client, listener)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        first_free = os.dup(0)
+        os.close(first_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+        try:
+            is_refused = is_another_user(*ends)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+        assert is_refused
+        assert not is_another_user(*ends)
+
+
 ORIGIN = "https://page.example"
 
 
