@@ -43,8 +43,8 @@ PLACES = ("doctor", "questions", "log")  # where a link may lead, beside the fir
 
 
 def is_own_page(path: str) -> bool:
-    """Tell whether an address is one of these: their views wait for the keyring and the upstream."""
-    return path.startswith(("/ui", "/_tray/"))
+    """Tell whether an address is one of these, however many slashes it begins with: their views wait for others."""
+    return path.lstrip("/").startswith(("ui", "_tray/"))
 
 
 @dataclass(frozen=True)

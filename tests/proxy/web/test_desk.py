@@ -15,6 +15,7 @@ from proxy.errors import UpstreamUnreachable
 from proxy.logs.log import start_logging
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof
+from proxy.web.desk import is_own_page
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -191,6 +192,14 @@ def test_a_proof_is_good_for_its_wish_and_its_address_alone(hosted: Hosted) -> N
         headers = {NONCE_HEADER: "1", PROOF_HEADER: proof("the-token", *words, "1")}
 
         assert hosted.http.post("/_tray/link", headers=headers).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [("/ui/a/doctor", True), ("//ui/a/doctor", True), ("///_tray/link", True), ("/v1/ui", False), ("/", False)],
+)
+def test_a_page_is_known_in_every_spelling_that_leads_to_it(path: str, own: bool) -> None:
+    assert is_own_page(path) == own
 
 
 @pytest.mark.parametrize(
