@@ -193,6 +193,17 @@ def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
+def names_within(value: object) -> Iterator[str]:
+    """Yield every name in a value, however deep it stands."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield name
+            yield from names_within(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from names_within(part)
+
+
 def is_model_pattern(name: str, value: object) -> bool:
     """Tell a model pattern from a parameter: its value is an object and its name is one no parameter has."""
     return isinstance(value, dict) and PARAMETER.fullmatch(name) is None

@@ -5,6 +5,7 @@ A field's name in lower case is its key in the settings file; in upper case it i
 
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,8 +15,9 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from proxy.settings.certificates import trusting
 from proxy.settings.forms import (
     DEFAULT_PORTS,
+    cut,
     is_loopback,
-    parameters_of,
+    names_within,
     parse_drop_rules,
     parse_json,
     parse_json_rules,
@@ -39,6 +41,7 @@ Number = Annotated[float, BeforeValidator(refuse_bool)]
 LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(parse_level)]
 
 YES_NO = "true or false"
+AS_GOOD_AS_A_SETTING = 0.9  # likeness of a name; no parameter of the APIs comes so near to a setting
 
 
 @dataclass(frozen=True)
@@ -193,10 +196,16 @@ class Settings(BaseSettings):
     @field_validator("openai_param_defaults", "openai_param_overrides")
     @classmethod
     def check_parameters(cls, rules: dict[str, Any]) -> dict[str, Any]:
-        """Refuse a setting among the parameters: a line that was added below a table of rules is swallowed by it."""
-        for name in parameters_of(rules):
-            if name.lower() in cls.model_fields:
+        """Refuse a setting among the parameters: a line that was added below a table of rules is swallowed by it.
+
+        So it is below `[openai_param_defaults.reasoning]`, and where the setting is misspelt.
+        """
+        for name in names_within(rules):
+            field = name.strip().lower().replace("-", "_")
+            if field in cls.model_fields:
                 raise ValueError(f"{name} is a setting; in the settings file it stands above the first table")
+            if meant := get_close_matches(field, cls.model_fields, 1, AS_GOOD_AS_A_SETTING):
+                raise ValueError(f"{cut(name)} is no parameter; is it {meant[0]}, which stands above the first table?")
         return rules
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """A settings file that is wrong, in whatever way: the last good settings, or nothing that reaches an upstream."""
 
+import json
 import logging
 import os
 import sys
@@ -84,6 +85,22 @@ WRONG_CONTENTS: dict[str, tuple[bytes, str]] = {
     "a line below the rules of a model": (
         b"[openai_param_overrides.'gpt-5*']\ntop_p = 1\nOPENAI_BASE_URL = 'https://mine.example'\n",
         "OPENAI_BASE_URL is a setting; in the settings file it stands above the first table",
+    ),
+    "a line below a parameter that is a table": (
+        b"[openai_param_defaults.reasoning]\neffort = 'low'\nproxy_require_api_key = true\n",
+        "proxy_require_api_key is a setting; in the settings file it stands above the first table",
+    ),
+    "a line below a list of tables": (
+        b"[[openai_param_overrides.tools]]\ntype = 'web_search'\nopenai_base_url = 'https://mine.example'\n",
+        "openai_base_url is a setting; in the settings file it stands above the first table",
+    ),
+    "a misspelt line below a table of rules": (
+        b"[openai_param_defaults]\ntemperature = 1\nproxy_require_api_kay = true\n",
+        "proxy_require_api_kay is no parameter; is it proxy_require_api_key, which stands above the first table?",
+    ),
+    "a line with hyphens below a table of rules": (
+        b"[openai_param_defaults]\ntemperature = 1\nproxy-require-api-key = true\n",
+        "proxy-require-api-key is a setting; in the settings file it stands above the first table",
     ),
     "a line below the tools' rules": (b"[tool_consent]\nbook = 'ask'\nproxy_port = 9001\n", "line 1: TOOL_CONSENT is"),
 }
@@ -457,6 +474,21 @@ def test_a_file_that_sets_nothing_is_good(write: WriteFile, text: str) -> None:
 
     assert store.chosen == Settings.model_validate({})
     assert store.problem is None
+
+
+def test_parameters_named_nearly_like_settings_are_good(write: WriteFile) -> None:
+    rules = {
+        "max_tool_calls": 3,
+        "tool_choice": "auto",
+        "timeout": 5,
+        "base_url": "x",
+        "api_key": "x",
+        "proxy": {"host": "x", "port": 1},
+        "metadata": {"project": "x", "Model": "y", "organization": "z", "tool": {"timeout": 1}},
+        "gpt*": {"tool_config": {"mode": "x"}, "num_retries": 1},
+    }
+
+    assert SettingsStore(write(f"openai_param_defaults = {json.dumps(json.dumps(rules))}\n")).problem is None
 
 
 def test_no_file_is_good_and_so_is_no_folder(path: Path) -> None:
