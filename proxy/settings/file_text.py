@@ -64,6 +64,14 @@ def read_content(path: Path) -> bytes | None:
     return content
 
 
+def is_blank(content: bytes) -> bool:
+    """Tell whether there is no letter in a file's bytes; a byte order mark is none."""
+    try:
+        return not FileText.of(content).text.strip()
+    except ValueError:
+        return False
+
+
 def dangling_link(path: Path) -> Path | None:
     """Return what leads nowhere, the file or a folder above it; None where there simply is no file."""
     return next((place for place in (path, *path.parents) if place.is_symlink() and not place.exists()), None)

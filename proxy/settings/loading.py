@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from proxy.errors import SettingError
 from proxy.logs.redaction import shown_value
 from proxy.settings.errors import SettingsContradict, SettingsFileWrong
-from proxy.settings.file_text import read_content
+from proxy.settings.file_text import is_blank, read_content
 from proxy.settings.forms import cut
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.model import Contradiction, Settings, about, variable
@@ -72,7 +72,7 @@ class Loader:
         One without a letter that held settings before was broken off, by a full disk or a crash, and chooses nothing.
         """
         content = read_content(self._path)
-        if content is not None and not content.strip() and self._good_copy.read() is not None:
+        if content is not None and is_blank(content) and self._good_copy.read() is not None:
             raise SettingsFileWrong(f"{self._path} is empty; delete it to go back to the defaults")
         return self._of(content, "settings file")
 

@@ -129,7 +129,9 @@ def test_a_relative_path_is_the_same_file(good: Path, monkeypatch: pytest.Monkey
     assert restarted(Path(good.name)).is_known
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b" \r\n\t\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\r\n", b"\xff\xfe", b"\xfe\xff\0\r\0\n"]
+)
 def test_a_file_that_was_broken_off_before_its_first_letter_is_no_choice(good: Path, content: bytes) -> None:
     store = restarted(good, content)
 
