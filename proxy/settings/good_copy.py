@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from proxy import paths
@@ -33,10 +34,16 @@ class GoodCopy:
         return text if content == self._written(text) else None
 
     def keep(self, content: bytes) -> None:
-        """Keep what the settings file holds; raises OSError."""
+        """Keep what the settings file holds; raises OSError, and keeps nothing then: an older copy is not the last."""
         new = self._written(FileText.of(content).text.encode())
-        if self.read() != new.partition(b"\n")[2]:
+        if self.read() == new.partition(b"\n")[2]:
+            return
+        try:
             write_private(self.path, new)
+        except OSError:
+            with suppress(OSError):
+                self.forget()
+            raise
 
     def forget(self) -> None:
         """Keep nothing; raises OSError."""

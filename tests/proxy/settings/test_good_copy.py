@@ -264,15 +264,23 @@ def test_a_copy_that_cannot_be_written_is_a_warning_and_nothing_more(
 
 
 @on_posix
-def test_a_full_disk_leaves_the_copy_of_before(good: Path, caplog: pytest.LogCaptureFixture) -> None:
-    good.write_bytes(GOOD + b"proxy_port = 9001\n")
+def test_a_full_disk_leaves_no_copy_of_a_provider_that_was_left(good: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good.write_bytes(b'openai_base_url = "https://new.example/v1"\n')
 
     with full_disk():
         store = SettingsStore(good)
 
-    assert (store.chosen.proxy_port, store.problem) == (9001, None)
+    assert (store.chosen.openai_base_url, store.problem) == ("https://new.example/v1", None)
     assert "the last good settings cannot be kept" in caplog.text
-    assert restarted(good).chosen.proxy_port == 8000
+    assert not restarted(good).is_known
+
+
+@on_posix
+def test_a_full_disk_leaves_the_copy_of_what_did_not_change(good: Path) -> None:
+    with full_disk():
+        SettingsStore(good)
+
+    assert restarted(good).chosen.openai_base_url == "https://mine.example/v1"
 
 
 # --- the forms a file may have ----------------------------------------------------------------------------------------
