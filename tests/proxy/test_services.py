@@ -40,7 +40,7 @@ def test_an_origin_is_added_to_those_written_by_hand_meanwhile() -> None:
 
 def test_an_origin_taken_out_by_hand_meanwhile_stays_out() -> None:
     services = assembled(f'proxy_allowed_origins = ["{MINE}"]\n')
-    write("")
+    write("# taken out\n")
 
     services.allow_origin(OTHER)
 
@@ -74,7 +74,7 @@ def test_a_rule_is_added_to_those_written_by_hand_meanwhile() -> None:
 
 def test_a_rule_taken_out_by_hand_meanwhile_stays_out() -> None:
     services = assembled('tool_consent = {"files__*" = "auto"}\n')
-    write("")
+    write("# taken out\n")
 
     always_allow(services.store, "book")
 
