@@ -117,7 +117,7 @@ class SettingsStore:
     def _read(self) -> InForce:
         """Return what the settings file makes of the settings now; what raises SettingsFileWrong stays told."""
         try:
-            return self._loader.read()
+            return self._loader.read(is_expected=bool(self._in_force.file_values))
         except SettingsFileWrong as error:
             self._in_force = replace(self._in_force, problem=error.detail)
             raise

@@ -161,10 +161,37 @@ def test_the_last_setting_taken_back_leaves_no_copy(good: Path) -> None:
     assert not restarted(good).is_known
 
 
-def test_a_deleted_file_while_it_was_wrong_is_a_choice_too(good: Path) -> None:
-    store = restarted(good)
+@pytest.mark.parametrize("content", [GOOD, BROKEN])
+def test_no_click_takes_the_defaults_for_a_choice_where_the_file_is_gone(good: Path, content: bytes) -> None:
+    store = restarted(good, content)
     good.unlink()
 
+    with pytest.raises(SettingError, match="is gone; only a restart goes back to the defaults"):
+        store.update(tool_timeout=7)
+
+    assert not good.exists()
+    assert store.chosen.openai_base_url == "https://mine.example/v1"
+    assert "is gone" in (store.warning or "")
+
+
+def test_a_file_that_comes_back_is_clicked_into_again(good: Path) -> None:
+    store = restarted(good, GOOD)
+    good.unlink()
+    with pytest.raises(SettingError):
+        store.update(tool_timeout=7)
+    good.write_bytes(GOOD)
+
+    store.update(tool_timeout=7)
+
+    assert good.read_bytes() == GOOD + b"tool_timeout = 7\n"
+    assert store.problem is None
+
+
+def test_a_deleted_file_is_a_choice_after_a_restart_also_where_it_was_wrong(good: Path) -> None:
+    restarted(good)
+    good.unlink()
+
+    store = SettingsStore(good)
     store.update(tool_timeout=7)
 
     assert good.read_text() == "tool_timeout = 7\n"
