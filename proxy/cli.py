@@ -221,11 +221,14 @@ def proxy_keys() -> "ProxyKeys":
 
 
 def own_base_url() -> str:
-    """Return the base URL the settings lead to; raises SettingError."""
+    """Return the base URL the settings lead to; raises SettingError, and SettingsBroken where no port is known.
+
+    The proxy key goes there, and who listens on the default port may be anybody.
+    """
     from proxy.server.thread import Address  # noqa: PLC0415  brings the server
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
 
-    settings = SettingsStore(paths.settings_file()).current
+    settings = SettingsStore(paths.settings_file()).chosen
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
 
 

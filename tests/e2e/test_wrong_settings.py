@@ -171,6 +171,17 @@ def test_a_tool_is_not_tried_with_settings_nobody_has_chosen(tmp_path: Path, fil
     assert "Traceback" not in outcome.stderr
 
 
+def test_a_proxy_key_is_not_shown_to_whoever_has_the_default_port(tmp_path: Path, file: Path, upstream: Fresh) -> None:
+    file.write_text(without_quote(file.read_text()))
+    key = {"PROXY_API_KEY": "proxy-key-0002", "PROXY_PORT": upstream.base_url.split(":")[2].removesuffix("/v1")}
+
+    outcome = run_python(tmp_path, "-m", "proxy", "check", **key)
+
+    assert outcome.returncode == 1
+    assert "its settings file is wrong" in outcome.stderr
+    assert upstream.accepted_connections == 0
+
+
 def test_a_mended_file_is_in_force_after_a_restart(tmp_path: Path, file: Path, upstream: Fresh) -> None:
     good = file.read_text()
     file.write_text(without_quote(good))
