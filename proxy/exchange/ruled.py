@@ -23,6 +23,7 @@ from proxy.tools.loop.request import ToolRequest
 
 KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
 
+TOOLS = "tools"
 JSON_TYPE = re.compile(r"\s*application/json\s*(;\s*charset\s*=\s*\"?utf-?8\"?\s*)?;?\s*", re.IGNORECASE)
 FOR_ONE_BODY = ("idempotency-key",)  # means one body, and the rounds of a request with tools have one each
 
@@ -52,7 +53,8 @@ class Ruled:
         wish = wish_of(fields) if fields.get("stream") is True else None
         if wish is not None and (error_event := error_event_for(call.path)):
             pulse.expect(self._keep_alive_s, error_event)
-        if not (settings.enable_tool_execution and call.path in TOOL_PATHS):
+        may_offer = settings.enable_tool_execution and call.path in TOOL_PATHS
+        if not may_offer or rules.settle(TOOLS, fields):  # what the user's own rules do with the tools stands
             return await self._way(call, fields, wish, settings)(content)
         call = replace(call, headers=[pair for pair in call.headers if pair[0] not in FOR_ONE_BODY])
         ask = self._way(call, fields, wish, settings)

@@ -72,6 +72,11 @@ class ParameterRules:
             return False
         return key in map(fold_name, {**self.changes(fields), **self.changes({**fields, name: None})})
 
+    def settle(self, name: str, fields: Mapping[str, Any]) -> bool:
+        """Tell whether the rules force a parameter of a request, or remove it, whatever the request says."""
+        key = fold_name(name)
+        return key in self._names and key in map(fold_name, self.changes({**fields, name: None}))
+
     @cached_property
     def look_at_the_model(self) -> bool:
         """Tell whether it matters to them which model a request is for."""

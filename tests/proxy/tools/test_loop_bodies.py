@@ -1,14 +1,17 @@
 """The bodies of the rounds: what the loop writes stands there once, for whichever member an upstream reads."""
 
 import json
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from fakes.asking import CHAT
 from fakes.json_readers import READERS
 from fakes.response_turns import call, message, response, streamed
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
-from fakes.shared_upstream import Fresh, connect
+from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.tool_turns import called
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
@@ -74,3 +77,40 @@ def test_a_body_nested_as_deeply_as_can_be_read_is_answered_or_refused(
             told[depth] = client.post(CHAT, body).status
 
     assert set(told.values()) <= {200, 400}, told
+
+
+@pytest.mark.parametrize(
+    ("rules", "read_as"),
+    [
+        ({"openai_param_drop": "tools"}, '"missing"'),
+        ({"openai_param_drop": "m*:Tools"}, '"missing"'),
+        ({"openai_param_overrides": {"tools": [{"type": "x"}]}}, '[{"type": "x"}]'),
+    ],
+)
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
+def test_tools_that_a_rule_drops_or_forces_are_not_added_to(
+    tmp_path: Path, upstream: Fresh, rules: dict[str, Any], read_as: str, path: str
+) -> None:
+    upstream.answers([Json(completion("Hi.")), Json(completion("Hi."))])
+    with (
+        proxy_before(upstream.base_url, tmp_path, enable_tool_execution=True, **rules) as proxy,
+        connect(proxy) as client,
+    ):
+        assert client.post(path, TWICE).status == 200
+        assert client.post(path, b'{"model":"m","messages":[],"input":"Hi"}').status == 200
+
+    assert [json.dumps(read(request.body, "tools")) for request in upstream.requests] == [read_as] * 2
+
+
+def test_tools_that_a_rule_fills_in_are_added_to(tmp_path: Path, upstream: Fresh) -> None:
+    upstream.answers([Json(completion("Hi."))])
+    defaults = {"tools": [{"type": "x"}]}
+    with (
+        proxy_before(upstream.base_url, tmp_path, enable_tool_execution=True, openai_param_defaults=defaults) as proxy,
+        connect(proxy) as client,
+    ):
+        assert client.post(CHAT, b'{"model":"m","messages":[]}').status == 200
+
+    types = [tool["type"] for tool in read(upstream.request.body, "tools")]
+    assert types == ["x", *["function"] * (len(types) - 1)]
+    assert len(types) > 1
