@@ -56,7 +56,7 @@ def check_names(names: Mapping[str, object], path: Path, content: bytes) -> None
         field = name.lower()
         if field not in Settings.model_fields:
             meant = get_close_matches(field, Settings.model_fields, 1)
-            why = f"{cut(toml_name(name))} is no setting{f'; is it {meant[0]}?' if meant else ''}"
+            why = f"{cut(toml_name(name))} is no setting{suggestion(meant[0]) if meant else ''}"
         elif about(field).secret:
             why = f"it holds {name}; keys do not belong in files: set {variable(field)} in the environment"
         elif field in seen:
@@ -65,6 +65,13 @@ def check_names(names: Mapping[str, object], path: Path, content: bytes) -> None
             seen[field] = name
             continue
         raise SettingsFileWrong(f"{place(path, content, field)}: {why}")
+
+
+def suggestion(field: str) -> str:
+    """Say which setting may be meant by a name that is none; a key is to leave the file, not to be spelt well in it."""
+    if about(field).secret:
+        return "; if it is to hold a key: keys do not belong in files, but in the keyring or the environment"
+    return f"; is it {field}?"
 
 
 def place(path: Path, content: bytes | None, field: str | None) -> str:

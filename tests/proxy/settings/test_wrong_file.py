@@ -65,6 +65,10 @@ WRONG_CONTENTS: dict[str, tuple[bytes, str]] = {
         b"proxy_port = 1\nopenai_api_key = 'sk-in-a-file-01'\n",
         ", line 2: it holds openai_api_key; keys do not",
     ),
+    "a misspelt key": (
+        b"api_key = 'sk-in-a-file-01'\n",
+        ", line 1: api_key is no setting; if it is to hold a key: keys do not belong in files, but in the keyring",
+    ),
     "keys": (b"PROXY_API_KEYS = ['sk-in-a-file-01']\n", ", line 1: it holds PROXY_API_KEYS; keys do not"),
     "two spellings of one name": (
         b"openai_base_url = 'https://a.example'\nOPENAI_BASE_URL = 'https://b.example'\n",
