@@ -331,7 +331,7 @@ def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
 def test_no_login_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
     hosted.services.condition.note_failure(UpstreamUnreachable("at http://anna:Winter2026x@proxy:3128/?key=s3cr3t"))
     with hosted.enter() as browser:
-        page = browser.get("/ui/").text
+        page = browser.get("/").text
 
     assert "at http://…@proxy:3128/?key=…" in page
 
