@@ -22,14 +22,14 @@ DOORS_IN_WORDS: dict[str, str] = {
     "errors": "command logs",  # logs: what takes secrets out of a text
     "usage": "",
     "files": "",
-    "once": "",
+    "retry_header": "",
     "peers": "",
     "paths": "identity",
     "logs": "files identity paths",
     "settings": "errors files logs paths",  # logs: as above; paths: the last good settings are kept in the state folder
     "stopped": "errors",
     "stream": "errors stopped",
-    "server": "batching errors once stopped",
+    "server": "batching errors retry_header stopped",
     "keys": "errors files identity settings",  # settings: a key is cleaned as they clean it
     "policy": "errors identity settings",  # identity: the user agent that goes upstream names us
     "upstream": "batching errors settings",
@@ -37,7 +37,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "exchange": "errors logs policy settings stream tools upstream usage",
     "services": "errors exchange keys logs paths policy settings tools upstream usage",
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": "command errors exchange identity keys once paths peers policy running services",
+    "web": "command errors exchange identity keys paths peers policy retry_header running services",
     "hosting": "server services upstream web",  # upstream: the demo, which is one
     "headless": "doctor errors greeting hosting logs paths running server services settings terminal_asker web",
     "terminal_asker": "greeting tools",

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, RequestRefused, ServerFault
-from proxy.once import without_retry
+from proxy.retry_header import without_retry
 from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
 from proxy.server.outgoing import Outgoing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from proxy.errors import BodyTooLarge, MalformedRequest
 from proxy.exchange.exchange import Exchange
-from proxy.once import without_retry
+from proxy.retry_header import without_retry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse

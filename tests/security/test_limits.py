@@ -13,7 +13,7 @@ from fakes.asking import BODY, CHAT, FILES, ask
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
-from fakes.wire_client import JSON_TYPE, in_chunks
+from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
 from proxy.server.framing import BodyFraming
 from proxy.server.limits import Limits, room_for
 from waiting import wait_for
@@ -23,6 +23,19 @@ SHORT_S = 0.3
 PATIENT = Limits(look_every_s=0.02)
 
 Start = Callable[..., RunningProxy]
+
+
+def drip(client: WireClient) -> bytes:
+    """Send a byte every 20 ms until an answer comes, and return it; b"" where the connection is closed without one."""
+    client.socket.settimeout(0.02)
+    try:
+        for _ in range(500):
+            with suppress(TimeoutError):
+                client.send(b"x")
+                return client.socket.recv(65536)
+    except ConnectionError:
+        return b""
+    pytest.fail("neither an answer came nor the end")
 
 
 @pytest.fixture
@@ -246,14 +259,7 @@ def test_what_wraps_a_body_and_drips_is_given_the_time_of_a_head(
 ) -> None:
     with connect(start(head_s=SHORT_S)) as client:
         client.send(client.request("POST", path, None, JSON_TYPE, CHUNKED) + b"1\r\n{\r\n" + begin)
-        client.socket.settimeout(0.02)
-        for _ in range(500):
-            client.send(b"x")
-            try:
-                answer = client.socket.recv(65536)
-            except TimeoutError:
-                continue
-            break
+        answer = drip(client)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert not any(request.complete for request in upstream.requests)
@@ -282,18 +288,7 @@ def test_a_trailer_that_drips_behind_an_early_answer_is_left_after_the_time_of_a
     with connect(start(idle_s=SHORT_S)) as client:
         client.send(client.request("POST", "/nothing", None, CHUNKED) + b"1\r\n{\r\n0\r\nX-Drip: ")
         assert client.read_reply().status == 404
-        client.socket.settimeout(0.02)
-        for _ in range(500):
-            try:
-                client.send(b"x")
-                assert client.socket.recv(1) == b""
-            except TimeoutError:
-                continue
-            except ConnectionError:
-                pass
-            break
-        else:
-            pytest.fail("the connection was not left")
+        assert drip(client) == b""
 
 
 # --- head complete within 10 s ----------------------------------------------------------------------------------------
@@ -313,14 +308,7 @@ def test_a_head_that_is_not_complete_in_time_is_a_408(start: Start) -> None:
 def test_a_head_that_drips_is_given_no_more_time(start: Start) -> None:
     with connect(start(head_s=SHORT_S)) as client:
         client.send(b"GET /v1/health HTTP/1.1\r\nX-Drip: ")
-        client.socket.settimeout(0.02)
-        for _ in range(500):
-            client.send(b"x")
-            try:
-                answer = client.socket.recv(65536)
-            except TimeoutError:
-                continue
-            break
+        answer = drip(client)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
 

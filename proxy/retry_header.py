@@ -1,4 +1,4 @@
-"""What a client is told whose request has had effects: not to send it again by itself."""
+"""The header that tells a client whose request has had effects not to send it again by itself."""
 
 Headers = list[tuple[str, str]]
 
