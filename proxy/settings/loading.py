@@ -63,6 +63,8 @@ class Loader:
             in_force = self.read()
         except SettingsFileWrong as error:
             return self._without_file(error.detail)
+        if in_force.content is None and self._good_copy.read() is not None:
+            log.warning("the settings file %s is gone; the defaults are in force", self._path)
         self.keep_copy(in_force)
         return in_force
 

@@ -155,6 +155,14 @@ def test_a_deleted_or_emptied_file_is_a_choice_and_no_copy_brings_it_back(good: 
     assert not restarted(good).is_known
 
 
+def test_a_deleted_file_is_told_once_in_the_log(good: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good.unlink()
+    for _ in range(2):
+        SettingsStore(good)
+
+    assert caplog.text.count(f"the settings file {good} is gone; the defaults are in force") == 1
+
+
 def test_the_last_setting_taken_back_leaves_no_copy(good: Path) -> None:
     SettingsStore(good).update(openai_base_url=None)
 
