@@ -1,10 +1,12 @@
 """Write the program's own files: complete at every moment, and for their owner alone."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
 TRIED_AGAIN_AFTER_S = (0.01, 0.05, 0.2)
+OTHERS_RIGHTS = 0o077
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -55,3 +57,8 @@ def make_private_dir(folder: Path) -> None:
 def open_private(path: str, flags: int) -> int:
     """Open a file that only its owner can read."""
     return os.open(path, flags, mode=0o600)
+
+
+def is_private(status: os.stat_result) -> bool:
+    """Tell whether a file is this user's alone; on Windows the folder's own rights say so."""
+    return sys.platform == "win32" or (status.st_uid == os.geteuid() and not status.st_mode & OTHERS_RIGHTS)

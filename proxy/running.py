@@ -8,7 +8,6 @@ import hmac
 import json
 import os
 import secrets
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,13 +19,12 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from proxy.errors import PortTaken, ProxyError
-from proxy.files import write_private
+from proxy.files import is_private, write_private
 
 ASK_LIMIT_S = 2.0
 LONGEST_LINK = 1000
 NONCE_HEADER = "X-Tray-Nonce"
 PROOF_HEADER = "X-Tray-Proof"
-OTHERS_RIGHTS = 0o077
 
 Wish = Literal["activate", "link"]
 
@@ -87,11 +85,6 @@ def read(file: Path) -> InstanceInfo | None:
             return InstanceInfo(**json.loads(opened.read())) if is_believed else None
     except (OSError, ValueError, TypeError):
         return None
-
-
-def is_private(status: os.stat_result) -> bool:
-    """Tell whether a file is this user's alone; on Windows the folder's own rights say so."""
-    return sys.platform == "win32" or (status.st_uid == os.geteuid() and not status.st_mode & OTHERS_RIGHTS)
 
 
 def found(folder: Path) -> list[InstanceInfo]:

@@ -4,12 +4,11 @@ import hashlib
 import json
 import os
 import stat
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from proxy import paths
-from proxy.files import write_private
+from proxy.files import is_private, write_private
 from proxy.settings.file_text import FileText
 
 
@@ -27,7 +26,7 @@ class GoodCopy:
     def read(self) -> bytes | None:
         """Return what the settings file held, None where there is no copy to go by."""
         try:
-            content = self.path.read_bytes() if is_private(self.path) else b""
+            content = self.path.read_bytes() if is_own_file(self.path) else b""
         except OSError:
             return None
         text = content.partition(b"\n")[2]
@@ -55,12 +54,10 @@ class GoodCopy:
         return b"# The program's own copy of " + self._name + b" as it was last in force; " + checked + b"\n" + text
 
 
-def is_private(path: Path) -> bool:
-    """Tell whether this is a file of ours that nobody else can read or change; raises OSError."""
-    facts = path.lstat()
-    if not stat.S_ISREG(facts.st_mode):
-        return False
-    return sys.platform == "win32" or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o077)
+def is_own_file(path: Path) -> bool:
+    """Tell whether this is a file, and no link to one, that nobody else can read or change; raises OSError."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and is_private(status)
 
 
 def digest(content: bytes) -> str:
