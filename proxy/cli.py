@@ -11,9 +11,9 @@ import click
 
 from proxy import paths
 from proxy.command import command, started_as
-from proxy.errors import ProxyError
+from proxy.errors.keyring import KeyringFailure
+from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
-from proxy.keys.errors import KeyringFailure
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
 from proxy.terminal import say

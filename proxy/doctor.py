@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from proxy import paths
 from proxy.command import command
-from proxy.errors import ProxyError
+from proxy.errors.proxy_error import ProxyError
 from proxy.services import Services
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy import paths
 from proxy.doctor import examine
-from proxy.errors import PortTaken
+from proxy.errors.configuration import PortTaken
 from proxy.greeting import base_url_line, key_line, last_line, page_line
 from proxy.hosting import demo_upstream, server_for
 from proxy.logs.log import start_logging

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from proxy.errors import PortTaken, ProxyError
+from proxy.errors.configuration import NoProxyRuns, RunsAlready
 from proxy.files import is_private, write_private
 
 ASK_LIMIT_S = 2.0
@@ -27,21 +27,6 @@ NONCE_HEADER = "X-Tray-Nonce"
 PROOF_HEADER = "X-Tray-Proof"
 
 Wish = Literal["activate", "link"]
-
-
-class RunsAlready(PortTaken):
-    """Say that it is this very program that has the port."""
-
-    title = "The proxy runs already"
-    hint = "`openai-tray-proxy page` prints a link to its page; --port or PROXY_PORT start another one beside it"
-
-
-class NoProxyRuns(ProxyError):
-    """Say that there is none to come in to."""
-
-    title = "No proxy of yours runs here"
-    hint = "`openai-tray-proxy serve` starts one in the terminal"
-    code = "no_proxy_runs"
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from proxy import paths
-from proxy.errors import NoUpstreamKey, OriginNotAllowed
+from proxy.errors.configuration import SettingsBroken
+from proxy.errors.keyring import NoUpstreamKey, UpstreamKeyNotRead
+from proxy.errors.request import OriginNotAllowed
 from proxy.exchange.asking import Asking
 from proxy.exchange.inflight import InFlight
 from proxy.exchange.passthrough import Passthrough
 from proxy.exchange.ruled import KEEP_ALIVE_S, Ruled
 from proxy.exchange.tunnel import Sockets
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
-from proxy.keys.errors import UpstreamKeyNotRead
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.reading import Keys
 from proxy.keys.upstream_key import Keychain, Secrets
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
-from proxy.settings.errors import SettingsBroken
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent

@@ -10,7 +10,7 @@ import click
 from proxy import paths
 from proxy.cli import Port
 from proxy.command import started_as
-from proxy.errors import ConfigurationError
+from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
 from proxy.logs.log import start_logging

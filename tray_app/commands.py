@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 
 from proxy import paths
-from proxy.errors import ProxyError
+from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
 from proxy.settings.store import SettingsStore
 from tray_app.clipboard.clipboard import Clipboard

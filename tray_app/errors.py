@@ -6,7 +6,7 @@ DesktopError
 └── NothingOpened           no program shows the page, the file or the folder
 """
 
-from proxy.errors import ProxyError
+from proxy.errors.proxy_error import ProxyError
 
 
 class DesktopError(ProxyError):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from proxy import paths
 from proxy.command import as_typed
 from proxy.doctor import examine
-from proxy.errors import ConfigurationError, PortTaken, SettingError
+from proxy.errors.configuration import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import server_for
 from proxy.running import check_own
 from proxy.server.ports import free_port

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.errors import ProxyError, UpstreamFailure, UpstreamInvalidResponse, UpstreamUnexpectedStatus
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.upstream import UpstreamFailure, UpstreamInvalidResponse, UpstreamUnexpectedStatus
 from proxy.exchange.disguises import find_error
 from proxy.exchange.refusals import explain_refusal
 from proxy.exchange.replay import events_of

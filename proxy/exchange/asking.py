@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 
-from proxy.errors import RequestRefused, UpstreamFailure
+from proxy.errors.request import RequestRefused
+from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call
 from proxy.exchange.streams import StreamWish

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.errors import error_body
+from proxy.errors.proxy_error import error_body
 from proxy.stream.reading import read_object
 
 ERROR_INSIDE = re.compile(rb'"error"\s*:\s*[{"]|"object"\s*:\s*"error"')

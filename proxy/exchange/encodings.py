@@ -9,7 +9,7 @@ from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # it has no types
 
-from proxy.errors import BodyTooLarge, MalformedRequest, RequestRefused
+from proxy.errors.request import BodyTooLarge, EncodingUnsupported, MalformedRequest
 from proxy.exchange.call import Call
 
 if sys.version_info >= (3, 14):
@@ -22,15 +22,6 @@ LARGEST_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max:
 MOST_ENCODINGS = 3
 MOST_MEMBERS = 64  # each costs a copy of the rest of the body
 BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
-
-
-class EncodingUnsupported(RequestRefused):
-    """Refuse a body in an encoding nobody here can read."""
-
-    title = "The request body has a Content-Encoding this proxy cannot decode"
-    hint = "It decodes gzip, deflate, br and zstd; or send the body plain"
-    status = 415
-    code = "unsupported_encoding"
 
 
 class Member(Protocol):

@@ -6,7 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
+from proxy.errors.proxy_error import ProxyError, ServerFault
+from proxy.errors.upstream import UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
 from proxy.exchange.answers import WholeAnswer
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.inflight import InFlight

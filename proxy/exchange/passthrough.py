@@ -1,6 +1,6 @@
 """Requests that are only passed on: any method, any path, any body, as they came."""
 
-from proxy.errors import BodyTooLarge
+from proxy.errors.request import BodyTooLarge
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.uploads import Upload

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from proxy.errors import error_body
+from proxy.errors.proxy_error import error_body
 from proxy.policy.headers import Headers
 
 KEY_REFUSED = "The upstream refused the API key this proxy holds; give it a valid one (OPENAI_API_KEY)."

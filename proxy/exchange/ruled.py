@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from proxy.errors.request import ModelInAddress
 from proxy.exchange.asking import Asking
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.counting import OPTION, Ask, Counting
 from proxy.exchange.encodings import decoded
 from proxy.exchange.streams import StreamWish, error_event_for
 from proxy.policy.body import Mark, read_object, rewrite, value_of
-from proxy.policy.endpoints import ModelInAddress, names_model
+from proxy.policy.endpoints import names_model
 from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings
 from proxy.stream.pulse import Pulse

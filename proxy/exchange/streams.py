@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from proxy.errors import UpstreamFailure
+from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.refusals import hide_in_event
 from proxy.policy.body import REMOVED, rewrite
 from proxy.policy.headers import Headers

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from proxy.errors import UpstreamFailure, UpstreamProtocolFailure
+from proxy.errors.upstream import UpstreamFailure, UpstreamProtocolFailure
 from proxy.exchange.answers import Expected, answer_for
 from proxy.exchange.call import Call, RequestBody
 from proxy.exchange.exchange import Exchange, or_our_error, severity

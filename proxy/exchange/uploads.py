@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
-from proxy.errors import UpstreamTimeout
+from proxy.errors.upstream import UpstreamTimeout
 
 LOOKS = 4  # how often within the time allowed
 

@@ -18,8 +18,8 @@ import keyring.errors
 from keyring.backend import KeyringBackend
 from keyring.backends.chainer import ChainerBackend
 
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong
 from proxy.identity import KEYRING_SERVICE
-from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong
 
 LIMIT_S = 5.0
 WINDOWS_LIMIT_CHARACTERS = 1280  # 2,560 bytes of UTF-16 (github.com/jaraco/keyring/issues/540)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
-from proxy.keys.errors import KeyringFailure, ProxyKeyTrouble
+from proxy.errors.keyring import KeyringFailure, ProxyKeyTrouble
 from proxy.keys.upstream_key import Keychain
 
 KEPT_AS = "proxy-keys"

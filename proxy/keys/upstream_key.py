@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from proxy.keys.errors import KeyringFailure, UnusableKey
+from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.settings.forms import parse_key
 
 UPSTREAM = "upstream"

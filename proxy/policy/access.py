@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from proxy.errors import ProxyKeyMissing, ProxyKeyRefused
+from proxy.errors.request import ProxyKeyMissing, ProxyKeyRefused
 from proxy.policy.headers import RequestHeaders
 from proxy.policy.websocket import key_among_protocols
 from proxy.settings.model import Settings

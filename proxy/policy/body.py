@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from proxy.errors import InvalidJson
+from proxy.errors.request import InvalidJson
 from proxy.settings.forms import PARAMETER, fold_name
 
 SPACE = re.compile(r"[ \t\n\r]*")

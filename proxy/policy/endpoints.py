@@ -8,7 +8,6 @@ import posixpath
 import re
 from urllib.parse import parse_qsl, unquote
 
-from proxy.errors import RequestRefused
 from proxy.settings.forms import fold_name
 
 # Those with rules of their own, below /v1; some upstreams name the model before them, in the address.
@@ -16,14 +15,6 @@ RULED = ("/chat/completions", "/completions", "/responses", "/embeddings")
 ENDPOINT = re.compile(rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(RULED)})(?:\.\w*)?")
 ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
 MOST_DECODINGS = 3
-
-
-class ModelInAddress(RequestRefused):
-    """Refuse an address that names a model where rules look at the model: they could neither judge nor change it."""
-
-    title = "The address names a model, and parameter rules are set that look at the model"
-    hint = "Name the model in the body, and leave it out of the address"
-    code = "model_in_address"
 
 
 def ruled_endpoint(path: str) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, overload
 
-from proxy.errors import MalformedRequest
+from proxy.errors.request import MalformedRequest
 from proxy.identity import APP_ID, __version__
 
 Headers = list[tuple[str, str]]

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from proxy.errors import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
+from proxy.errors.request import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
 from proxy.policy.headers import RequestHeaders
 from proxy.settings.forms import DEFAULT_PORTS, is_loopback, parse_origin
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from proxy.errors import MalformedRequest
+from proxy.errors.request import MalformedRequest
 from proxy.policy.headers import Headers, for_client
 
 KEY_PROTOCOL = "openai-insecure-api-key."  # a browser can set no header; its clients offer their key as a sub-protocol

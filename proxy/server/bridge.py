@@ -5,13 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
-from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, RequestRefused, ServerFault
-from proxy.retry_header import without_retry
+from proxy.errors.proxy_error import ProxyError, ServerFault
+from proxy.errors.request import BodyTooLarge, MalformedRequest, RequestRefused, RequestTooSlow
+from proxy.errors.retry_header import without_retry
+from proxy.errors.upstream import ProxyStopped
 from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
 from proxy.server.outgoing import Outgoing
-from proxy.server.refusals import RequestTooSlow
-from proxy.stopped import ProxyStopped
 
 RawHeaders = list[tuple[bytes, bytes]]
 Line = tuple[asyncio.Transport, bytes]

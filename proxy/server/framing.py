@@ -1,7 +1,7 @@
 """What wraps a request's body: chunk sizes, extensions, a trailer. Nobody reads it; it has the limits of a head."""
 
+from proxy.errors.request import HeadTooLarge
 from proxy.server.limits import LONGEST_HEAD_BYTES, MOST_HEADERS
-from proxy.server.refusals import HeadTooLarge
 
 CHUNK_FRAMING_BYTES = 24  # a size of up to 16 digits, its two line ends, and a little to spare
 

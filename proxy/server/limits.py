@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal, Protocol
 
-from proxy.errors import RequestRefused
-from proxy.server.refusals import HeadTooLarge, RequestTooSlow, TargetTooLong
+from proxy.errors.request import HeadTooLarge, RequestRefused, RequestTooSlow, TargetTooLong
 
 LONGEST_TARGET_BYTES = 8_192
 LONGEST_HEAD_BYTES = 65_536

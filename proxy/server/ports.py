@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 
-from proxy.errors import ConfigurationError, PortTaken
+from proxy.errors.configuration import ConfigurationError, PortTaken
 
 BACKLOG = 2048
 

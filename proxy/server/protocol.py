@@ -8,13 +8,20 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from proxy.batching import BatchedTransport
-from proxy.errors import MalformedRequest, ProxyError, RequestRefused
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.request import (
+    HeadTooLarge,
+    MalformedRequest,
+    NotANetworkProxy,
+    RequestRefused,
+    TargetTooLong,
+    TooManyConnections,
+)
 from proxy.server.bridge import CONNECTION, Line, RawHeaders
 from proxy.server.environ import Scope
 from proxy.server.framing import BodyFraming
 from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, Limits, check_head
 from proxy.server.outgoing import Outgoing
-from proxy.server.refusals import HeadTooLarge, NotANetworkProxy, TargetTooLong, TooManyConnections
 from proxy.server.upgrade import Upgrade, asks_for_websocket
 
 MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on

@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy.errors.configuration import SettingsFileWrong
 from proxy.files import target_of, write_private
-from proxy.settings.errors import SettingsFileWrong
 
 MAX_FILE_BYTES = 1_048_576  # its parser takes some seconds for more
 # What Windows' editors and shells put before a text; the longer mark begins like the shorter one.

@@ -12,9 +12,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError, SettingsContradict, SettingsFileWrong
 from proxy.logs.redaction import shown_value
-from proxy.settings.errors import SettingsContradict, SettingsFileWrong
 from proxy.settings.file_text import is_blank, read_content
 from proxy.settings.forms import cut
 from proxy.settings.good_copy import GoodCopy

@@ -9,8 +9,7 @@ import tomlkit
 from pydantic_settings import EnvSettingsSource
 from tomlkit.exceptions import TOMLKitError
 
-from proxy.errors import SettingError
-from proxy.settings.errors import SettingsFileWrong
+from proxy.errors.configuration import SettingError, SettingsFileWrong
 from proxy.settings.file_text import FileText, read_content
 from proxy.settings.forms import cut
 from proxy.settings.model import Settings, about, variable

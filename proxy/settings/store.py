@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from proxy.errors import ProxyError, SettingError
-from proxy.settings.errors import SettingsBroken, SettingsFileWrong
+from proxy.errors.configuration import SettingError, SettingsBroken, SettingsFileWrong
+from proxy.errors.proxy_error import ProxyError
 from proxy.settings.file_text import read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable

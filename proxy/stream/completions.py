@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from proxy.errors import UpstreamFailure, UpstreamTruncated
+from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
 from proxy.stream.reading import read_event, write_event
 from proxy.stream.sse import Event
 

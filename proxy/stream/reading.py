@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from proxy.errors import UpstreamFailure
+from proxy.errors.upstream import UpstreamInvalidEvent
 
 ARGUMENTS = b"arguments"  # of tool calls; some upstreams send them as an object
 
@@ -18,14 +18,6 @@ class Doubled(dict[str, Any]):
     def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]  # a list is all that a writer of JSON asks for
         """Return every member."""
         return self._pairs
-
-
-class UpstreamInvalidEvent(UpstreamFailure):
-    """A stream holds something that is not an event of its kind."""
-
-    title = "The upstream's stream holds an event that is no JSON object"
-    hint = "What arrived is incomplete; ask again"
-    code = "upstream_invalid_event"
 
 
 def read_event(data: bytes) -> dict[str, Any]:

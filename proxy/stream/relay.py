@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from proxy.errors import UpstreamFailure
-from proxy.stopped import ProxyStopped
+from proxy.errors.upstream import ProxyStopped, UpstreamFailure
 from proxy.stream.pulse import Pulse
 
 Headers = list[tuple[str, str]]

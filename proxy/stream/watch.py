@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from proxy.errors import UpstreamFailure, UpstreamTruncated
+from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
 from proxy.stream.likeness import Likeness
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.sse import Event, EventSplitter

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal, Protocol
 
-from proxy.errors import ProxyError
+from proxy.errors.proxy_error import ProxyError
 from proxy.tools.tool import Tool
 
 Rule = Literal["auto", "ask", "never"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import aiohttp
 
-from proxy.errors import UpstreamFailure
+from proxy.errors.upstream import UpstreamFailure
 from proxy.upstream.errors import reading
 from proxy.upstream.messages import Headers, UpstreamAnswer
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from proxy.errors import UpstreamFailure, UpstreamTlsFailure
+from proxy.errors.upstream import UpstreamFailure, UpstreamTlsFailure
 from proxy.upstream.messages import Headers
 
 FAILURES_TO_TELL = 3  # server errors in a row

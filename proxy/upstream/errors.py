@@ -9,7 +9,7 @@ import aiohttp
 import httpx2
 import openai
 
-from proxy.errors import (
+from proxy.errors.upstream import (
     UpstreamDnsFailure,
     UpstreamFailure,
     UpstreamProtocolFailure,

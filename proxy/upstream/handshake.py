@@ -7,7 +7,7 @@ from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.errors import UpstreamProtocolFailure
+from proxy.errors.upstream import UpstreamProtocolFailure
 from proxy.upstream.answers import WireAnswer
 from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamSocket
 

@@ -7,17 +7,16 @@ import ssl
 import httpx2
 import openai
 
-from proxy.errors import ProxyError, UpstreamFailure, UpstreamProtocolFailure, UpstreamTlsFailure
-from proxy.upstream.errors import opening
-from proxy.upstream.network import (
-    AUTH_REQUIRED,
-    AUTHORIZATION,
-    NO_ANSWER,
-    NO_HTTP,
-    NetworkProxy,
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.upstream import (
     NetworkProxyRefused,
     NetworkProxyUnreachable,
+    UpstreamFailure,
+    UpstreamProtocolFailure,
+    UpstreamTlsFailure,
 )
+from proxy.upstream.errors import opening
+from proxy.upstream.network import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 from proxy.upstream.session import tls_context
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from proxy.errors import UpstreamFailure
+from proxy.errors.upstream import NetworkProxyAuth, NetworkProxyRefused, NetworkProxyUnreachable, UpstreamFailure
 from proxy.settings.forms import stays_on_this_computer
 
 SPOKEN = ("http", "https")
@@ -25,31 +25,6 @@ NO_ANSWER = "closed the connection without an answer"
 NO_HTTP = "gave an answer that is no HTTP"
 AUTHORIZATION = "Proxy-Authorization"
 AUTH_REQUIRED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-
-
-class NetworkProxyUnreachable(UpstreamFailure):
-    """The network's proxy cannot be asked for a way to the upstream."""
-
-    title = "The network's proxy cannot be reached"
-    hint = "Check the network and that variable; hosts named in NO_PROXY are reached without it"
-    code = "network_proxy_unreachable"
-
-
-class NetworkProxyRefused(UpstreamFailure):
-    """The network's proxy opens no way to the upstream."""
-
-    title = "The network's proxy refused"
-    hint = "Whoever runs it can say why; hosts named in NO_PROXY are reached without it"
-    code = "network_proxy_refused"
-
-
-class NetworkProxyAuth(UpstreamFailure):
-    """The network's proxy wants to know who asks."""
-
-    title = "The network's proxy wants a login"
-    hint = "Put user and password before the host in that variable, as USER:PASSWORD and an @"
-    code = "network_proxy_auth"
-    should_retry = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import aiohttp
 import httpx2
 from aiohttp.connector import Connection
 
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
 from proxy.settings.certificates import trusting
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.errors import BrokenOff

@@ -3,17 +3,9 @@
 import aiohttp
 from multidict import CIMultiDict
 
-from proxy.errors import UpstreamFailure, UpstreamProtocolFailure
+from proxy.errors.upstream import NetworkProxyRefused, NetworkProxyUnreachable, UpstreamFailure, UpstreamProtocolFailure
 from proxy.upstream.errors import BrokenOff, reason
-from proxy.upstream.network import (
-    AUTH_REQUIRED,
-    AUTHORIZATION,
-    NO_ANSWER,
-    NO_HTTP,
-    NetworkProxy,
-    NetworkProxyRefused,
-    NetworkProxyUnreachable,
-)
+from proxy.upstream.network import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
 from proxy.upstream.session import SentRequest
 
 

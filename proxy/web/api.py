@@ -3,7 +3,7 @@
 from flask import Blueprint, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from proxy.errors import WebSocketUnsupported
+from proxy.errors.request import WebSocketUnsupported
 from proxy.exchange.exchange import Exchange, Opener
 from proxy.exchange.tunnel import TunnelExchange
 from proxy.policy.endpoints import RULED as RULED_ENDPOINTS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flask import g, request
 
-from proxy.errors import UnknownPath
+from proxy.errors.request import UnknownPath
 from proxy.exchange.call import Call, new_request_id
 from proxy.policy.headers import for_upstream
 from proxy.policy.websocket import handshake_headers

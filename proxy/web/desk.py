@@ -9,9 +9,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from proxy import paths
 from proxy.command import command
-from proxy.errors import ProxyError, UnknownPath
+from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE, __version__
-from proxy.keys.errors import KeyringFailure, UnusableKey
 from proxy.peers import is_another_user
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof

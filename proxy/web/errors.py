@@ -6,7 +6,8 @@ from collections.abc import Callable
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from proxy.errors import BodyTooLarge, MalformedRequest, ProxyError, ServerFault, UnknownPath, WrongMethod
+from proxy.errors.proxy_error import ProxyError, ServerFault
+from proxy.errors.request import BodyTooLarge, MalformedRequest, UnknownPath, WrongMethod
 from proxy.web.calls import request_id
 from proxy.web.guard import OWN_PAGES
 

@@ -5,7 +5,7 @@ import re
 from flask import Flask, Response, g, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
-from proxy.errors import OriginNotAllowed, ProxyKeyRefused
+from proxy.errors.request import OriginNotAllowed, ProxyKeyRefused
 from proxy.policy.access import Caller, admit
 from proxy.policy.headers import EXPOSED_TO_PAGES
 from proxy.policy.origin import check_host, check_origin

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from proxy.errors import BodyTooLarge, MalformedRequest
+from proxy.errors.request import BodyTooLarge, MalformedRequest
+from proxy.errors.retry_header import without_retry
 from proxy.exchange.exchange import Exchange
-from proxy.retry_header import without_retry
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse

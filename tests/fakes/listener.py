@@ -1,6 +1,6 @@
 """Somebody who is told of changes of the settings."""
 
-from proxy.errors import PortTaken
+from proxy.errors.configuration import PortTaken
 from proxy.settings.model import Settings
 
 

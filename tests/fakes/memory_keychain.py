@@ -3,7 +3,7 @@
 import re
 
 from fakes.leaks import know
-from proxy.keys.errors import KeyringFailure, KeyringLocked
+from proxy.errors.keyring import KeyringFailure, KeyringLocked
 
 
 class MemoryKeychain:

@@ -11,13 +11,13 @@ from typing import Any
 
 from background import need
 from fakes.environment import ROOT
-from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
 
 PROGRAMS = ("dbus-daemon", "gnome-keyring-daemon")
 FAILURES = {kind.__name__: kind for kind in (KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent)}
 ASK = """
 import json, sys
-from proxy.keys.errors import KeyringFailure
+from proxy.errors.keyring import KeyringFailure
 from proxy.keys.keychain import SystemKeychain
 keychain = SystemKeychain()
 for line in sys.stdin:

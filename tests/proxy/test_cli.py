@@ -32,7 +32,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.cli import cli
-from proxy.errors import ConfigurationError
+from proxy.errors.configuration import ConfigurationError
 from proxy.identity import __version__
 from proxy.settings.model import Settings, variable
 

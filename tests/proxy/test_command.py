@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.command import as_typed, command, started_as
-from proxy.errors import NoUpstreamKey
+from proxy.errors.keyring import NoUpstreamKey
 
 
 def test_commands_are_named_as_installed_where_no_script_has_started_the_program() -> None:

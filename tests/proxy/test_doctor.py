@@ -4,7 +4,7 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from proxy.doctor import Finding, check_access, check_key
-from proxy.keys.errors import KeyringLocked
+from proxy.errors.keyring import KeyringLocked
 from proxy.services import Services, assemble
 
 

@@ -11,15 +11,9 @@ from http import HTTPStatus
 import pytest
 
 import proxy
-from proxy import errors, running, stopped
-from proxy.errors import ProxyError, error_body
-from proxy.exchange import encodings
-from proxy.keys import errors as key_errors
-from proxy.policy import endpoints
-from proxy.server import refusals
-from proxy.settings import errors as settings_errors
-from proxy.stream import reading
-from proxy.upstream import network
+from proxy import errors
+from proxy.errors import configuration, keyring, proxy_error, request, upstream
+from proxy.errors.proxy_error import ProxyError, error_body
 
 ENTRY = re.compile(r"[├└]── (\w+)(?: +(\d{3})\b)?")
 INDENT = 4
@@ -52,19 +46,8 @@ def import_everything() -> None:
             importlib.import_module(module.name)
 
 
-SPREAD = (
-    errors,
-    key_errors,
-    settings_errors,
-    running,
-    stopped,
-    refusals,
-    reading,
-    encodings,
-    endpoints,
-    network,
-)
-DEFINED = {name: value for module in SPREAD for name, value in vars(module).items()}
+MODULES = (proxy_error, configuration, keyring, request, upstream)
+DEFINED = {name: value for module in MODULES for name, value in vars(module).items()}
 EVERY_ERROR = [value for value in DEFINED.values() if inspect.isclass(value) and issubclass(value, ProxyError)]
 
 
@@ -106,7 +89,7 @@ def test_no_two_errors_share_a_title(error: type[ProxyError]) -> None:
 
 
 def test_a_refusal_is_not_worth_a_second_try() -> None:
-    refusals = [error for error in EVERY_ERROR if issubclass(error, errors.RequestRefused)]
+    refusals = [error for error in EVERY_ERROR if issubclass(error, request.RequestRefused)]
 
     assert {error.should_retry for error in refusals} == {False}
     assert {error.type for error in refusals} == {"invalid_request_error"}
@@ -136,22 +119,22 @@ def test_a_sentence_of_a_message_ends_with_one_mark_alone(error: type[ProxyError
 
 
 def test_a_message_is_title_detail_and_hint() -> None:
-    assert errors.PortTaken("port 8000 is taken by nginx").message == (
+    assert configuration.PortTaken("port 8000 is taken by nginx").message == (
         "The port is taken: port 8000 is taken by nginx. "
         "Stop that program, or choose another port with --port or PROXY_PORT."
     )
 
 
 def test_a_message_without_detail_is_title_and_hint() -> None:
-    assert errors.NoUpstreamKey().message.startswith(f"{errors.NoUpstreamKey.title}. {errors.NoUpstreamKey.hint}")
+    assert keyring.NoUpstreamKey().message.startswith(f"{keyring.NoUpstreamKey.title}. {keyring.NoUpstreamKey.hint}")
 
 
 def test_a_message_without_detail_and_hint_is_the_title() -> None:
-    assert errors.InvalidJson().message == "The request body is not a JSON object."
+    assert request.InvalidJson().message == "The request body is not a JSON object."
 
 
 def test_an_error_prints_as_its_message() -> None:
-    error = errors.PortTaken("port 8000 is taken by nginx")
+    error = configuration.PortTaken("port 8000 is taken by nginx")
 
     assert str(error) == error.message
 
@@ -159,11 +142,11 @@ def test_an_error_prints_as_its_message() -> None:
 @pytest.mark.parametrize(
     ("error", "headers"),
     [
-        (errors.InvalidJson, {"content-type": "application/json", "x-should-retry": "false"}),
-        (errors.NoUpstreamKey, {"content-type": "application/json", "x-should-retry": "false"}),
-        (errors.UpstreamTimeout, {"content-type": "application/json", "x-should-retry": "false"}),
-        (errors.UpstreamUnreachable, {"content-type": "application/json"}),
-        (errors.ServerFault, {"content-type": "application/json"}),
+        (request.InvalidJson, {"content-type": "application/json", "x-should-retry": "false"}),
+        (keyring.NoUpstreamKey, {"content-type": "application/json", "x-should-retry": "false"}),
+        (upstream.UpstreamTimeout, {"content-type": "application/json", "x-should-retry": "false"}),
+        (upstream.UpstreamUnreachable, {"content-type": "application/json"}),
+        (proxy_error.ServerFault, {"content-type": "application/json"}),
     ],
 )
 def test_an_error_tells_the_sdks_whether_to_try_again(error: type[ProxyError], headers: dict[str, str]) -> None:
@@ -182,29 +165,29 @@ def test_any_message_makes_valid_json(message: str) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (errors.MalformedRequest, 400, "malformed_request"),
-        (errors.InvalidJson, 400, "invalid_json"),
-        (errors.ProxyKeyMissing, 401, "missing_proxy_key"),
-        (errors.ProxyKeyRefused, 401, "invalid_proxy_key"),
-        (errors.HostNotAllowed, 403, "host_not_allowed"),
-        (errors.OriginNotAllowed, 403, "origin_not_allowed"),
-        (errors.UnknownPath, 404, "unknown_path"),
-        (errors.WrongMethod, 405, "method_not_allowed"),
-        (errors.BodyTooLarge, 413, "request_too_large"),
-        (errors.ContentTypeNotAllowed, 415, "unsupported_media_type"),
-        (errors.NoUpstreamKey, 503, "no_upstream_key"),
-        (errors.UpstreamUnreachable, 502, "upstream_unreachable"),
-        (errors.UpstreamDnsFailure, 502, "upstream_dns_error"),
-        (errors.UpstreamTlsFailure, 502, "upstream_tls_error"),
-        (errors.UpstreamTimeout, 504, "upstream_timeout"),
-        (errors.UpstreamProtocolFailure, 502, "upstream_protocol_error"),
-        (errors.UpstreamTruncated, 502, "upstream_truncated"),
-        (errors.UpstreamInvalidResponse, 502, "upstream_invalid_response"),
-        (errors.UpstreamUnexpectedStatus, 502, "upstream_unexpected_status"),
-        (network.NetworkProxyUnreachable, 502, "network_proxy_unreachable"),
-        (network.NetworkProxyRefused, 502, "network_proxy_refused"),
-        (network.NetworkProxyAuth, 502, "network_proxy_auth"),
-        (errors.ServerFault, 500, "server_error"),
+        (request.MalformedRequest, 400, "malformed_request"),
+        (request.InvalidJson, 400, "invalid_json"),
+        (request.ProxyKeyMissing, 401, "missing_proxy_key"),
+        (request.ProxyKeyRefused, 401, "invalid_proxy_key"),
+        (request.HostNotAllowed, 403, "host_not_allowed"),
+        (request.OriginNotAllowed, 403, "origin_not_allowed"),
+        (request.UnknownPath, 404, "unknown_path"),
+        (request.WrongMethod, 405, "method_not_allowed"),
+        (request.BodyTooLarge, 413, "request_too_large"),
+        (request.ContentTypeNotAllowed, 415, "unsupported_media_type"),
+        (keyring.NoUpstreamKey, 503, "no_upstream_key"),
+        (upstream.UpstreamUnreachable, 502, "upstream_unreachable"),
+        (upstream.UpstreamDnsFailure, 502, "upstream_dns_error"),
+        (upstream.UpstreamTlsFailure, 502, "upstream_tls_error"),
+        (upstream.UpstreamTimeout, 504, "upstream_timeout"),
+        (upstream.UpstreamProtocolFailure, 502, "upstream_protocol_error"),
+        (upstream.UpstreamTruncated, 502, "upstream_truncated"),
+        (upstream.UpstreamInvalidResponse, 502, "upstream_invalid_response"),
+        (upstream.UpstreamUnexpectedStatus, 502, "upstream_unexpected_status"),
+        (upstream.NetworkProxyUnreachable, 502, "network_proxy_unreachable"),
+        (upstream.NetworkProxyRefused, 502, "network_proxy_refused"),
+        (upstream.NetworkProxyAuth, 502, "network_proxy_auth"),
+        (proxy_error.ServerFault, 500, "server_error"),
     ],
 )
 def test_the_codes_that_clients_know_stay_as_they_are(error: type[ProxyError], status: int, code: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fakes.published import LINK, AskedProgram
-from proxy.running import InstanceInfo, NoProxyRuns, ask, found, fresh_link, publish, published, read
+from proxy.errors.configuration import NoProxyRuns
+from proxy.running import InstanceInfo, ask, found, fresh_link, publish, published, read
 
 INFO = InstanceInfo(os.getpid(), "http://127.0.0.1:8000", "secret")
 

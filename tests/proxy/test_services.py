@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from proxy import paths
-from proxy.errors import OriginNotAllowed, SettingError
+from proxy.errors.configuration import SettingError
+from proxy.errors.request import OriginNotAllowed
 from proxy.services import Services, always_allow, assemble
 from proxy.settings.sources import read_file
 

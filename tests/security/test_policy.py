@@ -20,9 +20,9 @@ from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect
 from fakes.tool_turns import TOOLS_FILE, called
 from fakes.wire_client import JSON_TYPE, Reply
 from proxy import paths
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
+from proxy.errors.keyring import KeyringAbsent
 from proxy.files import write_private
-from proxy.keys.errors import KeyringAbsent
 from proxy.logs.log import start_logging
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore

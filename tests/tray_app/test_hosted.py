@@ -10,7 +10,7 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from fakes.ports import free_port
 from proxy import paths
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
 from proxy.running import InstanceInfo, published
 from proxy.services import assemble
 from tray_app.hosted import HostedProxy

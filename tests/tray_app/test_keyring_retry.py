@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
-from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked
 from proxy.services import assemble
 from tray_app.keyring_retry import FIRST_S, KeyringRetry
 from waiting import wait_for

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from proxy.keys.errors import KeyringLocked
+from proxy.errors.keyring import KeyringLocked
 from proxy.keys.upstream_key import KeyState
 from proxy.upstream.condition import Condition
 from tray_app.menu import Line

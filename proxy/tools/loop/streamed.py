@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
-from proxy.errors import ProxyError, ServerFault, UpstreamFailure, UpstreamInvalidResponse
+from proxy.errors.proxy_error import ProxyError, ServerFault
+from proxy.errors.upstream import UpstreamFailure, UpstreamInvalidResponse
 from proxy.stream.pulse import KEEP_ALIVE
 from proxy.stream.relay import Answer
 from proxy.stream.sse import Event, EventSplitter

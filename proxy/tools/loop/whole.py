@@ -1,6 +1,6 @@
 """Read an answer whole, where the loop has to look into it."""
 
-from proxy.errors import UpstreamInvalidResponse
+from proxy.errors.upstream import UpstreamInvalidResponse
 from proxy.stream.reading import read_object
 from proxy.stream.relay import Answer
 from proxy.tools.loop.request import FinishedAnswer

@@ -1,6 +1,6 @@
 """The demo's refusals, in OpenAI's terms."""
 
-from proxy.errors import error_body
+from proxy.errors.proxy_error import error_body
 from proxy.upstream.demo.asgi import Document
 
 

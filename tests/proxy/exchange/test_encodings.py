@@ -15,7 +15,7 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply, in_chunks
-from proxy.errors import BodyTooLarge
+from proxy.errors.request import BodyTooLarge
 from proxy.exchange.encodings import DECODERS, decode
 
 if sys.version_info >= (3, 14):

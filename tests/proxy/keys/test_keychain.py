@@ -15,7 +15,7 @@ from keyring.backend import KeyringBackend
 from fakes.environment import ROOT
 from fakes.memory_keychain import MemoryKeychain
 from fakes.secret_service import OtherProcess, SecretSession
-from proxy.keys.errors import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
 from proxy.keys.keychain import WINDOWS_LIMIT_CHARACTERS, SystemKeychain
 from proxy.keys.proxy_keys import FIRST_NAME, ProxyKeys
 from proxy.keys.upstream_key import Keychain, Secrets

@@ -11,8 +11,8 @@ from fakes.memory_keychain import MemoryKeychain
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
+from proxy.errors.keyring import KeyringFailure
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
-from proxy.keys.errors import KeyringFailure
 from proxy.keys.proxy_keys import KEPT_AS, ProxyKeys
 from proxy.keys.reading import Rereading
 from proxy.keys.upstream_key import UPSTREAM, Secrets

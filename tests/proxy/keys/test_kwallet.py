@@ -10,7 +10,7 @@ import pytest
 from background import running
 from fakes.environment import ROOT
 from fakes.secret_service import OtherProcess
-from proxy.keys.errors import KeyringAbsent
+from proxy.errors.keyring import KeyringAbsent
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the session bus is Linux's")
 

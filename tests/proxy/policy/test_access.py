@@ -10,7 +10,7 @@ from werkzeug.datastructures import Headers
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
-from proxy.errors import ProxyKeyMissing, ProxyKeyRefused
+from proxy.errors.request import ProxyKeyMissing, ProxyKeyRefused
 from proxy.policy import access
 from proxy.policy.access import Caller, bearer_token, find_key
 from proxy.settings.model import Settings

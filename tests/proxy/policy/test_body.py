@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.random_json import NAMES, SPACES, random_text, random_value
-from proxy.errors import InvalidJson
+from proxy.errors.request import InvalidJson
 from proxy.policy.body import ALONE, REMOVED, already_says, read_object, rewrite, value_of
 
 SEED = 20240607

@@ -12,7 +12,7 @@ from fakes.raw_client import RawClient
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh
-from proxy.errors import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
+from proxy.errors.request import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
 from proxy.policy.origin import check_content_type, check_host, check_origin
 
 ALLOWED_ORIGINS = [

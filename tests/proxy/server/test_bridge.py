@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.wire_client import WireClient, in_chunks
-from proxy.errors import BodyTooLarge
+from proxy.errors.request import BodyTooLarge
 from proxy.server.bridge import Bridge
 from proxy.server.decisions import HAND_OVER
 from proxy.server.thread import ServerThread

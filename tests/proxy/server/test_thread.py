@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from fakes.wire_client import WireClient
-from proxy.errors import PortTaken
+from proxy.errors.configuration import PortTaken
 from proxy.server.thread import ServerThread
 from waiting import wait_for
 

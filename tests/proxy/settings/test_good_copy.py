@@ -11,7 +11,7 @@ import pytest
 from fakes.full_disk import full_disk
 from fakes.listener import Listener
 from proxy import paths
-from proxy.errors import PortTaken, SettingError
+from proxy.errors.configuration import PortTaken, SettingError
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.store import SettingsStore
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fakes.listener import Listener
-from proxy.errors import PortTaken
+from proxy.errors.configuration import PortTaken
 from proxy.settings.model import Settings
 from proxy.settings.sources import read_file
 from proxy.settings.store import SettingsStore

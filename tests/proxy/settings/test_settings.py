@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
 from proxy.settings.model import Settings, about, hidden, shown, variable
 from proxy.settings.store import SettingsStore
 

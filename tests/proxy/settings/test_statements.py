@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fakes.listener import Listener
-from proxy.errors import PortTaken, SettingError
+from proxy.errors.configuration import PortTaken, SettingError
 from proxy.settings.sources import read_file
 from proxy.settings.statements import split, with_setting
 from proxy.settings.store import SettingsStore

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.full_disk import full_disk
 from fakes.listener import Listener
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
 from proxy.settings.sources import read_file
 from proxy.settings.store import SettingsStore
 

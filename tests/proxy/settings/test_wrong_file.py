@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from fakes.listener import Listener
-from proxy.errors import PortTaken, SettingError
-from proxy.settings.errors import SettingsBroken, SettingsFileWrong
+from proxy.errors.configuration import PortTaken, SettingError, SettingsBroken, SettingsFileWrong
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.scripted_upstream import completion_chunks
 from fakes.streaming import DONE, bytes_of, response_events
-from proxy.errors import UpstreamFailure, UpstreamTimeout, UpstreamTruncated
+from proxy.errors.upstream import UpstreamFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.stream.completions import CompletionsDialect
 from proxy.stream.responses import ResponsesDialect
 from proxy.stream.watch import HELD_BYTES, Dialect, Watch

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fakes.running_proxy import RunningProxy
-from proxy.errors import SettingError
+from proxy.errors.configuration import SettingError
 from proxy.tools.consent import MOST_QUESTIONS, Consent, Decision, Question
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import Tool

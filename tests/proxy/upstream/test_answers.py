@@ -6,7 +6,7 @@ import pytest
 
 from fakes.scripted_upstream import Chunk, EndHead, Fin, Header, Reset, Script
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
-from proxy.errors import UpstreamFailure
+from proxy.errors.upstream import UpstreamFailure
 from proxy.settings.model import Settings
 from proxy.upstream.answers import WireAnswer
 from proxy.upstream.link import Link

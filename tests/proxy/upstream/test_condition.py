@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.errors import UpstreamDnsFailure, UpstreamTlsFailure
+from proxy.errors.upstream import UpstreamDnsFailure, UpstreamTlsFailure
 from proxy.upstream.condition import WELL, Condition, UpstreamCondition
 
 NOON = 1_000_000.0

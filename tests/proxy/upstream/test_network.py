@@ -4,8 +4,8 @@ from base64 import b64decode
 
 import pytest
 
-from proxy.errors import UpstreamFailure
-from proxy.upstream.network import NetworkProxy, NetworkProxyUnreachable, ProxyVariable, find_network_proxy
+from proxy.errors.upstream import NetworkProxyUnreachable, UpstreamFailure
+from proxy.upstream.network import NetworkProxy, ProxyVariable, find_network_proxy
 
 CORP = "http://proxy.corp:3128"
 AWAY = "https://api.example.com/v1"

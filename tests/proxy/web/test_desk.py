@@ -11,7 +11,7 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
 from proxy import paths
-from proxy.errors import UpstreamUnreachable
+from proxy.errors.upstream import UpstreamUnreachable
 from proxy.logs.log import start_logging
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof

@@ -1,8 +1,26 @@
-"""What can go wrong with keys and the keyring; `errors.py` draws the whole tree."""
+"""What can go wrong with keys and the keyring."""
 
-from proxy.errors import NoUpstreamKey, ProxyError
+from proxy.errors.proxy_error import ProxyError
 
 OTHER_WAYS = "in the environment (OPENAI_API_KEY, PROXY_API_KEYS), or on the program's page, for this session only"
+
+
+class NoUpstreamKey(ProxyError):
+    """Say where to put the upstream key."""
+
+    title = "The proxy has no upstream API key yet"
+    hint = "Store it with `openai-tray-proxy key set`, on the program's page, or in OPENAI_API_KEY"
+    status = 503
+    type = "configuration_error"
+    code = "no_upstream_key"
+    should_retry = False
+
+
+class UpstreamKeyNotRead(NoUpstreamKey):
+    """There is no upstream key because the keyring failed; the detail says how, and what to do."""
+
+    title = "The upstream API key cannot be read"
+    hint = ""
 
 
 class UnusableKey(ProxyError):
@@ -13,6 +31,15 @@ class UnusableKey(ProxyError):
     status = 400
     type = "invalid_request_error"
     code = "unusable_key"
+
+
+class ProxyKeyTrouble(ProxyError):
+    """Refuse a change of the proxy keys."""
+
+    title = "The proxy keys were not changed"
+    status = 400
+    type = "invalid_request_error"
+    code = "proxy_key_trouble"
 
 
 class KeyringFailure(ProxyError):
@@ -51,19 +78,3 @@ class KeyTooLong(KeyringFailure):
     """The keyring has no room for a key of this length."""
 
     title = "The key is too long for this system's keyring"
-
-
-class UpstreamKeyNotRead(NoUpstreamKey):
-    """There is no upstream key because the keyring failed; the detail says how, and what to do."""
-
-    title = "The upstream API key cannot be read"
-    hint = ""
-
-
-class ProxyKeyTrouble(ProxyError):
-    """Refuse a change of the proxy keys."""
-
-    title = "The proxy keys were not changed"
-    status = 400
-    type = "invalid_request_error"
-    code = "proxy_key_trouble"

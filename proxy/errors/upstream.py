@@ -1,0 +1,121 @@
+"""Why an upstream gave no usable answer: its own failures, those of a network proxy, and the end of this program."""
+
+from proxy.errors.proxy_error import ProxyError
+
+
+class UpstreamFailure(ProxyError):
+    """Report that the upstream gave no usable answer."""
+
+    title = "The upstream failed"
+    status = 502
+    type = "upstream_error"
+    code = "upstream_error"
+
+
+class UpstreamUnreachable(UpstreamFailure):
+    """No connection could be made."""
+
+    title = "The upstream cannot be reached"
+    hint = "Check the network and OPENAI_BASE_URL"
+    code = "upstream_unreachable"
+
+
+class UpstreamDnsFailure(UpstreamFailure):
+    """The upstream's name did not resolve."""
+
+    title = "The upstream's name cannot be resolved"
+    hint = "Check the network and the host in OPENAI_BASE_URL"
+    code = "upstream_dns_error"
+
+
+class UpstreamTlsFailure(UpstreamFailure):
+    """No safe connection could be made; verification is never turned off."""
+
+    title = "No safe connection to the upstream"
+    hint = "If your network inspects TLS, name its certificate file in OPENAI_CA_FILE"
+    code = "upstream_tls_error"
+    should_retry = False
+
+
+class UpstreamTimeout(UpstreamFailure):
+    """The upstream was silent for longer than OPENAI_TIMEOUT."""
+
+    title = "The upstream was silent for too long"
+    hint = "OPENAI_TIMEOUT sets how long the proxy waits"
+    status = 504
+    code = "upstream_timeout"
+    should_retry = False
+
+
+class UpstreamProtocolFailure(UpstreamFailure):
+    """The upstream closed the connection early or does not speak HTTP."""
+
+    title = "The upstream broke off before answering"
+    code = "upstream_protocol_error"
+
+
+class UpstreamTruncated(UpstreamFailure):
+    """The answer ended before its announced end."""
+
+    title = "The upstream's answer broke off"
+    hint = "What arrived is incomplete; ask again"
+    code = "upstream_truncated"
+
+
+class UpstreamInvalidResponse(UpstreamFailure):
+    """The answer is not what this endpoint answers with."""
+
+    title = "The upstream's answer is not JSON"
+    hint = "Is there a captive portal or a wrong OPENAI_BASE_URL in between?"
+    code = "upstream_invalid_response"
+
+
+class UpstreamInvalidEvent(UpstreamFailure):
+    """A stream holds something that is not an event of its kind."""
+
+    title = "The upstream's stream holds an event that is no JSON object"
+    hint = "What arrived is incomplete; ask again"
+    code = "upstream_invalid_event"
+
+
+class UpstreamUnexpectedStatus(UpstreamFailure):
+    """The upstream answered with a status the API does not have, such as a redirect."""
+
+    title = "The upstream answered with an unexpected status"
+    hint = "Redirects are not followed: they would carry your key elsewhere; correct OPENAI_BASE_URL"
+    code = "upstream_unexpected_status"
+    should_retry = False
+
+
+class NetworkProxyUnreachable(UpstreamFailure):
+    """The network's proxy cannot be asked for a way to the upstream."""
+
+    title = "The network's proxy cannot be reached"
+    hint = "Check the network and that variable; hosts named in NO_PROXY are reached without it"
+    code = "network_proxy_unreachable"
+
+
+class NetworkProxyRefused(UpstreamFailure):
+    """The network's proxy opens no way to the upstream."""
+
+    title = "The network's proxy refused"
+    hint = "Whoever runs it can say why; hosts named in NO_PROXY are reached without it"
+    code = "network_proxy_refused"
+
+
+class NetworkProxyAuth(UpstreamFailure):
+    """The network's proxy wants to know who asks."""
+
+    title = "The network's proxy wants a login"
+    hint = "Put user and password before the host in that variable, as USER:PASSWORD and an @"
+    code = "network_proxy_auth"
+    should_retry = False
+
+
+class ProxyStopped(UpstreamFailure):
+    """The program ends while an answer is under way."""
+
+    title = "The proxy was stopped"
+    hint = "What arrived is incomplete; start the proxy and ask again"
+    status = 503
+    code = "proxy_stopped"
