@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fakes.environment import ROOT
-from proxy.cli import cli
+from proxy.cli.main import cli
 from proxy.settings.model import Settings, about, shown, variable
 
 README = ROOT / "README.md"

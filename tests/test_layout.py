@@ -23,7 +23,6 @@ DOORS_IN_WORDS: dict[str, str] = {
     "errors": "command logs",  # logs: what takes secrets out of a text
     "usage": "",
     "files": "",
-    "peers": "",
     "paths": "identity",
     "logs": "files identity paths",
     "settings": "errors files logs paths",  # logs: as above; paths: the last good settings are kept in the state folder
@@ -36,26 +35,15 @@ DOORS_IN_WORDS: dict[str, str] = {
     "exchange": "errors logs policy settings stream tools upstream usage",
     "services": "errors exchange keys logs paths policy settings tools upstream usage",
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": "command errors exchange identity keys paths peers policy running services",
+    "web": "command errors exchange identity keys paths policy running services",
     "hosting": "server services upstream web",  # upstream: the demo, which is one
-    "headless": "doctor errors greeting hosting logs paths running server services settings terminal_asker web",
-    "terminal_asker": "greeting tools",
     "running": "errors files",
-    "greeting": "command keys",
-    "check": "command",  # a client like any other
-    "doctor": "command errors paths services",
-    "terminal": "logs",
-    "tool_commands": "services terminal tools",  # tools: the example it writes
-    # identity: --version; keys: their types; settings: config; check, headless: two of its commands
-    "cli": (
-        "check command doctor errors headless identity keys logs paths running server services settings terminal"
-        " tool_commands web"
-    ),
+    # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
+    "cli": "command errors hosting identity keys logs paths running server services settings tools web",
     "__main__": "cli",
     # keys, tools and upstream for their states alone
     "tray_app": (
-        "cli command doctor errors files greeting headless hosting identity keys logs paths running server services"
-        " settings terminal tools upstream web"
+        "cli command errors files hosting identity keys logs paths running server services settings tools upstream web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
@@ -64,7 +52,7 @@ DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
 KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "flask_cors", "werkzeug"), ("proxy/web/",)),
     **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
-    "openai": ("proxy/upstream/", "proxy/check.py"),
+    "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/transport.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
@@ -77,7 +65,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
-    "click": ("proxy/cli.py", "proxy/terminal.py", "proxy/tool_commands.py", "tray_app/__main__.py"),
+    "click": ("proxy/cli/", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
     "jeepney": (
         *("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
@@ -199,8 +187,8 @@ def test_every_way_to_import_is_seen(source: str, names: set[str]) -> None:
 
 
 def test_the_sources_are_found() -> None:
-    assert {"proxy", "proxy.cli", "proxy.settings.model", "proxy.upstream.demo.app", "tray_app"} <= modules()
-    assert ("cli", "identity", "proxy/cli.py imports proxy.identity") in used_doors()
+    assert {"proxy", "proxy.cli.main", "proxy.settings.model", "proxy.upstream.demo.app", "tray_app"} <= modules()
+    assert ("cli", "identity", "proxy/cli/main.py imports proxy.identity") in used_doors()
 
 
 @pytest.mark.parametrize(
@@ -288,8 +276,8 @@ def test_each_dependency_has_a_keeper() -> None:
     [
         ("proxy/web/app.py", ("proxy/web/",), True),
         ("proxy/website.py", ("proxy/web/",), False),
-        ("proxy/cli.py", ("proxy/cli.py",), True),
-        ("proxy/cli_more.py", ("proxy/cli.py",), False),
+        ("proxy/paths.py", ("proxy/paths.py",), True),
+        ("proxy/paths_more.py", ("proxy/paths.py",), False),
         ("tray_app/backends/pystray_icon.py", ("tray_app/backends/pystray_*.py",), True),
         ("tray_app/backends/dbus_menu.py", ("tray_app/backends/pystray_*.py",), False),
         ("tray_app/clipboard.py", ("tray_app/backends/", "tray_app/clipboard*"), True),

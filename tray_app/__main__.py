@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from proxy import paths
-from proxy.cli import Port
+from proxy.cli.main import Port
+from proxy.cli.terminal import say
 from proxy.command import started_as
 from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
@@ -16,7 +17,6 @@ from proxy.identity import TITLE, __version__
 from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
 from proxy.services import assemble
-from proxy.terminal import say
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
 from tray_app.notify import notify

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from proxy.headless import signals_handled
+from proxy.cli.serve import signals_handled
 from proxy.identity import APP_ID
 from proxy.services import Services
 from proxy.upstream.condition import Condition

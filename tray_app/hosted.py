@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Callable
 
 from proxy import paths
+from proxy.cli.doctor import examine
 from proxy.command import as_typed
-from proxy.doctor import examine
 from proxy.errors.configuration import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import server_for
 from proxy.running import check_own

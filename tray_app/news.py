@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 from proxy import paths
+from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, question_line
 from proxy.command import command
 from proxy.files import write_private
-from proxy.greeting import base_url_line, key_line, last_line, page_line, question_line
 from proxy.logs.redaction import without_logins
 from proxy.tools.consent import Question
 from proxy.upstream.condition import Condition

@@ -13,10 +13,10 @@ from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE, __version__
-from proxy.peers import is_another_user
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof
 from proxy.services import Services
+from proxy.web.peers import is_another_user
 from proxy.web.questions import add_questions
 from proxy.web.sessions import SESSION_S, Sessions, cookie_name
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx2
 
 from fakes.running_proxy import RunningProxy
-from proxy.doctor import examine
+from proxy.cli.doctor import examine
 from proxy.hosting import server_for
 from proxy.web.desk import Desk
 

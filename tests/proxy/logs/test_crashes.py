@@ -96,12 +96,12 @@ def test_warnings_without_a_log_file_hold_no_key_either(tmp_path: Path) -> None:
 
 def test_a_command_that_breaks_shows_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     code = f"""
-from proxy import cli
+from proxy.cli import main
 def broken(*_, **__):
     raise RuntimeError("it quotes {SHAPED}")
-cli.cli.main = broken
-cli.cli.__class__.__call__ = broken
-cli.main()
+main.cli.main = broken
+main.cli.__class__.__call__ = broken
+main.main()
 """
     done = run_python(Path.home(), "-c", code)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy import paths
-from proxy.cli import cli
+from proxy.cli.main import cli
 
 
 def test_the_doctor_looks_at_the_tools_where_they_are_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy import paths
+from proxy.cli.terminal import say
+from proxy.cli.tools import tools
 from proxy.command import command, started_as
 from proxy.errors.keyring import KeyringFailure
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
-from proxy.terminal import say
-from proxy.tool_commands import tools
 
 if TYPE_CHECKING:
     from proxy.keys.proxy_keys import ProxyKeys
@@ -62,7 +62,7 @@ def cli() -> None:
 @click.option("--verbose", "-v", is_flag=True, help="Show the log in the terminal, with what the rules change.")
 def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> None:
     """Run the proxy without a tray icon, until Ctrl-C."""
-    from proxy.headless import run  # noqa: PLC0415  the other commands need no server
+    from proxy.cli.serve import run  # noqa: PLC0415  the other commands need no server
 
     chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
     is_read = sys.stdout is not None and sys.stdout.isatty()
@@ -93,7 +93,7 @@ def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
 
     PROXY_API_KEY holds the proxy key, where it asks for one.
     """
-    from proxy.check import Target, run_checks  # noqa: PLC0415  brings the SDK
+    from proxy.cli.check import Target, run_checks  # noqa: PLC0415  brings the SDK
 
     target = Target(base_url or own_base_url(), os.environ.get("PROXY_API_KEY"), model)
     say(f"Checking {target.base_url}")
@@ -121,7 +121,7 @@ def config() -> None:
 @cli.command()
 def doctor() -> None:
     """Look for common problems and say what to do."""
-    from proxy.doctor import examine  # noqa: PLC0415  as above
+    from proxy.cli.doctor import examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # the findings say it

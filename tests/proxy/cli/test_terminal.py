@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.program import run_python
-from proxy.terminal import say, show
+from proxy.cli.terminal import say, show
 
 
 def test_what_is_printed_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

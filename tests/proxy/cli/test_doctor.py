@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
-from proxy.doctor import Finding, check_access, check_key
+from proxy.cli.doctor import Finding, check_access, check_key
 from proxy.errors.keyring import KeyringLocked
 from proxy.services import Services, assemble
 

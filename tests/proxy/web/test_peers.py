@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fakes.desk import Hosted, form_token
-from proxy.peers import is_another_user, user_of
+from proxy.web.peers import is_another_user, user_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 

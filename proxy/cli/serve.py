@@ -10,16 +10,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from proxy import paths
-from proxy.doctor import examine
+from proxy.cli.approvals import TerminalAsker
+from proxy.cli.doctor import examine
+from proxy.cli.greeting import base_url_line, key_line, last_line, page_line
 from proxy.errors.configuration import PortTaken
-from proxy.greeting import base_url_line, key_line, last_line, page_line
 from proxy.hosting import demo_upstream, server_for
 from proxy.logs.log import start_logging
 from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
-from proxy.terminal_asker import TerminalAsker
 from proxy.web.desk import Desk
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.terminal import say, show
+from proxy.cli.terminal import say, show
 
 if TYPE_CHECKING:
     from proxy.services import Services

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from proxy.greeting import question_line
+from proxy.cli.greeting import question_line
 from proxy.tools.consent import Question
 
 

@@ -31,7 +31,7 @@ from fakes.scripted_upstream import (
 )
 from fakes.shared_upstream import Fresh
 from proxy import paths
-from proxy.cli import cli
+from proxy.cli.main import cli
 from proxy.errors.configuration import ConfigurationError
 from proxy.identity import __version__
 from proxy.settings.model import Settings, variable
@@ -421,7 +421,7 @@ def test_serve_says_that_there_is_no_upstream_key_though_there_are_proxy_keys(mo
 def test_serve_stops_whichever_thread_the_signal_meets() -> None:
     program = (
         "import signal, threading\n"
-        "from proxy.headless import run\n"
+        "from proxy.cli.serve import run\n"
         "def stop(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
         "def say(line): threading.Timer(0.3, stop).start() if 'Ctrl-C' in line else None\n"
         "run({'proxy_port': 0}, demo=False, to_terminal=False, is_read=False, say=say)\n"
