@@ -5,10 +5,10 @@ import sys
 import timeit
 from collections.abc import Callable
 
-from proxy.exchange.streams import remove_usage
+from proxy.exchange.dialects import remove_usage
+from proxy.stream.checker import StreamChecker
 from proxy.stream.completions import CompletionsDialect
 from proxy.stream.responses import ResponsesDialect
-from proxy.stream.watch import Watch
 
 LEARNING = 4  # chunks before the measured one
 AT_ONCE, ROUNDS = 20_000, 7
@@ -36,19 +36,22 @@ def response(number: int) -> bytes:
     return event({"type": kind, **where, "delta": f" word{number}", "obfuscation": "x" * (number % 9)}, kind)
 
 
-FORMS: dict[str, tuple[Callable[[], Watch], Chunk]] = {
-    "a word": (lambda: Watch(CompletionsDialect()), chat),
-    "a word, padded": (lambda: Watch(CompletionsDialect()), lambda number: chat(number, obfuscation="x" * number)),
+FORMS: dict[str, tuple[Callable[[], StreamChecker], Chunk]] = {
+    "a word": (lambda: StreamChecker(CompletionsDialect()), chat),
+    "a word, padded": (
+        lambda: StreamChecker(CompletionsDialect()),
+        lambda number: chat(number, obfuscation="x" * number),
+    ),
     "a word whose usage is taken out": (
-        lambda: Watch(CompletionsDialect(without_usage=remove_usage)),
+        lambda: StreamChecker(CompletionsDialect(without_usage=remove_usage)),
         lambda number: chat(number, usage=None, obfuscation="x" * number),
     ),
-    "a word of a response": (lambda: Watch(ResponsesDialect()), response),
-    "what must be read as JSON": (lambda: Watch(CompletionsDialect()), lambda number: chat(number, new=number)),
+    "a word of a response": (lambda: StreamChecker(ResponsesDialect()), response),
+    "what must be read as JSON": (lambda: StreamChecker(CompletionsDialect()), lambda number: chat(number, new=number)),
 }
 
 
-def look(make: Callable[[], Watch], chunk: Chunk) -> float:
+def look(make: Callable[[], StreamChecker], chunk: Chunk) -> float:
     """Return the µs of one chunk, the best of the rounds."""
     watch = make()
     for number in range(LEARNING):

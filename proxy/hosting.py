@@ -5,14 +5,18 @@ import gc
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
+from proxy.errors.proxy_error import ProxyError
+from proxy.flow.flow import Flow
+from proxy.flow.observers import Observers
 from proxy.server.bridge import Bridge
 from proxy.server.limits import Limits
 from proxy.server.thread import ServerThread
 from proxy.services import Services
 from proxy.web.app import create_app
-from proxy.web.desk import Desk, is_own_page
+from proxy.web.desk import OWN_PATHS, Desk
 
 SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
 KEY_CHANGES_EVERY_S = 2.0
@@ -31,17 +35,23 @@ def server_for(services: Services, own_pages: Desk | None = None, limits: Limits
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await services.upstream.close()
+        await services.router.close()
         await asyncio.to_thread(services.tools.release)
 
-    bridge = Bridge(create_app(services, own_pages), in_worker=is_own_page)
-    return ServerThread(bridge, lifespan, limits=limits)
+    note_refusal = partial(announce_refusal, services.observers)
+    bridge = Bridge(create_app(services, own_pages), OWN_PATHS, note_refusal)
+    return ServerThread(bridge, lifespan, limits=limits, note_refusal=note_refusal)
+
+
+def announce_refusal(observers: Observers, method: str, path: str, error: ProxyError) -> None:
+    """Announce a request that the server has refused by itself."""
+    observers.refuse(Flow(method or "-", path or "-"), error)
 
 
 async def warm_up(services: Services) -> None:
     """Import the SDK in the background; a request that comes before waits for the same import."""
     await asyncio.sleep(FIRST_ANSWERS_S)
-    await services.upstream.warm_up()
+    await services.router.warm_up()
     await services.tools.warm_up()
     gc.freeze()  # the SDK's hundred thousand objects stay for good: let no later collection walk through them
 

@@ -1,6 +1,5 @@
 """Put the parts together: the only place where they meet."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,13 @@ from typing import Any
 
 from proxy import paths
 from proxy.errors.configuration import SettingsBroken
-from proxy.errors.keyring import NoUpstreamKey, UpstreamKeyNotRead
 from proxy.errors.request import OriginNotAllowed
-from proxy.exchange.asking import Asking
-from proxy.exchange.inflight import InFlight
-from proxy.exchange.passthrough import Passthrough
-from proxy.exchange.ruled import KEEP_ALIVE_S, Ruled
-from proxy.exchange.tunnel import Sockets
+from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.request import Kind
+from proxy.exchange.stage import KEEP_ALIVE_S, Parts
+from proxy.flow.health import UpstreamHealth
+from proxy.flow.log_line import LogLine
+from proxy.flow.observers import Observers
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.reading import Keys
@@ -26,9 +25,8 @@ from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
-from proxy.upstream.client import Upstream
-from proxy.upstream.condition import UpstreamCondition
 from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.router import UpstreamRouter
 
 
 @dataclass(frozen=True)
@@ -40,14 +38,11 @@ class Services:
     proxy_keys: ProxyKeys
     keys: Keys
     refused_origins: RefusedOrigins
-    condition: UpstreamCondition
-    in_flight: InFlight
-    upstream: Upstream
-    ruled: Ruled
-    passthrough: Passthrough
-    models: Passthrough
+    health: UpstreamHealth
+    observers: Observers
+    router: UpstreamRouter
+    pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
-    sockets: Sockets
 
     def load_keys(self) -> None:
         """Begin to read the keys from the keyring, as far as they are needed."""
@@ -94,7 +89,7 @@ class Services:
             return str(error)
         refusal = try_key(UpstreamOptions.of(settings), key)
         if refusal is None:
-            self.condition.note_accepted_key()
+            self.health.note_accepted_key()
         return refusal
 
 
@@ -118,13 +113,9 @@ def assemble(
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
     keys = Keys(secrets, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
-    condition = UpstreamCondition(refused=keys.after_refusal)
-    upstream = Upstream(lambda: services.chosen(), lambda: upstream_key(secrets))
-
-    def hide(text: str) -> str:
-        return services.hide(text)
-
-    asking = Asking(upstream, lambda: store.current, condition, hide)
+    health = UpstreamHealth(on_key_refused=keys.after_refusal)
+    observers = Observers(health, LogLine())
+    router = UpstreamRouter(store, lambda: services.chosen(), secrets)
     tools = ToolExecution(
         lambda: store.current,
         paths.function_tools_file,
@@ -132,20 +123,19 @@ def assemble(
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
     )
     store.listen(tools.follow)
+    parts = Parts(router, tools, observers, lambda text: services.hide(text), keep_alive_s)
+    kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
         secrets=secrets,
         proxy_keys=proxy_keys,
         keys=keys,
         refused_origins=RefusedOrigins(),
-        condition=condition,
-        in_flight=InFlight(),
-        upstream=upstream,
-        ruled=Ruled(asking, tools, keep_alive_s),
-        passthrough=Passthrough(asking, wants_json=False),
-        models=Passthrough(asking, wants_json=True),
+        health=health,
+        observers=observers,
+        router=router,
+        pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
-        sockets=Sockets(upstream, condition, hide),
     )
     return services
 
@@ -172,14 +162,3 @@ def environment_key(store: SettingsStore) -> str | None:
     """Return the upstream key the environment sets."""
     key = store.current.openai_api_key
     return key.get_secret_value() if key else None
-
-
-async def upstream_key(secrets: Secrets) -> str:
-    """Return the key for the upstream, once the keyring has been read; raises NoUpstreamKey."""
-    state = secrets.state
-    if state.key is None and not secrets.loaded.is_set():
-        await asyncio.get_running_loop().run_in_executor(None, secrets.load_once)
-        state = secrets.state
-    if state.key is None:
-        raise UpstreamKeyNotRead(str(state.problem)) if state.problem else NoUpstreamKey
-    return state.key

@@ -17,33 +17,37 @@ TREES = ("proxy/errors/",)  # one entry after the other: read by looking one up,
 
 # Which rooms a room may import from `proxy`. A room is a folder, or a module that stands alone.
 DOORS_IN_WORDS: dict[str, str] = {
+    # values
     "identity": "",
-    "batching": "",
     "command": "",
-    "errors": "command logs",  # logs: what takes secrets out of a text
-    "usage": "",
     "files": "",
     "paths": "identity",
     "logs": "files identity paths",
+    "errors": "command logs",  # logs: what takes secrets out of a text
+    "http": "errors",
+    "flow": "errors http",
+    # what a request is judged by, and how its bytes are read
     "settings": "errors files logs paths",  # logs: as above; paths: the last good settings are kept in the state folder
-    "stream": "errors",
-    "server": "batching errors",
     "keys": "errors files identity settings",  # settings: a key is cleaned as they clean it
-    "policy": "errors identity settings",  # identity: the user agent that goes upstream names us
-    "upstream": "batching errors settings",
-    "tools": "errors logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
-    "exchange": "errors logs policy settings stream tools upstream usage",
-    "services": "errors exchange keys logs paths policy settings tools upstream usage",
+    "policy": "errors http identity settings",  # identity: the user agent that goes upstream names us
+    "stream": "errors flow http",  # flow: what passes is counted, and announced
+    # connections, and what happens between them
+    "server": "errors http",
+    "upstream": "errors http settings",
+    "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
+    "exchange": "errors flow http logs policy settings stream tools upstream",
+    # wiring
+    "services": "errors exchange flow keys logs paths policy settings tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": "command errors exchange identity keys paths policy running services",
-    "hosting": "server services upstream web",  # upstream: the demo, which is one
+    "web": "command errors exchange flow http identity keys paths policy running services settings",
+    "hosting": "errors flow server services upstream web",  # upstream: the demo, which is one
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": "command errors hosting identity keys logs paths running server services settings tools web",
     "__main__": "cli",
-    # keys, tools and upstream for their states alone
+    # flow, keys and tools for their states alone
     "tray_app": (
-        "cli command errors files hosting identity keys logs paths running server services settings tools upstream web"
+        "cli command errors files flow hosting identity keys logs paths running server services settings tools web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}

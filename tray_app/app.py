@@ -7,9 +7,9 @@ import threading
 import time
 
 from proxy.cli.serve import signals_handled
+from proxy.flow.health import Health
 from proxy.identity import APP_ID
 from proxy.services import Services
-from proxy.upstream.condition import Condition
 from tray_app.actions import Action, Actions
 from tray_app.artwork import icon, menu_bar_icon
 from tray_app.backends.backend import Backend, Program
@@ -88,7 +88,7 @@ class TrayApp:
 
     def _begin(self, backend: Backend) -> None:
         self._services.load_keys()
-        self._services.condition.listen(self._upstream_changed)
+        self._services.health.listen(self._upstream_changed)
         self._services.tools.consent.attach(
             QuestionBell(lambda question: self._actions.do(lambda: self._news.tell_question(question)), self._refresh)
         )
@@ -121,10 +121,10 @@ class TrayApp:
         except OSError as error:
             log.warning("a second start will not find this one: %s", error)
 
-    def _upstream_changed(self, condition: Condition) -> None:
+    def _upstream_changed(self, health: Health) -> None:
         """Tell of trouble, off the thread that found it."""
         self._refresh()
-        self._actions.do(lambda: self._news.tell_condition(condition))
+        self._actions.do(lambda: self._news.tell_health(health))
 
     def _refresh(self) -> None:
         if self._backend is not None:

@@ -17,7 +17,7 @@ def read_facts(hosted: HostedProxy, trouble: str | None, log_problem: str | None
         key=services.secrets.state,
         # As long as the keyring has not answered nobody can say that there is no key.
         needs_no_key=settings.proxy_forward_auth_header or not services.secrets.loaded.is_set(),
-        condition=services.condition.current,
+        health=services.health.current,
         is_working=is_working,
         upstream=settings.openai_base_url,
         tools_on=settings.enable_tool_execution,

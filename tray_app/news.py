@@ -12,9 +12,9 @@ from proxy import paths
 from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, question_line
 from proxy.command import command
 from proxy.files import write_private
+from proxy.flow.health import Health
 from proxy.logs.redaction import without_logins
 from proxy.tools.consent import Question
-from proxy.upstream.condition import Condition
 from tray_app.backends.backend import Backend
 from tray_app.errors import NothingOpened
 from tray_app.hosted import HostedProxy
@@ -85,12 +85,12 @@ class News:
             why = backend.why[:1].upper() + backend.why[1:]
             self.tell("The proxy runs without an icon", f"Start it once more to open its page. {why}.")
 
-    def tell_condition(self, condition: Condition) -> None:
+    def tell_health(self, health: Health) -> None:
         """Tell of trouble with the upstream that the user has to do something about."""
-        if condition.kind == "key refused":
+        if health.kind == "key refused":
             self.tell("The upstream refuses the key", f"Set another one: {self._where}.")
-        elif condition.kind in ("unsafe", "failing"):
-            self.tell(f"Upstream {condition.kind}", condition.detail)
+        elif health.kind in ("unsafe", "failing"):
+            self.tell(f"Upstream {health.kind}", health.detail)
 
     def tell_question(self, question: Question) -> None:
         """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""

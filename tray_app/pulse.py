@@ -3,14 +3,14 @@
 import threading
 from collections.abc import Callable
 
+from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from proxy.services import Services
-from proxy.upstream.condition import Condition
 from tray_app.keyring_retry import KeyringRetry
 
 EVERY_S = 0.5  # a request shows in the icon once it has been under way this long: calm, no flicker
 
-Seen = tuple[bool, KeyState, bool, Condition]
+Seen = tuple[bool, KeyState, bool, Health]
 
 
 class Pulse:
@@ -42,5 +42,5 @@ class Pulse:
     def _look(self) -> Seen:
         """Note the work, and return what changes; a keyring that was read and held nothing counts too."""
         secrets = self._services.secrets
-        self.is_working = self._services.in_flight.count > 0
-        return self.is_working, secrets.state, secrets.loaded.is_set(), self._services.condition.current
+        self.is_working = self._services.observers.running > 0
+        return self.is_working, secrets.state, secrets.loaded.is_set(), self._services.health.current

@@ -5,9 +5,9 @@ from datetime import datetime
 from textwrap import wrap
 from typing import Any
 
+from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from proxy.logs.redaction import redact
-from proxy.upstream.condition import Condition
 from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
@@ -24,7 +24,7 @@ class Facts:
     start_problem: str | None  # why it does not listen though it should
     key: KeyState
     needs_no_key: bool  # callers bring theirs, or the keyring has not answered yet
-    condition: Condition
+    health: Health
     is_working: bool
     upstream: str
     tools_on: bool
@@ -61,15 +61,15 @@ def status_text(facts: Facts) -> str:
         return "Stopped"
     if not facts.settings_known:
         return "Nothing is relayed: the settings file is wrong"
-    if facts.condition.kind == "key refused":
+    if facts.health.kind == "key refused":
         return "Upstream refuses the key"
     if lacks_key(facts):
         return "No upstream key"
-    if facts.condition.kind == "rate limited" and facts.condition.until is not None:
-        until = datetime.fromtimestamp(facts.condition.until).astimezone()
+    if facts.health.kind == "rate limited" and facts.health.until is not None:
+        until = datetime.fromtimestamp(facts.health.until).astimezone()
         return f"Rate limited until {until:%H:%M}"
-    if facts.condition.kind != "well":
-        return f"Upstream {facts.condition.kind}"
+    if facts.health.kind != "healthy":
+        return f"Upstream {facts.health.kind}"
     return f"Running on {facts.base_url}"
 
 
@@ -79,9 +79,9 @@ def icon_state(facts: Facts) -> str:
         return "error"
     if facts.base_url is None:
         return "stopped"
-    if not facts.settings_known or lacks_key(facts) or facts.condition.kind in ("key refused", "unsafe"):
+    if not facts.settings_known or lacks_key(facts) or facts.health.kind in ("key refused", "unsafe"):
         return "error"
-    if facts.asking_tools or facts.condition.kind != "well" or facts.settings_problem or facts.log_problem:
+    if facts.asking_tools or facts.health.kind != "healthy" or facts.settings_problem or facts.log_problem:
         return "attention"
     return "working" if facts.is_working else "running"
 

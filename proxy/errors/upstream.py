@@ -54,6 +54,12 @@ class UpstreamProtocolFailure(UpstreamFailure):
     code = "upstream_protocol_error"
 
 
+class UpstreamStaleConnection(UpstreamProtocolFailure):
+    """Say that a connection which was used again had died: no byte came back for this request."""
+
+    title = "The upstream had closed the connection before the request came"
+
+
 class UpstreamTruncated(UpstreamFailure):
     """The answer ended before its announced end."""
 

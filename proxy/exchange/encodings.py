@@ -4,13 +4,11 @@ import asyncio
 import sys
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]  # it has no types
 
 from proxy.errors.request import BodyTooLarge, EncodingUnsupported, MalformedRequest
-from proxy.exchange.call import Call
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,14 +37,11 @@ class Member(Protocol):
         """Return no more than so many bytes."""
 
 
-async def decoded(call: Call, body: bytes, limit_bytes: int) -> tuple[Call, bytes]:
-    """Return the body without its encodings, and the call without the header that named them.
+async def decoded(named: str, body: bytes, limit_bytes: int) -> bytes:
+    """Return a body without the encodings its header names.
 
     Raises BodyTooLarge, MalformedRequest or EncodingUnsupported.
     """
-    named = next((value for name, value in call.headers if name == "content-encoding"), "")
-    if not named:
-        return call, body
     names = [name for name in (part.strip().lower() for part in named.split(",")) if name not in ("", "identity")]
     if len(names) > MOST_ENCODINGS or not all(name in DECODERS for name in names):
         raise EncodingUnsupported(named[:100])
@@ -55,7 +50,7 @@ async def decoded(call: Call, body: bytes, limit_bytes: int) -> tuple[Call, byte
             body = await asyncio.to_thread(decode, name, body, limit_bytes)
         else:
             body = decode(name, body, limit_bytes)
-    return replace(call, headers=[pair for pair in call.headers if pair[0] != "content-encoding"]), body
+    return body
 
 
 def decode(name: str, body: bytes, limit_bytes: int) -> bytes:

@@ -1,101 +1,116 @@
-"""One request on its way: ask the upstream, copy the answer, close once, tell the log once."""
+"""One request served: open the answer, pass it on, close once, announce the end once."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
-from proxy.errors.upstream import UpstreamFailure, UpstreamTlsFailure, UpstreamUnexpectedStatus
-from proxy.exchange.answers import WholeAnswer
-from proxy.exchange.call import Call, RequestBody
-from proxy.exchange.inflight import InFlight
-from proxy.stream.pulse import Pulse
-from proxy.stream.relay import Answer, Client, relay
-from proxy.usage.record import Finished, Usage
-
-# Asks the upstream. It lets the pulse beat once it knows that the client waits for events.
-Opener = Callable[[Call, RequestBody, Pulse], Awaitable[Answer]]
-
-T = TypeVar("T")
+from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.request import Request, RequestBody, RequestHead
+from proxy.flow.flow import Flow, Outcome, find_usage
+from proxy.flow.observers import Observers
+from proxy.http.answer import Answer, whole
+from proxy.http.headers import Headers
+from proxy.policy.access import Admission
+from proxy.settings.store import SettingsStore
+from proxy.stream.keep_alive import KeepAlive
+from proxy.stream.relay import Client, relay
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Exchange:
-    """What a view returns in place of an answer. `perform` runs it, on the event loop."""
+    """What a view returns in place of an answer; every server adapter performs it, on the event loop.
 
-    def __init__(self, call: Call, open_answer: Opener, in_flight: InFlight, holds: Callable[[], bool]) -> None:
-        self.call = call
-        self._open_answer = open_answer
-        self._in_flight = in_flight
-        self._holds = holds  # whether what let this request in would let the same one in now
+    It holds nothing of one request: for another with the same head it is performed again.
+    """
 
-    def again(self) -> "Exchange | None":
-        """Return the exchange for another request with the same head, None where it must be decided anew."""
-        if not self._holds():
-            return None
-        return Exchange(self.call.again(), self._open_answer, self._in_flight, self._holds)
+    head: RequestHead
+    pipeline: Pipeline
+    observers: Observers
+    store: SettingsStore
+    admission: Admission | None = None  # None: the next request is decided anew
+
+    def is_current(self) -> bool:
+        """Tell whether what let this request in would let the same one in now."""
+        admission = self.admission
+        return (
+            admission is not None
+            and admission.store.in_force is admission.in_force
+            and admission.proxy_keys.made is admission.keys_made
+        )
 
     async def perform(self, body: RequestBody, client: Client) -> None:
         """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
-        pulse = Pulse(client)
-        with self._in_flight:
-            try:
-                await self._perform(body, client, pulse)
-            finally:
-                pulse.stop()
-
-    async def _perform(self, body: RequestBody, client: Client, pulse: Pulse) -> None:
-        began, call = time.monotonic(), self.call
+        head, observers = self.head, self.observers
+        flow = Flow(
+            head.method,
+            head.path,
+            key_name=head.caller.key_name,
+            is_own_key=head.caller.upstream_key is None,
+            client=head.client,
+        )
+        keep_alive = KeepAlive(client)
+        answer: Answer | None = None
+        observers.begin(flow)
         try:
-            answer = await or_our_error(self._open_answer(call, body, pulse), call.request_id)
+            answer, failure = await self._open(flow, body, keep_alive)
+            flow.status = answer.status
+            failure = await self._deliver(answer, client, keep_alive, flow) or failure
+            flow.status = answer.status  # a later round of tools may have had another
+            usage = answer.usage
+            if usage is None and answer.body is not None:
+                usage = find_usage(answer.body)
+            observers.end(flow, failure, usage=usage)
         except asyncio.CancelledError:
-            self._tell(began, None, f"{ending_of(client)} before the answer")
-            raise
-        try:
-            failure = await relay(answer, client, pulse)
-            self._tell(began, answer.status, str(failure or ""), severity(answer.status, failure), answer.usage)
-        except asyncio.CancelledError:
-            self._tell(began, answer.status, ending_of(client), usage=answer.usage)
+            outcome = Outcome.CANCELLED if client.is_gone else Outcome.STOPPED
+            observers.end(flow, outcome=outcome, usage=answer.usage if answer else None)
             raise
         finally:
-            answer.close()
+            if keep_alive.is_on:
+                keep_alive.stop()
+            if answer is not None and answer.body is None:
+                answer.close()
+            if flow.outcome is None:  # passing the answer on has failed
+                observers.end(flow, ServerFault())
 
-    def _tell(
-        self,
-        began: float,
-        status: int | None,
-        outcome: str,
-        level: int = logging.INFO,
-        usage: Mapping[str, Any] | None = None,
-    ) -> None:
-        call, seconds = self.call, time.monotonic() - began
-        key, counted = call.caller.key_name, Usage.of(usage)
-        finished = Finished(call.request_id, key, call.method, call.path, seconds, status, outcome, counted)
-        log.log(level, "%s", finished)
+    async def _open(self, flow: Flow, body: RequestBody, keep_alive: KeepAlive) -> tuple[Answer, ProxyError | None]:
+        """Return the answer, or in its place what the client is told of the error, and that error."""
+        head = self.head
+        request = Request(
+            kind=head.kind,
+            method=head.method,
+            path=head.path,
+            query=head.query,
+            headers=head.headers,
+            caller=head.caller,
+            encoding=head.encoding,
+            wants_json=head.wants_json,
+            settings=self.store.in_force.settings,
+            incoming=body,
+            keep_alive=keep_alive,
+        )
+        error: ProxyError
+        try:
+            return await self.pipeline.open(flow, request), None
+        except ProxyError as refused:
+            error = refused
+        except Exception:
+            log.exception("%s failed", flow.id)
+            error = ServerFault()
+        return whole(error.status, Headers((*error.headers(), ("x-request-id", flow.id))), error.body()), error
 
-
-def ending_of(client: Client) -> str:
-    """Say why a request was cancelled."""
-    return "the client left" if client.is_gone else "the proxy was stopped"
-
-
-async def or_our_error(opening: Awaitable[T], request_id: str) -> T | Answer:
-    """Return what was opened, or in its place what the client is told of the error."""
-    try:
-        return await opening
-    except ProxyError as error:
-        log.log(severity(error.status, error), "%s %s", request_id, error)
-        return WholeAnswer.of(error, request_id)
-    except Exception:
-        log.exception("%s failed", request_id)
-        return WholeAnswer.of(ServerFault(), request_id)
-
-
-def severity(status: int, failure: ProxyError | None) -> int:
-    """Return the log level of an answer: what the caller did wrong is no warning; what the user must mend is loud."""
-    if isinstance(failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus)) or status in (401, 403):
-        return logging.ERROR
-    return logging.WARNING if isinstance(failure, UpstreamFailure) or status == 429 or status >= 500 else logging.INFO
+    async def _deliver(self, answer: Answer, client: Any, keep_alive: KeepAlive, flow: Flow) -> UpstreamFailure | None:
+        """Pass the answer on to its end; return what broke it off."""
+        if answer.body is not None and not keep_alive.has_begun:
+            if keep_alive.is_on:
+                keep_alive.stop()
+            flow.first_byte_s = time.monotonic() - flow.began
+            flow.bytes_down = len(answer.body)
+            await client.whole(answer.status, answer.headers, answer.body)
+            return answer.failure
+        return await relay(answer, client, keep_alive, flow, self.observers)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.errors.proxy_error import error_body
-from proxy.policy.headers import Headers
+from proxy.http.headers import Headers
 
 KEY_REFUSED = "The upstream refused the API key this proxy holds; give it a valid one (OPENAI_API_KEY)."
 KEY_STATUSES = (401, 403)
@@ -31,7 +31,7 @@ def explain_refusal(
     body = error_body(
         said, type=kind, code="upstream_invalid_api_key" if about_our_key else f"upstream_status_{status}"
     )
-    return [("content-type", "application/json"), *((n, v) for n, v in headers if n != "content-type")], body
+    return headers.replaced("content-type", "application/json"), body
 
 
 def hide_in(body: bytes, hide: Callable[[str], str]) -> bytes:

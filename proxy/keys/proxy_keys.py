@@ -38,19 +38,14 @@ class ProxyKeys:
     def __init__(self, environment_keys: Callable[[], list[str]], keychain: Callable[[], Keychain]) -> None:
         self._environment_keys = environment_keys
         self._keychain = keychain
-        self._made: tuple[ProxyKey, ...] = ()
+        self.made: tuple[ProxyKey, ...] = ()  # those the program made; after each change another tuple
         self._one_at_a_time = threading.RLock()  # what was read before a change must not be in force after it
-
-    @property
-    def made(self) -> tuple[ProxyKey, ...]:
-        """Return the keys the program made; after each change another tuple."""
-        return self._made
 
     @property
     def current(self) -> tuple[ProxyKey, ...]:
         """Return every key that opens the proxy."""
         given = self._environment_keys()
-        return (*self._made, *(ProxyKey(f"PROXY_API_KEYS[{place}]", key) for place, key in enumerate(given, 1)))
+        return (*self.made, *(ProxyKey(f"PROXY_API_KEYS[{place}]", key) for place, key in enumerate(given, 1)))
 
     def load(self) -> None:
         """Read the keyring anew; what goes wrong stands in the log and leaves the keys as they were."""
@@ -62,7 +57,7 @@ class ProxyKeys:
     def read(self) -> None:
         """Read the keyring anew; raises KeyringFailure, and then the keys are as they were."""
         with self._one_at_a_time:
-            self._made = self._read()
+            self.made = self._read()
 
     def new(self, name: str) -> ProxyKey:
         """Make a key and keep it; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""
@@ -90,7 +85,7 @@ class ProxyKeys:
         """Return a key to copy: the first there is, else a new one for this computer; raises KeyringFailure."""
         with self._one_at_a_time:
             if not self.current:
-                self._made = self._read()
+                self.made = self._read()
             return self.current[0] if self.current else self.new(FIRST_NAME)
 
     def load_in_background(self) -> None:
@@ -102,7 +97,7 @@ class ProxyKeys:
         try:
             with self._one_at_a_time:
                 if self._keychain().is_open():
-                    self._made = self._read()
+                    self.made = self._read()
         except KeyringFailure as failure:
             log.warning("the proxy keys were not read anew: %s", failure)
 
@@ -128,7 +123,7 @@ class ProxyKeys:
 
     def _write(self, keys: tuple[ProxyKey, ...]) -> None:
         self._keychain().write(KEPT_AS, json.dumps([asdict(key) for key in keys]))
-        self._made = keys
+        self.made = keys
 
 
 def new_key(name: str) -> ProxyKey:

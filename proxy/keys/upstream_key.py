@@ -1,12 +1,13 @@
 """Keys: the upstream key in the system's keyring, held in memory, never in a file of ours."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.keyring import KeyringFailure, NoUpstreamKey, UnusableKey, UpstreamKeyNotRead
 from proxy.settings.forms import parse_key
 
 UPSTREAM = "upstream"
@@ -59,6 +60,7 @@ class Secrets:
         self._keychain = keychain
         self._session_key: str | None = None
         self._kept = KeyState()
+        self.version = object()  # another one after each change
         self._one_at_a_time = threading.RLock()  # what was read before a change must not be in force after it
         self.loaded = threading.Event()
 
@@ -72,6 +74,15 @@ class Secrets:
             return KeyState(self._session_key, "this session")
         return self._kept
 
+    async def get(self) -> str:
+        """Return the key in force, once the keyring has been read; raises NoUpstreamKey. For the event loop."""
+        state = self.state
+        if state.key is None and not self.loaded.is_set():
+            state = await asyncio.to_thread(self.load_once)
+        if state.key is None:
+            raise UpstreamKeyNotRead(str(state.problem)) if state.problem else NoUpstreamKey
+        return state.key
+
     def load(self) -> KeyState:
         """Read the keyring anew; what goes wrong is kept as the state's problem."""
         with self._one_at_a_time:
@@ -79,7 +90,7 @@ class Secrets:
                 self._read()
             except KeyringFailure as failure:
                 log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
-                self._kept = KeyState(problem=failure)
+                self._put(KeyState(problem=failure), self._session_key)
             self.loaded.set()
         return self.state
 
@@ -106,24 +117,28 @@ class Secrets:
         key = clean_key(text)
         with self._one_at_a_time:
             self._keychain().write(UPSTREAM, key)
-            self._kept, self._session_key = KeyState(key, "keyring"), None
+            self._put(KeyState(key, "keyring"), None)
         return self.state
 
     def keep_for_session(self, text: str) -> KeyState:
         """Use a key until the program ends, without the keyring; raises UnusableKey."""
-        self._session_key = clean_key(text)
+        self._put(self._kept, clean_key(text))
         return self.state
 
     def forget(self) -> KeyState:
         """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
         with self._one_at_a_time:
             self._keychain().delete(UPSTREAM)
-            self._kept, self._session_key = KeyState(), None
+            self._put(KeyState(), None)
         return self.state
 
     def _read(self) -> None:
         key = self._keychain().read(UPSTREAM)
-        self._kept = KeyState(key, "keyring") if key else KeyState()
+        self._put(KeyState(key, "keyring") if key else KeyState(), self._session_key)
+
+    def _put(self, kept: KeyState, session_key: str | None) -> None:
+        self._kept, self._session_key = kept, session_key
+        self.version = object()
 
 
 def clean_key(text: str) -> str:

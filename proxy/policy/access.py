@@ -1,13 +1,15 @@
 """Who may call: the proxy's own keys, and which upstream key a caller brings."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from proxy.errors.request import ProxyKeyMissing, ProxyKeyRefused
 from proxy.policy.headers import RequestHeaders
 from proxy.policy.websocket import key_among_protocols
 from proxy.settings.model import Settings
+from proxy.settings.store import SettingsStore
 
 PROXY_KEY_HEADER = "X-Proxy-Api-Key"
 
@@ -20,8 +22,26 @@ class Caller:
     upstream_key: str | None = None  # the caller's own, where forwarding is on
 
 
-def admit(settings: Settings, keys: Iterable[tuple[str, str]], headers: RequestHeaders) -> Caller:
-    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; the keys come as (name, key)."""
+class ProxyKeyList(Protocol):
+    """The proxy keys, as far as an admission depends on them."""
+
+    @property
+    def made(self) -> object:
+        """Return those the program made; after each change another value."""
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a request was let in by: it would be again, until one of these changes."""
+
+    store: SettingsStore
+    in_force: object  # in the store, at that time
+    proxy_keys: ProxyKeyList
+    keys_made: object
+
+
+def admit(settings: Settings, keys: Callable[[], Iterable[tuple[str, str]]], headers: RequestHeaders) -> Caller:
+    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; `keys` returns (name, key) pairs."""
     bearer = bearer_token(headers.get("Authorization", ""))
     if bearer is None and "Sec-WebSocket-Protocol" in headers:
         bearer = key_among_protocols(headers.get("Sec-WebSocket-Protocol", ""))
@@ -34,7 +54,7 @@ def admit(settings: Settings, keys: Iterable[tuple[str, str]], headers: RequestH
         offered = bearer or headers.get("x-api-key") or headers.get(PROXY_KEY_HEADER)
     if not offered:
         raise ProxyKeyMissing(f"it comes in {PROXY_KEY_HEADER}" if settings.proxy_forward_auth_header else "")
-    name = find_key(offered, keys)
+    name = find_key(offered, keys())
     if name is None:
         raise ProxyKeyRefused
     return Caller(key_name=name, upstream_key=forwarded)

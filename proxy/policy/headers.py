@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Any, Protocol, overload
 
 from proxy.errors.request import MalformedRequest
+from proxy.http.headers import Headers
 from proxy.identity import APP_ID, __version__
-
-Headers = list[tuple[str, str]]
 
 TO_UPSTREAM = frozenset(
     {
@@ -78,7 +77,7 @@ class RequestHeaders(Protocol):
 def for_upstream(environ: Mapping[str, Any]) -> Headers:
     """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
     passed = [(name, as_text(environ[key])) for key in environ if (name := upstream_name(key))]
-    return [(name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value]
+    return Headers((name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value)
 
 
 def as_text(value: str) -> str:
@@ -101,8 +100,8 @@ def upstream_name(environ_key: str) -> str | None:
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's headers, names in lower case, goes to the client."""
-    return [
+    return Headers(
         (name, value if value.isprintable() else CONTROL.sub("", value))
         for name, value in headers
         if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)
-    ]
+    )

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from proxy.errors.request import MalformedRequest
-from proxy.policy.headers import Headers, for_client
+from proxy.http.headers import Headers
+from proxy.policy.headers import for_client
 
 KEY_PROTOCOL = "openai-insecure-api-key."  # a browser can set no header; its clients offer their key as a sub-protocol
 TO_UPSTREAM = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
@@ -24,7 +25,7 @@ def handshake_headers(environ: Mapping[str, Any]) -> Headers:
     given = [(name, environ.get("HTTP_" + name.upper().replace("-", "_"))) for name in TO_UPSTREAM]
     protocols = ", ".join(protocols_for_upstream(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")))
     headers = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-protocol", protocols), *given]
-    return [(name, value) for name, value in headers if value]
+    return Headers((name, value) for name, value in headers if value)
 
 
 def protocols_for_upstream(offered: str) -> list[str]:
@@ -41,7 +42,7 @@ def key_among_protocols(offered: str) -> str | None:
 def handshake_answer(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's answer to the handshake goes to the client."""
     headers = list(headers)
-    return [*((name, value) for name, value in headers if name in TO_CLIENT), *for_client(headers)]
+    return Headers((*((name, value) for name, value in headers if name in TO_CLIENT), *for_client(headers)))
 
 
 def listed(value: str) -> list[str]:

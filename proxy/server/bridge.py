@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
@@ -17,6 +17,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 Line = tuple[asyncio.Transport, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+NoteRefusal = Callable[[str, str, ProxyError], object]  # method and path as far as they have come, and the error
 
 FORM_LIMIT_BYTES = 65_536
 CONNECTION = "proxy.connection"  # scope key under which the protocol offers its connection
@@ -56,14 +57,17 @@ class Connection(Protocol):
 class Bridge:
     """Run the Flask app for each request; where its answer carries an exchange, perform that.
 
-    The app runs on the loop, for its views do not wait; `in_worker` names the paths whose views do: they are given the
-    body and run in a worker thread.
+    The app runs on the loop, for its views do not wait; the views of paths that begin with one of
+    `in_worker` do: they are given the body and run in a worker thread.
     """
 
-    def __init__(self, app: WsgiApp, in_worker: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self, app: WsgiApp, in_worker: Sequence[str] = (), note_refusal: NoteRefusal = lambda *_: None
+    ) -> None:
         self._app = app
         self._decisions = Decisions(app)
-        self._in_worker = in_worker
+        self._in_worker = tuple(in_worker)
+        self._note_refusal = note_refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it is answered past it
         """Serve one request; the client's leaving cancels it."""
@@ -77,7 +81,8 @@ class Bridge:
                 await client.whole(decision.status, [], decision.body)
             else:
                 await decision.exchange.perform(body, client)
-        except RequestRefused as error:
+        except RequestRefused as error:  # its body cannot be read; an exchange answers for what it finds itself
+            self._note_refusal(scope["method"], scope["path"], error)
             await client.refuse(error)
         except asyncio.CancelledError:  # the client is gone, or its grace at the program's end is over
             await client.stop()
@@ -86,7 +91,7 @@ class Bridge:
             await client.fail()
 
     async def _decide(self, scope: Scope, body: "AsgiBody") -> Decision:
-        if not self._in_worker(scope["path"]):
+        if not scope["path"].lstrip("/").startswith(self._in_worker):
             return self._decisions.about(scope)
         form = await body.read(FORM_LIMIT_BYTES)
         return await asyncio.to_thread(Decision().ask, self._app, scope, form)

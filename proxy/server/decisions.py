@@ -21,10 +21,10 @@ class Exchange(Protocol):
     """What a response may carry in place of a body."""
 
     async def perform(self, body: Any, client: Any) -> None:
-        """Serve the client on the event loop."""
+        """Serve one client on the event loop; may be called again, for another request with the same head."""
 
-    def again(self) -> "Exchange | None":
-        """Return the exchange for another request with the same head, None where the app must decide anew."""
+    def is_current(self) -> bool:
+        """Tell whether the app would decide the same for another request with the same head."""
 
 
 class Decision:
@@ -48,15 +48,6 @@ class Decision:
             if hasattr(answer, "close"):
                 answer.close()
         return self
-
-    def again(self) -> "Decision | None":
-        """Return it for another request with the same head, None where the app must decide anew."""
-        exchange = self.exchange.again() if self.exchange is not None else None
-        if exchange is None:
-            return None
-        decision = Decision()
-        decision.exchange, decision.headers = exchange, self.headers
-        return decision
 
     def _start(self, status: str, headers: Headers, exc_info: object = None) -> None:  # noqa: ARG002  WSGI's signature
         self.status, self.headers = int(status[:3]), headers
@@ -83,10 +74,10 @@ class Decisions:
             *[header for header in scope["headers"] if header[0] != b"content-length"],
         )
         kept = self._kept.get(head)
-        if kept is not None and (decision := kept.again()) is not None:
-            return decision
+        if kept is not None and kept.exchange is not None and kept.exchange.is_current():
+            return kept
         decision = Decision().ask(self._app, scope)
-        if decision.exchange is not None:
+        if decision.exchange is not None:  # a refusal is decided anew each time
             if len(self._kept) >= KEPT:
                 self._kept.clear()
             self._kept[head] = decision

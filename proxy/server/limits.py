@@ -1,7 +1,6 @@
-"""How large, how slow and how many: the limits uvicorn lacks.
+"""How slow and how many: the limits uvicorn lacks beside those of `sizes`.
 
-Sizes are checked where the bytes arrive. Times are watched by one look a second over all connections: a request pays
-nothing for them.
+One look a second goes over all connections: a request pays nothing for it.
 """
 
 import asyncio
@@ -9,14 +8,10 @@ import logging
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Literal, Protocol
 
-from proxy.errors.request import HeadTooLarge, RequestRefused, RequestTooSlow, TargetTooLong
+from proxy.errors.request import RequestRefused, RequestTooSlow
 
-LONGEST_TARGET_BYTES = 8_192
-LONGEST_HEAD_BYTES = 65_536
-MOST_HEADERS = 100
 OWN_FILES = 64  # what the program holds open beside its connections
 
 log = logging.getLogger(__name__)
@@ -121,17 +116,6 @@ def end(connection: Watched, wait: Wait) -> None:
         connection.refuse(RequestTooSlow())
     else:
         connection.transport.close()
-
-
-def check_head(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a head that is too large; raises TargetTooLong or HeadTooLarge."""
-    if len(target) > LONGEST_TARGET_BYTES:
-        raise TargetTooLong(f"{len(target)} bytes")
-    if len(headers) > MOST_HEADERS:
-        raise HeadTooLarge(f"{len(headers)} headers")
-    size = sum(map(len, chain.from_iterable(headers))) + len(": \r\n") * len(headers)
-    if size > LONGEST_HEAD_BYTES:
-        raise HeadTooLarge(f"{size} bytes")
 
 
 def room_for(connections: int) -> int:

@@ -10,7 +10,7 @@ import sys
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from proxy.batching import BatchedTransport
+from proxy.http.batching import BatchedTransport
 
 Headers = list[tuple[str, str]]
 

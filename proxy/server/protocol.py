@@ -7,7 +7,6 @@ from typing import Any
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from proxy.batching import BatchedTransport
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.request import (
     HeadTooLarge,
@@ -17,11 +16,12 @@ from proxy.errors.request import (
     TargetTooLong,
     TooManyConnections,
 )
-from proxy.server.bridge import CONNECTION, Line, RawHeaders
+from proxy.http.batching import BatchedTransport
+from proxy.server.bridge import CONNECTION, Line, NoteRefusal, RawHeaders
 from proxy.server.environ import Scope
-from proxy.server.framing import BodyFraming
-from proxy.server.limits import LONGEST_HEAD_BYTES, LONGEST_TARGET_BYTES, Limits, check_head
+from proxy.server.limits import Limits
 from proxy.server.outgoing import Outgoing
+from proxy.server.sizes import MAX_HEAD_BYTES, MAX_TARGET_BYTES, BodyFraming, check_head
 from proxy.server.upgrade import Upgrade, asks_for_websocket
 
 MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
@@ -32,9 +32,10 @@ TRAILERS: Any = deque(maxlen=0)  # what stands behind a body is no header: it is
 class ClientConnection(HttpToolsProtocol):
     """One client's connection, and the tasks that serve its requests."""
 
-    def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
+    def __init__(self, limits: Limits, note_refusal: NoteRefusal, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._limits = limits
+        self._note_refusal = note_refusal
         self._tasks: set[asyncio.Task[None]] = set()  # those among all the server's (`tasks`) that serve this client
         self.url = b""
         self.fed = 0  # bytes received
@@ -122,9 +123,9 @@ class ClientConnection(HttpToolsProtocol):
         """Refuse a head that is under way and too large already; raises TargetTooLong or HeadTooLarge."""
         if self.cycle is not None and self.cycle.scope is self.scope:
             self._settled = self.fed
-        elif len(self.url) > LONGEST_TARGET_BYTES:
+        elif len(self.url) > MAX_TARGET_BYTES:
             raise TargetTooLong
-        elif self.fed - self._settled > LONGEST_HEAD_BYTES:
+        elif self.fed - self._settled > MAX_HEAD_BYTES:
             raise HeadTooLarge
 
     def _parse(self, data: bytes) -> None:
@@ -263,6 +264,9 @@ class ClientConnection(HttpToolsProtocol):
 
     def _end_with(self, error: ProxyError | None) -> None:
         if error is not None:
+            if self.cycle is None or self.cycle.response_complete:  # no app has heard of the request
+                method = self.parser.get_method() if self.url else b""
+                self._note_refusal(method.decode("latin-1"), self.url.partition(b"?")[0].decode("latin-1"), error)
             body = error.body()
             head = [(name.encode(), value.encode()) for name, value in error.headers() if name != "connection"]
             head += [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]

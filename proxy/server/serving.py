@@ -7,6 +7,7 @@ from typing import Any
 
 import uvicorn
 
+from proxy.server.bridge import NoteRefusal
 from proxy.server.limits import Limits, Watch
 from proxy.server.ports import BACKLOG
 from proxy.server.protocol import ClientConnection
@@ -17,11 +18,11 @@ GRACE_S = 3  # how long running answers may go on once the server stops acceptin
 class Serving:
     """Serve an ASGI app on sockets that already listen. Made and used on the event loop."""
 
-    def __init__(self, app: Any, sockets: list[socket.socket], limits: Limits) -> None:
+    def __init__(self, app: Any, sockets: list[socket.socket], limits: Limits, note_refusal: NoteRefusal) -> None:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http=partial(ClientConnection, limits),  # type: ignore[arg-type]  # called as the class is
+                http=partial(ClientConnection, limits, note_refusal),  # type: ignore[arg-type]  # called as the class is
                 ws="none",
                 loop="none",
                 lifespan="off",

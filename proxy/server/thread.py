@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from proxy.server.bridge import NoteRefusal
 from proxy.server.limits import Limits, room_for
 from proxy.server.ports import listen
 from proxy.server.serving import Serving
@@ -48,12 +49,21 @@ class Address:
 
 
 class ServerThread:
-    """Serve one ASGI app. Every method may be called on any thread but the server's own, one call at a time."""
+    """Serve one ASGI app. Every method may be called on any thread but the server's own, one call at a time.
+
+    `note_refusal` hears, on the event loop, of each request that is refused before the app hears of it.
+    """
 
     def __init__(
-        self, app: Any, lifespan: Lifespan = nullcontext, name: str = "proxy-server", limits: Limits | None = None
+        self,
+        app: Any,
+        lifespan: Lifespan = nullcontext,
+        name: str = "proxy-server",
+        limits: Limits | None = None,
+        note_refusal: NoteRefusal = lambda *_: None,
     ) -> None:
         self._app = app
+        self._note_refusal = note_refusal
         limits = limits or Limits()
         self._limits = replace(limits, connections=room_for(limits.connections))
         self._lifespan = lifespan
@@ -95,7 +105,7 @@ class ServerThread:
         self._thread = self._stopping = self.address = None
 
     def _serve(self, host: str, sockets: list[socket.socket]) -> Address:
-        self._on_loop(lambda: self._replace(Serving(self._app, sockets, self._limits)))
+        self._on_loop(lambda: self._replace(Serving(self._app, sockets, self._limits, self._note_refusal)))
         self.address = Address(host, sockets[0].getsockname()[1])
         log.info("listening on %s", self.address.base_url)
         return self.address

@@ -33,19 +33,19 @@ class SettingsStore:
         self._listeners: list[Listener] = []
         self._one_at_a_time = threading.RLock()
         self._loader = Loader(path, command_line or {})
-        self._in_force = self._loader.load()
+        self.in_force = self._loader.load()  # frozen, and replaced whole
         if self.problem is not None:
             log.error("%s", self.warning)
 
     @property
     def current(self) -> Settings:
         """Return the settings in force; who asks an upstream takes `chosen`."""
-        return self._in_force.settings
+        return self.in_force.settings
 
     @property
     def chosen(self) -> Settings:
         """Return the settings in force, which the user has chosen; raises SettingsBroken where nobody knows those."""
-        in_force = self._in_force
+        in_force = self.in_force
         if not in_force.is_known:
             raise SettingsBroken(in_force.problem or "")
         return in_force.settings
@@ -53,12 +53,12 @@ class SettingsStore:
     @property
     def is_known(self) -> bool:
         """Tell whether it is known what the user has chosen, from the settings file or from its last good copy."""
-        return self._in_force.is_known
+        return self.in_force.is_known
 
     @property
     def problem(self) -> str | None:
         """Say what is wrong with the settings file, None where nothing is."""
-        return self._in_force.problem
+        return self.in_force.problem
 
     @property
     def warning(self) -> str | None:
@@ -71,7 +71,7 @@ class SettingsStore:
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""
-        return self._in_force.origins.get(field, "default" if self.is_known else "not known")
+        return self.in_force.origins.get(field, "default" if self.is_known else "not known")
 
     def fixed_by(self, field: str) -> Origin | None:
         """Say what fixes a setting so that `update` would refuse to change it, None where nothing does."""
@@ -101,7 +101,7 @@ class SettingsStore:
             if new.content != before.content:
                 replace_content(self.path, new.content)
             self._put_in_force(new, before, values)
-            self._loader.keep_copy(self._in_force)
+            self._loader.keep_copy(self.in_force)
             return self.current
 
     def _prepare(self, changes: Mapping[str, Any]) -> tuple[InForce, dict[str, Any], InForce]:
@@ -117,14 +117,14 @@ class SettingsStore:
     def _read(self) -> InForce:
         """Return what the settings file makes of the settings now; what raises SettingsFileWrong stays told."""
         try:
-            return self._loader.read(is_expected=bool(self._in_force.file_values))
+            return self._loader.read(is_expected=bool(self.in_force.file_values))
         except SettingsFileWrong as error:
-            self._in_force = replace(self._in_force, problem=error.detail)
+            self.in_force = replace(self.in_force, problem=error.detail)
             raise
 
     def _put_in_force(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
         """Take the new settings and tell the listeners; where one refuses, all is as before, the file too."""
-        old, self._in_force = self._in_force, new
+        old, self.in_force = self.in_force, new
         agreed: list[Listener] = []
         try:
             for listener in self._listeners:
@@ -132,7 +132,7 @@ class SettingsStore:
                 agreed.append(listener)
         except ProxyError:
             self._restore_file(new, before, changes)
-            self._in_force = old
+            self.in_force = old
             for listener in reversed(agreed):
                 listener(new.settings, old.settings)
             raise

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy.http.answer import Answer
 from proxy.settings.model import Settings
-from proxy.stream.relay import Answer
 from proxy.tools.consent import Consent
 from proxy.tools.loop.request import ToolRequest
-from proxy.tools.loop.trace import Traces
 
 EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are called slow
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
@@ -30,7 +29,6 @@ class ToolExecution:
         consent: Consent,
     ) -> None:
         self.consent = consent
-        self.traces = Traces()
         self._settings = settings
         self._default_file = default_file
         self._servers_file = servers_file
@@ -65,7 +63,7 @@ class ToolExecution:
             if self._room is None:
                 from proxy.tools.room import ToolRoom  # noqa: PLC0415  who runs no tools does not pay for it
 
-                self._room = ToolRoom(self._settings, self.file_path, self._servers_file, self.consent, self.traces)
+                self._room = ToolRoom(self._settings, self.file_path, self._servers_file, self.consent)
             return self._room
 
     def file_path(self) -> Path:

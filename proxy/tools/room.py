@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from proxy.http.answer import Answer
 from proxy.settings.model import Settings
-from proxy.stream.relay import Answer
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
 from proxy.tools.loop.aliases import Aliases
@@ -12,7 +12,6 @@ from proxy.tools.loop.kept import KeptTurns
 from proxy.tools.loop.opening import open_loop
 from proxy.tools.loop.request import ToolRequest
 from proxy.tools.loop.session import Workshop
-from proxy.tools.loop.trace import Traces
 from proxy.tools.loop.unable import UnableModels
 from proxy.tools.mcp.source import McpSource
 from proxy.tools.registry import Registry
@@ -33,13 +32,12 @@ class ToolRoom:
         file_path: Callable[[], Path],
         servers_path: Callable[[], Path],
         consent: Consent,
-        traces: Traces,
     ) -> None:
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
-        self._workshop = Workshop(self._runner, consent, KeptTurns(), traces, Aliases(), UnableModels())
+        self._workshop = Workshop(self._runner, consent, KeptTurns(), Aliases(), UnableModels())
         self._servers = McpSource(servers_path)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 

@@ -62,7 +62,7 @@ class ForeignErrors:
 
     def __init__(self, table: tuple[tuple[type[BaseException], type[UpstreamFailure]], ...]) -> None:
         self._table = table
-        self._foreign = tuple(foreign for foreign, _ in table)
+        self.foreign = tuple(foreign for foreign, _ in table)
 
     def __enter__(self) -> None:
         pass
@@ -70,7 +70,7 @@ class ForeignErrors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and isinstance(error, self._foreign):
+        if error is not None and isinstance(error, self.foreign):
             raise self.translate(error) from error
 
     def translate(self, error: BaseException) -> UpstreamFailure:

@@ -1,6 +1,7 @@
 """The WebSocket handshake with the upstream, over the same HTTP client as every request."""
 
 import asyncio
+from collections.abc import Callable
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -8,13 +9,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors.upstream import UpstreamProtocolFailure
-from proxy.upstream.answers import WireAnswer
-from proxy.upstream.messages import Headers, UpstreamAnswer, UpstreamSocket
+from proxy.http.headers import lowered
+from proxy.upstream.messages import UpstreamSocket
+from proxy.upstream.wire import WireAnswer
 
 
-async def shake_hands(
-    session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]
-) -> UpstreamSocket | UpstreamAnswer:
+async def shake_hands(session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]) -> "OpenSocket | WireAnswer":
     """Send the client's handshake; return the open socket, or the upstream's answer where it refuses."""
     response = await session.get(URL(url, encoded=True), headers=headers, allow_redirects=False)
     if response.status != 101:
@@ -35,9 +35,8 @@ class OpenSocket(UpstreamSocket):
         self._response = response
         self._handler = handler
         self._transport = transport
-        self.headers: Headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.raw_headers
-        ]
+        self.headers = lowered(response.raw_headers)
+        self.on_end: Callable[[], None] | None = None  # called once, when it is closed
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:
         """Return the connection and what has arrived on it; the HTTP client reads no more, and times nothing."""
@@ -49,6 +48,9 @@ class OpenSocket(UpstreamSocket):
         """Close the connection; a second call does nothing."""
         self._response.close()
         self._handler.connection_lost(None)  # who took it over was told, and the HTTP client was not
+        if self.on_end is not None:
+            on_end, self.on_end = self.on_end, None
+            on_end()
 
 
 class Arrived:

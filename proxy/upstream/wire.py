@@ -1,4 +1,4 @@
-"""Requests with their body in memory, sent over the HTTP client's own connections, a head made once and used often.
+"""Requests and answers on the wire. A small request goes over the HTTP client's connections with a head made once.
 
 The client (aiohttp) decides what the head says, makes and pools the connections and reads the answers; what it does
 beside that for every single request (cookies, redirects, payload classes) costs more than all the rest.
@@ -6,7 +6,7 @@ beside that for every single request (cookies, redirects, payload classes) costs
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -15,13 +15,72 @@ from aiohttp.connector import Connection
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from proxy.upstream.answers import WireAnswer
+from proxy.http.answer import Answer
+from proxy.http.headers import Headers
 from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.errors import reading
 from proxy.upstream.session import LONGEST_HEADER_BYTES, MOST_HEADERS, SentRequest, broken_off
 
 SWITCHING_PROTOCOLS = 101
 IN_NO_HEADER = re.compile(r"[\r\n\0]")
 READ_AHEAD_BYTES = 65_536
+STALE = ("content-encoding", "content-length")
+
+
+class WireAnswer(Answer):
+    """An answer that is still arriving."""
+
+    def __init__(
+        self,
+        status: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        content: aiohttp.StreamReader,
+        close: Callable[[], object],
+    ) -> None:
+        self.status = status
+        self._content = content
+        self._close = close
+        self.on_end: Callable[[], None] | None = None  # called once, when nothing more is to come
+        self.headers = Headers((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+        is_encoded = False
+        for name, value in self.headers:
+            if name == "content-type":
+                self.content_type = value
+            elif name == "content-length":
+                self.content_length = int(value)
+            elif name == "content-encoding":
+                is_encoded = True
+        if is_encoded:  # undone already; what describes it no longer holds
+            self.headers, self.content_length = self.headers.without(*STALE), None
+
+    @classmethod
+    def of(cls, response: aiohttp.ClientResponse) -> "WireAnswer":
+        """Take what the client's session returned."""
+        return cls(response.status, response.raw_headers, response.content, response.close)
+
+    async def next_chunk(self) -> bytes:
+        """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure once all is told before it."""
+        content = self._content
+        # The client itself would drop what it holds when an answer breaks off, and who reads slowly never sees it.
+        if content.exception() is not None and (rest := content._read_nowait(-1)):
+            return rest
+        try:
+            chunk = await content.readany()
+        except reading.foreign as error:
+            raise reading.translate(error) from error
+        if not chunk:
+            self._note_end()
+        return chunk
+
+    def close(self) -> None:
+        """Drop the connection, unless the answer is complete and it has gone back to the pool."""
+        self._close()
+        self._note_end()
+
+    def _note_end(self) -> None:
+        if self.on_end is not None:
+            on_end, self.on_end = self.on_end, None
+            on_end()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from proxy.policy.endpoints import ruled_endpoint
+from proxy.policy.endpoints import RULED, ruled_endpoint
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,6 +27,7 @@ DOUBLE_SLASH = re.compile(r"/{2,}")
 DOUBLED_VERSION = re.compile(r"^(/v1){2,}(?=/|$)")
 ENCODED_OR_DOTTED = re.compile(r"[%.\\]")
 SEPARATOR = re.compile(r"/|%2[fF]|\\|%5[cC]")
+EXACT = frozenset(f"/v1{endpoint}" for endpoint in RULED)
 SAFE_IN_PATH = "/!$&'()*+,;=:@-._~"
 
 
@@ -79,6 +80,8 @@ def routed(path: str) -> str:
     """Return the path by which a request is routed: decoded, or the ruled endpoint an upstream could take it for."""
     # It holds no line breaks: `<path:rest>` stops at one, and no address of ours has any.
     decoded = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
+    if decoded in EXACT:
+        return decoded
     endpoint = ruled_endpoint(path) if decoded.startswith("/v1/") else None
     return f"/v1{endpoint}" if endpoint else decoded
 

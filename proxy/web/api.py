@@ -1,16 +1,19 @@
 """The API's addresses, read from the top: those with rules of their own, then everything else under /v1."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from proxy.errors.request import WebSocketUnsupported
-from proxy.exchange.exchange import Exchange, Opener
+from proxy.exchange.exchange import Exchange
+from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.request import Kind
 from proxy.exchange.tunnel import TunnelExchange
+from proxy.flow.observers import Observers
 from proxy.policy.endpoints import RULED as RULED_ENDPOINTS
-from proxy.policy.origin import check_content_type
-from proxy.services import Services
-from proxy.web.calls import read_call, read_handshake
-from proxy.web.response import HAND_OVER, ExchangeResponse
+from proxy.settings.store import SettingsStore
+from proxy.web.exchange_response import HAND_OVER, ExchangeResponse, read_head
 
 RULED = tuple(f"/v1{endpoint}" for endpoint in RULED_ENDPOINTS)
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # Flask adds HEAD; the guard answers OPTIONS
@@ -23,30 +26,29 @@ TAKES = {
 }
 
 
-def blueprint(services: Services) -> Blueprint:
+def blueprint(pipelines: Mapping[Kind, Pipeline], observers: Observers, store: SettingsStore) -> Blueprint:
     """Return the routes."""
     api = Blueprint("api", __name__)
 
-    def exchange(opener: Opener) -> ExchangeResponse:
-        return ExchangeResponse(Exchange(read_call(), opener, services.in_flight, g.holds))
+    def exchange(kind: Kind, *, wants_json: bool) -> ExchangeResponse:
+        head = read_head(kind, wants_json=wants_json)
+        return ExchangeResponse(Exchange(head, pipelines[kind], observers, store, g.admission))
 
     def ruled() -> ExchangeResponse:
-        check_content_type(request.headers, request.method)
-        return exchange(services.ruled.open)
+        return exchange("json", wants_json=True)
 
     def models(model: str = "") -> ExchangeResponse:  # noqa: ARG001  Flask passes what the route names
-        opener = services.models if request.method == "GET" else services.passthrough
-        return exchange(opener.open)
+        return exchange("relay", wants_json=request.method == "GET")
 
     def passthrough(rest: str = "") -> ExchangeResponse:  # noqa: ARG001  as above
         if request.method not in TAKES.get(request.path, (request.method,)):
             raise MethodNotAllowed(TAKES[request.path])
-        return exchange(services.passthrough.open)
+        return exchange("relay", wants_json=False)
 
     def websocket(rest: str) -> ExchangeResponse:  # noqa: ARG001  as above
         if HAND_OVER not in request.environ:
             raise WebSocketUnsupported
-        return ExchangeResponse(TunnelExchange(read_handshake(), services.sockets, services.in_flight))
+        return ExchangeResponse(TunnelExchange(read_head("websocket"), pipelines["websocket"], observers, store))
 
     for path in RULED:
         api.add_url_rule(path, f"ruled {path}", ruled, methods=["POST"])

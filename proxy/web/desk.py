@@ -40,12 +40,8 @@ ENTERING = (
 )  # these prove themselves otherwise, or show nothing
 
 
+OWN_PATHS = ("ui", "_tray/")  # how the addresses of these pages begin, behind any slashes: their views wait for others
 PLACES = ("doctor", "questions", "log")  # where a link may lead, beside the first page
-
-
-def is_own_page(path: str) -> bool:
-    """Tell whether an address is one of these, however many slashes it begins with: their views wait for others."""
-    return path.lstrip("/").startswith(("ui", "_tray/"))
 
 
 @dataclass(frozen=True)
@@ -194,7 +190,7 @@ def page(services: Services, *, trouble: str | None = None, success: str | None 
         upstream=services.store.current.openai_base_url if services.store.is_known else None,
         key=services.secrets.state,
         is_demo=services.store.origin("openai_api_key") == "command line",
-        condition=services.condition.current,
+        health=services.health.current,
         key_required=services.store.current.proxy_require_api_key,
         tools_on=services.store.current.enable_tool_execution,
         questions=services.tools.consent.questions,

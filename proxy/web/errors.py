@@ -8,7 +8,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.request import BodyTooLarge, MalformedRequest, UnknownPath, WrongMethod
-from proxy.web.calls import request_id
+from proxy.flow.observers import Observers
+from proxy.web.exchange_response import refused_flow, request_id
 from proxy.web.guard import OWN_PAGES
 
 # What editors, browsers and other programs ask any server they find, to see what it is.
@@ -19,14 +20,18 @@ PROBES = frozenset(
 log = logging.getLogger(__name__)
 
 
-def install(app: Flask, hide: Callable[[str], str]) -> None:
+def install(app: Flask, hide: Callable[[str], str], observers: Observers) -> None:
     """Answer for every exception a view or hook lets through; `hide` takes the keys out of a text."""
 
     def respond(error: ProxyError) -> Response:
         error.detail = hide(error.detail)
         number = request_id()
-        level = logging.DEBUG if is_probe(error) else logging.INFO
-        log.log(level, "%s %s %r refused: %s", number, request.method, shown_path(), error)
+        if request.blueprint == OWN_PAGES:
+            log.info("%s %s '/ui/…' refused: %s", number, request.method, error)  # their path is a secret
+        else:
+            flow = refused_flow()
+            flow.is_probe = is_probe(error)
+            observers.refuse(flow, error)
         return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
 
     def respond_http(error: HTTPException) -> Response:
@@ -36,17 +41,13 @@ def install(app: Flask, hide: Callable[[str], str]) -> None:
         return response
 
     def respond_fault(error: Exception) -> Response:
-        log.error("%s %s %r failed", request_id(), request.method, shown_path(), exc_info=error)
+        where = "/ui/…" if request.blueprint == OWN_PAGES else request.path
+        log.error("%s %s %r failed", request_id(), request.method, where, exc_info=error)
         return respond(ServerFault())
 
     app.register_error_handler(ProxyError, respond)
     app.register_error_handler(HTTPException, respond_http)
     app.register_error_handler(Exception, respond_fault)
-
-
-def shown_path() -> str:
-    """Return the request's path for the log; that of the program's own pages is a secret."""
-    return "/ui/…" if request.blueprint == OWN_PAGES else request.path
 
 
 def is_probe(error: ProxyError) -> bool:

@@ -1,15 +1,20 @@
 """The one hook before every view: Host, Origin, preflight, key. What it does not let through goes nowhere."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from flask import Flask, Response, g, request
 from flask_cors.core import get_cors_options, set_cors_headers
 
 from proxy.errors.request import OriginNotAllowed, ProxyKeyRefused
-from proxy.policy.access import Caller, admit
+from proxy.keys.proxy_keys import ProxyKeys
+from proxy.keys.reading import Keys
+from proxy.policy.access import Admission, Caller, admit
 from proxy.policy.headers import EXPOSED_TO_PAGES
 from proxy.policy.origin import check_host, check_origin
-from proxy.services import Services
+from proxy.policy.refused_origins import RefusedOrigins
+from proxy.settings.store import SettingsStore
 
 HEALTH = "health.health"  # the endpoint that may be open to callers without a key
 OWN_PAGES = "desk"  # the blueprint of the program's own pages
@@ -17,13 +22,30 @@ PREFLIGHT_SECONDS = 600
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def install(app: Flask, services: Services) -> None:
+@dataclass(frozen=True)
+class Access:
+    """What decides who may call."""
+
+    store: SettingsStore
+    proxy_keys: ProxyKeys
+    keys: Keys
+    refused_origins: RefusedOrigins
+
+    def key_pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield each proxy key's name and the key."""
+        return ((key.name, key.key) for key in self.proxy_keys.current)
+
+
+def install(app: Flask, access: Access) -> None:
     """Put the guard before every view of the app."""
 
     @app.before_request
     def guard() -> Response | None:
-        g.holds = services.unchanged()  # taken first: what changes from here on makes this decision an old one
-        settings = services.store.current
+        store, proxy_keys = access.store, access.proxy_keys
+        g.admission = Admission(
+            store, store.in_force, proxy_keys, proxy_keys.made
+        )  # taken first: what changes from here on makes this decision an old one
+        settings = store.in_force.settings
         environ, headers = request.environ, request.headers
         is_own_page = request.blueprint == OWN_PAGES
         names = () if is_own_page else settings.proxy_allowed_hosts
@@ -33,15 +55,15 @@ def install(app: Flask, services: Services) -> None:
         try:
             g.origin = check_origin(headers, settings.proxy_allowed_origins)
         except OriginNotAllowed:
-            services.refused_origins.note(headers.get("Origin"))
+            access.refused_origins.note(headers.get("Origin"))
             raise
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
         is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health
         try:
-            g.caller = Caller() if is_open else admit(settings, key_list(services), headers)
+            g.caller = Caller() if is_open else admit(settings, access.key_pairs, headers)
         except ProxyKeyRefused:
-            services.keys.after_refusal()  # it may be a new one
+            access.keys.after_refusal()  # it may be a new one
             raise
         return None
 
@@ -52,11 +74,6 @@ def install(app: Flask, services: Services) -> None:
             set_cors_headers(response, get_cors_options(app, cors_policy(origin)))
             response.headers.pop("Access-Control-Allow-Private-Network", None)
         return response
-
-
-def key_list(services: Services) -> list[tuple[str, str]]:
-    """Return the proxy keys by name."""
-    return [(key.name, key.key) for key in services.proxy_keys.current]
 
 
 def cors_policy(origin: str) -> dict[str, object]:

@@ -309,11 +309,11 @@ from proxy.services import assemble
 from proxy.web.app import create_app
 
 class Broken:
-    async def open(self, call, body, pulse):
+    async def open(self, flow, request):
         raise RuntimeError("a bug")
 
 services = assemble({"openai_api_key": "k"})
-client = create_app(replace(services, ruled=Broken())).test_client()
+client = create_app(replace(services, pipelines={"json": Broken()})).test_client()
 host = {"Host": "127.0.0.1"}
 answer = client.post("/v1/chat/completions", json={}, headers=host)
 print(answer.status_code, answer.json["error"]["code"], flush=True)

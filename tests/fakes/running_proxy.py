@@ -9,7 +9,7 @@ import openai
 
 from fakes.leaks import know
 from fakes.memory_keychain import MemoryKeychain
-from proxy.exchange.ruled import KEEP_ALIVE_S
+from proxy.exchange.stage import KEEP_ALIVE_S
 from proxy.hosting import server_for
 from proxy.server.limits import Limits
 from proxy.services import assemble

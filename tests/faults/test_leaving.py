@@ -210,7 +210,7 @@ def test_a_client_who_leaves_is_no_error_in_the_log(
     upstream.answer(SilentBeforeHeaders())
     with caplog.at_level(logging.INFO):
         leave(proxy, upstream, BODY)
-        wait_for(lambda: "the client left" in caplog.text, "the request's line in the log")
+        wait_for(lambda: "cancelled by the client" in caplog.text, "the request's line in the log")
 
-    assert "the client left" in caplog.text
+    assert "cancelled by the client" in caplog.text
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []

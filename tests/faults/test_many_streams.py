@@ -113,8 +113,8 @@ def tasks_of(proxy: RunningProxy) -> int:
 
 def busy_connections(proxy: RunningProxy) -> int:
     """Return how many connections to the upstream are not at rest in the pool."""
-    link = proxy.services.upstream._links[-1]
-    return sum(len(session.connector._acquired) for session in (link._session, link._fresh_session))  # type: ignore[union-attr]
+    client = proxy.services.router._clients[-1]
+    return sum(len(session.connector._acquired) for session in (client._session, client._fresh_session))  # type: ignore[union-attr]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="counts file descriptors")
@@ -128,7 +128,7 @@ def test_of_500_streams_whose_clients_leave_nothing_stays_behind(tmp_path: Path,
             files, tasks = process.num_fds(), tasks_of(proxy)
             asyncio.run(use_many(proxy.address.port))
 
-            wait_for(lambda: proxy.services.in_flight.count == 0, "no request under way")
+            wait_for(lambda: proxy.services.observers.running == 0, "no request under way")
             wait_for(lambda: tasks_of(proxy) <= tasks, "no task left behind")
             wait_for(lambda: busy_connections(proxy) == 0, "every upstream connection at rest or closed")
             gc.collect()

@@ -30,8 +30,10 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh
 from fakes.wire_client import JSON_TYPE
 from proxy import paths
+from proxy.flow.flow import Flow
+from proxy.flow.health import UpstreamHealth
+from proxy.http.headers import Headers
 from proxy.logs.log import start_logging
-from proxy.upstream.condition import UpstreamCondition
 from tray_app.single_instance import SingleInstance
 from waiting import wait_for
 
@@ -232,11 +234,11 @@ def test_a_clock_that_jumps_ends_no_wait_early_or_late(
 @pytest.mark.parametrize(("offset_s", "waits_s"), [(-100_000, 0), (60, 60), (100_000, 120)])
 def test_a_date_to_retry_after_means_0_to_120_seconds(offset_s: float, waits_s: float) -> None:
     now = 1_800_000_000.0
-    condition = UpstreamCondition(lambda: now)
+    health = UpstreamHealth(lambda: now)
     date = email.utils.formatdate(now + offset_s, usegmt=True)
-    condition.note_answer(429, [("retry-after", date)], own_key=True)
+    health.answered(Flow("POST", "/chat/completions", status=429), Headers([("retry-after", date)]))
 
-    until = condition.current.until
+    until = health.current.until
     assert (until or now) - now == waits_s
 
 

@@ -171,7 +171,7 @@ def test_a_client_who_leaves_while_comments_are_sent_closes_the_upstream_within_
         upstream.wait_for_requests(1)  # a comment may come before the upstream has been asked
         tried, left_at = len(upstream.requests), time.monotonic()
 
-    wait_for(lambda: patient.services.in_flight.count == 0, "the end of the request", 2)
-    assert patient.services.in_flight.count == 0
+    wait_for(lambda: patient.services.observers.running == 0, "the end of the request", 2)
+    assert patient.services.observers.running == 0
     assert isinstance(answer, Json) or upstream.wait_for_hangup() - left_at < 2
     assert len(upstream.requests) == tried

@@ -91,7 +91,7 @@ def test_two_hundred_idle_sockets_live_and_leave_nothing_behind(proxy: RunningPr
     with ExitStack() as stack:
         clients = [stack.enter_context(raw_socket(proxy)) for _ in range(200)]
         assert upstream.open_connections == 200
-        assert proxy.services.in_flight.count == 0  # idle, they are not what the icon calls working
+        assert proxy.services.observers.running == 0  # idle, they are not what the icon calls working
         for number, client in enumerate(clients):
             client.send(bytes.fromhex("818200000000") + b"%02d" % (number % 100))
         for number, client in enumerate(clients):

@@ -318,10 +318,10 @@ def test_a_refusal_of_the_key_is_explained_and_the_key_hidden(
 def test_the_icon_learns_of_a_refused_key(proxy: RunningProxy, upstream: SocketUpstream) -> None:
     upstream.refuse(401, ERROR)
     refusal_of(proxy)
-    assert proxy.services.condition.current.kind == "key refused"
+    assert proxy.services.health.current.kind == "key refused"
     upstream.forget()
     with open_socket(proxy):
-        assert proxy.services.condition.current.kind == "well"
+        assert proxy.services.health.current.kind == "healthy"
 
 
 INSTEAD: dict[str, tuple[Answer, tuple[int, str]]] = {

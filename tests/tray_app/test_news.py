@@ -8,9 +8,9 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from proxy import paths
+from proxy.flow.health import Health
 from proxy.services import assemble
 from proxy.tools.consent import Question
-from proxy.upstream.condition import Condition
 from tray_app.backends.none import NoTray
 from tray_app.hosted import HostedProxy
 from tray_app.news import News
@@ -80,18 +80,18 @@ def test_a_first_start_that_cannot_be_remembered_is_not_told_again_and_again(tol
 
 
 @pytest.mark.parametrize(
-    ("condition", "title"),
+    ("health", "title"),
     [
-        (Condition("key refused"), "The upstream refuses the key"),
-        (Condition("unsafe", "a bad certificate"), "Upstream unsafe"),
-        (Condition("failing", "status 500"), "Upstream failing"),
-        (Condition("rate limited", until=1.0), None),
-        (Condition("unreachable", "no route"), None),
-        (Condition(), None),
+        (Health("key refused"), "The upstream refuses the key"),
+        (Health("unsafe", "a bad certificate"), "Upstream unsafe"),
+        (Health("failing", "status 500"), "Upstream failing"),
+        (Health("rate limited", until=1.0), None),
+        (Health("unreachable", "no route"), None),
+        (Health(), None),
     ],
 )
-def test_only_trouble_that_needs_the_user_is_told(told: Told, condition: Condition, title: str | None) -> None:
-    told.news.tell_condition(condition)
+def test_only_trouble_that_needs_the_user_is_told(told: Told, health: Health, title: str | None) -> None:
+    told.news.tell_health(health)
 
     assert [title for title, _ in told.backend.told] == ([title] if title else [])
 
@@ -211,7 +211,7 @@ def test_a_wrong_settings_file_is_told_at_every_start() -> None:
 
 
 def test_no_login_is_in_a_notification_and_the_users_own_key_may_be(told: Told) -> None:
-    told.news.tell_condition(Condition("unsafe", "http://anna:Winter2026x@proxy:3128 has a bad certificate"))
+    told.news.tell_health(Health("unsafe", "http://anna:Winter2026x@proxy:3128 has a bad certificate"))
     told.news.tell("Nothing here takes a copied text", "op-" + "k" * 43)
 
     assert told.backend.told[0] == ("Upstream unsafe", "http://…@proxy:3128 has a bad certificate")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
+from proxy.flow.flow import Flow
+from proxy.http.headers import Headers
 from proxy.services import Services, assemble
 from tray_app.pulse import Pulse
 from waiting import wait_for
@@ -44,6 +46,6 @@ def test_a_new_key_is_a_change(beating: Beating) -> None:
 
 
 def test_the_end_of_a_rate_limit_is_a_change(beating: Beating) -> None:
-    beating.services.condition.note_answer(429, [("retry-after", "2")], own_key=True)
+    beating.services.health.answered(Flow("POST", "/chat/completions", status=429), Headers([("retry-after", "2")]))
 
     wait_for(lambda: beating.changes == 2, "its beginning and its end")

@@ -6,20 +6,20 @@ from datetime import datetime
 import pytest
 
 from proxy.errors.keyring import KeyringLocked
+from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
-from proxy.upstream.condition import Condition
 from tray_app.menu import Line
 from tray_app.view import Facts, look
 
 NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
-WELL = Facts(
+HEALTHY = Facts(
     title="Tray",
     version="1.2",
     base_url="http://127.0.0.1:8000/v1",
     start_problem=None,
     key=KeyState("sk-a-key-of-the-upstream", "keyring"),
     needs_no_key=False,
-    condition=Condition(),
+    health=Health(),
     is_working=False,
     upstream="https://api.openai.com/v1",
     tools_on=False,
@@ -49,11 +49,11 @@ UNKNOWN = {"settings_problem": "line 1", "settings_known": False}
         (KEYLESS, "No upstream key", "error"),
         (KEYLESS | {"needs_no_key": True}, "Running on http://127.0.0.1:8000/v1", "running"),
         (KEYLESS | STOPPED, "Stopped", "stopped"),
-        ({"condition": Condition("key refused")}, "Upstream refuses the key", "error"),
-        ({"condition": Condition("rate limited", until=NOON)}, "Rate limited until 12:05", "attention"),
-        ({"condition": Condition("unreachable", "no route")}, "Upstream unreachable", "attention"),
-        ({"condition": Condition("failing", "status 500")}, "Upstream failing", "attention"),
-        ({"condition": Condition("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
+        ({"health": Health("key refused")}, "Upstream refuses the key", "error"),
+        ({"health": Health("rate limited", until=NOON)}, "Rate limited until 12:05", "attention"),
+        ({"health": Health("unreachable", "no route")}, "Upstream unreachable", "attention"),
+        ({"health": Health("failing", "status 500")}, "Upstream failing", "attention"),
+        ({"health": Health("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
         ({"asking_tools": ("write_file",)}, "Running on http://127.0.0.1:8000/v1", "attention"),
         ({"settings_problem": "it was broken"}, "Running on http://127.0.0.1:8000/v1", "attention"),
         (UNKNOWN, "Nothing is relayed: the settings file is wrong", "error"),
@@ -64,7 +64,7 @@ UNKNOWN = {"settings_problem": "line 1", "settings_known": False}
     ],
 )
 def test_status_tooltip_and_icon_tell_the_gravest_thing(changes: dict, status: str, icon: str) -> None:
-    shown = look(replace(WELL, **changes))
+    shown = look(replace(HEALTHY, **changes))
 
     assert line(shown.lines, "status").label == status
     assert (shown.title, shown.status) == ("Tray", status)
@@ -89,29 +89,29 @@ def line(lines: tuple[Line, ...], key: str) -> Line:
     ],
 )
 def test_what_is_wrong_besides_stands_below_the_status(changes: dict, key: str, label: str) -> None:
-    lines = look(replace(WELL, **changes)).lines
+    lines = look(replace(HEALTHY, **changes)).lines
 
     assert line(lines, key) == Line(key, label, enabled=False)
     assert [line.key for line in lines].index(key) == 1
-    assert [line.key for line in look(WELL).lines][1] == "between-1"
+    assert [line.key for line in look(HEALTHY).lines][1] == "between-1"
 
 
 def test_a_long_text_is_broken_into_lines_and_cut_after_four() -> None:
     path = "/home/me/a-rather-long-name/settings.toml"
-    lines = look(replace(WELL, trouble=f"It could not be opened: xdg-open failed. Open {path} by hand.")).lines
+    lines = look(replace(HEALTHY, trouble=f"It could not be opened: xdg-open failed. Open {path} by hand.")).lines
     assert [line.label for line in lines if line.key.startswith("trouble")] == [
         "It could not be opened: xdg-open failed. Open",
         f"{path} by hand.",
     ]
 
-    lines = look(replace(WELL, start_problem="long " * 100)).lines
+    lines = look(replace(HEALTHY, start_problem="long " * 100)).lines
     four = [line.key for line in lines].index("between-1")
     assert [line.key for line in lines[:four]] == ["status", "status-2", "status-3", "status-4"]
     assert lines[3] == Line("status-4", " ".join(["long"] * 12) + "…", enabled=False)
 
 
 def test_switches_show_what_is_on_and_what_fixes_them() -> None:
-    lines = look(replace(WELL, tools_on=True, tools_fixed_by="environment", key_required=True)).lines
+    lines = look(replace(HEALTHY, tools_on=True, tools_fixed_by="environment", key_required=True)).lines
 
     assert line(lines, "server").checked is True
     assert line(lines, "require-key") == Line("require-key", "Require a proxy key", "check", checked=True)
@@ -120,7 +120,7 @@ def test_switches_show_what_is_on_and_what_fixes_them() -> None:
 
 
 def test_another_port_is_offered_where_there_is_one() -> None:
-    lines = look(replace(WELL, **TAKEN, other_port=8001)).lines
+    lines = look(replace(HEALTHY, **TAKEN, other_port=8001)).lines
 
     assert line(lines, "other-port").label == "Use port 8001 instead"
     assert line(lines, "server").checked is False
@@ -134,13 +134,13 @@ def test_another_port_is_offered_where_there_is_one() -> None:
     ],
 )
 def test_a_tool_that_asks_has_a_line_to_click(asking: tuple[str, ...], label: str) -> None:
-    shown = line(look(replace(WELL, asking_tools=asking)).lines, "question")
+    shown = line(look(replace(HEALTHY, asking_tools=asking)).lines, "question")
 
     assert (shown.label, shown.is_clickable) == (label, True)
 
 
 def test_a_click_on_the_icon_opens_the_dashboard() -> None:
-    assert look(WELL).default_key == "dashboard"
+    assert look(HEALTHY).default_key == "dashboard"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_no_login_is_in_the_menu_however_its_lines_are_broken(monkeypatch: pytes
     monkeypatch.setenv("HTTPS_PROXY", "http://anna:a very long password with Winter2026x@proxy:3128")
     said = "it is said somewhere at http://anna:a very long password with Winter2026x@proxy:3128, http://bob:s3cr3t@b"
 
-    shown = look(replace(WELL, **{field: said}))
+    shown = look(replace(HEALTHY, **{field: said}))
 
     text = repr(shown)
     assert "…@proxy:3128" in text.replace(" ", "") or field == "base_url"

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from proxy.stream.relay import Answer
+from proxy.http.answer import Answer
 from proxy.tools.loop import chat
 from proxy.tools.loop.kept import key_for
 from proxy.tools.loop.offering import objects
-from proxy.tools.loop.request import FinishedAnswer, compact, sum_usage
+from proxy.tools.loop.request import compact, sum_usage, whole_answer
 from proxy.tools.loop.session import Session
 from proxy.tools.loop.whole import read_whole
 from proxy.tools.tool import JsonObject
@@ -40,4 +40,4 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     if first is None and not turn.ours:
         return answer
     merged = chat.merge(completion, turn, first, texts, usage)
-    return FinishedAnswer(200, answer.headers, compact(merged), merged.get("usage"))
+    return whole_answer(200, answer.headers, compact(merged), merged.get("usage"))

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from proxy.http.answer import Answer
 from proxy.settings.model import Settings
-from proxy.stream.relay import Answer
 from proxy.tools.loop import chat, chat_plain, responses, responses_plain
 from proxy.tools.loop.chat_stream import ChatEditor
 from proxy.tools.loop.kept import KeptTurns

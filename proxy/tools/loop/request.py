@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.stream.relay import Answer, Headers
-from proxy.tools.tool import JsonObject, Tool
+from proxy.http.answer import Answer, WholeAnswer, whole
+from proxy.http.headers import Headers
+from proxy.tools.tool import CallRecord, JsonObject, Tool
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class ToolRequest:
     caller: str = field(repr=False)  # whose results of earlier turns may be put back; maybe a key
     ask: Callable[[bytes], Awaitable[Answer]]
     rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
+    note_round: Callable[["Round"], None]  # called after each round
+    note_repair: Callable[[str], None]  # called when something had to be put right
     begin: Callable[[], None]  # called before a tool begins: whoever sends the request again has it run again
 
 
@@ -69,26 +72,18 @@ class Turn:
         return tuple(call for call in self.calls if not call.is_ours)
 
 
-class FinishedAnswer(Answer):
-    """An answer the loop has made: complete before its first byte leaves."""
+@dataclass(frozen=True)
+class Round:
+    """One turn of the model's that called tools of ours."""
 
-    def __init__(self, status: int, headers: Headers, body: bytes, usage: Mapping[str, Any] | None = None) -> None:
-        self._usage = usage
-        self.status = status
-        self.headers = [*(pair for pair in headers if pair[0] != "content-length"), ("content-length", str(len(body)))]
-        self.body: bytes | None = body
+    calls: tuple[CallRecord, ...]
+    seconds: float  # until the last of them was done
+    is_mixed: bool = False  # the client was handed calls of its own beside these
 
-    @property
-    def usage(self) -> Mapping[str, Any] | None:
-        """Return what all rounds have counted."""
-        return self._usage
 
-    async def next_chunk(self) -> bytes:
-        """Return the end: there is nothing beyond the body."""
-        return b""
-
-    def close(self) -> None:
-        """Do nothing: there is no upstream behind it."""
+def whole_answer(status: int, headers: Headers, body: bytes, usage: Mapping[str, Any] | None = None) -> WholeAnswer:
+    """Return an answer the loop has made, with what all its rounds have counted."""
+    return whole(status, headers, body, usage)
 
 
 def compact(value: object) -> bytes:

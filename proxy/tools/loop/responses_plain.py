@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.stream.relay import Answer
+from proxy.http.answer import Answer
 from proxy.tools.loop import responses
 from proxy.tools.loop.offering import objects
-from proxy.tools.loop.request import FinishedAnswer, compact, sum_usage
+from proxy.tools.loop.request import compact, sum_usage, whole_answer
 from proxy.tools.loop.responses import ResponseTurn
 from proxy.tools.loop.session import Session
 from proxy.tools.loop.whole import read_whole
@@ -41,4 +41,4 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     if merged == response:
         return answer
     total = merged.get("usage")
-    return FinishedAnswer(200, answer.headers, compact(merged), total if isinstance(total, dict) else None)
+    return whole_answer(200, answer.headers, compact(merged), total if isinstance(total, dict) else None)

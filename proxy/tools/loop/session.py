@@ -5,13 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proxy.http.answer import Answer
 from proxy.settings.model import Settings
-from proxy.stream.relay import Answer
 from proxy.tools.consent import Consent
 from proxy.tools.loop.aliases import Aliases
 from proxy.tools.loop.kept import KeptTurns
-from proxy.tools.loop.request import ModelCall, Offer, ToolRequest
-from proxy.tools.loop.trace import Round, Traces
+from proxy.tools.loop.request import ModelCall, Offer, Round, ToolRequest
 from proxy.tools.loop.unable import UnableModels, is_about_tools
 from proxy.tools.runner import CallLimits, Runner, noted
 from proxy.tools.tool import CallFailed, CallRecord, JsonObject, Tool
@@ -24,7 +23,6 @@ class Workshop:
     runner: Runner
     consent: Consent
     kept: KeptTurns
-    traces: Traces
     aliases: Aliases
     unable: UnableModels
 
@@ -73,6 +71,7 @@ class Session:
             return answer
         self._workshop.unable.note(self._upstream, model, answer)
         answer.close()
+        request.note_repair("asked again without our tools")
         changes = {name: value for name, value in self._changes.items() if name != "tools"}
         return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
 
@@ -88,7 +87,7 @@ class Session:
         self._rounds_left -= 1
         records = await asyncio.gather(*(self._run(call, number) for number, call in enumerate(calls)))
         done = Round(tuple(records), time.monotonic() - began, is_mixed)
-        self._workshop.traces.note(self.request.request_id, self.request.path, done)
+        self.request.note_round(done)
         return records
 
     async def _run(self, call: ModelCall, number: int) -> CallRecord:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.upstream import UpstreamFailure, UpstreamInvalidResponse
-from proxy.stream.pulse import KEEP_ALIVE
-from proxy.stream.relay import Answer
+from proxy.http.answer import Answer
+from proxy.stream.keep_alive import KEEP_ALIVE
 from proxy.stream.sse import Event, EventSplitter
 from proxy.tools.loop.request import Turn, sum_usage
 from proxy.tools.loop.session import Session
@@ -51,11 +51,9 @@ class Editor(Protocol):
 class LoopedAnswer(Answer):
     """A stream over several rounds. Comments are sent while it waits for tools or for the next round's first byte."""
 
-    body: bytes | None = None
-
     def __init__(self, first: Answer, session: Session, editor: Editor) -> None:
         self.status = first.status
-        self.headers = [pair for pair in first.headers if pair[0] != "content-length"]
+        self.headers = first.headers.without("content-length")
         self._session = session
         self._editor = editor
         self._between: asyncio.Task[Answer | bytes] | None = None  # what is done between two rounds
@@ -194,6 +192,6 @@ def counted(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> 
 
 def is_stream(answer: Answer) -> bool:
     """Tell whether an answer is a stream of events."""
-    kind = next((value for name, value in answer.headers if name == "content-type"), "")
+    kind = answer.headers.get("content-type")
     is_document = answer.body is not None or kind.startswith("application/json")  # a long one is still arriving
     return answer.status == 200 and (kind.startswith("text/event-stream") or not is_document)

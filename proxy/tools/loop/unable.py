@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from proxy.stream.relay import Answer
+from proxy.http.answer import Answer
 
 REFUSING = (400, 404, 422)
 ABOUT_TOOLS = re.compile(rb"tool|function", re.IGNORECASE)

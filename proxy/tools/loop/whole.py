@@ -1,9 +1,9 @@
 """Read an answer whole, where the loop has to look into it."""
 
 from proxy.errors.upstream import UpstreamInvalidResponse
+from proxy.http.answer import Answer
 from proxy.stream.reading import read_object
-from proxy.stream.relay import Answer
-from proxy.tools.loop.request import FinishedAnswer
+from proxy.tools.loop.request import whole_answer
 from proxy.tools.tool import JsonObject
 
 LIMIT_BYTES = 64 * 1_048_576
@@ -20,7 +20,7 @@ async def read_whole(answer: Answer) -> tuple[Answer, JsonObject | None]:
     value = read_object(body) if answer.status == 200 else None
     if answer.body is None:
         usage = value.get("usage") if value else None
-        return FinishedAnswer(answer.status, answer.headers, body, usage if isinstance(usage, dict) else None), value
+        return whole_answer(answer.status, answer.headers, body, usage if isinstance(usage, dict) else None), value
     return answer, value
 
 

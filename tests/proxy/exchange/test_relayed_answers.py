@@ -30,7 +30,7 @@ from fakes.scripted_upstream import (
 )
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, Reply, WireClient
-from proxy.upstream.answers import WireAnswer
+from proxy.upstream.wire import WireAnswer
 from waiting import settled
 
 EVERY_BYTE = bytes(range(256)) * 300

@@ -19,7 +19,7 @@ from proxy.settings.model import Settings
 def admit(chosen: Settings, headers: Headers) -> Caller:
     """Let a request in with the keys of the settings, as the program names them."""
     keys = [(f"PROXY_API_KEYS[{place}]", key.get_secret_value()) for place, key in enumerate(chosen.proxy_api_keys, 1)]
-    return access.admit(chosen, keys, headers)
+    return access.admit(chosen, lambda: keys, headers)
 
 
 KEYS = "first-proxy-key,second-proxy-key,third-proxy-key"

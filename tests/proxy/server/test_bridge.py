@@ -41,8 +41,9 @@ class Exchange:
         self.entered = threading.Event()
         self.cancelled = threading.Event()
 
-    def again(self) -> None:
+    def is_current(self) -> bool:
         """Have the application decide anew."""
+        return False
 
     async def perform(self, body: Any, client: Any) -> None:
         self.entered.set()

@@ -24,8 +24,8 @@ class Exchange:
     async def perform(self, body: Any, client: Any) -> None:
         raise NotImplementedError
 
-    def again(self) -> "Exchange | None":
-        return self if self.holds else None
+    def is_current(self) -> bool:
+        return self.holds
 
 
 class Application:

@@ -8,11 +8,13 @@ import openai
 import pytest
 
 from fakes.asking import CHAT
+from fakes.flows import Flows
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Fin, Json, Raw, Script, completion
 from fakes.shared_upstream import Fresh
 from fakes.streaming import MESSAGES
 from fakes.tool_turns import called
+from proxy.flow.flow import Outcome
 from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
@@ -345,24 +347,24 @@ def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: Runnin
     with pytest.raises(httpx2.ReadTimeout):
         tool_proxy.http.post(CHAT, json={"model": "m", "messages": MESSAGES}, timeout=0.5)
 
-    wait_for(lambda: tool_proxy.services.in_flight.count == 0, "the end of the request")
-    assert tool_proxy.services.in_flight.count == 0
+    wait_for(lambda: tool_proxy.services.observers.running == 0, "the end of the request")
+    assert tool_proxy.services.observers.running == 0
     assert len(upstream.requests) == 1
 
 
-def test_the_trace_holds_rounds_calls_outcomes_and_durations(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+def test_a_flow_holds_rounds_calls_outcomes_and_durations(tool_proxy: RunningProxy, upstream: Fresh) -> None:
     upstream.answers([Json(called(WEATHER, ("f", "fail", "{}"))), Json(completion())])
+    flows = Flows(tool_proxy)
 
     post(tool_proxy)
 
-    trace = tool_proxy.services.tools.traces.all[-1]
-    [done] = trace.rounds
-    assert trace.path == "/chat/completions"
+    [flow] = flows.finished()
+    [done] = flow.tool_rounds
+    assert (flow.path, flow.outcome) == ("/chat/completions", Outcome.WHOLE)
     assert [(call.name, call.outcome) for call in done.calls] == [("weather", "ok"), ("fail", "failed")]
     assert done.calls[0].arguments == '{"city": "Ulm"}'
     assert done.calls[0].result == "It rains in Ulm."
     assert done.seconds >= max(call.seconds for call in done.calls) >= 0
-    assert tool_proxy.services.tools.traces.of(trace.request_id) is trace
 
 
 def test_the_sdk_sees_an_ordinary_completion(tool_proxy: RunningProxy, upstream: Fresh) -> None:

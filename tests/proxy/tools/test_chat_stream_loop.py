@@ -488,8 +488,8 @@ def test_a_client_that_leaves_while_a_tool_runs_ends_the_loop(tool_proxy: Runnin
     with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
         next(answer.iter_raw())
 
-    wait_for(lambda: tool_proxy.services.in_flight.count == 0, "the end of the request")
-    assert tool_proxy.services.in_flight.count == 0
+    wait_for(lambda: tool_proxy.services.observers.running == 0, "the end of the request")
+    assert tool_proxy.services.observers.running == 0
     assert len(upstream.requests) == 1
 
 

@@ -15,6 +15,7 @@ import openai
 import pytest
 
 from fakes.asking import SOON, refusal
+from fakes.flows import Flows
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
@@ -44,15 +45,16 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh, proxy_before
 from fakes.tool_turns import TOOLS_FILE
 from fakes.tool_ways import WAYS, Way
+from proxy.http.answer import whole
+from proxy.http.headers import Headers
 from proxy.policy.body import rewrite
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.loop.aliases import Aliases
 from proxy.tools.loop.kept import KeptTurns
 from proxy.tools.loop.opening import open_loop
-from proxy.tools.loop.request import FinishedAnswer, ToolRequest
+from proxy.tools.loop.request import ToolRequest
 from proxy.tools.loop.session import Workshop
-from proxy.tools.loop.trace import Traces
 from proxy.tools.loop.unable import UnableModels
 from proxy.tools.runner import Runner
 from proxy.tools.tool import Tool
@@ -99,18 +101,9 @@ class CallsThenFails(Answer):
         return (self.failing if has_results else self.turn).script(request)
 
 
-class Runs:
-    """The calls a proxy has run since this was made."""
-
-    def __init__(self, proxy: RunningProxy) -> None:
-        self._traces = proxy.services.tools.traces
-        self._before = len(self._traces.all)
-
-    @property
-    def names(self) -> list[str]:
-        """Return the tools that ran."""
-        rounds = [done for trace in self._traces.all[self._before :] for done in trace.rounds]
-        return [call.name for done in rounds for call in done.calls]
+def tools_run(flows: Flows) -> list[str]:
+    """Return the tools that ran, once every request has ended."""
+    return [call.name for flow in flows.finished() for done in flow.tool_rounds for call in done.calls]
 
 
 def ask_with_sdk(proxy: RunningProxy, way: Way) -> Any:
@@ -199,12 +192,12 @@ def test_an_sdk_that_tries_again_by_itself_has_a_tool_run_once(
     quick_proxy: RunningProxy, upstream: Fresh, way: Way, failing: Answer
 ) -> None:
     upstream.answer(CallsThenFails(way.turn(BOOK), failing))
-    runs = Runs(quick_proxy)
+    flows = Flows(quick_proxy)
 
     with pytest.raises(openai.APIError):
         ask_with_sdk(quick_proxy, way)
 
-    assert runs.names == ["book"]
+    assert tools_run(flows) == ["book"]
     assert len(upstream.requests) in (2, 3)  # a connection that turns out to be dead is replaced, silently
 
 
@@ -214,12 +207,12 @@ def test_neither_does_the_asynchronous_one(
     quick_proxy: RunningProxy, upstream: Fresh, way: Way, failing: Answer
 ) -> None:
     upstream.answer(CallsThenFails(way.turn(BOOK), failing))
-    runs = Runs(quick_proxy)
+    flows = Flows(quick_proxy)
 
     with pytest.raises(openai.APIError):
         asyncio.run(ask_with_async_sdk(quick_proxy, way))
 
-    assert runs.names == ["book"]
+    assert tools_run(flows) == ["book"]
 
 
 @every_way
@@ -231,14 +224,14 @@ def test_nor_where_the_upstream_has_gone_meanwhile(way: Way, tmp_path: Path) -> 
         ThreadPoolExecutor(1) as pool,
     ):
         gone.answer(replace(turn, headers=[("Connection", "close")]))
-        runs = Runs(proxy)
+        flows = Flows(proxy)
         asking = pool.submit(failure_of, proxy, way)
         gone.wait_for_requests(1)
         gone.stop_listening()
         sys.modules["function_tools"].BOTH.wait(10)  # until now the tool has waited for this
         failure = asking.result(20)
 
-    assert runs.names == ["meet"]
+    assert tools_run(flows) == ["meet"]
     assert "cannot be reached" in str(failure)
 
 
@@ -334,11 +327,11 @@ def test_where_nothing_has_run_the_upstream_is_believed(
 def test_the_proxys_own_tries_ask_the_model_again_and_run_nothing(upstream: Fresh, way: Way, tmp_path: Path) -> None:
     upstream.answers([way.turn(BOOK), refusal(503, SOON), refusal(503, SOON), way.last()])
     with tools_before(upstream.base_url, tmp_path) as proxy:
-        runs = Runs(proxy)
+        flows = Flows(proxy)
 
         ask_with_sdk(proxy, way)
 
-        assert runs.names == ["book"]
+        assert tools_run(flows) == ["book"]
     assert len(upstream.requests) == 4
 
 
@@ -349,7 +342,7 @@ def test_after_a_turn_of_both_sides_a_client_may_ask_again_and_ours_does_not_run
     own = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
     mixed = way.turn(BOOK, {"name": "open_file", "arguments": ""})
     upstream.answers([mixed, refusal(503, ALWAYS), way.last()])
-    runs = Runs(quick_proxy)
+    flows = Flows(quick_proxy)
 
     shown = quick_proxy.http.post(way.path, json=way.body(tools=[own])).json()["choices"][0]["message"]
     shown["tool_calls"][0]["function"]["arguments"] = "{}"  # as clients write nothing
@@ -359,7 +352,7 @@ def test_after_a_turn_of_both_sides_a_client_may_ask_again_and_ours_does_not_run
 
     assert [answer.status_code for answer in answers] == [503, 200]
     assert retry_words(answers[0]) == ["true"]
-    assert runs.names == ["book"]
+    assert tools_run(flows) == ["book"]
     assert all(len(way.results(request.json())) == 2 for request in upstream.requests[1:])
 
 
@@ -391,13 +384,13 @@ def test_a_stream_that_fails_after_a_tool_says_so_and_ends_properly(
 @pytest.mark.parametrize("way", STREAMED_WAYS, ids=str)
 def test_so_does_one_whose_head_was_sent_before_the_upstreams(eager: RunningProxy, upstream: Fresh, way: Way) -> None:
     upstream.answer(CallsThenFails(Delayed(way.turn(BOOK), 0.2), refusal(503, ALWAYS)))
-    runs = Runs(eager)
+    flows = Flows(eager)
 
     answer = eager.http.post(way.path, json=way.body())
 
     assert answer.content.startswith(b": keep-alive")
     assert error_in(answer)["code"] == "own"
-    assert runs.names == ["book"]
+    assert tools_run(flows) == ["book"]
 
 
 def error_in(answer: httpx2.Response) -> Any:
@@ -422,7 +415,7 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
 ) -> None:
     way = STREAMED_WAYS[0]
     turn: Any = way.turn({"name": "note", "arguments": "{}"})
-    answers: list[Any] = [FinishedAnswer(200, [("content-type", "text/event-stream")], b"".join(turn._pieces()))]
+    answers: list[Any] = [whole(200, Headers([("content-type", "text/event-stream")]), b"".join(turn._pieces()))]
     begun: list[str] = []
 
     async def ask(content: bytes) -> Any:
@@ -432,10 +425,19 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
         workers = Workers()
         note = Tool("note", "", {}, lambda _: "noted")
         consent = Consent(dict, lambda _: None)
-        parts = Workshop(Runner(workers), consent, KeptTurns(), Traces(), Aliases(), UnableModels())
+        parts = Workshop(Runner(workers), consent, KeptTurns(), Aliases(), UnableModels())
         body = json.dumps(way.body()).encode()
         request = ToolRequest(
-            "/chat/completions", way.body(), body, "r-1", "", ask, rewrite, lambda: begun.append("begun")
+            path="/chat/completions",
+            fields=way.body(),
+            content=body,
+            request_id="r-1",
+            caller="",
+            ask=ask,
+            rewrite=rewrite,
+            note_round=lambda _: None,
+            note_repair=lambda _: None,
+            begin=lambda: begun.append("begun"),
         )
         answer = await open_loop(request, {"note": note}, Settings(), parts)
         pieces = []

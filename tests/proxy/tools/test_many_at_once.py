@@ -48,8 +48,8 @@ def test_many_at_once_leave_nothing_behind(tool_proxy: RunningProxy, upstream: F
     whole = [answer for answer in answers if answer is not None]
     assert len(whole) == REQUESTS * 3 // 4
     assert all(b"It rains." in answer and b"weather" not in answer for answer in whole)
-    wait_for(lambda: tool_proxy.services.in_flight.count == 0 and calls_running() <= before, "the end of all calls")
-    assert tool_proxy.services.in_flight.count == 0
+    wait_for(lambda: tool_proxy.services.observers.running == 0 and calls_running() <= before, "the end of all calls")
+    assert tool_proxy.services.observers.running == 0
     assert calls_running() <= before
 
 

@@ -187,7 +187,7 @@ def test_a_tunnel_that_is_not_opened_is_the_proxys_fault(
 
     assert (status, error["code"]) == (502, code)
     for secret in SECRETS:
-        assert secret not in str(error) + said + written() + repr(proxy.services.condition.current)
+        assert secret not in str(error) + said + written() + repr(proxy.services.health.current)
     assert "OPENAI_BASE_URL" not in error["message"] + said
     assert "(HTTPS_PROXY)" in said
 

@@ -12,10 +12,11 @@ from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.errors.upstream import UpstreamUnreachable
+from proxy.flow.flow import Flow
 from proxy.logs.log import start_logging
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof
-from proxy.web.desk import is_own_page
+from proxy.web.desk import OWN_PATHS
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -199,7 +200,7 @@ def test_a_proof_is_good_for_its_wish_and_its_address_alone(hosted: Hosted) -> N
     [("/ui/a/doctor", True), ("//ui/a/doctor", True), ("///_tray/link", True), ("/v1/ui", False), ("/", False)],
 )
 def test_a_page_is_known_in_every_spelling_that_leads_to_it(path: str, own: bool) -> None:
-    assert is_own_page(path) == own
+    assert path.lstrip("/").startswith(OWN_PATHS) == own
 
 
 @pytest.mark.parametrize(
@@ -321,7 +322,7 @@ def test_a_name_full_of_marks_is_shown_as_text(hosted: Hosted) -> None:
 def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
     hosted.services.secrets.keep("the-stored-key-without-a-shape")
     said = "it quotes the-stored-key-without-a-shape and sk-proj-0123456789"
-    hosted.services.condition.note_failure(UpstreamUnreachable(said))
+    hosted.services.observers.refuse(Flow("GET", "/models"), UpstreamUnreachable(said))
     with hosted.enter() as browser:
         page = browser.get("/").text
 
@@ -329,7 +330,9 @@ def test_no_key_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
 
 
 def test_no_login_is_in_a_view_whatever_was_said(hosted: Hosted) -> None:
-    hosted.services.condition.note_failure(UpstreamUnreachable("at http://anna:Winter2026x@proxy:3128/?key=s3cr3t"))
+    hosted.services.observers.refuse(
+        Flow("GET", "/models"), UpstreamUnreachable("at http://anna:Winter2026x@proxy:3128/?key=s3cr3t")
+    )
     with hosted.enter() as browser:
         page = browser.get("/").text
 

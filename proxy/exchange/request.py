@@ -1,0 +1,81 @@
+"""A request as the stages pass it on."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from proxy.http.headers import Headers
+from proxy.policy.access import Caller
+from proxy.policy.params import ParameterRules
+from proxy.settings.model import Settings
+from proxy.stream.keep_alive import KeepAlive
+
+if TYPE_CHECKING:
+    from proxy.upstream.client import UpstreamClient  # which brings the SDK
+
+Kind = Literal["json", "relay", "websocket"]  # a body with rules; any request, as it came; a handshake
+
+
+class RequestBody(Protocol):
+    """The body of a request, which may still be arriving."""
+
+    length: int | None  # bytes, where the client said so; 0 when there is none
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Return all of it; raises BodyTooLarge or MalformedRequest."""
+
+    def pieces(self, limit_bytes: int) -> AsyncIterator[bytes]:
+        """Yield it as it arrives; raises as `read`."""
+
+
+@dataclass(frozen=True)
+class RequestHead:
+    """What a view has read of a request and let in: all but its body."""
+
+    kind: Kind
+    method: str
+    path: str  # below the base URL, as the client encoded it
+    query: str
+    headers: Headers  # those that may go upstream
+    caller: Caller
+    encoding: str = ""  # of the body, as its header names it
+    client: str | None = None  # the calling program
+    wants_json: bool = False  # this endpoint answers with JSON (or, streamed, with events) and nothing else
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What a request for a stream says about it."""
+
+    asked_usage: bool = False  # the client asked for the usage chunk
+    hides_usage: bool = False  # the proxy asked for it, and takes it out again
+
+
+@dataclass(slots=True)
+class Request:
+    """A request on its way to an upstream. The stages fill it in; what they send on changed is a copy."""
+
+    kind: Kind
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    caller: Caller
+    encoding: str
+    wants_json: bool
+    settings: Settings  # those in force when it came
+    incoming: RequestBody
+    keep_alive: KeepAlive
+    body: bytes | AsyncIterator[bytes] | None = None  # as it goes upstream; None: there is none
+    length: int | None = None  # in bytes, where it is known
+    fields: Mapping[str, Any] = field(default_factory=dict)  # the client's JSON object, read
+    rules: ParameterRules | None = None  # the user's, where there are any
+    stream: StreamOptions | None = None  # given where the client asked for a stream of events
+    upstream: "UpstreamClient | None" = None  # the client of the one that was chosen, and
+    upstream_key: str = field(default="", repr=False)  # the key it is asked with
+    needs_new_connection: bool = False
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Tell whether it can be sent again."""
+        return self.kind != "websocket" and (self.body is None or isinstance(self.body, bytes))

@@ -1,0 +1,43 @@
+"""What every stage of the pipeline is, and what they are made of."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from proxy.exchange.request import Kind, Request
+from proxy.flow.flow import Flow
+from proxy.flow.observers import Observers
+from proxy.http.answer import Answer
+from proxy.settings.model import Settings
+from proxy.tools.execution import ToolExecution
+from proxy.upstream.router import UpstreamRouter
+
+Next = Callable[[Flow, Request], Awaitable[Answer]]
+
+KEEP_ALIVE_S = 15.0  # editors give a silent connection up after minutes, some gateways after half of one
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the stages work with; each takes what it needs."""
+
+    router: UpstreamRouter
+    tools: ToolExecution
+    observers: Observers
+    hide: Callable[[str], str]  # takes the keys out of a text
+    keep_alive_s: float = KEEP_ALIVE_S
+
+
+class Stage(Protocol):
+    """One step of a request's way; one object serves all requests."""
+
+    kinds: ClassVar[frozenset[Kind]]  # of requests that pass it
+
+    def __init__(self, parts: Parts) -> None: ...
+
+    def is_on(self, settings: Settings) -> bool:  # noqa: ARG002  for those that can be off
+        """Tell whether it does anything under these settings."""
+        return True
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002  as ASGI and WSGI frameworks call it
+        """Pass the request on, and the answer back; raises ProxyError."""

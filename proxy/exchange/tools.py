@@ -1,0 +1,70 @@
+"""Stage: offer the model our tools, run those it calls, and ask again with their results."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from proxy.exchange.request import Request
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.http.answer import Answer
+from proxy.policy.access import Caller
+from proxy.policy.body import read_object, rewrite
+from proxy.settings.model import Settings
+from proxy.tools.execution import PATHS
+from proxy.tools.loop.request import Round, ToolRequest
+
+TOOLS = "tools"
+FOR_ONE_BODY = "idempotency-key"  # means one body, and the rounds of a request with tools have one each
+
+
+class Tools(Stage):
+    """Hand the request to the tool loop, which calls `next` for each round."""
+
+    kinds = frozenset({"json"})
+
+    def __init__(self, parts: Parts) -> None:
+        self._tools = parts.tools
+
+    def is_on(self, settings: Settings) -> bool:
+        """Tell whether tool execution is switched on."""
+        return settings.enable_tool_execution
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Return one answer for all rounds; what the user's own rules do with the tools stands."""
+        rules = request.rules
+        if request.path not in PATHS or (rules is not None and rules.settle(TOOLS, request.fields)):
+            return await next(flow, request)
+        headers = request.headers.without(FOR_ONE_BODY)
+        assert isinstance(request.body, bytes)  # noqa: S101  an earlier stage has read it
+
+        async def ask(content: bytes) -> Answer:
+            """Ask for the next turn of the model."""
+            return await next(flow, replace(request, headers=headers, body=content, length=len(content)))
+
+        def note_round(done: Round) -> None:
+            flow.tool_rounds = (*flow.tool_rounds, done)
+
+        return await self._tools.open(
+            ToolRequest(
+                path=request.path,
+                fields=self._sent_fields(flow, request),
+                content=request.body,
+                request_id=flow.id,
+                caller=name_of(request.caller),
+                ask=ask,
+                rewrite=rewrite,
+                begin=request.keep_alive.forbid_retry,
+                note_round=note_round,
+                note_repair=flow.note_repair,
+            )
+        )
+
+    def _sent_fields(self, flow: Flow, request: Request) -> dict[str, object]:
+        """Return the body's members as they go upstream: the rules may have changed them."""
+        fields: Mapping[str, object] = read_object(request.body) if flow.rules else request.fields  # type: ignore[arg-type]  # bytes, as above
+        return dict(fields)
+
+
+def name_of(caller: Caller) -> str:
+    """Return what tells one caller from another, "" where nothing does."""
+    return caller.key_name or caller.upstream_key or ""

@@ -1,0 +1,85 @@
+"""Stage: read a small body, and pass a large one along as it arrives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import TypeVar
+
+from proxy.errors.request import BodyTooLarge
+from proxy.errors.upstream import UpstreamTimeout
+from proxy.exchange.decode import MEBIBYTE
+from proxy.exchange.request import Request
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.http.answer import Answer
+
+READ_FIRST_BYTES = 1_048_576  # a body up to here is read first and can be sent again
+LOOKS = 4  # at an upload under way, within the time the upstream may take nothing of it
+
+T = TypeVar("T")
+
+
+class Upload(Stage):
+    """Fill in the body of a request that is passed on as it came."""
+
+    kinds = frozenset({"relay"})
+
+    def __init__(self, parts: Parts) -> None:
+        """Take nothing: it needs none of the parts."""
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Pass it on; raises BodyTooLarge, MalformedRequest, and UpstreamTimeout where an upload gets stuck."""
+        incoming, limit_bytes = request.incoming, int(request.settings.proxy_max_body_mb * MEBIBYTE)
+        if incoming.length == 0:
+            return await next(flow, request)
+        if incoming.length is not None and incoming.length > limit_bytes:
+            raise BodyTooLarge(f"{incoming.length} bytes")
+        request.length = incoming.length
+        if incoming.length is not None and incoming.length <= READ_FIRST_BYTES:
+            request.body = await incoming.read(limit_bytes)
+            flow.bytes_up = len(request.body)
+            return await next(flow, request)
+        pieces = ArrivingBody(incoming.pieces(limit_bytes), flow)
+        request.body = pieces.pieces()
+        return await pieces.watched(next(flow, request), request.settings.openai_timeout)
+
+
+class ArrivingBody:
+    """The pieces of a body, with a note of since when the upstream has been taking one."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], flow: Flow) -> None:
+        self._pieces = pieces
+        self._flow = flow
+        self._offered_at: float | None = None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield them as they arrive."""
+        now = asyncio.get_running_loop().time
+        async for piece in self._pieces:
+            self._flow.bytes_up += len(piece)
+            self._offered_at = now()
+            yield piece
+            self._offered_at = None
+
+    def is_stuck(self, limit_s: float) -> bool:
+        """Tell whether the upstream has been taking the same piece for longer than that."""
+        now = asyncio.get_running_loop().time()
+        return self._offered_at is not None and now - self._offered_at > limit_s
+
+    async def watched(self, sending: Awaitable[T], limit_s: float) -> T:
+        """Return what sending this body gives; raises UpstreamTimeout where the upstream takes nothing of it.
+
+        No read of ours would end such a wait: there is nothing to read, neither from the upstream nor, with every
+        buffer full, from a client that has long left.
+        """
+        task = asyncio.ensure_future(sending)
+        try:
+            while not (await asyncio.wait([task], timeout=limit_s / LOOKS))[0]:
+                if self.is_stuck(limit_s):
+                    raise UpstreamTimeout("it takes nothing of the upload")
+            return task.result()
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()  # looked at, or asyncio would log that nobody did

@@ -1,0 +1,182 @@
+"""Stage: check the upstream's answer, and make of it what the client gets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.errors.upstream import (
+    UpstreamFailure,
+    UpstreamInvalidResponse,
+    UpstreamProtocolFailure,
+    UpstreamUnexpectedStatus,
+)
+from proxy.exchange.answers import CheckedAnswer, PassedAnswer
+from proxy.exchange.dialects import dialect_for
+from proxy.exchange.hidden_errors import find_error
+from proxy.exchange.refusals import explain_refusal
+from proxy.exchange.replay import events_of
+from proxy.exchange.request import Request, StreamOptions
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.http.answer import Answer, WholeAnswer, whole
+from proxy.http.headers import Headers
+from proxy.logs.redaction import without_logins
+from proxy.policy.headers import for_client
+from proxy.policy.websocket import listed
+from proxy.stream.checker import Dialect, StreamChecker
+from proxy.stream.keep_alive import EVENT_STREAM
+from proxy.stream.reading import read_object
+from proxy.upstream.messages import UpstreamSocket
+
+MAX_WHOLE_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error
+MAX_REPLAYED_BYTES = 16_777_216  # up to here JSON is made a stream of
+PAGES = ("text/html", "application/xhtml+xml")
+EVENTS = "text/event-stream"
+DOCUMENTS = (*PAGES, "application/json")  # what is no stream, whoever asked for one; some upstreams misname theirs
+TRIED_AGAIN = (408, 409, 429)  # the statuses below 500 after which the SDK tries again
+
+
+class Validate(Stage):
+    """Refuse what is no answer of this API, explain the upstream's refusals, follow its streams."""
+
+    kinds = frozenset({"json", "relay", "websocket"})
+
+    def __init__(self, parts: Parts) -> None:
+        self._hide = parts.hide
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Return what the client is given; raises UpstreamFailure where the upstream gave no usable answer."""
+        upstream = await next(flow, request)
+        flow.upstream_status = upstream.status
+        try:
+            if isinstance(upstream, UpstreamSocket):
+                check_protocol(request.headers, upstream.headers)
+                return upstream
+            hide = self._hide if flow.is_own_key else without_logins  # a caller's own key is no secret to them
+            return await answer_for(upstream, Expected(request, flow, hide))
+        except BaseException:
+            upstream.close()
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an answer is checked against; `hide` takes secrets out of what the upstream says of an error."""
+
+    request: Request
+    flow: Flow
+    hide: Callable[[str], str]
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """Return what follows a stream of this endpoint, None where its streams are not known."""
+        return dialect_for(self.request.path, self.request.stream or StreamOptions(), self.hide)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
+        """Return a refusal of the upstream's as the client is told of it."""
+        return whole(status, *explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key))
+
+
+async def answer_for(upstream: Answer, expected: Expected) -> Answer:
+    """Return what the client is given; raises UpstreamFailure."""
+    status, request = upstream.status, expected.request
+    is_head, wants_stream = request.method == "HEAD", request.stream is not None
+    kind = upstream.content_type.partition(";")[0].strip().lower()
+    if not 200 <= status < 600 or (status // 100 == 3 and status != 304):
+        raise UpstreamUnexpectedStatus(str(status))
+    if wants_stream and status == 204:
+        raise UpstreamInvalidResponse("it is empty")
+    if is_head or status in (204, 304):
+        return PassedAnswer(upstream, passed_headers(upstream, keeps_length=is_head))
+    if status >= 400:
+        body = await read_refusal(upstream)
+        return expected.refusal(status, for_client(upstream.headers), body)
+    if kind == EVENTS or (wants_stream and kind not in DOCUMENTS):
+        dialect, headers = expected.dialect, for_client(upstream.headers)
+        return CheckedAnswer(upstream, headers, StreamChecker(dialect)) if dialect else PassedAnswer(upstream, headers)
+    if request.wants_json and kind in PAGES:
+        raise UpstreamInvalidResponse(f"it is {kind}")
+    if kind == "application/json":
+        return await check_json(upstream, expected)
+    return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+
+
+async def check_json(upstream: Answer, expected: Expected) -> Answer:
+    """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is."""
+    request = expected.request
+    dialect = expected.dialect if request.stream is not None else None
+    limit = MAX_WHOLE_BYTES if dialect is None else MAX_REPLAYED_BYTES
+    if (upstream.content_length or 0) > limit:
+        return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+    body = await read_at_most(upstream, limit)
+    if len(body) <= limit and request.wants_json and not looks_like_json(body):
+        raise UpstreamInvalidResponse
+    headers = for_client(upstream.headers)
+    if len(body) > limit:
+        return PassedAnswer(upstream, headers, arrived=body)
+    if request.wants_json and b'"error"' in body and (error := find_error(body)):
+        status, body = error
+        return expected.refusal(status, headers, body)
+    if dialect is None:
+        headers.append(("content-length", str(len(body))))
+        return WholeAnswer(upstream.status, headers, body)
+    expected.flow.note_repair("told as the stream that was asked for")
+    return as_stream(upstream.status, body, request, dialect)
+
+
+def as_stream(status: int, body: bytes, request: Request, dialect: Dialect) -> WholeAnswer:
+    """Make a stream of an answer that came whole though a stream was asked for; raises UpstreamInvalidResponse."""
+    value = read_object(body)
+    events = events_of(value, with_usage=bool(request.stream and request.stream.asked_usage)) if value else None
+    if events is None:
+        raise UpstreamInvalidResponse("it is JSON, but no completion")
+    checker = StreamChecker(dialect)
+    answer = whole(status, EVENT_STREAM, b"".join(checker.feed(event) for event in events) + checker.end())
+    answer.failure, answer.usage = checker.failure, checker.usage
+    return answer
+
+
+async def read_refusal(upstream: Answer) -> bytes:
+    """Return the body of a refusal; one that is tried again is kept as far as it came: its status is what counts."""
+    try:
+        return await read_at_most(upstream, MAX_WHOLE_BYTES)
+    except UpstreamFailure:
+        if upstream.status in TRIED_AGAIN or upstream.status >= 500:
+            return b""
+        raise
+    finally:
+        upstream.close()  # a longer one is not read to its end
+
+
+async def read_at_most(upstream: Answer, limit_bytes: int) -> bytes:
+    """Return the body, or a little more than the limit of it."""
+    body = await upstream.next_chunk()
+    pieces, size = [body], len(body)
+    while size <= limit_bytes and (more := await upstream.next_chunk()):
+        pieces.append(more)
+        size += len(more)
+    return body if len(pieces) == 1 else b"".join(pieces)
+
+
+def looks_like_json(body: bytes) -> bool:
+    """Tell whether a body is JSON by its letters and its two ends: a page or a piece of an answer is told by these."""
+    try:
+        text = body.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        return False
+    return text[:1] + text[-1:] in ("{}", "[]")
+
+
+def passed_headers(upstream: Answer, *, keeps_length: bool) -> Headers:
+    """Return the headers of an answer that is passed on, with its announced length where its body stays as it is."""
+    headers = for_client(upstream.headers)
+    if keeps_length and upstream.content_length is not None:
+        headers.append(("content-length", str(upstream.content_length)))
+    return headers
+
+
+def check_protocol(asked: Headers, answered: Headers) -> None:
+    """Raise UpstreamProtocolFailure for a sub-protocol the client has not offered: it would not know it."""
+    offered = listed(asked.get("sec-websocket-protocol"))
+    for name, value in answered:
+        if name == "sec-websocket-protocol" and value.strip() not in offered:
+            raise UpstreamProtocolFailure("it chose a sub-protocol nobody offered")

@@ -1,0 +1,179 @@
+"""What is known of one request, filled in as it goes. Written on the event loop alone."""
+
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, NamedTuple
+
+from proxy.errors.proxy_error import ProxyError, ServerFault
+from proxy.errors.upstream import (
+    ProxyStopped,
+    UpstreamFailure,
+    UpstreamInvalidResponse,
+    UpstreamProtocolFailure,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnexpectedStatus,
+)
+
+RUN = secrets.token_hex(4)  # tells the ids of this run from those of another
+NUMBERS = itertools.count(1)
+TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))  # completions', responses'
+DECODER = json.JSONDecoder()
+
+
+class Outcome(Enum):
+    """How a request ended. The values are what the log says."""
+
+    WHOLE = "whole"
+    REPAIRED = "repaired"  # whole, after the proxy had put something right
+    CUT = "cut by the upstream"
+    TIMED_OUT = "timed out"
+    INVALID = "invalid answer"
+    UNREACHABLE = "upstream unreachable"
+    REFUSED_BY_PROXY = "refused by the proxy"
+    REFUSED_BY_UPSTREAM = "refused by the upstream"
+    CANCELLED = "cancelled by the client"
+    STOPPED = "stopped with the proxy"
+    FAILED = "failed in the proxy"
+
+
+# Read from the top: the first class that fits decides.
+OUTCOME_OF: tuple[tuple[type[ProxyError], Outcome], ...] = (
+    (ProxyStopped, Outcome.STOPPED),
+    (UpstreamTimeout, Outcome.TIMED_OUT),
+    (UpstreamTruncated, Outcome.CUT),
+    (UpstreamInvalidResponse, Outcome.INVALID),
+    (UpstreamUnexpectedStatus, Outcome.INVALID),
+    (UpstreamProtocolFailure, Outcome.INVALID),
+    (UpstreamFailure, Outcome.UNREACHABLE),
+    (ServerFault, Outcome.FAILED),
+    (ProxyError, Outcome.REFUSED_BY_PROXY),
+)
+
+
+class Usage(NamedTuple):
+    """The tokens of one request."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0  # of the input, those read from the upstream's cache
+    reasoning_tokens: int = 0  # of the output, those the client does not see
+
+    @classmethod
+    def of(cls, counted: Mapping[str, Any] | None) -> "Usage | None":
+        """Read the usage object of any endpoint, None where it holds no counts."""
+        for up, down in TOKENS:
+            if counted and isinstance(counted.get(up), int):
+                cached = count(counted.get(f"{up}_details"), "cached_tokens")
+                reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
+                return cls(counted[up], count(counted, down), cached, reasoning)
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.input_tokens}+{self.output_tokens} tokens"
+
+
+def new_request_id() -> str:
+    """Return an id no other request of any run has."""
+    return f"proxy-{RUN}-{next(NUMBERS)}"
+
+
+@dataclass(slots=True)
+class Flow:
+    """One request on its way. Times are seconds since it began, but for `began_at`."""
+
+    method: str
+    path: str  # below the base URL
+    id: str = field(default_factory=new_request_id)
+    key_name: str | None = None  # of the proxy key it came with
+    is_own_key: bool = True  # it is asked with the key the proxy holds, not with the caller's
+    client: str | None = None  # the calling program
+    began_at: float = field(default_factory=time.time)  # the wall clock, in seconds
+    began: float = field(default_factory=time.monotonic)
+    model_asked: str | None = None
+    model_sent: str | None = None
+    upstream: str | None = None  # by its name in the log: the host of its address
+    attempts: int = 0  # how often an upstream was asked
+    upstream_status: int = 0  # of the last answer, as it came
+    status: int | None = None  # what the client is told
+    first_byte_s: float | None = None  # when the answer's first byte left for the client
+    last_byte_s: float | None = None
+    bytes_up: int = 0  # of the client's body
+    bytes_down: int = 0  # of the answer's body
+    outcome: Outcome | None = None  # None while it runs
+    failure: ProxyError | None = None
+    usage: Usage | None = None
+    rules: tuple[str, ...] = ()  # the parameter rules that changed the body
+    repairs: tuple[str, ...] = ()
+    tool_rounds: tuple[Any, ...] = ()  # what the tools room calls a Round
+    is_resting: bool = False  # an open WebSocket, which counts as running no more
+    is_probe: bool = False  # somebody only looked what is here
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since it began."""
+        return time.monotonic() - self.began
+
+    def note_repair(self, what: str) -> None:
+        """Take note of something the proxy has put right."""
+        self.repairs = (*self.repairs, what)
+
+    def end(self, outcome: Outcome, failure: ProxyError | None, usage: Mapping[str, Any] | None) -> bool:
+        """Write down how it ended, with the upstream's usage object; False where it has ended before."""
+        if self.outcome is not None:
+            return False
+        self.outcome, self.failure, self.usage = outcome, failure, Usage.of(usage)
+        self.last_byte_s = time.monotonic() - self.began
+        return True
+
+    def frozen(self) -> "Flow":
+        """Return a copy that cannot change, for other threads."""
+        return FrozenFlow(**{name: getattr(self, name) for name in FIELDS})
+
+
+class FrozenFlow(Flow):
+    """A copy of a flow, as it was."""
+
+    __slots__ = ()
+
+    def __init__(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: a copy of a flow does not change")
+
+
+FIELDS = tuple(each.name for each in fields(Flow))
+
+
+def outcome_of(status: int, failure: ProxyError | None, *, is_repaired: bool) -> Outcome:
+    """Return how a request ended that was answered to its end, or failed."""
+    if failure is not None:
+        return next(outcome for kind, outcome in OUTCOME_OF if isinstance(failure, kind))
+    if status >= 400:
+        return Outcome.REFUSED_BY_UPSTREAM
+    return Outcome.REPAIRED if is_repaired else Outcome.WHOLE
+
+
+def count(counted: object, name: str) -> int:
+    """Return a count, 0 where there is none."""
+    value = counted.get(name) if isinstance(counted, dict) else None
+    return value if isinstance(value, int) else 0
+
+
+def find_usage(body: bytes) -> Mapping[str, Any] | None:
+    """Return the usage object of a JSON answer without reading the rest: a text cannot hold its name unescaped."""
+    place = body.rfind(b'"usage"')
+    start = body.find(b"{", place)
+    if place < 0 or start < 0:
+        return None
+    try:
+        value, _ = DECODER.raw_decode(body[start:].decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

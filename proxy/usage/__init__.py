@@ -1,1 +1,0 @@
-"""What requests cost: what is known of each when it is over."""

@@ -1,0 +1,87 @@
+"""Hand a Flask request over to an exchange: read its head, and return the response that carries it.
+
+Our own server performs the exchange on its event loop. Behind any other WSGI server the response performs it while it
+is iterated, so that the app is a Flask app everywhere.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from flask import Response, g, request
+
+from proxy.errors.request import UnknownPath
+from proxy.exchange.exchange import Exchange
+from proxy.exchange.request import Kind, RequestHead
+from proxy.flow.flow import Flow, new_request_id
+from proxy.http.headers import Headers
+from proxy.policy.headers import for_upstream
+from proxy.policy.origin import check_content_type
+from proxy.policy.websocket import handshake_headers
+from proxy.web.addresses import leaves_its_folder
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+
+MAX_CLIENT_NAME = 60  # characters
+HandOver = Callable[[Exchange, list[tuple[str, str]]], None]
+HAND_OVER = "proxy.hand_over"  # environ key: the server's function that takes an exchange
+
+
+def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
+    """Return what the current request asks for; raises UnknownPath for a path that climbs, and MalformedRequest."""
+    environ = request.environ
+    path, _, query = environ["RAW_URI"].partition("?")
+    if leaves_its_folder(path):
+        raise UnknownPath("a path must not climb")
+    if kind == "json":
+        check_content_type(request.headers, request.method)
+    headers = for_upstream(environ)
+    if kind == "websocket":
+        headers = Headers((*headers, *handshake_headers(environ)))
+    method, caller = environ["REQUEST_METHOD"], g.caller
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "")
+    return RequestHead(
+        kind, method, path.removeprefix("/v1"), query, headers, caller, encoding, client_program(), wants_json
+    )
+
+
+def client_program() -> str | None:
+    """Return the calling program as it names itself: its title, else the first word of its user agent."""
+    environ = request.environ
+    title = environ.get("HTTP_X_TITLE") or environ.get("HTTP_USER_AGENT", "").partition(" ")[0]
+    return title.strip()[:MAX_CLIENT_NAME] or None
+
+
+def refused_flow() -> Flow:
+    """Return the flow of a request that is refused before an exchange begins."""
+    caller = g.get("caller")
+    flow = Flow(request.method, request.path, client=client_program(), key_name=caller.key_name if caller else None)
+    flow.id = g.setdefault("request_id", flow.id)
+    return flow
+
+
+def request_id() -> str:
+    """Return this request's id, made at its first use."""
+    return str(g.setdefault("request_id", new_request_id()))
+
+
+class ExchangeResponse(Response):
+    """Carry an exchange through Flask; headers that hooks set here are added to the answer's own."""
+
+    default_mimetype = None
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__()
+        del self.headers["Content-Length"]
+        self.exchange = exchange
+
+    def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
+        """Hand the exchange over, or perform it here."""
+        headers = self.headers.to_wsgi_list()
+        hand_over: HandOver | None = environ.get(HAND_OVER)
+        if hand_over is not None:
+            hand_over(self.exchange, headers)
+            return ()
+        from proxy.web.standalone import perform  # noqa: PLC0415  brings a thread's machinery our own server never needs
+
+        return perform(self.exchange, headers, environ, start_response)

@@ -1,0 +1,181 @@
+"""Writes that wait for each other: what reaches the other end of real sockets, and when."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine
+from typing import cast
+
+import pytest
+
+from proxy.http.batching import MOST_HELD, MOST_HELD_BYTES, BatchedTransport, Turn
+
+Line = tuple[BatchedTransport, socket.socket]
+Scenario = Callable[..., Coroutine[None, None, None]]
+
+
+def over(count: int, scenario: Scenario) -> None:
+    """Run a scenario on the standard loop, with so many connections and the other ends of their sockets."""
+
+    async def run() -> None:
+        lines: list[Line] = []
+        for ours, theirs in [socket.socketpair() for _ in range(count)]:
+            theirs.setblocking(False)
+            transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+            lines.append((BatchedTransport(transport), theirs))
+        await scenario(*lines)
+        for line, end in lines:
+            line.abort()
+            end.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def arrived(end: socket.socket) -> bytes | None:
+    """Return what has arrived, b"" at the end, None where nothing has."""
+    try:
+        return end.recv(1_000_000)
+    except BlockingIOError:
+        return None
+
+
+def give_others_something_to_do() -> None:
+    """Leave the loop something to do when this step is over."""
+    asyncio.get_running_loop().call_soon(int)
+
+
+def test_who_writes_alone_writes_at_once() -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        transport.write(b"one")
+        assert arrived(end) == b"one"
+
+    over(1, scenario)
+
+
+def test_writes_of_a_busy_turn_leave_at_its_end_each_in_its_order() -> None:
+    async def scenario(one: Line, other: Line) -> None:
+        (first, first_end), (second, second_end) = one, other
+        give_others_something_to_do()
+        first.write(b"one ")
+        second.write(b"two")
+        first.writelines([b"and ", b"three"])
+        assert (arrived(first_end), arrived(second_end)) == (None, None)
+        assert first.get_write_buffer_size() == len(b"one and three")
+        await asyncio.sleep(0)
+        assert (arrived(first_end), arrived(second_end)) == (b"one and three", b"two")
+        assert first.get_write_buffer_size() == 0
+
+    over(2, scenario)
+
+
+def test_what_follows_something_held_never_overtakes_it() -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        give_others_something_to_do()
+        transport.write(b"one ")
+        transport._turn.others = ()
+        transport.write(b"two")
+        await asyncio.sleep(0)
+        assert arrived(end) == b"one two"
+
+    over(1, scenario)
+
+
+def test_no_more_than_a_few_connections_wait_for_each_other() -> None:
+    async def scenario(*connected: Line) -> None:
+        give_others_something_to_do()
+        for transport, _ in connected:
+            transport.write(b"one")
+        assert [arrived(end) for _, end in connected] == [*[b"one"] * MOST_HELD, None]
+        await asyncio.sleep(0)
+        assert arrived(connected[-1][1]) == b"one"
+
+    over(MOST_HELD + 1, scenario)
+
+
+def test_much_is_not_held() -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        give_others_something_to_do()
+        transport.write(b"x")
+        transport.write(b"x" * MOST_HELD_BYTES)
+        assert arrived(end) == b"x" * (MOST_HELD_BYTES + 1)
+
+    over(1, scenario)
+
+
+def test_a_buffer_its_owner_uses_again_is_sent_as_it_was() -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        give_others_something_to_do()
+        buffer = bytearray(b"one")
+        transport.write(buffer)
+        buffer[:] = b"two"
+        await asyncio.sleep(0)
+        assert arrived(end) == b"one"
+
+    over(1, scenario)
+
+
+@pytest.mark.parametrize("ending", [BatchedTransport.close, BatchedTransport.write_eof])
+def test_an_end_comes_after_what_is_held(ending: Callable[[BatchedTransport], None]) -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        give_others_something_to_do()
+        transport.write(b"one")
+        ending(transport)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert (arrived(end), arrived(end)) == (b"one", b"")
+
+    over(1, scenario)
+
+
+def test_what_is_held_when_the_connection_is_cut_is_not_sent() -> None:
+    async def scenario(line: Line) -> None:
+        transport, end = line
+        give_others_something_to_do()
+        transport.write(b"one")
+        transport.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert arrived(end) == b""
+
+    over(1, scenario)
+
+
+def test_a_writer_is_told_to_wait_where_the_other_end_takes_nothing() -> None:
+    class Told(asyncio.Protocol):
+        waits = False
+
+        def pause_writing(self) -> None:
+            self.waits = True
+
+    async def scenario(line: Line) -> None:
+        transport, _ = line
+        told = Told()
+        transport.set_protocol(told)
+        for _ in range(100):
+            give_others_something_to_do()
+            transport.write(b"x" * MOST_HELD_BYTES)
+            await asyncio.sleep(0)
+        assert told.waits
+
+    over(1, scenario)
+
+
+def test_the_standard_loop_shows_what_it_has_to_do() -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        turn = Turn(loop)
+        assert len(turn.others) == 0
+        loop.call_soon(int)
+        assert len(turn.others) == 1
+    finally:
+        loop.close()
+
+
+def test_with_a_loop_that_does_not_show_it_nothing_is_held() -> None:
+    foreign = cast("asyncio.AbstractEventLoop", object())
+    assert not Turn(foreign).others
