@@ -64,6 +64,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "pydantic": ("proxy/settings/", "proxy/tools/schema.py"),  # a tool's type hints are a schema as settings are
     "pydantic_core": ("proxy/policy/body.py", "proxy/tools/runner.py", "proxy/tools/schema.py"),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
+    "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),

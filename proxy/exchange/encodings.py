@@ -16,9 +16,9 @@ else:
     from backports import zstd
 
 SMALL_BYTES = 65_536  # a larger body is decoded in a worker thread
-LARGEST_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
-MOST_ENCODINGS = 3
-MOST_MEMBERS = 64  # each costs a copy of the rest of the body
+MAX_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
+MAX_ENCODINGS = 3
+MAX_MEMBERS = 64  # each costs a copy of the rest of the body
 BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
 
 
@@ -43,7 +43,7 @@ async def decoded(named: str, body: bytes, limit_bytes: int) -> bytes:
     Raises BodyTooLarge, MalformedRequest or EncodingUnsupported.
     """
     names = [name for name in (part.strip().lower() for part in named.split(",")) if name not in ("", "identity")]
-    if len(names) > MOST_ENCODINGS or not all(name in DECODERS for name in names):
+    if len(names) > MAX_ENCODINGS or not all(name in DECODERS for name in names):
         raise EncodingUnsupported(named[:100])
     for name in reversed(names):
         if len(body) > SMALL_BYTES:
@@ -70,7 +70,7 @@ def members(start: Callable[[], Member], body: bytes, most_bytes: int) -> tuple[
     """Undo one member or frame after another; returns no more bytes than asked, and whether the last one ended."""
     pieces: list[bytes] = []
     left = most_bytes
-    for _ in range(MOST_MEMBERS):
+    for _ in range(MAX_MEMBERS):
         if not body or not left:
             return b"".join(pieces), True
         member = start()
@@ -79,7 +79,7 @@ def members(start: Callable[[], Member], body: bytes, most_bytes: int) -> tuple[
             return b"".join(pieces), False
         left -= len(pieces[-1])
         body = member.unused_data
-    raise MalformedRequest(f"the body is made of more than {MOST_MEMBERS} pieces")
+    raise MalformedRequest(f"the body is made of more than {MAX_MEMBERS} pieces")
 
 
 def gunzip(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
@@ -106,7 +106,7 @@ def unbrotli(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
 
 def unzstd(body: bytes, most_bytes: int) -> tuple[bytes, bool]:
     """Undo zstd."""
-    return members(lambda: zstd.ZstdDecompressor(options=LARGEST_WINDOW), body, most_bytes)
+    return members(lambda: zstd.ZstdDecompressor(options=MAX_WINDOW), body, most_bytes)
 
 
 Decoder = Callable[[bytes, int], tuple[bytes, bool]]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors.proxy_error import error_body
-from proxy.stream.reading import read_object
+from proxy.stream.event_json import read_object
 
 ERROR_INSIDE = re.compile(rb'"error"\s*:\s*[{"]|"object"\s*:\s*"error"')
 RESULTS = ("choices", "output", "data", "object")  # what only a result has; some results speak of an error of their own

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from proxy.stream.completions import DONE_EVENT
-from proxy.stream.reading import write_event
+from proxy.stream.event_json import write_event
 
 CHUNK_MEMBERS = ("id", "created", "model", "service_tier", "system_fingerprint")
 Events = Iterator[bytes]

@@ -10,14 +10,14 @@ from proxy.http.headers import Headers
 from proxy.policy.websocket import handshake_answer
 from proxy.stream.keep_alive import KeepAlive
 from proxy.stream.relay import Client
-from proxy.stream.tunnel import Line, Tunnel
+from proxy.stream.tunnel import RawConnection, Tunnel
 from proxy.upstream.messages import UpstreamSocket
 
 
 class SwitchingClient(Client, Protocol):
     """A client whose connection can leave HTTP."""
 
-    def switch(self, headers: Headers) -> Line:
+    def switch(self, headers: Headers) -> RawConnection:
         """Answer 101 and give the connection away."""
 
 

@@ -23,8 +23,8 @@ from proxy.logs.redaction import without_logins
 from proxy.policy.headers import for_client
 from proxy.policy.websocket import listed
 from proxy.stream.checker import Dialect, StreamChecker
+from proxy.stream.event_json import read_object
 from proxy.stream.keep_alive import EVENT_STREAM
-from proxy.stream.reading import read_object
 from proxy.upstream.messages import UpstreamSocket
 
 MAX_WHOLE_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error

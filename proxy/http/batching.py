@@ -9,8 +9,8 @@ from collections.abc import Sized
 from typing import Any
 from weakref import WeakKeyDictionary
 
-MOST_HELD = 8  # connections; more would wait long for little
-MOST_HELD_BYTES = 16_384  # of one connection; to send more takes longer than to wake who takes it
+MAX_HELD = 8  # connections; more would wait long for little
+MAX_HELD_BYTES = 16_384  # of one connection; to send more takes longer than to wake who takes it
 
 
 class Turn:
@@ -28,7 +28,7 @@ class Turn:
         if not self._holding:
             self._loop.call_soon(self.end)
         self._holding.append(transport)
-        if len(self._holding) >= MOST_HELD:
+        if len(self._holding) >= MAX_HELD:
             self.end()
 
     def end(self) -> None:
@@ -62,7 +62,7 @@ class BatchedTransport:
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Write at once what is large, and where nobody else has anything to do; else a moment later."""
-        if self._held_bytes + len(data) > MOST_HELD_BYTES or not (self._held or self._turn.others):
+        if self._held_bytes + len(data) > MAX_HELD_BYTES or not (self._held or self._turn.others):
             self.release()
             self._transport.write(data)
             return

@@ -34,7 +34,7 @@ EXACT_DECODER = json.JSONDecoder(
 )
 SPACE_OR_ESCAPE = re.compile(r"[ \t\n\r\\]")  # what alone lets one value be written in two ways
 TOO_DEEP = "it is nested too deeply"
-LONGEST_COMPARED = 4_096  # characters
+MAX_COMPARED = 4_096  # characters
 
 
 class Mark(Enum):
@@ -187,7 +187,7 @@ def kept_pieces(
 
 def says(text: str, compact: str) -> bool:
     """Tell whether a JSON text differs from a compact one at most in white space and escapes."""
-    if text == compact or len(text) > LONGEST_COMPARED or SPACE_OR_ESCAPE.search(text) is None:
+    if text == compact or len(text) > MAX_COMPARED or SPACE_OR_ESCAPE.search(text) is None:
         return text == compact
     try:
         return bool(EXACT_DECODER.decode(text) == EXACT_DECODER.decode(compact))

@@ -14,7 +14,7 @@ from proxy.settings.forms import fold_name
 RULED = ("/chat/completions", "/completions", "/responses", "/embeddings")
 ENDPOINT = re.compile(rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(RULED)})(?:\.\w*)?")
 ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
-MOST_DECODINGS = 3
+MAX_DECODINGS = 3
 
 
 def ruled_endpoint(path: str) -> str | None:
@@ -33,7 +33,7 @@ def names_model(path: str, query: str) -> bool:
 
 def plain(path: str) -> str:
     """Return the path the most lenient upstream could read: decoded, in lower case, without parameters and dots."""
-    for _ in range(MOST_DECODINGS):
+    for _ in range(MAX_DECODINGS):
         path = unquote(path)
     path = ENDS.split(path.casefold().replace("\\", "/"), maxsplit=1)[0]
     segments = (segment.partition(";")[0].strip() for segment in path.split("/"))

@@ -11,10 +11,10 @@ from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
 from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
-from proxy.server.outgoing import Outgoing
+from proxy.server.response_writer import ResponseWriter
 
 RawHeaders = list[tuple[bytes, bytes]]
-Line = tuple[asyncio.Transport, bytes]
+RawConnection = tuple[asyncio.Transport, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 NoteRefusal = Callable[[str, str, ProxyError], object]  # method and path as far as they have come, and the error
@@ -44,13 +44,13 @@ class Connection(Protocol):
     def listen(self) -> None:
         """Go on reading once the request's body is there."""
 
-    def outgoing(self, scope: Scope) -> Outgoing:
+    def response_writer(self, scope: Scope) -> ResponseWriter:
         """Return the way to the client for the answer to a request."""
 
     def arrived(self, scope: Scope) -> bytes | None:
         """Return the body of a request, once, where all of it is there; else None."""
 
-    def switch(self, headers: RawHeaders) -> Line:
+    def switch(self, headers: RawHeaders) -> RawConnection:
         """Answer 101 and give the connection away, with what has already arrived on it."""
 
 
@@ -72,9 +72,9 @@ class Bridge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  it is answered past it
         """Serve one request; the client's leaving cancels it."""
         connection: Connection = scope[CONNECTION]
-        client = AsgiClient(connection, connection.outgoing(scope))
+        client = DownstreamClient(connection, connection.response_writer(scope))
         try:
-            body = AsgiBody(scope, receive, connection)
+            body = DownstreamBody(scope, receive, connection)
             decision = await self._decide(scope, body)
             client.added_headers = decision.headers
             if decision.exchange is None:
@@ -90,19 +90,19 @@ class Bridge:
             log.exception("a request failed")
             await client.fail()
 
-    async def _decide(self, scope: Scope, body: "AsgiBody") -> Decision:
+    async def _decide(self, scope: Scope, body: "DownstreamBody") -> Decision:
         if not scope["path"].lstrip("/").startswith(self._in_worker):
             return self._decisions.about(scope)
         form = await body.read(FORM_LIMIT_BYTES)
         return await asyncio.to_thread(Decision().ask, self._app, scope, form)
 
 
-class AsgiClient:
+class DownstreamClient:
     """The way back to the client."""
 
-    def __init__(self, connection: Connection, outgoing: Outgoing) -> None:
+    def __init__(self, connection: Connection, outgoing: ResponseWriter) -> None:
         self._connection = connection
-        self._outgoing = outgoing
+        self._writer = outgoing
         self.added_headers: Headers = []  # those the app's hooks add to every answer of this request
         self._may_retry = True
 
@@ -118,47 +118,47 @@ class AsgiClient:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a complete answer, in one piece."""
-        self._outgoing.whole(status, self._told(status, headers), body)
-        await self._outgoing.room()
+        self._writer.whole(status, self._headers_for(status, headers), body)
+        await self._writer.drain()
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send status and headers of an answer that is yet to come, with those the app's hooks added."""
-        self._outgoing.start(status, self._told(status, headers))
+        self._writer.start(status, self._headers_for(status, headers))
 
     def forbid_retry(self) -> None:
         """Tell the client with every error from now on that it must not ask again by itself."""
         self._may_retry = False
 
-    def _told(self, status: int, headers: Headers) -> Headers:
+    def _headers_for(self, status: int, headers: Headers) -> Headers:
         return (headers if self._may_retry else without_retry(status, headers)) + self.added_headers
 
-    def switch(self, headers: Headers) -> Line:
+    def switch(self, headers: Headers) -> RawConnection:
         """Answer a WebSocket's handshake with 101, and give the connection away."""
         return self._connection.switch(raw(headers))
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
-        self._outgoing.write(data)
-        await self._outgoing.room()
+        self._writer.write(data)
+        await self._writer.drain()
 
     async def finish(self) -> None:
         """End the answer, complete."""
-        self._outgoing.finish()
+        self._writer.finish()
 
     def abort(self) -> None:
         """Cut the connection, so that nobody takes the answer for complete."""
-        self._outgoing.cut()
+        self._writer.abort()
 
     async def stop(self) -> None:
         """Cut an answer under way; who still waits for the first byte of one is told."""
-        if not self._outgoing.has_begun and not self.is_gone:
+        if not self._writer.has_begun and not self.is_gone:
             await self.refuse(ProxyStopped())
-        elif not self._outgoing.has_ended:
+        elif not self._writer.has_ended:
             self.abort()
 
     async def fail(self) -> None:
         """Answer for a bug of ours, or cut an answer that has begun."""
-        if self._outgoing.has_begun:
+        if self._writer.has_begun:
             self.abort()
         else:
             await self.refuse(ServerFault())
@@ -174,7 +174,7 @@ def raw(headers: Headers) -> RawHeaders:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-class AsgiBody:
+class DownstreamBody:
     """The request's body as it arrives."""
 
     def __init__(self, scope: Scope, receive: Receive, connection: Connection) -> None:

@@ -8,13 +8,15 @@ import io
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from cachetools import LRUCache
+
 from proxy.server.environ import Scope, environ_for
 
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 HAND_OVER = "proxy.hand_over"  # environ key under which a response finds the function that takes its exchange
-KEPT = 256
+MAX_KEPT = 256
 
 
 class Exchange(Protocol):
@@ -61,7 +63,7 @@ class Decisions:
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
-        self._kept: dict[tuple[object, ...], Decision] = {}
+        self._kept: LRUCache[tuple[object, ...], Decision] = LRUCache(MAX_KEPT)
 
     def about(self, scope: Scope) -> Decision:
         """Return the decision about a request."""
@@ -78,7 +80,5 @@ class Decisions:
             return kept
         decision = Decision().ask(self._app, scope)
         if decision.exchange is not None:  # a refusal is decided anew each time
-            if len(self._kept) >= KEPT:
-                self._kept.clear()
             self._kept[head] = decision
         return decision

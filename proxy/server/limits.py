@@ -52,7 +52,7 @@ class Watched(Protocol):
         """Cut the connection at once."""
 
 
-class Watch:
+class Watchdog:
     """Look at every connection again and again, and end those that have kept us waiting too long."""
 
     def __init__(self, connections: Callable[[], Iterable[Watched]], limits: Limits) -> None:
@@ -118,7 +118,7 @@ def end(connection: Watched, wait: Wait) -> None:
         connection.transport.close()
 
 
-def room_for(connections: int) -> int:
+def allow_open_files(connections: int) -> int:
     """Ask the system for as many open files as the connections need (each has one to the upstream too).
 
     Return how many connections there is room for.

@@ -17,14 +17,14 @@ from proxy.errors.request import (
     TooManyConnections,
 )
 from proxy.http.batching import BatchedTransport
-from proxy.server.bridge import CONNECTION, Line, NoteRefusal, RawHeaders
+from proxy.server.bridge import CONNECTION, NoteRefusal, RawConnection, RawHeaders
 from proxy.server.environ import Scope
 from proxy.server.limits import Limits
-from proxy.server.outgoing import Outgoing
+from proxy.server.response_writer import ResponseWriter
 from proxy.server.sizes import MAX_HEAD_BYTES, MAX_TARGET_BYTES, BodyFraming, check_head
 from proxy.server.upgrade import Upgrade, asks_for_websocket
 
-MOST_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
+MAX_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 CYCLE = "proxy.cycle"  # scope key of uvicorn's record of the request
 TRAILERS: Any = deque(maxlen=0)  # what stands behind a body is no header: it is counted, and kept nowhere
 
@@ -67,9 +67,9 @@ class ClientConnection(HttpToolsProtocol):
         """Read on once the body is there: only a connection that is read shows that the client has left."""
         self.flow.resume_reading()
 
-    def outgoing(self, scope: Scope) -> Outgoing:
+    def response_writer(self, scope: Scope) -> ResponseWriter:
         """Return the way to the client for the answer to a request."""
-        return Outgoing(scope[CYCLE])
+        return ResponseWriter(scope[CYCLE])
 
     def arrived(self, scope: Scope) -> bytes | None:
         """Return the body of a request, once, where all of it is there; else None."""
@@ -202,7 +202,7 @@ class ClientConnection(HttpToolsProtocol):
         """Count a chunk of the body."""
         self.framing.add_chunk()
 
-    def switch(self, headers: RawHeaders) -> Line:
+    def switch(self, headers: RawHeaders) -> RawConnection:
         """Answer 101 to the handshake and give the connection away."""
         assert self._upgrade is not None  # noqa: S101  the app asks for it where a handshake came
         for task in self._tasks:  # the one that serves it lives as long as the WebSocket, and so long it counts
@@ -215,7 +215,7 @@ class ClientConnection(HttpToolsProtocol):
         cycle = self.cycle
         if not cycle.response_complete:
             cycle.body += body
-            if len(cycle.body) > MOST_UNREAD_BYTES:
+            if len(cycle.body) > MAX_UNREAD_BYTES:
                 self.flow.pause_reading()
             cycle.message_event.set()
 

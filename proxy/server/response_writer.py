@@ -18,7 +18,7 @@ WITHOUT_BODY = (204, 304)
 RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing does not linger: it resets
 
 
-class Outgoing:
+class ResponseWriter:
     """Write one answer. Nothing here waits but `room`."""
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
@@ -58,14 +58,14 @@ class Outgoing:
             self._write(b"0\r\n\r\n")
         self._end()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Break the answer off, so that nobody takes it for complete."""
         if self.has_begun and not self._chunked and self._left is None:  # a proper end would be that of the answer
             self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._transport.release()  # what was held came before the break
         self._transport.abort()
 
-    async def room(self) -> None:
+    async def drain(self) -> None:
         """Return when the client has taken enough of what was written."""
         flow = self._cycle.flow
         if flow.write_paused and not self._cycle.disconnected:
@@ -111,7 +111,7 @@ class Outgoing:
         if cycle.disconnected:
             return
         if self._left:
-            self.cut()
+            self.abort()
             return
         cycle.response_complete = True
         cycle.message_event.set()

@@ -8,14 +8,14 @@ from typing import Any
 import uvicorn
 
 from proxy.server.bridge import NoteRefusal
-from proxy.server.limits import Limits, Watch
+from proxy.server.limits import Limits, Watchdog
 from proxy.server.ports import BACKLOG
 from proxy.server.protocol import ClientConnection
 
 GRACE_S = 3  # how long running answers may go on once the server stops accepting
 
 
-class Serving:
+class RunningServer:
     """Serve an ASGI app on sockets that already listen. Made and used on the event loop."""
 
     def __init__(self, app: Any, sockets: list[socket.socket], limits: Limits, note_refusal: NoteRefusal) -> None:
@@ -37,7 +37,7 @@ class Serving:
         )
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._server.serve(sockets))
-        self._watching = loop.create_task(Watch(self._connections, limits).run())
+        self._watchdog = loop.create_task(Watchdog(self._connections, limits).run())
 
     @property
     def is_over(self) -> bool:
@@ -53,8 +53,8 @@ class Serving:
         await self._task
         state = self._server.server_state
         await asyncio.gather(*state.tasks, return_exceptions=True)
-        self._watching.cancel()
-        await asyncio.wait([self._watching])
+        self._watchdog.cancel()
+        await asyncio.wait([self._watchdog])
         for connection in list(state.connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells each connection that it is lost

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from proxy.server.bridge import NoteRefusal
-from proxy.server.limits import Limits, room_for
+from proxy.server.limits import Limits, allow_open_files
 from proxy.server.ports import listen
-from proxy.server.serving import Serving
+from proxy.server.running_server import RunningServer
 
 STOP_LIMIT_S = 8.0
 ONE_OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere, and one of its addresses
@@ -65,13 +65,13 @@ class ServerThread:
         self._app = app
         self._note_refusal = note_refusal
         limits = limits or Limits()
-        self._limits = replace(limits, connections=room_for(limits.connections))
+        self._limits = replace(limits, connections=allow_open_files(limits.connections))
         self._lifespan = lifespan
         self._name = name
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
-        self._servings: list[Serving] = []  # the last one accepts, the others drain; touched on the loop only
+        self._servings: list[RunningServer] = []  # the last one accepts, the others drain; touched on the loop only
         self.address: Address | None = None
 
     def start(self, host: str, port: int) -> Address:
@@ -105,12 +105,12 @@ class ServerThread:
         self._thread = self._stopping = self.address = None
 
     def _serve(self, host: str, sockets: list[socket.socket]) -> Address:
-        self._on_loop(lambda: self._replace(Serving(self._app, sockets, self._limits, self._note_refusal)))
+        self._on_loop(lambda: self._replace(RunningServer(self._app, sockets, self._limits, self._note_refusal)))
         self.address = Address(host, sockets[0].getsockname()[1])
         log.info("listening on %s", self.address.base_url)
         return self.address
 
-    def _replace(self, serving: Serving) -> None:
+    def _replace(self, serving: RunningServer) -> None:
         for old in self._servings:
             old.drain()
         self._servings = [*(old for old in self._servings if not old.is_over), serving]

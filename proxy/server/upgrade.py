@@ -6,7 +6,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 HELD_LIMIT_BYTES = 65_536  # clients wait for the answer; one that does not is read no further
 
-Line = tuple[asyncio.Transport, bytes]
+RawConnection = tuple[asyncio.Transport, bytes]
 RawHeaders = list[tuple[bytes, bytes]]
 
 
@@ -29,7 +29,7 @@ class Upgrade:
         if len(self._held) > HELD_LIMIT_BYTES:
             self._connection.transport.pause_reading()
 
-    def switch(self, headers: RawHeaders) -> Line:
+    def switch(self, headers: RawHeaders) -> RawConnection:
         """Answer 101 and give the connection away; nothing of HTTP touches it any more."""
         connection = self._connection
         connection.cycle.response_started = connection.cycle.disconnected = True

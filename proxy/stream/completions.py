@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
-from proxy.stream.reading import read_event, write_event
+from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
 
 DONE = b"[DONE]"

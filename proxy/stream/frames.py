@@ -61,7 +61,7 @@ def wide_span(data: bytes, begin: int) -> int:
     return payload - begin + length + (4 if second & MASKED else 0)
 
 
-def farewell(*, masked: bool) -> bytes:
+def close_frame(*, masked: bool) -> bytes:
     """Return a close frame that says "going away"; what goes to a server is masked."""
     if not masked:
         return bytes([CLOSE, len(GOING_AWAY)]) + GOING_AWAY

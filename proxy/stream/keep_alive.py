@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from proxy.http.headers import Headers
-from proxy.stream.reading import read_object
+from proxy.stream.event_json import read_object
 
 KEEP_ALIVE = b": keep-alive\n\n"  # never ": ping": to one editor that is the end; never an empty data: line
 EVENT_STREAM = Headers([("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")])

@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
 from proxy.stream.completions import DONE, Rewrite
-from proxy.stream.reading import read_event, write_event
+from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
 
 LAST = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})

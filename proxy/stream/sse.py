@@ -25,7 +25,7 @@ KEPT_ENDS_BYTES = 4_096  # of a longer one, so much at either end
 LINE_END = rb"(?:\n|\r\n|\r(?=[^\n]))"
 BORDER = re.compile(LINE_END + LINE_END + rb"+|\r\r\Z")  # but two CRs are no half of anything anybody sends
 BETWEEN = re.compile(rb"(?:(?::[^\r\n]*)?" + LINE_END + rb")+")  # blank lines and comments before an event
-LONGEST_BORDER_BYTES = 4
+MAX_BORDER_BYTES = 4
 PLAIN_BYTES = 65_536
 CR = b"\r"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -85,7 +85,7 @@ class EventSplitter:
             del self._open[:found]
             self._taken = self._searched = 0
             self._whole = True
-        self._searched = max(len(self._open) - LONGEST_BORDER_BYTES, 0)
+        self._searched = max(len(self._open) - MAX_BORDER_BYTES, 0)
         return events
 
     def take_open(self) -> bytes:
@@ -93,7 +93,7 @@ class EventSplitter:
         taken = bytes(self._open[self._taken :])
         if len(self._open) > KEPT_BYTES:
             del self._open[KEPT_ENDS_BYTES:-KEPT_ENDS_BYTES]
-            self._searched = max(len(self._open) - LONGEST_BORDER_BYTES, 0)
+            self._searched = max(len(self._open) - MAX_BORDER_BYTES, 0)
             self._whole = False
         self._taken = len(self._open)
         return taken

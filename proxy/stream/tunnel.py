@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-from proxy.stream.frames import FrameBorder, farewell
+from proxy.stream.frames import FrameBorder, close_frame
 
-FAREWELL_S = 1.0  # how long the two sides may take to answer at the program's end
-CLOSING_S = 5.0  # how long a side that is closed may take to read what was sent to it
-STALLED_S = 60.0  # a side that takes nothing for so long is cut, and the other with it
+CLOSE_TIMEOUT_S = 1.0  # how long the two sides may take to answer at the program's end
+LINGER_TIMEOUT_S = 5.0  # how long a side that is closed may take to read what was sent to it
+STALLED_TIMEOUT_S = 60.0  # a side that takes nothing for so long is cut, and the other with it
 
-Line = tuple[asyncio.Transport, bytes]  # a connection that is free, and what has already arrived on it
+RawConnection = tuple[asyncio.Transport, bytes]  # a connection that is free, and what has already arrived on it
 
 
 class Tunnel:
@@ -17,20 +17,20 @@ class Tunnel:
 
     def __init__(
         self,
-        client: Line,
-        upstream: Line,
+        client: RawConnection,
+        upstream: RawConnection,
         *,
-        farewell_s: float = FAREWELL_S,
-        closing_s: float = CLOSING_S,
-        stalled_s: float = STALLED_S,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
+        linger_timeout_s: float = LINGER_TIMEOUT_S,
+        stalled_timeout_s: float = STALLED_TIMEOUT_S,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = loop.create_future()
-        self._farewell_s = farewell_s
-        self._closing_s = closing_s
+        self._close_timeout_s = close_timeout_s
+        self._closing_s = linger_timeout_s
         self._cut_later: asyncio.TimerHandle | None = None
-        self.client = Side(client[0], upstream[0], self.end, stalled_s)
-        self.upstream = Side(upstream[0], client[0], self.end, stalled_s)
+        self.client = Side(client[0], upstream[0], self.end, stalled_timeout_s)
+        self.upstream = Side(upstream[0], client[0], self.end, stalled_timeout_s)
         for side, (transport, arrived) in ((self.client, client), (self.upstream, upstream)):
             transport.set_protocol(side)
             if arrived:
@@ -48,15 +48,15 @@ class Tunnel:
         except asyncio.CancelledError:
             if self._cut_later is None:
                 self.leave()
-                await asyncio.wait([self._over], timeout=self._farewell_s)
+                await asyncio.wait([self._over], timeout=self._close_timeout_s)
             raise
         finally:
             self.cut()
 
     def leave(self) -> None:
         """Tell each side that it was left, and wait for its answer; what it says beside that is not passed on."""
-        self.client.leave(self.upstream.border, farewell(masked=False), self.note_end)
-        self.upstream.leave(self.client.border, farewell(masked=True), self.note_end)
+        self.client.leave(self.upstream.border, close_frame(masked=False), self.note_end)
+        self.upstream.leave(self.client.border, close_frame(masked=True), self.note_end)
 
     def end(self) -> None:
         """Close both sides: what was sent may still be read, but not for ever. A second call does nothing more."""
@@ -84,7 +84,7 @@ class Side(asyncio.Protocol):
     """One of the two connections; the pace of each is that of the other."""
 
     def __init__(
-        self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None], stalled_s: float
+        self, transport: asyncio.Transport, across: asyncio.Transport, end: Callable[[], None], stalled_timeout_s: float
     ) -> None:
         self.transport = transport
         self.border = FrameBorder()
@@ -93,7 +93,7 @@ class Side(asyncio.Protocol):
         self._across = across
         self._pass_on: Callable[[bytes], None] = across.write
         self._end = end
-        self._stalled_s = stalled_s
+        self._stalled_s = stalled_timeout_s
         self._look_later: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import aiohttp
 import httpx2
+from cachetools import LRUCache
 from multidict import CIMultiDict, istr
 from yarl import URL
 
@@ -15,15 +16,15 @@ from proxy.upstream import retry, wire
 from proxy.upstream.errors import BrokenOff, opening
 from proxy.upstream.handshake import shake_hands
 from proxy.upstream.messages import UpstreamRequest
-from proxy.upstream.network import NetworkProxy
+from proxy.upstream.network_proxy import NetworkProxy
 from proxy.upstream.options import UpstreamOptions
-from proxy.upstream.prepare import open_sdk, sdk_headers
+from proxy.upstream.proxy_middleware import ProxyMiddleware
+from proxy.upstream.sdk_headers import open_sdk, sdk_headers
 from proxy.upstream.session import open_session, tls_context
-from proxy.upstream.through import Through
 from proxy.upstream.wire import WireAnswer
 
-KEYS_REMEMBERED = 64
-HEADS_REMEMBERED = 256
+MAX_KEYS = 64
+MAX_REMEMBERED_HEADS = 256
 PIECE_BYTES = 262_144
 
 
@@ -36,13 +37,13 @@ class UpstreamClient:
             address = httpx2.URL(options.base_url)
         self.name = address.netloc.decode("ascii")
         self._proxy = NetworkProxy.of(options.network_proxy) if options.network_proxy else None
-        through: Any = {"proxy": self._proxy.url, "before": (Through(self._proxy),)} if self._proxy else {}
+        through: Any = {"proxy": self._proxy.url, "before": (ProxyMiddleware(self._proxy),)} if self._proxy else {}
         context = tls_context(options)
         self._session = open_session(options, context, reuse=True, **through)
         self._fresh_session = open_session(options, context, reuse=False, **through)
         self._sdk = open_sdk(options, context, self._session)
-        self._prepared: dict[tuple[str, str], asyncio.Task[dict[istr, str]]] = {}
-        self._heads: dict[tuple[object, ...], wire.Head] = {}
+        self._prepared: LRUCache[tuple[str, str], asyncio.Task[dict[istr, str]]] = LRUCache(MAX_KEYS)
+        self._heads: LRUCache[tuple[object, ...], wire.Head] = LRUCache(MAX_REMEMBERED_HEADS)
         self._running = 0  # answers and WebSockets that have not ended
         self._closing: asyncio.Task[None] | None = None
         self._is_retired = False
@@ -139,8 +140,6 @@ class UpstreamClient:
         kind = (request.method, request.path, request.query, key, *request.headers)
         head = self._heads.get(kind)
         if head is None:
-            if len(self._heads) >= HEADS_REMEMBERED:
-                self._heads.clear()
             headers = await self._headers(request, key)
             head = self._heads[kind] = wire.Head.of(self._session, request.method, self._url(request), headers)
         return head
@@ -161,8 +160,6 @@ class UpstreamClient:
         """Return what the SDK would send, asked for once per method and key, however many requests wait for it."""
         preparing = self._prepared.get((method, key))
         if preparing is None or (preparing.done() and preparing.exception() is not None):
-            if len(self._prepared) >= KEYS_REMEMBERED:
-                self._prepared.clear()
             preparing = asyncio.create_task(sdk_headers(self._sdk, method, key))
             self._prepared[method, key] = preparing
         return preparing.result() if preparing.done() else await asyncio.shield(preparing)

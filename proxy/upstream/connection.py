@@ -15,7 +15,7 @@ from proxy.http.batching import BatchedTransport
 CLOCK_S = 0.001  # a timer may fire this much early
 SWITCHING_PROTOCOLS = 101
 BEHIND_A_BLANK_LINE = re.compile(rb"(?<=\n\r\n)|(?<=\n\n)")
-MOST_KEPT_BYTES = 262_144  # of interim answers; no head is as long
+MAX_KEPT_BYTES = 262_144  # of interim answers; no head is as long
 
 Message = tuple[Any, Any]  # a head, and the body as it arrives
 
@@ -163,7 +163,7 @@ class HeadParser:
             return self._read_again(), False, b""
         if read[0] and is_final(read[0][-1]):
             self._connection.go_on(self._parser, read[0][-1][0])
-        elif len(self._kept) > MOST_KEPT_BYTES:
+        elif len(self._kept) > MAX_KEPT_BYTES:
             self._connection.go_on(self._parser, None)
         return read
 

@@ -16,7 +16,7 @@ from proxy.errors.upstream import (
     UpstreamTlsFailure,
 )
 from proxy.upstream.errors import opening
-from proxy.upstream.network import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
+from proxy.upstream.network_proxy import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 from proxy.upstream.session import tls_context
 

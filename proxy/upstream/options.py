@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from proxy.settings.model import Settings
-from proxy.upstream.network import ProxyVariable, find_network_proxy
+from proxy.upstream.network_proxy import ProxyVariable, find_network_proxy
 
 CONNECT_LIMIT_S = 5.0
 

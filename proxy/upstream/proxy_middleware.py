@@ -5,11 +5,11 @@ from multidict import CIMultiDict
 
 from proxy.errors.upstream import NetworkProxyRefused, NetworkProxyUnreachable, UpstreamFailure, UpstreamProtocolFailure
 from proxy.upstream.errors import BrokenOff, reason
-from proxy.upstream.network import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
+from proxy.upstream.network_proxy import AUTH_REQUIRED, AUTHORIZATION, NO_ANSWER, NO_HTTP, NetworkProxy
 from proxy.upstream.session import SentRequest
 
 
-class Through:
+class ProxyMiddleware:
     """A middleware of the HTTP client. It stands before all others, and takes what they make of a broken connection."""
 
     def __init__(self, proxy: NetworkProxy) -> None:

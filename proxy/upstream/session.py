@@ -17,8 +17,8 @@ from proxy.upstream.errors import BrokenOff
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 
 IDLE_CONNECTION_S = 30.0
-LONGEST_HEADER_BYTES = 65_536
-MOST_HEADERS = 256
+MAX_HEADER_BYTES = 65_536
+MAX_HEADERS = 256
 
 
 class SentRequest(aiohttp.ClientRequest):
@@ -57,9 +57,9 @@ def open_session(
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=time_limits(options),
         proxy=proxy,
-        max_line_size=LONGEST_HEADER_BYTES,
-        max_field_size=LONGEST_HEADER_BYTES,
-        max_headers=MOST_HEADERS,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
         request_class=SentRequest,
         middlewares=(*before, tell_reuse),
     )

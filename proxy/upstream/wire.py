@@ -19,7 +19,7 @@ from proxy.http.answer import Answer
 from proxy.http.headers import Headers
 from proxy.upstream.connection import UpstreamConnection
 from proxy.upstream.errors import reading
-from proxy.upstream.session import LONGEST_HEADER_BYTES, MOST_HEADERS, SentRequest, broken_off
+from proxy.upstream.session import MAX_HEADER_BYTES, MAX_HEADERS, SentRequest, broken_off
 
 SWITCHING_PROTOCOLS = 101
 IN_NO_HEADER = re.compile(r"[\r\n\0]")
@@ -139,9 +139,9 @@ async def exchange(
         auto_decompress=True,
         read_timeout=silence_s,
         read_bufsize=READ_AHEAD_BYTES,
-        max_line_size=LONGEST_HEADER_BYTES,
-        max_field_size=LONGEST_HEADER_BYTES,
-        max_headers=MOST_HEADERS,
+        max_line_size=MAX_HEADER_BYTES,
+        max_field_size=MAX_HEADER_BYTES,
+        max_headers=MAX_HEADERS,
     )
     transport = protocol.transport
     if transport is None or transport.is_closing():

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.stream.reading import read_object
+from proxy.stream.event_json import read_object
 from proxy.tools.arguments import NAMES, arguments_in, is_whole, join_pieces, meaning_of
 from proxy.tools.loop.chat import CARRIED, ChatTurn, holder_of, read_turn
 from proxy.tools.loop.offering import name_of, objects

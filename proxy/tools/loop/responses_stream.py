@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from proxy.stream.reading import read_object, write_event
+from proxy.stream.event_json import read_object, write_event
 from proxy.stream.responses import LAST, error_event
 from proxy.stream.sse import Event
 from proxy.tools.arguments import arguments_in

@@ -2,7 +2,7 @@
 
 from proxy.errors.upstream import UpstreamInvalidResponse
 from proxy.http.answer import Answer
-from proxy.stream.reading import read_object
+from proxy.stream.event_json import read_object
 from proxy.tools.loop.request import whole_answer
 from proxy.tools.tool import JsonObject
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from proxy.http.batching import MOST_HELD, MOST_HELD_BYTES, BatchedTransport, Turn
+from proxy.http.batching import MAX_HELD, MAX_HELD_BYTES, BatchedTransport, Turn
 
 Line = tuple[BatchedTransport, socket.socket]
 Scenario = Callable[..., Coroutine[None, None, None]]
@@ -87,11 +87,11 @@ def test_no_more_than_a_few_connections_wait_for_each_other() -> None:
         give_others_something_to_do()
         for transport, _ in connected:
             transport.write(b"one")
-        assert [arrived(end) for _, end in connected] == [*[b"one"] * MOST_HELD, None]
+        assert [arrived(end) for _, end in connected] == [*[b"one"] * MAX_HELD, None]
         await asyncio.sleep(0)
         assert arrived(connected[-1][1]) == b"one"
 
-    over(MOST_HELD + 1, scenario)
+    over(MAX_HELD + 1, scenario)
 
 
 def test_much_is_not_held() -> None:
@@ -99,8 +99,8 @@ def test_much_is_not_held() -> None:
         transport, end = line
         give_others_something_to_do()
         transport.write(b"x")
-        transport.write(b"x" * MOST_HELD_BYTES)
-        assert arrived(end) == b"x" * (MOST_HELD_BYTES + 1)
+        transport.write(b"x" * MAX_HELD_BYTES)
+        assert arrived(end) == b"x" * (MAX_HELD_BYTES + 1)
 
     over(1, scenario)
 
@@ -158,7 +158,7 @@ def test_a_writer_is_told_to_wait_where_the_other_end_takes_nothing() -> None:
         transport.set_protocol(told)
         for _ in range(100):
             give_others_something_to_do()
-            transport.write(b"x" * MOST_HELD_BYTES)
+            transport.write(b"x" * MAX_HELD_BYTES)
             await asyncio.sleep(0)
         assert told.waits
 

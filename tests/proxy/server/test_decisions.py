@@ -9,7 +9,7 @@ from fakes.asking import CHAT
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient
-from proxy.server.decisions import HAND_OVER, KEPT, Decisions
+from proxy.server.decisions import HAND_OVER, MAX_KEPT, Decisions
 
 BODY = b'{"model": "m", "messages": []}'
 
@@ -119,10 +119,24 @@ def test_an_answer_of_the_app_itself_is_never_kept(application: Application, dec
 
 
 def test_no_more_decisions_are_kept_than_there_is_room_for(application: Application, decisions: Decisions) -> None:
-    for number in range(3 * KEPT):
+    for number in range(3 * MAX_KEPT):
         decisions.about(scope(f"/{number}"))
 
-    assert len(decisions._kept) <= KEPT
+    assert len(decisions._kept) <= MAX_KEPT
+
+
+def test_the_decision_that_was_not_asked_for_longest_makes_room(application: Application, decisions: Decisions) -> None:
+    for number in range(MAX_KEPT):
+        decisions.about(scope(f"/{number}"))
+    decisions.about(scope("/0"))
+    decisions.about(scope("/one-more"))
+    asked = application.asked
+    decisions.about(scope("/0"))
+    decisions.about(scope(f"/{MAX_KEPT - 1}"))
+
+    assert application.asked == asked
+    decisions.about(scope("/1"))
+    assert application.asked == asked + 1
 
 
 def test_a_changed_setting_is_in_force_for_the_next_request_with_the_same_head(tmp_path_factory: Any) -> None:

@@ -7,7 +7,7 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import Protocol as Peer
 from websockets.protocol import Side
 
-from proxy.stream.frames import FrameBorder, farewell
+from proxy.stream.frames import FrameBorder, close_frame
 
 LENGTHS = [0, 1, 2, 125, 126, 127, 128, 65_535, 65_536, 70_000]
 OPCODES = [Opcode.TEXT, Opcode.BINARY, Opcode.CONT, Opcode.PING, Opcode.PONG]
@@ -74,7 +74,7 @@ def test_no_length_is_too_long() -> None:
 @pytest.mark.parametrize("masked", [True, False])
 def test_a_farewell_is_a_close_frame_that_the_other_end_understands(masked: bool) -> None:
     peer = Peer(Side.SERVER if masked else Side.CLIENT)
-    peer.receive_data(farewell(masked=masked))
+    peer.receive_data(close_frame(masked=masked))
     peer.receive_eof()
 
     assert peer.close_rcvd == Close(1001, "")

@@ -84,7 +84,7 @@ def test_a_side_that_takes_nothing_is_cut_in_the_end() -> None:
         with pytest.raises(ConnectionError):
             await sending
 
-    with_tunnel(check, stalled_s=0.2, closing_s=0.2)
+    with_tunnel(check, stalled_timeout_s=0.2, linger_timeout_s=0.2)
 
 
 def test_a_side_that_takes_little_by_little_is_not_cut() -> None:
@@ -96,7 +96,7 @@ def test_a_side_that_takes_little_by_little_is_not_cut() -> None:
             received += len(await asyncio.get_running_loop().sock_recv(upstream, 65_536))
         await sending
 
-    with_tunnel(check, stalled_s=0.6)
+    with_tunnel(check, stalled_timeout_s=0.6)
 
 
 def test_a_side_that_leaves_its_last_bytes_unread_is_cut() -> None:
@@ -105,7 +105,7 @@ def test_a_side_that_leaves_its_last_bytes_unread_is_cut() -> None:
         client.close()
         await tunnel.over()
 
-    with_tunnel(check, closing_s=0.2)
+    with_tunnel(check, linger_timeout_s=0.2)
 
 
 HELLO = b"\x81\x05hello"  # a frame of either side: nobody looks at the mask
@@ -145,4 +145,4 @@ def test_each_side_is_told_of_the_end_where_no_frame_is_under_way(up: str, down:
         assert told_client == (AWAY if tells_client else b"")
         assert told_upstream[:2] == (b"\x88\x82" if tells_upstream else b"")
 
-    with_tunnel(check, farewell_s=0.2)
+    with_tunnel(check, close_timeout_s=0.2)

@@ -5,7 +5,7 @@ from base64 import b64decode
 import pytest
 
 from proxy.errors.upstream import NetworkProxyUnreachable, UpstreamFailure
-from proxy.upstream.network import NetworkProxy, ProxyVariable, find_network_proxy
+from proxy.upstream.network_proxy import NetworkProxy, ProxyVariable, find_network_proxy
 
 CORP = "http://proxy.corp:3128"
 AWAY = "https://api.example.com/v1"
