@@ -1,9 +1,7 @@
 """Put the Flask app behind the server, and run the demo upstream: what headless program and tray share."""
 
 import asyncio
-import gc
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -11,25 +9,38 @@ from typing import Any
 from proxy.errors.proxy_error import ProxyError
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
+from proxy.keys.reading import Keys
 from proxy.server.bridge import Bridge
 from proxy.server.limits import Limits
 from proxy.server.thread import ServerThread
 from proxy.services import Services
+from proxy.tools.execution import ToolExecution
+from proxy.upstream.router import UpstreamRouter
 from proxy.web.app import create_app
-from proxy.web.desk import OWN_PATHS, Desk
+from proxy.web.ui.blueprint import OWN_PATHS
+from proxy.web.ui.dashboard import Dashboard
 
-SWITCH_S = 0.0005  # a busy thread (a tool, the tray) hands over to the event loop ten times sooner than by default
 KEY_CHANGES_EVERY_S = 2.0
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
-def server_for(services: Services, own_pages: Desk | None = None, limits: Limits | None = None) -> ServerThread:
-    """Return the server of the Flask app, not yet started. It imports the SDK once its port answers."""
-    sys.setswitchinterval(SWITCH_S)
+def server_for(
+    services: Services,
+    dashboard: Dashboard | None = None,
+    limits: Limits | None = None,
+    on_warm: Callable[[], object] = lambda: None,
+) -> ServerThread:
+    """Return the server of the Flask app, not yet started. It imports the SDK once its port answers.
+
+    `on_warm` is called on the event loop once that is done.
+    """
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(warm_up(services)), asyncio.create_task(follow_keys(services))]
+        tasks = [
+            asyncio.create_task(warm_up(services.router, services.tools, on_warm)),
+            asyncio.create_task(follow_keys(services.keys)),
+        ]
         services.tools.hold()
         yield
         for task in tasks:
@@ -39,7 +50,7 @@ def server_for(services: Services, own_pages: Desk | None = None, limits: Limits
         await asyncio.to_thread(services.tools.release)
 
     note_refusal = partial(announce_refusal, services.observers)
-    bridge = Bridge(create_app(services, own_pages), OWN_PATHS, note_refusal)
+    bridge = Bridge(create_app(services, dashboard), OWN_PATHS, note_refusal)
     return ServerThread(bridge, lifespan, limits=limits, note_refusal=note_refusal)
 
 
@@ -48,19 +59,19 @@ def announce_refusal(observers: Observers, method: str, path: str, error: ProxyE
     observers.refuse(Flow(method or "-", path or "-"), error)
 
 
-async def warm_up(services: Services) -> None:
+async def warm_up(router: UpstreamRouter, tools: ToolExecution, on_warm: Callable[[], object]) -> None:
     """Import the SDK in the background; a request that comes before waits for the same import."""
     await asyncio.sleep(FIRST_ANSWERS_S)
-    await services.router.warm_up()
-    await services.tools.warm_up()
-    gc.freeze()  # the SDK's hundred thousand objects stay for good: let no later collection walk through them
+    await router.warm_up()
+    await tools.warm_up()
+    on_warm()
 
 
-async def follow_keys(services: Services) -> None:
+async def follow_keys(keys: Keys) -> None:
     """Look every now and then whether the command line has changed a key, off the loop."""
     while True:
         await asyncio.sleep(KEY_CHANGES_EVERY_S)
-        await asyncio.to_thread(services.keys.follow_changes)
+        await asyncio.to_thread(keys.follow_changes)
 
 
 @contextmanager

@@ -44,14 +44,14 @@ class Services:
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
 
+    def follow_log_level(self) -> None:
+        """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
+        log.set_level(self.store.current.proxy_log_level)
+        self.store.listen(lambda _, new: log.set_level(new.proxy_log_level))
+
     def load_keys(self) -> None:
         """Begin to read the keys from the keyring, as far as they are needed."""
         self.keys.load(proxy_key_required=self.store.current.proxy_require_api_key)
-
-    def unchanged(self) -> Callable[[], bool]:
-        """Return a function that tells whether who may call, and how, is still what it is now."""
-        settings, keys = self.store.current, self.proxy_keys.made
-        return lambda: self.store.current is settings and self.proxy_keys.made is keys
 
     def chosen(self) -> Settings:
         """Return the settings an upstream is asked with; raises SettingsBroken, its words without the keys."""
@@ -68,10 +68,6 @@ class Services:
     def hide(self, text: str) -> str:
         """Take the keys out of a text; they are asked for anew at each, for they change while the program runs."""
         return redact(text, self.every_secret())
-
-    def recent_log(self) -> list[str]:
-        """Return the last lines of the log, whether or not its file can be written."""
-        return log.recent_lines()
 
     def allow_origin(self, origin: str) -> None:
         """Let a page in that was refused, from its next request on; raises SettingError, OriginNotAllowed, OSError."""
@@ -105,8 +101,6 @@ def assemble(
     Without a keychain of the caller's the system's keyring is used.
     """
     store = SettingsStore(settings_file or paths.settings_file(), command_line)
-    log.set_level(store.current.proxy_log_level)
-    store.listen(lambda _, new: log.set_level(new.proxy_log_level))
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(lambda: environment_key(store), lambda: announcing)

@@ -38,16 +38,18 @@ DOORS_IN_WORDS: dict[str, str] = {
     "exchange": "errors flow http logs policy settings stream tools upstream",
     # wiring
     "services": "errors exchange flow keys logs paths policy settings tools upstream",
+    "process": "",
     # exchange: a view on /v1 returns a response that carries an exchange
-    "web": "command errors exchange flow http identity keys paths policy running services settings",
-    "hosting": "errors flow server services upstream web",  # upstream: the demo, which is one
+    "web": "command errors exchange flow http identity keys logs paths policy running services settings tools",
+    "hosting": "errors flow keys server services tools upstream web",  # upstream: the demo, which is one
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
-    "cli": "command errors hosting identity keys logs paths running server services settings tools web",
+    "cli": "command errors hosting identity keys logs paths process running server services settings tools web",
     "__main__": "cli",
     # flow, keys and tools for their states alone
     "tray_app": (
-        "cli command errors files flow hosting identity keys logs paths running server services settings tools web"
+        "cli command errors files flow hosting identity keys logs paths process running server services settings tools"
+        " web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
@@ -226,6 +228,19 @@ def test_rooms_import_only_through_their_doors() -> None:
 
 def test_the_proxy_never_imports_the_tray() -> None:
     assert [where for _, other, where in used_doors() if other == "tray_app"] == []
+
+
+WIRING = {
+    *("proxy.hosting", "proxy.web.app", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools"),
+    *("tray_app.__main__", "tray_app.app", "tray_app.hosted"),
+    *("tray_app.keyring_retry", "tray_app.pulse"),
+}
+
+
+def test_the_services_are_handed_whole_to_the_wiring_alone() -> None:
+    users = {module_of(path) for path in sources(*PACKAGES) if "proxy.services" in imports(path)}
+
+    assert users <= WIRING
 
 
 def test_no_module_imports_the_bare_package() -> None:

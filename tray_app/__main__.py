@@ -16,6 +16,7 @@ from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
 from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
+from proxy.process import tune_process
 from proxy.services import assemble
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
@@ -64,6 +65,8 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         services = assemble(command_line)
         log_file.hide(services.every_secret)
+        services.follow_log_level()
+        tune_process()
         is_read = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
         TrayApp(services, instance, tray, say, log_problem, is_read=is_read).run()

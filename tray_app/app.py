@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 
-from proxy.cli.serve import signals_handled
 from proxy.flow.health import Health
 from proxy.identity import APP_ID
+from proxy.process import signals_handled
 from proxy.services import Services
 from tray_app.actions import Action, Actions
 from tray_app.artwork import icon, menu_bar_icon
@@ -116,7 +116,7 @@ class TrayApp:
         if self._ended.is_set() or (root_url := self._hosted.root_url()) == self._published:
             return
         try:
-            self._instance.publish(os.getpid(), root_url, self._hosted.desk.token)
+            self._instance.publish(os.getpid(), root_url, self._hosted.dashboard.token)
             self._published = root_url
         except OSError as error:
             log.warning("a second start will not find this one: %s", error)

@@ -38,7 +38,7 @@ class Commands:
             "copy-url": lambda: self.copy(self._hosted.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
-            "question": lambda: self.open_page("questions"),
+            "question": lambda: self.open_page("approvals"),
             "set-key": self.open_page,
             "dashboard": self.open_page,
             "doctor": lambda: self.open_page("doctor"),

@@ -9,12 +9,13 @@ from proxy.cli.doctor import examine
 from proxy.command import as_typed
 from proxy.errors.configuration import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import server_for
+from proxy.process import freeze_objects
 from proxy.running import check_own
 from proxy.server.ports import free_port
 from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
 from proxy.settings.model import Settings
-from proxy.web.desk import Desk
+from proxy.web.ui.dashboard import Dashboard
 
 OFFERED_PORTS = 20  # how far beyond the configured one a free port is looked for
 
@@ -28,8 +29,8 @@ class HostedProxy:
         self, services: Services, activate: Callable[[], None], quit_program: Callable[[], None] | None = None
     ) -> None:
         self.services = services
-        self.desk = Desk(lambda: examine(services), secrets.token_urlsafe(32), activate, quit_program)
-        self._server = server_for(services, self.desk)
+        self.dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32), activate, quit_program)
+        self._server = server_for(services, self.dashboard, on_warm=freeze_objects)
         self._pages: ServerThread | None = None
         self.problem: str | None = None
         self.advice = ""  # what to do about it
@@ -86,12 +87,12 @@ class HostedProxy:
         if self._server.address is not None:
             return self._server.address.local.root_url
         if self._pages is None:
-            self._pages = server_for(self.services, self.desk)
+            self._pages = server_for(self.services, self.dashboard)
         return self._pages.start("127.0.0.1", 0).root_url
 
     def entrance(self, to: str = "") -> str:
         """Return a link to one of the pages, good once."""
-        return self.desk.entrance(self.root_url(), to)
+        return self.dashboard.link(self.root_url(), to)
 
     def _follow(self, old: Settings, new: Settings) -> None:
         """Move a running server to where the settings now want it; raises PortTaken to refuse the change."""

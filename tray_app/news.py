@@ -96,7 +96,7 @@ class News:
         """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""
         self.tell("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
         if not self._is_icon_shown:
-            where = self._hosted.entrance("questions") if self._is_read else command("page")
+            where = self._hosted.entrance("approvals") if self._is_read else command("page")
             self._say(question_line(question.tool, where))
 
     @property

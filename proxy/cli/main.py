@@ -129,8 +129,8 @@ def doctor() -> None:
         findings = examine(services)
     services.tools.stop()
     for finding in findings:
-        say(f"{'well ' if finding.is_well else 'WRONG'}  {finding.title}: {finding.detail}")
-    if not all(finding.is_well for finding in findings):
+        say(f"{'OK   ' if finding.is_good else 'WRONG'}  {finding.title}: {finding.detail}")
+    if not all(finding.is_good for finding in findings):
         sys.exit(1)
 
 

@@ -3,8 +3,6 @@
 import logging
 import os
 import secrets
-import signal
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,13 +14,12 @@ from proxy.cli.greeting import base_url_line, key_line, last_line, page_line
 from proxy.errors.configuration import PortTaken
 from proxy.hosting import demo_upstream, server_for
 from proxy.logs.log import start_logging
+from proxy.process import freeze_objects, signals_noted, tune_process
 from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
-from proxy.web.desk import Desk
-
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+from proxy.web.ui.dashboard import Dashboard
 
 Say = Callable[[str], Any]
 
@@ -41,24 +38,26 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         log_file = start_logging(to_terminal=to_terminal)
         services = assemble(command_line)
         log_file.hide(services.every_secret)
+        services.follow_log_level()
+        tune_process()
         services.load_keys()
-        desk = Desk(lambda: examine(services), secrets.token_urlsafe(32))
-        server = server_for(services, desk)
+        dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32))
+        server = server_for(services, dashboard, on_warm=freeze_objects)
         settings = services.store.current
         if services.store.warning:
             say(services.store.warning)
         address = start(server, settings)
         stack.callback(server.stop)
-        stack.enter_context(announced(address, desk.token))
+        stack.enter_context(announced(address, dashboard.token))
         root_url = address.local.root_url
         if is_read:
-            services.tools.consent.attach(TerminalAsker(say, lambda: desk.entrance(root_url, "questions")))
+            services.tools.consent.attach(TerminalAsker(say, lambda: dashboard.link(root_url, "approvals")))
         say(base_url_line(address.base_url, address.local.base_url))
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
             say(line)
-        say(page_line(desk.entrance(root_url) if is_read else None))
+        say(page_line(dashboard.link(root_url) if is_read else None))
         say(last_line(log_file.file))
         wait_for_signal()
 
@@ -82,41 +81,3 @@ def announced(address: Address, token: str) -> Iterator[None]:
         except OSError as error:
             log.warning("no link to the page can be asked for: %s", error)
         yield
-
-
-@contextmanager
-def signals_noted() -> Iterator[Callable[[], object]]:
-    """Yield a function that waits for a signal to stop; a second signal ends the program at once.
-
-    The interpreter writes each signal to a socket, whichever thread it meets, and the main thread waits for that byte.
-    """
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    woken_before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-    try:
-        with signals_handled(lambda: None):
-            yield lambda: reader.recv(1)
-    finally:
-        signal.set_wakeup_fd(woken_before)
-        reader.close()
-        writer.close()
-
-
-@contextmanager
-def signals_handled(stop: Callable[[], object]) -> Iterator[None]:
-    """Call a function at the first signal to stop; a second one ends the program at once. Main thread only."""
-    noted: list[int] = []
-
-    def note(number: int, frame: object) -> None:  # noqa: ARG001  signal's signature
-        noted.append(number)
-        if len(noted) > 1:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        stop()
-
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

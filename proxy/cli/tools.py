@@ -13,6 +13,7 @@ from proxy.cli.terminal import say, show
 
 if TYPE_CHECKING:
     from proxy.services import Services
+    from proxy.tools.execution import ToolExecution
     from proxy.tools.room import ToolRoom
 
 
@@ -49,7 +50,7 @@ def write_example() -> None:
 def list_tools() -> None:
     """List the tools, and what is wrong with those that fail."""
     services = assembled()
-    with opened(services) as room:
+    with opened(services.tools) as room:
         asyncio.run(room.settle())
         for tool in room.registry.tools.values():
             say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
@@ -67,7 +68,7 @@ def call_tool(name: str, arguments: str) -> None:
 
     Its arguments are given as a JSON object; the result is shown.
     """
-    with opened(assembled()) as room:
+    with opened(assembled().tools) as room:
         record = asyncio.run(room.try_call(name, arguments))
     show(record.result)
     if record.outcome != "ok":
@@ -84,12 +85,12 @@ def assembled() -> "Services":
 
 
 @contextmanager
-def opened(services: "Services") -> Iterator["ToolRoom"]:
+def opened(execution: "ToolExecution") -> Iterator["ToolRoom"]:
     """Yield the tools' machinery and stop it in the end."""
     try:
-        yield services.tools.room()
+        yield execution.room()
     finally:
-        services.tools.stop()
+        execution.stop()
 
 
 def write_new(path: Path, text: str) -> None:

@@ -118,22 +118,13 @@ def end(connection: Watched, wait: Wait) -> None:
         connection.transport.close()
 
 
-def allow_open_files(connections: int) -> int:
-    """Ask the system for as many open files as the connections need (each has one to the upstream too).
-
-    Return how many connections there is room for.
-    """
+def affordable(connections: int) -> int:
+    """Return how many of so many connections the system has files for: each has one to the upstream too."""
     if sys.platform == "win32":
         return connections
     import resource  # noqa: PLC0415  not on Windows
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * connections + OWN_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        except (OSError, ValueError):  # macOS allows less than it says
-            soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        return min(connections, max((soft - OWN_FILES) // 2, 1))
-    return connections
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return connections
+    return min(connections, max((allowed - OWN_FILES) // 2, 1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from proxy.server.bridge import NoteRefusal
-from proxy.server.limits import Limits, allow_open_files
+from proxy.server.limits import Limits, affordable
 from proxy.server.ports import listen
 from proxy.server.running_server import RunningServer
 
@@ -65,7 +65,7 @@ class ServerThread:
         self._app = app
         self._note_refusal = note_refusal
         limits = limits or Limits()
-        self._limits = replace(limits, connections=allow_open_files(limits.connections))
+        self._limits = replace(limits, connections=affordable(limits.connections))
         self._lifespan = lifespan
         self._name = name
         self._thread: threading.Thread | None = None

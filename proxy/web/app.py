@@ -3,13 +3,15 @@
 from flask import Flask
 
 from proxy.identity import APP_ID
+from proxy.logs.log import recent_lines
 from proxy.services import Services, assemble
-from proxy.web import api, desk, errors, guard, health
+from proxy.web import api, errors, guard, health
 from proxy.web.addresses import OneAddress
-from proxy.web.desk import Desk
+from proxy.web.ui import blueprint as ui
+from proxy.web.ui.dashboard import Dashboard, PageParts
 
 
-def create_app(services: Services | None = None, own_pages: Desk | None = None) -> Flask:
+def create_app(services: Services | None = None, dashboard: Dashboard | None = None) -> Flask:
     """Return the app; without services (`gunicorn 'proxy.web.app:create_app()'`) it assembles its own.
 
     Raises SettingError.
@@ -25,7 +27,17 @@ def create_app(services: Services | None = None, own_pages: Desk | None = None) 
     app.jinja_env.finalize = lambda value: services.hide(value) if type(value) is str else value  # not of Markup
     app.register_blueprint(health.blueprint())
     app.register_blueprint(api.blueprint(services.pipelines, services.observers, services.store))
-    if own_pages is not None:
-        app.register_blueprint(desk.blueprint(services, own_pages))
+    if dashboard is not None:
+        parts = PageParts(
+            store=services.store,
+            secrets=services.secrets,
+            health=services.health,
+            consent=services.tools.consent,
+            refused_origins=services.refused_origins,
+            allow_origin=services.allow_origin,
+            try_key=services.try_key,
+            recent_log=recent_lines,
+        )
+        app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it
     return app

@@ -17,7 +17,7 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.store import SettingsStore
 
 HEALTH = "health.health"  # the endpoint that may be open to callers without a key
-OWN_PAGES = "desk"  # the blueprint of the program's own pages
+OWN_PAGES = "ui"  # the blueprint of the program's own pages
 PREFLIGHT_SECONDS = 600
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 

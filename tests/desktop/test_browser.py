@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakes.browser import Browser
-from fakes.desk import Hosted
+from fakes.dashboard import Hosted
 from fakes.shared_upstream import Fresh
 
 FOREIGN = "page.example"  # a name of somebody else's, which resolves to this computer: so does rebinding
@@ -53,7 +53,7 @@ TRIES = """
 
 def tries(hosted: Hosted, address: str = "") -> str:
     """Return a script that tries all of it: its author even knows the pages' path."""
-    home = f"{hosted.desk.sessions.path}/"
+    home = f"{hosted.dashboard.sessions.path}/"
     return TRIES % {"proxy": json.dumps(address or hosted.root_url), "home": json.dumps(home)}
 
 
@@ -112,7 +112,7 @@ def foreign_site(site: Site) -> str:
 def test_a_foreign_page_reaches_nothing_whatever_it_tries(
     browser: Browser, foreign_site: str, hosted: Hosted, upstream: Fresh
 ) -> None:
-    browser.open(hosted.desk.entrance(hosted.root_url))  # the session's cookie is there to be misused
+    browser.open(hosted.dashboard.link(hosted.root_url))  # the session's cookie is there to be misused
     browser.open(foreign_site)
     seen = json.loads(browser.run(tries(hosted)))
 
@@ -142,7 +142,7 @@ def test_a_page_whose_name_leads_to_the_proxy_reaches_nothing(
 def test_the_programs_own_forms_work(browser: Browser, foreign_site: str, hosted: Hosted) -> None:
     browser.open(foreign_site)
     browser.run(tries(hosted))
-    browser.open(hosted.desk.entrance(hosted.root_url))
+    browser.open(hosted.dashboard.link(hosted.root_url))
     said = browser.submit("form[action$='/origins/allow']")
 
     assert f"{foreign_site.rstrip('/')} may use the proxy from now on." in said
@@ -163,14 +163,14 @@ def test_another_port_of_this_computer_is_sent_no_cookie_and_reads_no_page(
     neighbour = f"http://127.0.0.1:{site.server_address[1]}"
     browser.open(f"{neighbour}/set")
     browser.run("document.cookie = 'its_own=1; path=/'")  # so that a cookie is seen where one is sent
-    browser.open(hosted.desk.entrance(hosted.root_url))
-    assert hosted.desk.sessions.path in browser.run("location.href")
+    browser.open(hosted.dashboard.link(hosted.root_url))
+    assert hosted.dashboard.sessions.path in browser.run("location.href")
     for path in ("/", "/ui/", "/ui/enter", "/ui/doctor", f"/ui/{'0' * 64}/", "/ui/../ui/key"):
         browser.open(neighbour + path)
     seen = json.loads(browser.run(tries(hosted)))
     posted = [
         browser.run(f"fetch({hosted.root_url + path!r}, {POSTED}).then(answer => answer.type)")
-        for path in ("/ui/", hosted.desk.sessions.path + "/key/forget")
+        for path in ("/ui/", hosted.dashboard.sessions.path + "/key/forget")
     ]
 
     assert [cookies for path, cookies in site.cookies if path not in ("/set", "/favicon.ico")] == ["its_own=1"] * 6
@@ -192,17 +192,17 @@ def refuse(hosted: Hosted, *origins: str) -> None:
 def test_no_page_is_wider_than_its_window(browser: Browser, hosted: Hosted, width: int) -> None:
     refuse(hosted, "https://a-page.example", f"https://{'a-very-long-name.' * 6}example:8443")
     browser.resize(width)
-    browser.open(hosted.desk.entrance(hosted.root_url))
+    browser.open(hosted.dashboard.link(hosted.root_url))
 
-    for page in ("", "doctor", "log", "questions", "enter"):
-        browser.open(f"{hosted.root_url}{hosted.desk.sessions.path}/{page}")
+    for page in ("", "doctor", "log", "approvals", "enter"):
+        browser.open(f"{hosted.root_url}{hosted.dashboard.sessions.path}/{page}")
         assert browser.run("document.documentElement.scrollWidth") <= width, page
         assert browser.run("[...document.querySelectorAll('.small')].every(each => each.offsetHeight < 40)"), page
 
 
 def test_the_page_is_used_with_the_keyboard_alone(browser: Browser, hosted: Hosted) -> None:
     refuse(hosted, "https://a-page.example")
-    browser.open(hosted.desk.entrance(hosted.root_url))
+    browser.open(hosted.dashboard.link(hosted.root_url))
     passed = [browser.run(FOCUSED)]
     while passed[-1] != "Log":
         browser.press("Tab", 9)

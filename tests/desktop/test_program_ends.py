@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from desktop.tray_user import APP_ID, Tray
-from fakes.desk import form_token
+from fakes.dashboard import form_token
 from fakes.program import Program
 from fakes.scripted_upstream import Chunk, EndHead, Header, Script, Stall
 from fakes.shared_upstream import Fresh

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from desktop.tray_user import Tray
-from fakes.desk import form_token
+from fakes.dashboard import form_token
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
 from fakes.terminal import TerminalProgram
@@ -97,7 +97,7 @@ def test_without_an_icon_the_terminal_has_the_link_to_a_question(
 
     assert link
     place = f"http://127.0.0.1:{tray.port}" + page.get(link[1]).headers["location"]
-    assert place.endswith("/questions")
+    assert place.endswith("/approvals")
     questions = page.get(place).text
     page.post(
         f"{place}/1",

@@ -15,7 +15,7 @@ import openai
 import psutil
 import pytest
 
-from fakes.desk import form_token
+from fakes.dashboard import form_token
 from fakes.program import Program, run_python
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh

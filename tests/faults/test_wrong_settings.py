@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from fakes.asking import BODY, CHAT, FILES, MODELS
-from fakes.desk import Hosted, form_token
+from fakes.dashboard import Hosted, form_token
 from fakes.opening import HANDSHAKE
 from fakes.running_proxy import RunningProxy
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
@@ -136,9 +136,9 @@ def test_the_page_says_why_and_shows_no_upstream(hosted: Hosted, file: Path) -> 
 def test_the_doctor_says_why_and_asks_no_upstream(hosted: Hosted, file: Path) -> None:
     findings = {finding.title: finding for finding in examine(hosted.services)}
 
-    assert not findings["Settings file"].is_well
+    assert not findings["Settings file"].is_good
     assert f"{file}, line 2: this is not valid TOML" in findings["Settings file"].detail
-    assert not findings["Upstream"].is_well
+    assert not findings["Upstream"].is_good
     assert "not known" in findings["Upstream"].detail
 
 

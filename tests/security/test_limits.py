@@ -14,7 +14,7 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
-from proxy.server.limits import Limits, allow_open_files
+from proxy.server.limits import Limits, affordable
 from proxy.server.sizes import BodyFraming
 from waiting import wait_for
 
@@ -533,5 +533,5 @@ def test_a_connection_beyond_the_bound_is_refused_and_taken_again_when_one_has_l
 
 
 def test_there_is_room_for_connections_and_their_upstreams_as_far_as_the_system_allows() -> None:
-    assert 0 < allow_open_files(100) <= 100
-    assert allow_open_files(10**9) < 10**9
+    assert 0 < affordable(100) <= 100
+    assert affordable(10**9) < 10**9

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from fakes.asking import BODY, CHAT
-from fakes.desk import Hosted, form_token
+from fakes.dashboard import Hosted, form_token
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import ScriptedUpstream
 from fakes.shared_upstream import Fresh, connect
@@ -244,7 +244,7 @@ def test_a_refused_origin_is_offered_on_the_programs_page_and_allowed_by_a_click
 
 
 def test_the_programs_page_opens_by_a_link_that_is_good_once(hosted: Hosted) -> None:
-    link = hosted.desk.entrance(hosted.root_url)
+    link = hosted.dashboard.link(hosted.root_url)
 
     assert hosted.http.get(link).status_code == 303
     assert httpx2.get(link, trust_env=False).status_code == 403

@@ -66,7 +66,7 @@ def test_a_port_that_another_proxy_of_the_user_has_is_told_as_such(hosted: Hoste
     hosted.start()
     port = hosted.services.store.current.proxy_port
     file = paths.runtime_dir() / f"serve-{port}.json"
-    with published(file, InstanceInfo(1, hosted.root_url(), hosted.desk.token)), hosted_on(port) as second:
+    with published(file, InstanceInfo(1, hosted.root_url(), hosted.dashboard.token)), hosted_on(port) as second:
         second.start()
 
         assert second.problem == f"A proxy of yours has port {port}"

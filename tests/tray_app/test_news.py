@@ -181,7 +181,7 @@ def test_a_question_is_told_without_its_arguments_and_by_a_link_where_no_icon_is
 
     where = "see the icon's menu" if is_shown else "start the program once more to open its page"
     assert told.backend.told == [("A tool asks to run", f"write_file waits a minute for your answer: {where}.")]
-    assert ["&to=questions" in said for said in told.said] == ([] if is_shown else [True])
+    assert ["&to=approvals" in said for said in told.said] == ([] if is_shown else [True])
 
 
 def test_the_bell_rings_for_a_question_and_the_menu_follows_it_both_ways() -> None:

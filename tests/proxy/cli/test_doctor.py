@@ -19,25 +19,25 @@ def test_the_proxy_keys_in_the_keyring_are_counted(required: bool, asked: str) -
 
     found = check_access(services_with(keychain, proxy_require_api_key=required))
 
-    assert found == Finding("Proxy keys", is_well=True, detail=f"1 there, {asked}")
+    assert found == Finding("Proxy keys", is_good=True, detail=f"1 there, {asked}")
 
 
 def test_a_proxy_key_that_is_asked_for_and_missing_is_found_with_the_command_that_makes_one() -> None:
     found = check_access(services_with(MemoryKeychain(), proxy_require_api_key=True))
 
-    assert not found.is_well
+    assert not found.is_good
     assert found.detail.endswith("`openai-tray-proxy proxy-key new NAME` makes one")
 
 
 def test_a_locked_keyring_is_not_opened_to_count_the_proxy_keys() -> None:
     found = check_access(services_with(MemoryKeychain(KeyringLocked())))
 
-    assert found == Finding("Proxy keys", is_well=True, detail="0 there, not asked for")
+    assert found == Finding("Proxy keys", is_good=True, detail="0 there, not asked for")
 
 
 def test_a_missing_upstream_key_is_found_with_the_ways_to_give_one() -> None:
     found = check_key(services_with(MemoryKeychain()))
 
-    assert not found.is_well
+    assert not found.is_good
     for way in ("`openai-tray-proxy key set`", "the program's page", "OPENAI_API_KEY"):
         assert way in found.detail

@@ -19,7 +19,7 @@ def test_the_doctor_looks_at_the_tools_where_they_are_on(monkeypatch: pytest.Mon
     assert "WRONG  Tools: function_tools.py, line 2: SyntaxError" in CliRunner().invoke(cli, ["doctor"]).output
 
     write_tools("def greet(name: str) -> str:\n    return name\n")
-    assert "well   Tools: 4 ready" in CliRunner().invoke(cli, ["doctor"]).output
+    assert "OK     Tools: 4 ready" in CliRunner().invoke(cli, ["doctor"]).output
 
 
 def run(*arguments: str) -> Result:

@@ -60,7 +60,7 @@ def test_it_begins_well(upstream: UpstreamHealth) -> None:
     assert upstream.current == HEALTHY
 
 
-def test_a_refusal_of_our_key_stands_until_an_answer_that_is_well(upstream: UpstreamHealth) -> None:
+def test_a_refusal_of_our_key_stands_until_an_good_answer(upstream: UpstreamHealth) -> None:
     assert note(upstream, 401).kind == "key refused"
     assert note(upstream, 400).kind == "key refused"
     assert note(upstream, 200) == HEALTHY

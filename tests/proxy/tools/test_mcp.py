@@ -179,7 +179,7 @@ def test_a_server_that_ends_in_a_call_is_started_again(own: Desk) -> None:
     assert own.call("own__add", a=1, b=1).result == "2"
 
 
-def test_a_call_that_takes_too_long_leaves_a_server_that_is_well_alone(shared: Desk) -> None:
+def test_a_call_that_takes_too_long_leaves_a_server_that_works_alone(shared: Desk) -> None:
     short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
 
     assert shared.call("own__wait", short).outcome == "timed out"

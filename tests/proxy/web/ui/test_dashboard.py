@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from fakes.desk import Hosted, form_token
+from fakes.dashboard import Hosted, form_token
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
@@ -16,7 +16,7 @@ from proxy.flow.flow import Flow
 from proxy.logs.log import start_logging
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof
-from proxy.web.desk import OWN_PATHS
+from proxy.web.ui.blueprint import OWN_PATHS
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -29,10 +29,10 @@ def hosted(upstream: Fresh) -> Iterator[Hosted]:
 
 
 def test_a_link_opens_the_page_once(hosted: Hosted) -> None:
-    link = hosted.desk.entrance(hosted.root_url)
+    link = hosted.dashboard.link(hosted.root_url)
     first, second = hosted.http.get(link), hosted.http.get(link)
 
-    root = hosted.desk.sessions.path
+    root = hosted.dashboard.sessions.path
     assert (first.status_code, first.headers["location"]) == (303, f"{root}/")
     assert {"HttpOnly", "SameSite=Strict", f"Path={root}"} <= set(first.headers["set-cookie"].split("; "))
     assert second.status_code == 403
@@ -43,14 +43,14 @@ def test_a_link_opens_the_page_once(hosted: Hosted) -> None:
 )
 def test_nobody_sees_a_page_without_a_session(hosted: Hosted, path: str) -> None:
     answer = httpx2.get(
-        hosted.root_url + path.replace("SECRET", hosted.desk.sessions.path),
+        hosted.root_url + path.replace("SECRET", hosted.dashboard.sessions.path),
         trust_env=False,
         cookies={f"op_session_{hosted.address.port}": "made-up"},
     )
 
     assert answer.status_code == 403
     assert "form" not in answer.text
-    assert hosted.desk.sessions.path not in answer.text
+    assert hosted.dashboard.sessions.path not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/ui/", "/ui/doctor", "/ui/key", "/ui/enter", f"/ui/{'0' * 64}/", "/v1/models"])
@@ -94,11 +94,11 @@ def test_the_secret_path_is_another_one_at_every_start_and_in_no_log(
     with Hosted(can_stop=False) as other, other.enter() as browser:
         token = form_token(browser.get("/").text)
         assert browser.post("/stop", data={"form_token": token}).status_code == 404
-        assert other.desk.sessions.path != hosted.desk.sessions.path
+        assert other.dashboard.sessions.path != hosted.dashboard.sessions.path
 
     ours = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("proxy."))
     assert "/ui/…" in ours
-    assert other.desk.sessions.path not in ours
+    assert other.dashboard.sessions.path not in ours
 
 
 def test_the_page_cannot_be_framed_or_kept(hosted: Hosted) -> None:
@@ -228,7 +228,7 @@ def test_the_demo_asks_for_no_key_and_says_what_it_is() -> None:
 
 def test_pages_of_two_proxies_are_open_side_by_side(hosted: Hosted) -> None:
     with Hosted() as other, hosted.enter() as browser:
-        home = browser.get(other.desk.entrance(other.root_url)).url
+        home = browser.get(other.dashboard.link(other.root_url)).url
 
         assert browser.get("/").status_code == 200
         assert browser.get(home).status_code == 200
@@ -358,8 +358,8 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
 
 def test_a_link_leads_to_the_log(hosted: Hosted) -> None:
     assert (
-        hosted.http.get(hosted.desk.entrance(hosted.root_url, "log")).headers["location"]
-        == f"{hosted.desk.sessions.path}/log"
+        hosted.http.get(hosted.dashboard.link(hosted.root_url, "log")).headers["location"]
+        == f"{hosted.dashboard.sessions.path}/log"
     )
 
 

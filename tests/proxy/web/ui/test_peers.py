@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fakes.desk import Hosted, form_token
-from proxy.web.peers import is_another_user, user_of
+from fakes.dashboard import Hosted, form_token
+from proxy.web.ui.peers import is_another_user, user_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 
@@ -166,7 +166,7 @@ def test_another_user_who_knows_all_secrets_and_hangs_up_changes_nothing(with_re
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root can act for another user")
 def test_another_user_cannot_use_a_link_and_does_not_use_it_up(tmp_path: Path) -> None:
     with Hosted() as hosted:
-        link = hosted.desk.entrance(hosted.root_url)
+        link = hosted.dashboard.link(hosted.root_url)
         statuses = [
             subprocess.run(
                 [sys.executable, "-c", FETCH, link, str(user)],

@@ -9,7 +9,7 @@ import httpx2
 from fakes.running_proxy import RunningProxy
 from proxy.cli.doctor import examine
 from proxy.hosting import server_for
-from proxy.web.desk import Desk
+from proxy.web.ui.dashboard import Dashboard
 
 
 class Hosted(RunningProxy):
@@ -19,10 +19,10 @@ class Hosted(RunningProxy):
         super().__init__(**settings)
         self.activated = 0
         self.stopped = 0
-        self.desk = Desk(
+        self.dashboard = Dashboard(
             lambda: examine(self.services), "the-token", self.activate, self.stop_program if can_stop else None
         )
-        self.server = server_for(self.services, self.desk)
+        self.server = server_for(self.services, self.dashboard)
 
     def activate(self) -> None:
         self.activated += 1
@@ -34,7 +34,7 @@ class Hosted(RunningProxy):
     def enter(self) -> Iterator[httpx2.Client]:
         """Yield a browser's client that came in by a link; its base URL is the first page's."""
         with httpx2.Client(trust_env=False, timeout=20, follow_redirects=True) as client:
-            client.base_url = client.get(self.desk.entrance(self.root_url)).url
+            client.base_url = client.get(self.dashboard.link(self.root_url)).url
             yield client
 
 

@@ -1,4 +1,4 @@
-"""The page on which the user says whether a tool may run; one of the program's own pages."""
+"""The page on which the user says whether a tool may run."""
 
 import json
 from contextlib import suppress
@@ -6,7 +6,7 @@ from typing import Literal
 
 from flask import Blueprint, render_template, request
 
-from proxy.services import Services
+from proxy.tools.consent import Consent
 
 Decision = Literal["yes", "always", "no"]
 
@@ -17,38 +17,38 @@ ANSWERED: dict[Decision, str] = {
 }
 
 
-def add_questions(pages: Blueprint, services: Services, root: str) -> None:
+def add_routes(pages: Blueprint, root: str, consent: Consent) -> None:
     """Add the routes below a path; the blueprint guards them."""
 
-    @pages.get(f"{root}/questions")
-    def questions() -> str:
-        return page(services)
+    @pages.get(f"{root}/approvals")
+    def approvals() -> str:
+        return page(consent)
 
-    @pages.post(f"{root}/questions/<int:number>")
-    def answer(number: int) -> str:
+    @pages.post(f"{root}/approvals/<int:number>")
+    def decide(number: int) -> str:
         chosen = request.form.get("decision")
         decision = next((known for known in ANSWERED if known == chosen), None)
         if decision is None:
-            return page(services, trouble="Choose one of the three answers.")
-        if not services.tools.consent.answer(number, decision):
-            return page(services, trouble="The question is over: it was answered, or its minute had passed.")
-        return page(services, success=ANSWERED[decision], answered=number)
+            return page(consent, trouble="Choose one of the three answers.")
+        if not consent.answer(number, decision):
+            return page(consent, trouble="The question is over: it was answered, or its minute had passed.")
+        return page(consent, success=ANSWERED[decision], answered=number)
 
 
 def page(
-    services: Services, *, trouble: str | None = None, success: str | None = None, answered: int | None = None
+    consent: Consent, *, trouble: str | None = None, success: str | None = None, answered: int | None = None
 ) -> str:
     """Return the page; a question that was just answered may still be among the open ones."""
     return render_template(
-        "questions.html",
+        "approvals.html",
         questions=[
             {
                 "id": question.id,
                 "tool": question.tool,
                 "source": question.source,
-                "arguments": pretty(question.arguments),
+                "arguments": readable(question.arguments),
             }
-            for question in services.tools.consent.questions
+            for question in consent.questions
             if question.id != answered
         ],
         trouble=trouble,
@@ -56,7 +56,7 @@ def page(
     )
 
 
-def pretty(arguments: str) -> str:
+def readable(arguments: str) -> str:
     """Return the arguments, all of them, one to a line where they are JSON; what would not be seen is spelled out."""
     with suppress(ValueError, RecursionError):
         arguments = json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import httpx2
 import pytest
 
-from fakes.desk import Hosted, form_token
+from fakes.dashboard import Hosted, form_token
 from fakes.shared_upstream import Fresh
 from proxy.tools.consent import Consent
 from proxy.tools.tool import Tool
@@ -47,13 +47,13 @@ def asked(consent: Consent, name: str = "write_file") -> Iterator[Callable[[], b
 
 
 def answer(browser: httpx2.Client, number: int, decision: str) -> str:
-    token = form_token(browser.get("/questions").text)
-    return browser.post(f"/questions/{number}", data={"form_token": token, "decision": decision}).text
+    token = form_token(browser.get("/approvals").text)
+    return browser.post(f"/approvals/{number}", data={"form_token": token, "decision": decision}).text
 
 
 def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(hosted: Hosted) -> None:
     with asked(hosted.services.tools.consent), hosted.enter() as browser:
-        page, home = browser.get("/questions").text, browser.get("/").text
+        page, home = browser.get("/approvals").text, browser.get("/").text
 
     assert "write_file" in page
     assert "files" in page
@@ -65,9 +65,9 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
 
 def test_the_page_looks_for_questions_by_itself_but_leaves_one_alone_that_is_read(hosted: Hosted) -> None:
     with hosted.enter() as browser:
-        waiting = browser.get("/questions").text
+        waiting = browser.get("/approvals").text
         with asked(hosted.services.tools.consent):
-            reading = browser.get("/questions").text
+            reading = browser.get("/approvals").text
 
     assert 'http-equiv="refresh"' in waiting
     assert 'http-equiv="refresh"' not in reading
@@ -104,9 +104,9 @@ def test_a_question_that_is_over_and_an_answer_that_is_none_are_told(hosted: Hos
 def test_nobody_answers_without_a_session_or_without_the_forms_token(hosted: Hosted) -> None:
     consent = hosted.services.tools.consent
     with asked(consent) as outcome, hosted.enter() as browser:
-        url = f"/questions/{consent.questions[0].id}"
+        url = f"/approvals/{consent.questions[0].id}"
         stranger = httpx2.post(
-            hosted.root_url + hosted.desk.sessions.path + url, data={"decision": "yes"}, trust_env=False
+            hosted.root_url + hosted.dashboard.sessions.path + url, data={"decision": "yes"}, trust_env=False
         )
         forged = browser.post(url, data={"decision": "yes", "form_token": "made-up"})
 
@@ -115,11 +115,11 @@ def test_nobody_answers_without_a_session_or_without_the_forms_token(hosted: Hos
 
 
 def test_a_link_may_lead_to_the_questions_and_nowhere_else(hosted: Hosted) -> None:
-    places = ("questions", "doctor", "", "//evil.example")
-    links = [hosted.desk.entrance(hosted.root_url, to) for to in places]
+    places = ("approvals", "doctor", "", "//evil.example")
+    links = [hosted.dashboard.link(hosted.root_url, to) for to in places]
 
     assert [hosted.http.get(link).headers["location"] for link in links] == [
-        f"{hosted.desk.sessions.path}/{place}" for place in ("questions", "doctor", "", "")
+        f"{hosted.dashboard.sessions.path}/{place}" for place in ("approvals", "doctor", "", "")
     ]
-    astray = hosted.desk.entrance(hosted.root_url) + "&to=//evil.example"
-    assert hosted.http.get(astray).headers["location"] == f"{hosted.desk.sessions.path}/"
+    astray = hosted.dashboard.link(hosted.root_url) + "&to=//evil.example"
+    assert hosted.http.get(astray).headers["location"] == f"{hosted.dashboard.sessions.path}/"

@@ -1,0 +1,99 @@
+"""The routes of the program's own pages, read from the top, and what stands before and behind each of them."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from proxy import paths
+from proxy.command import command
+from proxy.errors.request import UnknownPath
+from proxy.identity import TITLE
+from proxy.web.ui import approvals, entry, home
+from proxy.web.ui.dashboard import Dashboard, PageParts
+from proxy.web.ui.sessions import cookie_name
+
+NAME = "ui"
+OWN_PATHS = ("ui", "_tray/")  # how the addresses of these pages begin, behind any slashes: their views wait for others
+SEALED = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "same-origin",  # with no-referrer browsers send `Origin: null` with our own forms
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# These prove themselves otherwise, or show nothing.
+OPEN = frozenset(f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "activate", "link"))
+
+
+def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
+    """Return the routes."""
+    pages = Blueprint(NAME, __name__, template_folder=str(paths.asset("ui")))
+    root = dashboard.sessions.path
+    pages.context_processor(lambda: for_every_page(dashboard))
+    pages.before_request(lambda: check_session(dashboard))
+    pages.after_request(seal)
+    entry.add_routes(pages, dashboard)
+    home.add_routes(pages, root, parts)
+    approvals.add_routes(pages, root, parts.consent)
+
+    @pages.get(f"{root}/doctor")
+    def doctor() -> str:
+        return render_template("doctor.html", findings=dashboard.examine())
+
+    @pages.get(f"{root}/log")
+    def log() -> str:
+        return render_template("log.html", file=paths.log_file(), lines=parts.recent_log())
+
+    @pages.post(f"{root}/stop")
+    def stop() -> str:
+        if dashboard.stop is None:
+            raise UnknownPath
+        dashboard.stop()
+        return render_template("stopped.html")
+
+    @pages.get("/ui/icon.png")
+    def icon() -> Response:
+        return Response(paths.asset("icon/icon-64.png").read_bytes(), content_type="image/png")
+
+    @pages.get("/ui/page.css")
+    def style() -> Response:
+        return Response(paths.asset("ui/page.css").read_bytes(), content_type="text/css; charset=utf-8")
+
+    return pages
+
+
+def check_session(dashboard: Dashboard) -> AnyResponse | None:
+    """Let nobody in but a browser of this user that came by a link, with the token of the form it sends."""
+    if entry.is_stranger(request.environ):
+        return entry.locked_out()
+    if not entry.is_own_origin():
+        return entry.locked_out("A link that another page has opened does not count: copy it into the address line.")
+    if request.endpoint in OPEN:
+        return None
+    session = dashboard.sessions.find(request.cookies.get(cookie_name(request.environ)))
+    if session is None:
+        return entry.locked_out()
+    if request.method == "POST" and not session.is_form_token(request.form.get("form_token")):
+        return entry.locked_out()
+    g.session = session
+    return None
+
+
+def seal(response: AnyResponse) -> AnyResponse:
+    """Keep an answer out of caches, frames and other pages."""
+    response.headers.extend(SEALED)
+    return response
+
+
+def for_every_page(dashboard: Dashboard) -> dict[str, Any]:
+    """Return what any of the pages may show."""
+    return {
+        "title": TITLE,
+        "command": command,
+        "can_stop": dashboard.stop is not None,
+        "form_token": g.session.form_token if "session" in g else "",
+    }

@@ -1,0 +1,42 @@
+"""What the program's own pages show and change, and the links that lead to them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from proxy.flow.health import UpstreamHealth
+from proxy.keys.upstream_key import Secrets
+from proxy.policy.refused_origins import RefusedOrigins
+from proxy.settings.store import SettingsStore
+from proxy.tools.consent import Consent
+from proxy.web.ui.sessions import Sessions
+
+PLACES = ("doctor", "approvals", "log")  # where a link may lead, beside the first page
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """The program around the pages, as the two programs differ in it."""
+
+    examine: Callable[[], Sequence[object]]  # look for common problems; may take some seconds
+    token: str  # who knows it may ask for a link
+    activate: Callable[[], None] = lambda: None  # a second copy was started: come to the front
+    stop: Callable[[], None] | None = None  # end the program, after the answer; None where a terminal does that
+    sessions: Sessions = field(default_factory=Sessions)
+
+    def link(self, root_url: str, to: str = "") -> str:
+        """Return a link to one of the pages, good once."""
+        return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}" + (f"&to={to}" if to in PLACES else "")
+
+
+@dataclass(frozen=True)
+class PageParts:
+    """The parts of the proxy that the pages show and change."""
+
+    store: SettingsStore
+    secrets: Secrets
+    health: UpstreamHealth
+    consent: Consent
+    refused_origins: RefusedOrigins
+    allow_origin: Callable[[str], None]  # raises ProxyError, OSError
+    try_key: Callable[[str], str | None]  # return what the upstream says against a key; blocks
+    recent_log: Callable[[], Sequence[str]]

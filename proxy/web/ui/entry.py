@@ -1,0 +1,84 @@
+"""The ways in: a link that is good once, and a second copy of the program that asks for one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from proxy.errors.request import UnknownPath
+from proxy.policy.origin import is_this_computer
+from proxy.running import NONCE_HEADER, PROOF_HEADER, Wish, is_proof, proof
+from proxy.web.ui.dashboard import PLACES, Dashboard
+from proxy.web.ui.peers import is_another_user
+from proxy.web.ui.sessions import SESSION_S, cookie_name
+
+
+def add_routes(pages: Blueprint, dashboard: Dashboard) -> None:
+    """Add the routes that need no session."""
+
+    @pages.get("/ui/enter")
+    def enter() -> AnyResponse:
+        session = dashboard.sessions.enter(request.args.get("ticket", ""))
+        if session is None:
+            return locked_out()
+        place = request.args.get("to")
+        response = redirect(url_for(f".{place}" if place in PLACES else ".home"), 303)
+        response.set_cookie(
+            cookie_name(request.environ),
+            session.cookie,
+            max_age=int(SESSION_S),
+            path=dashboard.sessions.path,
+            httponly=True,
+            samesite="Strict",
+        )
+        return response
+
+    @pages.route("/ui", defaults={"rest": ""}, methods=["GET", "POST"])
+    @pages.route("/ui/<path:rest>", methods=["GET", "POST"])
+    def astray(rest: str) -> AnyResponse:  # noqa: ARG001  Flask passes what the route names
+        return locked_out()
+
+    @pages.post("/_tray/activate")
+    def activate() -> Response:
+        check_proof(dashboard.token, "activate")
+        dashboard.activate()
+        return answer_with_link(dashboard)
+
+    @pages.post("/_tray/link")
+    def link() -> Response:
+        check_proof(dashboard.token, "link")
+        return answer_with_link(dashboard)
+
+
+def locked_out(why: str = "") -> Response:
+    """Answer somebody who may not come in."""
+    return Response(render_template("locked.html", why=why), 403)
+
+
+def is_stranger(environ: Mapping[str, Any]) -> bool:
+    """Tell whether a connection comes from another computer, or from another user of this one."""
+    client, local = environ.get("REMOTE_ADDR", ""), environ["SERVER_NAME"]
+    if not is_this_computer(client, local):
+        return True
+    return is_another_user(client, int(environ.get("REMOTE_PORT", 0)), local, int(environ["SERVER_PORT"]))
+
+
+def is_own_origin() -> bool:
+    """Tell whether a request comes from one of our pages, or from no page at all."""
+    origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+    return site in ("none", "same-origin") and origin in (None, f"http://{request.host}")
+
+
+def check_proof(token: str, wish: Wish) -> None:
+    """Refuse who cannot know the token as if there were nothing here; raises UnknownPath."""
+    words = (wish, request.headers.get("Host", ""), request.headers.get(NONCE_HEADER, ""))
+    if not is_proof(request.headers.get(PROOF_HEADER), token, *words):
+        raise UnknownPath(request.path)
+
+
+def answer_with_link(dashboard: Dashboard) -> Response:
+    """Answer with a link, and prove who gives it."""
+    link = dashboard.link(f"http://{request.host}")
+    said = proof(dashboard.token, request.headers.get(NONCE_HEADER, ""), link)
+    return Response(link, headers={PROOF_HEADER: said}, mimetype="text/plain")

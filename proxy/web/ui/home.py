@@ -1,0 +1,67 @@
+"""The first page: how the proxy is doing, the upstream's key, refused origins."""
+
+from flask import Blueprint, render_template, request
+
+from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.proxy_error import ProxyError
+from proxy.identity import __version__
+from proxy.web.ui.dashboard import PageParts
+
+
+def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
+    """Add the routes below a path; the blueprint guards them."""
+
+    @pages.get(f"{root}/")
+    def home() -> str:
+        return page(parts)
+
+    @pages.post(f"{root}/key")
+    def keep_key() -> str:
+        text = request.form.get("key", "")
+        try:
+            if request.form.get("where") == "session":
+                parts.secrets.keep_for_session(text)
+            else:
+                parts.secrets.keep(text)
+        except (UnusableKey, KeyringFailure) as error:
+            return page(parts, trouble=str(error))
+        refusal = parts.try_key(parts.secrets.state.key or "")
+        return page(parts, trouble=refusal) if refusal else page(parts, success="The upstream accepts the key.")
+
+    @pages.post(f"{root}/key/forget")
+    def forget_key() -> str:
+        try:
+            parts.secrets.forget()
+        except KeyringFailure as error:
+            return page(parts, trouble=str(error))
+        return page(parts, success="The key is forgotten.")
+
+    @pages.post(f"{root}/origins/allow")
+    def allow_origin() -> str:
+        origin = request.form.get("origin", "")
+        try:
+            parts.allow_origin(origin)
+        except (ProxyError, OSError) as error:
+            return page(parts, trouble=str(error))
+        return page(parts, success=f"{origin} may use the proxy from now on.")
+
+
+def page(parts: PageParts, *, trouble: str | None = None, success: str | None = None) -> str:
+    """Return the page, with what just happened."""
+    store = parts.store
+    return render_template(
+        "home.html",
+        version=__version__,
+        base_url=f"http://{request.host}/v1",
+        settings_warning=store.warning,
+        upstream=store.current.openai_base_url if store.is_known else None,
+        key=parts.secrets.state,
+        is_demo=store.origin("openai_api_key") == "command line",
+        health=parts.health.current,
+        key_required=store.current.proxy_require_api_key,
+        tools_on=store.current.enable_tool_execution,
+        approvals=parts.consent.questions,
+        refused_origins=parts.refused_origins.offered(store.current.proxy_allowed_origins),
+        trouble=trouble,
+        success=success,
+    )
