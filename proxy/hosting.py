@@ -77,11 +77,7 @@ async def follow_keys(keys: Keys) -> None:
 @contextmanager
 def demo_upstream() -> Iterator[dict[str, Any]]:
     """Run the demo upstream and yield the settings that lead to it."""
-    from proxy.upstream.demo.app import create_demo_app  # noqa: PLC0415  only the demo pays for it
+    from proxy.demo.server import run_demo  # noqa: PLC0415  only the demo pays for it
 
-    server = ServerThread(create_demo_app(), name="demo-upstream")
-    address = server.start("127.0.0.1", 0)
-    try:
-        yield {"openai_base_url": address.base_url, "openai_api_key": "demo"}
-    finally:
-        server.stop()
+    with run_demo() as base_url:
+        yield {"openai_base_url": base_url, "openai_api_key": "demo"}

@@ -36,12 +36,13 @@ DOORS_IN_WORDS: dict[str, str] = {
     "upstream": "errors http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "exchange": "errors flow http logs policy settings stream tools upstream",
+    "demo": "errors",
     # wiring
     "services": "errors exchange flow keys logs paths policy settings tools upstream",
     "process": "",
     # exchange: a view on /v1 returns a response that carries an exchange
     "web": "command errors exchange flow http identity keys logs paths policy running services settings tools",
-    "hosting": "errors flow keys server services tools upstream web",  # upstream: the demo, which is one
+    "hosting": "demo errors flow keys server services tools upstream web",
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": "command errors hosting identity keys logs paths process running server services settings tools web",
@@ -56,7 +57,8 @@ DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
 
 # Where each dependency may be imported: a file, a folder (its end is a slash), or a pattern.
 KEEPERS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("flask", "flask_cors", "werkzeug"), ("proxy/web/",)),
+    **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
+    "flask_cors": ("proxy/web/",),
     **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
@@ -194,7 +196,7 @@ def test_every_way_to_import_is_seen(source: str, names: set[str]) -> None:
 
 
 def test_the_sources_are_found() -> None:
-    assert {"proxy", "proxy.cli.main", "proxy.settings.model", "proxy.upstream.demo.app", "tray_app"} <= modules()
+    assert {"proxy", "proxy.cli.main", "proxy.settings.model", "proxy.demo.app", "tray_app"} <= modules()
     assert ("cli", "identity", "proxy/cli/main.py imports proxy.identity") in used_doors()
 
 

@@ -1,6 +1,8 @@
 """The official SDK, synchronous and asynchronous, through the proxy: every kind of call, and the same as without it."""
 
 import asyncio
+import email
+import email.policy
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,16 @@ import pytest
 
 from fakes.environment import clean_environment
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Answer, Content, Json, ScriptedUpstream, Sse, completion, completion_chunks
+from fakes.scripted_upstream import (
+    Answer,
+    Content,
+    Json,
+    Recorded,
+    ScriptedUpstream,
+    Sse,
+    completion,
+    completion_chunks,
+)
 from fakes.shared_upstream import Fresh, proxy_before
 from proxy.hosting import demo_upstream
 
@@ -139,43 +150,6 @@ def test_it_streams_a_response(sdk: openai.OpenAI) -> None:
     assert "Grüße" in "".join(event.delta for event in events if event.type == "response.output_text.delta")
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("size", [1000, 3 * 2**20], ids=["small", "3 MB"])
-def test_it_uploads_lists_downloads_and_deletes_a_file(sdk: openai.OpenAI, size: int) -> None:
-    content = (bytes(range(256)) * (size // 256 + 1))[:size]
-    uploaded = sdk.files.create(file=("data.jsonl", content), purpose="batch")
-
-    assert (uploaded.filename, uploaded.bytes) == ("data.jsonl", size)
-    assert uploaded.id in [file.id for file in sdk.files.list()]
-    assert sdk.files.content(uploaded.id).read() == content
-    assert sdk.files.delete(uploaded.id).deleted
-    assert uploaded.id not in [file.id for file in sdk.files.list()]
-
-
-def test_it_downloads_speech(sdk: openai.OpenAI, tmp_path: Path) -> None:
-    with sdk.audio.speech.with_streaming_response.create(model="tts", voice="alloy", input="Hello") as speech:
-        speech.stream_to_file(tmp_path / "hello.wav")
-
-    assert (tmp_path / "hello.wav").read_bytes().startswith(b"RIFF")
-
-
-def test_it_has_speech_written_down(sdk: openai.OpenAI) -> None:
-    assert "1000 bytes" in sdk.audio.transcriptions.create(model="whisper", file=("a.wav", bytes(1000))).text
-
-
-def test_it_is_told_that_the_stored_key_is_refused(tmp_path: Path) -> None:
-    with (
-        demo_upstream() as settings,
-        proxy_before(settings["openai_base_url"], tmp_path, openai_api_key="sk-invalid") as proxy,
-        proxy.sdk() as client,
-        pytest.raises(openai.AuthenticationError) as caught,
-    ):
-        client.chat.completions.create(model="demo-chat", messages=MESSAGES)
-
-    assert caught.value.code == "upstream_invalid_api_key"
-    assert "sk-invalid" not in str(caught.value)
-
-
 def test_it_is_told_that_the_proxy_key_is_refused(tmp_path: Path) -> None:
     with (
         proxy_before("http://127.0.0.1:1/v1", tmp_path, proxy_require_api_key=True, proxy_api_keys="right") as proxy,
@@ -232,21 +206,107 @@ def test_the_asynchronous_sdk_streams_a_response(demo: RunningProxy) -> None:
     assert run(demo, read)[-1] == "response.completed"
 
 
-def test_the_asynchronous_sdk_uploads_and_downloads(demo: RunningProxy) -> None:
-    async def both(sdk: openai.AsyncOpenAI) -> bytes:
-        file = await sdk.files.create(file=("a.txt", b"content"), purpose="batch")
-        return (await sdk.files.content(file.id)).read()
-
-    assert run(demo, both) == b"content"
-
-
-# --- the same as without the proxy ------------------------------------------------------------------------------------
+# --- what the demo does not have, before a scripted upstream ----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def scripted(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     with proxy_before(provider.base_url, tmp_path_factory.mktemp("settings")) as running:
         yield running
+
+
+def describe_file(size: int) -> dict[str, Any]:
+    """Return what the API tells of an uploaded file."""
+    names = {"filename": "data.jsonl", "purpose": "batch", "status": "processed"}
+    return {"id": "file-1", "object": "file", "bytes": size, "created_at": 1, **names}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("size", [1000, 3 * 2**20], ids=["small", "3 MB"])
+def test_it_uploads_lists_downloads_and_deletes_a_file(upstream: Fresh, scripted: RunningProxy, size: int) -> None:
+    content = (bytes(range(256)) * (size // 256 + 1))[:size]
+    with scripted.sdk() as sdk:
+        upstream.answer(Json(describe_file(size)))
+        uploaded = sdk.files.create(file=("data.jsonl", content), purpose="batch")
+        upstream.answer(Json({"object": "list", "data": [describe_file(size)], "has_more": False}))
+        listed = list(sdk.files.list())
+        upstream.answer(Content(content))
+        downloaded = sdk.files.content(uploaded.id).read()
+        upstream.answer(Json({"id": "file-1", "object": "file", "deleted": True}))
+        deleted = sdk.files.delete(uploaded.id)
+
+    assert [(request.method, request.target) for request in upstream.requests] == [
+        ("POST", "/v1/files"),
+        ("GET", "/v1/files"),
+        ("GET", "/v1/files/file-1/content"),
+        ("DELETE", "/v1/files/file-1"),
+    ]
+    assert upload_in(upstream.requests[0]) == ("data.jsonl", content)
+    assert (uploaded.filename, uploaded.bytes) == ("data.jsonl", size)
+    assert listed == [uploaded]
+    assert downloaded == content
+    assert deleted.deleted
+
+
+def test_it_downloads_speech(upstream: Fresh, scripted: RunningProxy, tmp_path: Path) -> None:
+    sound = b"RIFF" + bytes(range(256)) * 64
+    upstream.answer(Content(sound, "audio/wav"))
+
+    with (
+        scripted.sdk() as sdk,
+        sdk.audio.speech.with_streaming_response.create(model="tts", voice="alloy", input="Hello") as speech,
+    ):
+        speech.stream_to_file(tmp_path / "hello.wav")
+
+    assert upstream.request.target == "/v1/audio/speech"
+    assert (tmp_path / "hello.wav").read_bytes() == sound
+
+
+def test_it_has_speech_written_down(upstream: Fresh, scripted: RunningProxy) -> None:
+    upstream.answer(Json({"text": "Grüße"}))
+
+    with scripted.sdk() as sdk:
+        text = sdk.audio.transcriptions.create(model="whisper", file=("a.wav", bytes(1000))).text
+
+    assert text == "Grüße"
+    assert upload_in(upstream.request) == ("a.wav", bytes(1000))
+
+
+def test_it_is_told_that_the_stored_key_is_refused(provider: ScriptedUpstream, upstream: Fresh, tmp_path: Path) -> None:
+    message = "Incorrect API key provided: sk-invalid."
+    upstream.answer(Json({"error": {"message": message, "type": "t", "param": None, "code": "invalid_api_key"}}, 401))
+    with (
+        proxy_before(provider.base_url, tmp_path, openai_api_key="sk-invalid") as proxy,
+        proxy.sdk() as client,
+        pytest.raises(openai.AuthenticationError) as caught,
+    ):
+        client.chat.completions.create(model="demo-chat", messages=MESSAGES)
+
+    assert upstream.request.header("authorization") == "Bearer sk-invalid"
+    assert caught.value.code == "upstream_invalid_api_key"
+    assert "sk-invalid" not in str(caught.value)
+
+
+def test_the_asynchronous_sdk_uploads_and_downloads(upstream: Fresh, scripted: RunningProxy) -> None:
+    upstream.answers([Json(describe_file(7)), Content(b"content")])
+
+    async def both(sdk: openai.AsyncOpenAI) -> bytes:
+        file = await sdk.files.create(file=("a.txt", b"content"), purpose="batch")
+        return (await sdk.files.content(file.id)).read()
+
+    assert run(scripted, both) == b"content"
+    assert upload_in(upstream.requests[0]) == ("a.txt", b"content")
+
+
+def upload_in(request: Recorded) -> tuple[str | None, bytes]:
+    """Return name and content of the file in a multipart form."""
+    head = f"Content-Type: {request.header('content-type')}\r\n\r\n".encode()
+    form = email.message_from_bytes(head + request.body, policy=email.policy.HTTP)
+    [file] = [part for part in form.iter_parts() if part.get_filename()]
+    return file.get_filename(), file.get_payload(decode=True)
+
+
+# --- the same as without the proxy ------------------------------------------------------------------------------------
 
 
 def both_ways(
