@@ -14,7 +14,7 @@ from proxy.cli.terminal import say, show
 if TYPE_CHECKING:
     from proxy.services import Services
     from proxy.tools.execution import ToolExecution
-    from proxy.tools.room import ToolRoom
+    from proxy.tools.toolbox import Toolbox
 
 
 @click.group()
@@ -50,11 +50,11 @@ def write_example() -> None:
 def list_tools() -> None:
     """List the tools, and what is wrong with those that fail."""
     services = assembled()
-    with opened(services.tools) as room:
-        asyncio.run(room.settle())
-        for tool in room.registry.tools.values():
+    with opened(services.tools) as toolbox:
+        asyncio.run(toolbox.settle())
+        for tool in toolbox.registry.tools.values():
             say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
-        for sentence in room.problems():
+        for sentence in toolbox.problems():
             say(sentence, err=True)
     if not services.store.current.enable_tool_execution:
         show("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
@@ -68,8 +68,8 @@ def call_tool(name: str, arguments: str) -> None:
 
     Its arguments are given as a JSON object; the result is shown.
     """
-    with opened(assembled().tools) as room:
-        record = asyncio.run(room.try_call(name, arguments))
+    with opened(assembled().tools) as toolbox:
+        record = asyncio.run(toolbox.try_call(name, arguments))
     show(record.result)
     if record.outcome != "ok":
         sys.exit(1)
@@ -85,10 +85,10 @@ def assembled() -> "Services":
 
 
 @contextmanager
-def opened(execution: "ToolExecution") -> Iterator["ToolRoom"]:
+def opened(execution: "ToolExecution") -> Iterator["Toolbox"]:
     """Yield the tools' machinery and stop it in the end."""
     try:
-        yield execution.room()
+        yield execution.toolbox()
     finally:
         execution.stop()
 

@@ -21,7 +21,7 @@ Rule = Literal["auto", "ask", "never"]
 Decision = Literal["yes", "no", "always"]
 
 WAIT_S = 60.0  # then the answer is no
-MOST_QUESTIONS = 32  # more open ones than this are answered no at once: nobody reads them
+MAX_QUESTIONS = 32  # more open ones than this are answered no at once: nobody reads them
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Consent:
             return rule == "auto"
         with self._lock:
             askers = self._askers
-            if not askers or len(self._open) >= MOST_QUESTIONS:
+            if not askers or len(self._open) >= MAX_QUESTIONS:
                 return False
             entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments))
         try:

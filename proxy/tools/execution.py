@@ -15,7 +15,7 @@ EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are cal
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
 
 if TYPE_CHECKING:
-    from proxy.tools.room import ToolRoom
+    from proxy.tools.toolbox import Toolbox
 
 
 class ToolExecution:
@@ -33,14 +33,14 @@ class ToolExecution:
         self._default_file = default_file
         self._servers_file = servers_file
         self._opening = threading.Lock()
-        self._room: ToolRoom | None = None
+        self._toolbox: Toolbox | None = None
         self._holders = 0
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
-        if self._room is None:
-            await asyncio.get_running_loop().run_in_executor(None, self.room)
-        return await self.room().open(request)
+        if self._toolbox is None:
+            await asyncio.get_running_loop().run_in_executor(None, self.toolbox)
+        return await self.toolbox().open(request)
 
     async def warm_up(self) -> None:
         """Load the functions and start the MCP servers ahead of the first request, where tools are on."""
@@ -55,16 +55,16 @@ class ToolExecution:
 
     def start(self) -> None:
         """Load the functions and start the MCP servers. Not for the event loop."""
-        asyncio.run(self.room().registry.refresh())
+        asyncio.run(self.toolbox().registry.refresh())
 
-    def room(self) -> "ToolRoom":
+    def toolbox(self) -> "Toolbox":
         """Return the machinery, put together at the first use; that takes a tenth of a second."""
         with self._opening:
-            if self._room is None:
-                from proxy.tools.room import ToolRoom  # noqa: PLC0415  who runs no tools does not pay for it
+            if self._toolbox is None:
+                from proxy.tools.toolbox import Toolbox  # noqa: PLC0415  who runs no tools does not pay for it
 
-                self._room = ToolRoom(self._settings, self.file_path, self._servers_file, self.consent)
-            return self._room
+                self._toolbox = Toolbox(self._settings, self.file_path, self._servers_file, self.consent)
+            return self._toolbox
 
     def file_path(self) -> Path:
         """Return where the user's functions stand, whether or not they exist."""
@@ -73,9 +73,9 @@ class ToolExecution:
 
     def examine(self) -> tuple[int, list[str]]:
         """Return how many tools there are, and what is wrong with those that are none. Not for the event loop."""
-        room = self.room()
-        asyncio.run(room.settle(EXAMINED_S))
-        return len(room.registry.tools), room.problems()
+        toolbox = self.toolbox()
+        asyncio.run(toolbox.settle(EXAMINED_S))
+        return len(toolbox.registry.tools), toolbox.problems()
 
     def hold(self) -> None:
         """Keep the tools running until `release`: a server that moves has a second one beside it for a while."""
@@ -93,6 +93,6 @@ class ToolExecution:
     def stop(self) -> None:
         """End what still runs; a second call does nothing."""
         with self._opening:
-            room, self._room = self._room, None
-        if room is not None:
-            room.stop()
+            toolbox, self._toolbox = self._toolbox, None
+        if toolbox is not None:
+            toolbox.stop()

@@ -77,7 +77,7 @@ class Runner:
             result = await self._result(checked, arguments, limits)
         except CallFailed as failure:
             outcome, result = failure.outcome, f"Error: {failure}"
-        return noted(CallRecord(name, arguments, result, outcome, time.monotonic() - began), mark)
+        return log_call(CallRecord(name, arguments, result, outcome, time.monotonic() - began), mark)
 
     async def _result(self, tool: Tool, arguments: str, limits: CallLimits) -> str:
         work = (
@@ -163,7 +163,7 @@ def size_of(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def noted(record: CallRecord, mark: str) -> CallRecord:
+def log_call(record: CallRecord, mark: str) -> CallRecord:
     """Write the audit line of a call: its name, outcome and duration, nothing of what was said."""
     log.info("%s tool %r %s %.3f s", mark or "-", record.name[:NAME_LIMIT], record.outcome, record.seconds)
     return record

@@ -14,7 +14,7 @@ from proxy.tools.tool import CallFailed
 
 T = TypeVar("T")
 
-MOST_THREADS = 64
+MAX_THREADS = 64
 STOP_S = 2.0
 
 
@@ -23,15 +23,15 @@ class Workers:
 
     def __init__(self, name: str = "tool") -> None:
         self._name = name
-        self._room = threading.Semaphore(MOST_THREADS)
+        self._free_threads = threading.Semaphore(MAX_THREADS)
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loop_thread: threading.Thread | None = None
 
     def call(self, function: Callable[[], T]) -> "Future[T]":
         """Call a function in a thread of its own; raises CallFailed where too many still run."""
-        if not self._room.acquire(blocking=False):
-            raise CallFailed("too many", f"Too many tools are still running ({MOST_THREADS}).")
+        if not self._free_threads.acquire(blocking=False):
+            raise CallFailed("too many", f"Too many tools are still running ({MAX_THREADS}).")
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()  # from here on it cannot be cancelled, only left behind
 
@@ -41,7 +41,7 @@ class Workers:
             except BaseException as error:  # noqa: BLE001  a thread's body passes every failure on
                 future.set_exception(error)
             finally:
-                self._room.release()
+                self._free_threads.release()
 
         threading.Thread(target=run, name=f"{self._name}-call", daemon=True).start()
         return future

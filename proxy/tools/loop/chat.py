@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.tools.arguments import NAMES, NONE_GIVEN, arguments_in, sent_back
-from proxy.tools.loop.kept import KeptTurns, key_for
-from proxy.tools.loop.offering import name_of, objects, offer_for, sent_back_name
+from proxy.tools.loop.mixed_turns import MixedTurns, key_for
+from proxy.tools.loop.offer import name_of, objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
@@ -107,7 +107,7 @@ def next_changes(fields: JsonObject, trail: Sequence[JsonObject]) -> JsonObject:
     return {"messages": [*fields["messages"], *trail]}
 
 
-def put_back(fields: JsonObject, kept: KeptTurns, caller: str) -> JsonObject:
+def restore_results(fields: JsonObject, mixed_turns: MixedTurns, caller: str) -> JsonObject:
     """Return the changes that put our kept results beside those the client brings; {} where there are none."""
     messages = fields.get("messages")
     if not isinstance(messages, list):
@@ -115,7 +115,7 @@ def put_back(fields: JsonObject, kept: KeptTurns, caller: str) -> JsonObject:
     whole: list[Any] = []
     for message in messages:
         key = key_of(message, whole, caller)
-        items = kept.look_up(key) if key else None
+        items = mixed_turns.look_up(key) if key else None
         whole.extend(items if items is not None else (message,))
     return {"messages": whole} if len(whole) > len(messages) else {}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from proxy.http.answer import Answer
 from proxy.tools.loop import chat
-from proxy.tools.loop.kept import key_for
-from proxy.tools.loop.offering import objects
+from proxy.tools.loop.mixed_turns import key_for
+from proxy.tools.loop.offer import objects
 from proxy.tools.loop.request import compact, sum_usage, whole_answer
 from proxy.tools.loop.session import Session
 from proxy.tools.loop.whole import read_whole
@@ -29,7 +29,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         records = await session.run(turn.ours, is_mixed=bool(turn.clients))
         session.trail += chat.turn_items(turn, records)
         if turn.clients:
-            session.kept.keep(
+            session.mixed_turns.keep(
                 key_for(session.request.caller, turn.clients, chat.asked(fields["messages"])), session.trail
             )
             break

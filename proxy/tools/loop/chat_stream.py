@@ -12,8 +12,8 @@ from proxy.stream.sse import Event
 from proxy.tools.loop import chat
 from proxy.tools.loop.chat import BETWEEN_TEXTS, CALLED, ChatTurn
 from proxy.tools.loop.deltas import GrowingCall, GrowingCalls, assemble_turn
-from proxy.tools.loop.kept import key_for
-from proxy.tools.loop.offering import objects
+from proxy.tools.loop.mixed_turns import key_for
+from proxy.tools.loop.offer import objects
 from proxy.tools.loop.request import sum_usage
 from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
@@ -69,7 +69,7 @@ class ChatEditor:
         turn, request = self.turn, self._session.request
         assert turn is not None  # noqa: S101  only a turn that wanted results has records
         key = key_for(request.caller, turn.clients, chat.asked(self._fields["messages"]))
-        self._session.kept.keep(key, [*self._session.trail, *chat.turn_items(turn, records)])
+        self._session.mixed_turns.keep(key, [*self._session.trail, *chat.turn_items(turn, records)])
         return b"".join(self._held or ())
 
     def follow_up(self, records: Sequence[CallRecord]) -> JsonObject:

@@ -7,7 +7,7 @@ from typing import Any
 from proxy.stream.event_json import read_object
 from proxy.tools.arguments import NAMES, arguments_in, is_whole, join_pieces, meaning_of
 from proxy.tools.loop.chat import CARRIED, ChatTurn, holder_of, read_turn
-from proxy.tools.loop.offering import name_of, objects
+from proxy.tools.loop.offer import name_of, objects
 from proxy.tools.loop.request import Offer
 from proxy.tools.tool import JsonObject
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.tools.arguments import NAMES, arguments_in, sent_back
-from proxy.tools.loop.kept import KeptTurns, key_for
-from proxy.tools.loop.offering import objects, offer_for, sent_back_name
+from proxy.tools.loop.mixed_turns import MixedTurns, key_for
+from proxy.tools.loop.offer import objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
@@ -136,7 +136,7 @@ def hidden_items(turns: Iterable[tuple[ResponseTurn, Sequence[JsonObject]]], off
 
 
 def keep(
-    kept: KeptTurns, caller: str, turns: Sequence[tuple[ResponseTurn, Sequence[JsonObject]]], offered: Offer
+    mixed_turns: MixedTurns, caller: str, turns: Sequence[tuple[ResponseTurn, Sequence[JsonObject]]], offered: Offer
 ) -> None:
     """Keep our part of a turn of both sides, under the first call the client will answer.
 
@@ -144,8 +144,8 @@ def keep(
     """
     last, outputs = turns[-1]
     first_call = last.clients[0].id
-    kept.keep(history_key(caller, first_call), hidden_items(turns, offered))
-    kept.keep(chain_key(caller, first_call), outputs)
+    mixed_turns.keep(history_key(caller, first_call), hidden_items(turns, offered))
+    mixed_turns.keep(chain_key(caller, first_call), outputs)
 
 
 def history_key(caller: str, call_id: str) -> str:
@@ -158,7 +158,7 @@ def chain_key(caller: str, call_id: str) -> str:
     return key_for(caller, [ModelCall(call_id, "", "", is_ours=False)], "chain")
 
 
-def put_back(fields: JsonObject, kept: KeptTurns, caller: str) -> JsonObject:
+def restore_results(fields: JsonObject, mixed_turns: MixedTurns, caller: str) -> JsonObject:
     """Return the changes that put our kept items beside those the client brings; {} where there are none."""
     given = fields.get("input")
     if not isinstance(given, list):
@@ -169,10 +169,10 @@ def put_back(fields: JsonObject, kept: KeptTurns, caller: str) -> JsonObject:
         call_id = str(item.get("call_id") or "")
         if item.get("type") in ("function_call", "custom_tool_call") and call_id:
             seen.add(call_id)
-            for hidden in kept.look_up(history_key(caller, call_id)) or ():
+            for hidden in mixed_turns.look_up(history_key(caller, call_id)) or ():
                 insert(whole, hidden, item)
         elif call_id and call_id not in seen:
-            whole[whole.index(item) : whole.index(item)] = kept.look_up(chain_key(caller, call_id)) or ()
+            whole[whole.index(item) : whole.index(item)] = mixed_turns.look_up(chain_key(caller, call_id)) or ()
     return {"input": whole} if len(whole) > len(given) else {}
 
 

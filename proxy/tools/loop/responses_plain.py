@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.http.answer import Answer
 from proxy.tools.loop import responses
-from proxy.tools.loop.offering import objects
+from proxy.tools.loop.offer import objects
 from proxy.tools.loop.request import compact, sum_usage, whole_answer
 from proxy.tools.loop.responses import ResponseTurn
 from proxy.tools.loop.session import Session
@@ -31,7 +31,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         outputs = responses.output_items(turn, records)
         turns.append((turn, outputs))
         if turn.clients:
-            responses.keep(session.kept, session.request.caller, turns, offer)
+            responses.keep(session.mixed_turns, session.request.caller, turns, offer)
             break
         session.trail += responses.turn_items(fields, turn, records, offer)
         shown += turn.visible(offer)

@@ -9,11 +9,11 @@ from proxy.stream.responses import LAST, error_event
 from proxy.stream.sse import Event
 from proxy.tools.arguments import arguments_in
 from proxy.tools.loop import responses
-from proxy.tools.loop.offering import objects
+from proxy.tools.loop.argument_events import ArgumentEvents, with_arguments
+from proxy.tools.loop.offer import objects
 from proxy.tools.loop.request import sum_usage
 from proxy.tools.loop.responses import ResponseTurn
 from proxy.tools.loop.session import Session
-from proxy.tools.loop.told import ToldArguments, with_arguments
 from proxy.tools.tool import CallRecord, JsonObject
 
 OPENING = ("response.created", "response.in_progress", "response.queued")
@@ -40,7 +40,7 @@ class ResponsesEditor:
         """Expect the events of another turn."""
         self._round += 1
         self._indices: dict[int, int | None] = {}  # the client's index of an item, None for one of ours
-        self._told = ToldArguments()
+        self._told = ArgumentEvents()
         self._items: list[JsonObject] = []
         self._last: JsonObject = {}
         self.turn: ResponseTurn | None = None
@@ -68,7 +68,7 @@ class ResponsesEditor:
         """Keep the results of a turn of both sides, and return the end of the client's stream."""
         turn, session = self._ended_turn(), self._session
         turns = [*self._turns, (turn, responses.output_items(turn, records))]
-        responses.keep(session.kept, session.request.caller, turns, session.offer)
+        responses.keep(session.mixed_turns, session.request.caller, turns, session.offer)
         return self._finish()
 
     def follow_up(self, records: Sequence[CallRecord]) -> JsonObject:
@@ -153,7 +153,7 @@ class ResponsesEditor:
         response = self._last["response"]
         merged = responses.merge(response, self._fields, self._session.offer, self._shown, self._usage)
         if self._head.get("id") and response.get("id") and self._head["id"] != response["id"]:
-            self._session.aliases.note(str(self._head["id"]), str(response["id"]))
+            self._session.response_ids.note(str(self._head["id"]), str(response["id"]))
         return self._write(str(self._last["type"]), {**self._last, "response": {**merged, **self._head}})
 
     def _write(self, kind: str, value: JsonObject) -> bytes:

@@ -8,50 +8,50 @@ from dataclasses import dataclass
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
-from proxy.tools.loop.aliases import Aliases
-from proxy.tools.loop.kept import KeptTurns
+from proxy.tools.loop.mixed_turns import MixedTurns
+from proxy.tools.loop.models_without_tools import ModelsWithoutTools, is_about_tools
 from proxy.tools.loop.request import ModelCall, Offer, Round, ToolRequest
-from proxy.tools.loop.unable import UnableModels, is_about_tools
-from proxy.tools.runner import CallLimits, Runner, noted
+from proxy.tools.loop.response_ids import ResponseIds
+from proxy.tools.runner import CallLimits, Runner, log_call
 from proxy.tools.tool import CallFailed, CallRecord, JsonObject, Tool
 
 
 @dataclass(frozen=True)
-class Workshop:
+class LoopParts:
     """What every request's loop works with."""
 
     runner: Runner
     consent: Consent
-    kept: KeptTurns
-    aliases: Aliases
-    unable: UnableModels
+    mixed_turns: MixedTurns
+    response_ids: ResponseIds
+    without_tools: ModelsWithoutTools
 
 
 class Session:
     """Follow one request. Lives on the event loop."""
 
     def __init__(
-        self, request: ToolRequest, offer: Offer, changes: JsonObject, settings: Settings, workshop: Workshop
+        self, request: ToolRequest, offer: Offer, changes: JsonObject, settings: Settings, parts: LoopParts
     ) -> None:
         self.request = request
         self.offer = offer
         self.trail: list[JsonObject] = []  # what the rounds so far add to the conversation
         self._changes = changes  # of the body's members, in every round
-        self._workshop = workshop
+        self._parts = parts
         self._limits = CallLimits.of(settings)
         self._most_calls = settings.tool_max_calls
         self._rounds_left = settings.tool_max_rounds
         self._upstream = settings.openai_base_url
 
     @property
-    def kept(self) -> KeptTurns:
+    def mixed_turns(self) -> MixedTurns:
         """Return where turns of both sides are kept."""
-        return self._workshop.kept
+        return self._parts.mixed_turns
 
     @property
-    def aliases(self) -> Aliases:
+    def response_ids(self) -> ResponseIds:
         """Return where the ids of responses are kept."""
-        return self._workshop.aliases
+        return self._parts.response_ids
 
     @property
     def may_run(self) -> bool:
@@ -69,7 +69,7 @@ class Session:
         request, model = self.request, self.request.fields.get("model")
         if request.fields.get("tools") or not is_about_tools(answer):
             return answer
-        self._workshop.unable.note(self._upstream, model, answer)
+        self._parts.without_tools.note(self._upstream, model, answer)
         answer.close()
         request.note_repair("asked again without our tools")
         changes = {name: value for name, value in self._changes.items() if name != "tools"}
@@ -94,8 +94,8 @@ class Session:
         if number >= self._most_calls:
             failure = CallFailed("too many", f"Only {self._most_calls} calls a turn are run; ask for this one again.")
             record = CallRecord(call.name, call.arguments, f"Error: {failure}", failure.outcome, 0.0)
-            return noted(record, self.request.request_id)
-        return await self._workshop.runner.run(
+            return log_call(record, self.request.request_id)
+        return await self._parts.runner.run(
             self.offer.tools.get(call.name),
             call.name,
             call.arguments,
@@ -107,4 +107,4 @@ class Session:
     async def _permits(self, tool: Tool, arguments: str) -> bool:
         """Tell whether a call may run. From here on the request has effects: a question to the user is one too."""
         self.request.begin()
-        return await self._workshop.consent.permits(tool, arguments)
+        return await self._parts.consent.permits(tool, arguments)

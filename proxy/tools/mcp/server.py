@@ -20,7 +20,7 @@ ALIVE_S = 5.0  # until one that let a call run out of time answers anything at a
 LAST_WORD_S = 1.0  # for a start that failed to say why
 SHORTEST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-MOST_PAGES = 50
+MAX_PAGES = 50
 STOP_S = 7.0  # the SDK closes, asks and kills, two seconds each
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class McpServer:
     async def _list(self, client: Client) -> tuple[Tool, ...]:
         tools: dict[str, Tool] = {}
         cursor: str | None = None
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor, cache_mode="bypass")
             for found in page.tools:
                 with suppress(NotATool):

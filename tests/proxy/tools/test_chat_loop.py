@@ -386,7 +386,7 @@ def test_with_tools_off_nothing_is_added(upstream: Any, proxy: RunningProxy) -> 
 
     assert upstream.requests[0].body == body
     assert answer.json() == called(WEATHER)
-    assert proxy.services.tools._room is None
+    assert proxy.services.tools._toolbox is None
 
 
 def test_the_switch_works_while_the_proxy_runs(upstream: Any, proxy: RunningProxy) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.running_proxy import RunningProxy
 from proxy.errors.configuration import SettingError
-from proxy.tools.consent import MOST_QUESTIONS, Consent, Decision, Question
+from proxy.tools.consent import MAX_QUESTIONS, Consent, Decision, Question
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import Tool
 from proxy.tools.workers import Workers
@@ -183,11 +183,11 @@ def test_more_questions_than_anybody_reads_are_answered_no() -> None:
     consent.attach(someone)
 
     async def ask_often() -> None:
-        await asyncio.gather(*(consent.permits(STRANGE, "{}") for _ in range(MOST_QUESTIONS + 5)))
+        await asyncio.gather(*(consent.permits(STRANGE, "{}") for _ in range(MAX_QUESTIONS + 5)))
 
     asyncio.run(ask_often())
 
-    assert len(someone.shown) == MOST_QUESTIONS
+    assert len(someone.shown) == MAX_QUESTIONS
 
 
 def test_a_refusal_is_told_to_the_model() -> None:

@@ -50,12 +50,12 @@ from proxy.http.headers import Headers
 from proxy.policy.body import rewrite
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
-from proxy.tools.loop.aliases import Aliases
-from proxy.tools.loop.kept import KeptTurns
-from proxy.tools.loop.opening import open_loop
+from proxy.tools.loop.apis import open_loop
+from proxy.tools.loop.mixed_turns import MixedTurns
+from proxy.tools.loop.models_without_tools import ModelsWithoutTools
 from proxy.tools.loop.request import ToolRequest
-from proxy.tools.loop.session import Workshop
-from proxy.tools.loop.unable import UnableModels
+from proxy.tools.loop.response_ids import ResponseIds
+from proxy.tools.loop.session import LoopParts
 from proxy.tools.runner import Runner
 from proxy.tools.tool import Tool
 from proxy.tools.workers import Workers
@@ -425,7 +425,7 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
         workers = Workers()
         note = Tool("note", "", {}, lambda _: "noted")
         consent = Consent(dict, lambda _: None)
-        parts = Workshop(Runner(workers), consent, KeptTurns(), Aliases(), UnableModels())
+        parts = LoopParts(Runner(workers), consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
         body = json.dumps(way.body()).encode()
         request = ToolRequest(
             path="/chat/completions",

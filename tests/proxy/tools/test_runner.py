@@ -11,7 +11,7 @@ import pytest
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.schema import tool_of
 from proxy.tools.tool import CallRecord
-from proxy.tools.workers import MOST_THREADS, Workers
+from proxy.tools.workers import MAX_THREADS, Workers
 
 LIMITS = CallLimits(seconds=20, arguments_bytes=1000, result_bytes=1000)
 SHORT = CallLimits(seconds=0.05, arguments_bytes=1000, result_bytes=1000)
@@ -165,12 +165,12 @@ def test_too_many_that_never_end_are_refused(run: Callable[..., CallRecord], wor
         goes_on.wait(20)
         return ""
 
-    for _ in range(MOST_THREADS):
+    for _ in range(MAX_THREADS):
         workers.call(wait)
 
     record = run(wait)
 
-    assert (record.outcome, record.result) == ("too many", f"Error: Too many tools are still running ({MOST_THREADS}).")
+    assert (record.outcome, record.result) == ("too many", f"Error: Too many tools are still running ({MAX_THREADS}).")
     goes_on.set()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from proxy.tools.loop.request import Offer
 from proxy.tools.tool import JsonObject, Tool
 
-MOST_TOOLS = 128  # as many as the API takes, the client's included
+MAX_TOOLS = 128  # as many as the API takes, the client's included
 NAME_LIMIT = 64
 NAMELESS = "unnamed"
 
@@ -20,7 +20,7 @@ def offer_for(
     """
     own = list(client_tools)
     client_names = frozenset(name_of(definition) for definition in own)
-    room = max(MOST_TOOLS - len(own), 0)
+    room = max(MAX_TOOLS - len(own), 0)
     ours = dict([(name, tool) for name, tool in tools.items() if name not in client_names][:room])
     forced = name_of(choice) if isinstance(choice, dict) and choice.get("type") == "function" else None
     if not ours or not (choice in (None, "auto") or forced in ours):

@@ -7,12 +7,12 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
-from proxy.tools.loop.aliases import Aliases
-from proxy.tools.loop.kept import KeptTurns
-from proxy.tools.loop.opening import open_loop
+from proxy.tools.loop.apis import open_loop
+from proxy.tools.loop.mixed_turns import MixedTurns
+from proxy.tools.loop.models_without_tools import ModelsWithoutTools
 from proxy.tools.loop.request import ToolRequest
-from proxy.tools.loop.session import Workshop
-from proxy.tools.loop.unable import UnableModels
+from proxy.tools.loop.response_ids import ResponseIds
+from proxy.tools.loop.session import LoopParts
 from proxy.tools.mcp.source import McpSource
 from proxy.tools.registry import Registry
 from proxy.tools.runner import CallLimits, Runner
@@ -23,7 +23,7 @@ from proxy.tools.workers import Workers
 SETTLE_S = 35.0
 
 
-class ToolRoom:
+class Toolbox:
     """Hold the sources and what runs their tools."""
 
     def __init__(
@@ -37,14 +37,14 @@ class ToolRoom:
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
-        self._workshop = Workshop(self._runner, consent, KeptTurns(), Aliases(), UnableModels())
+        self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
         self._servers = McpSource(servers_path)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
         await self.registry.refresh()
-        return await open_loop(request, self.registry.tools, self._settings(), self._workshop)
+        return await open_loop(request, self.registry.tools, self._settings(), self._parts)
 
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""

@@ -8,75 +8,67 @@ import hashlib
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+from cachetools import TTLCache
 
 from proxy.tools.loop.request import ModelCall, compact
 from proxy.tools.tool import JsonObject
 
 FORGOTTEN_AFTER_S = 600.0
-MOST_TURNS = 256
-MOST_BYTES = 32 * 1_048_576
+MAX_TURNS = 256
+MAX_BYTES = 32 * 1_048_576
 
 Items = tuple[JsonObject, ...]
 
 
 @dataclass(frozen=True)
-class KeptTurn:
+class MixedTurn:
     """The messages or items that belong where the client's own calls stand."""
 
     items: Items
     size_bytes: int
-    until: float
 
 
-class KeptTurns:
+class MixedTurns:
     """Keep turns by what the client will come back with. For any thread."""
 
     def __init__(
         self,
         now: Callable[[], float] = time.monotonic,
-        most: int = MOST_TURNS,
-        most_bytes: int = MOST_BYTES,
+        max_turns: int = MAX_TURNS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._now = now
-        self._most = most
-        self._most_bytes = most_bytes
+        self._max_turns = max_turns
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, KeptTurn] = OrderedDict()
-        self._bytes = 0
+        self._kept: TTLCache[str, MixedTurn] = TTLCache(
+            max_bytes, FORGOTTEN_AFTER_S, timer=now, getsizeof=lambda turn: turn.size_bytes
+        )
 
     def __bool__(self) -> bool:
         return bool(self._kept)
 
     def keep(self, key: str, items: Iterable[JsonObject]) -> None:
-        """Keep a turn; the oldest make room."""
+        """Keep a turn; the oldest make room. One that is larger than all the room is not kept."""
         kept = tuple(items)
-        turn = KeptTurn(kept, len(compact(kept)), self._now() + FORGOTTEN_AFTER_S)
+        turn = MixedTurn(kept, len(compact(kept)))
         with self._lock:
-            self._drop(key)
+            if turn.size_bytes > self._kept.maxsize:
+                return
             self._kept[key] = turn
-            self._bytes += turn.size_bytes
-            while len(self._kept) > self._most or self._bytes > self._most_bytes:
-                self._drop(next(iter(self._kept)))
+            while len(self._kept) > self._max_turns:
+                self._kept.popitem()
 
     def look_up(self, key: str) -> Items | None:
         """Return a kept turn, and keep it for as long again: the client sends its whole history each time."""
-        now = self._now()
         with self._lock:
-            while self._kept and (oldest := next(iter(self._kept))) and self._kept[oldest].until <= now:
-                self._drop(oldest)
-            turn = self._kept.pop(key, None)
+            turn = self._kept.get(key)
             if turn is None:
                 return None
-            self._kept[key] = KeptTurn(turn.items, turn.size_bytes, now + FORGOTTEN_AFTER_S)
+            self._kept[key] = turn
             return turn.items
-
-    def _drop(self, key: str) -> None:
-        turn = self._kept.pop(key, None)
-        self._bytes -= turn.size_bytes if turn else 0
 
 
 def key_for(caller: str, calls: Iterable[ModelCall], context: str = "") -> str:

@@ -11,7 +11,7 @@ PIECE = "response.function_call_arguments.delta"
 WHOLE = "response.function_call_arguments.done"
 
 
-class ToldArguments:
+class ArgumentEvents:
     """Follow the calls of one turn."""
 
     def __init__(self) -> None:

@@ -11,35 +11,35 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from cachetools import TTLCache
+
 from proxy.http.answer import Answer
 
 REFUSING = (400, 404, 422)
 ABOUT_TOOLS = re.compile(rb"tool|function", re.IGNORECASE)
 TRIED_AGAIN_AFTER_S = 600.0
-MOST_MODELS = 256
+MAX_MODELS = 256
 
 log = logging.getLogger(__name__)
 
 
-class UnableModels:
+class ModelsWithoutTools:
     """Remember them by upstream and name. For any thread."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
         self._lock = threading.Lock()
-        self._until: dict[tuple[str, str], float] = {}
+        self._refused: TTLCache[tuple[str, str], bool] = TTLCache(MAX_MODELS, TRIED_AGAIN_AFTER_S, timer=now)
 
     def holds(self, upstream: str, model: Any) -> bool:
         """Tell whether a model is to be asked without tools."""
-        return self._until.get((upstream, str(model)), 0.0) > self._now()
+        with self._lock:
+            return (upstream, str(model)) in self._refused
 
     def note(self, upstream: str, model: Any, answer: Answer) -> None:
         """Remember a model that refused."""
         log.warning("%s refuses our tools and is asked without them for a while: %r", model, (answer.body or b"")[:300])
         with self._lock:
-            if len(self._until) >= MOST_MODELS:
-                self._until.clear()
-            self._until[upstream, str(model)] = self._now() + TRIED_AGAIN_AFTER_S
+            self._refused[upstream, str(model)] = True
 
 
 def is_about_tools(answer: Answer) -> bool:
