@@ -4,43 +4,31 @@ from fractions import Fraction
 
 from proxy.tools.shipped.arithmetic import number, write
 
-# Each kind of quantity: how much of its first unit the others are.
-LENGTH = {"m": "1", "km": "1000", "cm": "0.01", "mm": "0.001", "µm": "0.000001", "nm": "0.000000001", "in": "0.0254",
-          "ft": "0.3048", "yd": "0.9144", "mi": "1609.344", "nmi": "1852"}  # fmt: skip
-MASS = {"kg": "1", "g": "0.001", "mg": "0.000001", "t": "1000", "lb": "0.45359237", "oz": "0.028349523125",
-        "st": "6.35029318"}  # fmt: skip
-TIME = {"s": "1", "ms": "0.001", "µs": "0.000001", "min": "60", "h": "3600", "d": "86400", "wk": "604800"}
-VOLUME = {"l": "1", "ml": "0.001", "m3": "1000", "gal": "3.785411784", "qt": "0.946352946", "pt": "0.473176473",
-          "cup": "0.2365882365", "floz": "0.0295735295625", "tbsp": "0.01478676478125",
-          "tsp": "0.00492892159375", "imperialgal": "4.54609"}  # fmt: skip
-AREA = {"m2": "1", "km2": "1000000", "cm2": "0.0001", "ha": "10000", "acre": "4046.8564224", "ft2": "0.09290304",
-        "mi2": "2589988.110336"}  # fmt: skip
-SPEED = {"m/s": "1", "km/h": "1/3.6", "mph": "0.44704", "kn": "1852/3600", "ft/s": "0.3048"}
-ENERGY = {"J": "1", "kJ": "1000", "Wh": "3600", "kWh": "3600000", "cal": "4.184", "kcal": "4184",
-          "BTU": "1055.05585262"}  # fmt: skip
-POWER = {"W": "1", "kW": "1000", "MW": "1000000", "hp": "745.69987158227022"}
-PRESSURE = {"Pa": "1", "hPa": "100", "kPa": "1000", "bar": "100000", "psi": "6894.757293168", "atm": "101325",
-            "mmHg": "133.322387415"}  # fmt: skip
-DATA = {"B": "1", "bit": "0.125", "kB": "1000", "MB": "1000000", "GB": "1000000000", "TB": "1000000000000",
-        "KiB": "1024", "MiB": "1048576", "GiB": "1073741824", "TiB": "1099511627776"}  # fmt: skip
-ANGLE_AND_TURN = {"deg": "1", "turn": "360", "arcmin": "1/60", "arcsec": "1/3600"}
-QUANTITIES = (LENGTH, MASS, TIME, VOLUME, AREA, SPEED, ENERGY, POWER, PRESSURE, DATA, ANGLE_AND_TURN)
+# A line for each kind of quantity; a unit has its names, how much of the first unit it is, and where its zero lies.
+TABLE = """
+m,metre,meter 1; km,kilometre,kilometer 1000; cm .01; mm .001; µm,um 1e-6; nm 1e-9; in,inch,inche .0254;\
+ ft,foot,feet .3048; yd,yard .9144; mi,mile 1609.344; nmi 1852
+kg,kilogram 1; g,gram .001; mg 1e-6; t,tonne 1000; lb,pound .45359237; oz,ounce .028349523125; st,stone 6.35029318
+s,second 1; ms .001; µs,us 1e-6; min,minute 60; h,hour 3600; d,day 86400; wk,week 604800
+l,litre,liter,L 1; ml,mL .001; m3,m³ 1000; gal,gallon 3.785411784; qt .946352946; pt .473176473; cup .2365882365;\
+ floz .0295735295625; tbsp .01478676478125; tsp .00492892159375; imperialgal 4.54609
+m2,m² 1; km2,km² 1e6; cm2 1e-4; ha,hectare 10000; acre 4046.8564224; ft2,ft² .09290304; mi2 2589988.110336
+m/s 1; km/h,kph,kmh 5/18; mph .44704; kn,knot 463/900; ft/s .3048
+J,joule 1; kJ 1000; Wh 3600; kWh 3600000; cal 4.184; kcal 4184; BTU 1055.05585262
+W,watt 1; kW 1000; MW 1e6; hp 745.69987158227022
+Pa,pascal 1; hPa 100; kPa 1000; bar 1e5; psi 6894.757293168; atm 101325; mmHg 133.322387415
+B,byte 1; bit .125; kB,KB 1e3; MB 1e6; GB 1e9; TB 1e12; KiB 1024; MiB 1048576; GiB 1073741824; TiB 1099511627776
+deg,degree,° 1; turn 360; arcmin 1/60; arcsec 1/3600
+K,kelvin 1; C,celsius,°C 1 273.15; F,fahrenheit,°F 5/9 45967/180
+"""
 
-# Temperatures have zeros of their own: kelvin = value * factor + offset.
-TEMPERATURE = {"K": ("1", "0"), "C": ("1", "273.15"), "F": ("5/9", "229835/900")}
-
-OTHER_NAMES = {
-    name: symbol
-    for symbol, names in {
-        "m": "metre meter", "km": "kilometre kilometer", "in": "inch inche", "ft": "foot feet", "yd": "yard",
-        "mi": "mile", "µm": "um", "g": "gram", "kg": "kilogram", "t": "tonne", "lb": "pound", "oz": "ounce",
-        "st": "stone", "s": "second", "min": "minute", "h": "hour", "d": "day", "wk": "week", "µs": "us",
-        "l": "litre liter L", "ml": "mL", "gal": "gallon", "m2": "m²", "km2": "km²", "m3": "m³", "ft2": "ft²",
-        "ha": "hectare", "km/h": "kph kmh", "kn": "knot", "K": "kelvin", "C": "celsius °C", "F": "fahrenheit °F",
-        "B": "byte", "kB": "KB", "J": "joule", "W": "watt", "Pa": "pascal", "deg": "degree °",
-    }.items()
-    for name in names.split()
-}  # fmt: skip
+# Each name's unit: its own symbol, the kind of quantity, its factor and its zero.
+UNITS: dict[str, tuple[str, int, Fraction, Fraction]] = {
+    name: (names.split(",")[0], kind, Fraction(factor), Fraction("".join(zero) or 0))
+    for kind, line in enumerate(TABLE.strip().splitlines())
+    for names, factor, *zero in map(str.split, line.split(";"))
+    for name in names.split(",")
+}
 
 
 def convert_units(value: float | str, from_unit: str, to_unit: str) -> str:
@@ -52,28 +40,17 @@ def convert_units(value: float | str, from_unit: str, to_unit: str) -> str:
     """
     text = str(value).strip()
     amount = -number(text[1:]) if text.startswith("-") else number(text)
-    source, target = unit(from_unit), unit(to_unit)
-    if source in TEMPERATURE and target in TEMPERATURE:
-        factor, offset = map(Fraction, TEMPERATURE[source])
-        target_factor, target_offset = map(Fraction, TEMPERATURE[target])
-        return f"{write((amount * factor + offset - target_offset) / target_factor)} {to_unit}"
-    for quantity in QUANTITIES:
-        if source in quantity and target in quantity:
-            return f"{write(amount * factor_of(quantity[source]) / factor_of(quantity[target]))} {to_unit}"
-    raise ValueError(f"{from_unit} and {to_unit} do not measure the same")
+    _, kind, factor, zero = unit(from_unit)
+    _, wanted_kind, wanted_factor, wanted_zero = unit(to_unit)
+    if kind != wanted_kind:
+        raise ValueError(f"{from_unit} and {to_unit} do not measure the same")
+    return f"{write((amount * factor + zero - wanted_zero) / wanted_factor)} {to_unit}"
 
 
-def unit(name: str) -> str:
-    """Return the one name of a unit; raises ValueError."""
-    known = {*TEMPERATURE, *(symbol for quantity in QUANTITIES for symbol in quantity)}
+def unit(name: str) -> tuple[str, int, Fraction, Fraction]:
+    """Return a unit by its name in any letter case or number; raises ValueError."""
     for form in (name.strip(), name.strip().lower(), name.strip().lower().removesuffix("s")):
-        symbol = OTHER_NAMES.get(form, form)
-        if symbol in known:
-            return symbol
-    raise ValueError(f"the unit {name!r} is not known; known are {', '.join(sorted(known))}")
-
-
-def factor_of(text: str) -> Fraction:
-    """Return a factor of the tables, which may be written as a quotient."""
-    over, _, under = text.partition("/")
-    return Fraction(over) / Fraction(under or 1)
+        if form in UNITS:
+            return UNITS[form]
+    known = sorted({symbol for symbol, *_ in UNITS.values()})
+    raise ValueError(f"the unit {name!r} is not known; known are {', '.join(known)}")

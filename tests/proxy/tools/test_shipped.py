@@ -1,15 +1,17 @@
 """The shipped tools: exact, bounded, and clear about what they do not take."""
 
+import gc
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from fractions import Fraction
 
 import pytest
 
-from proxy.tools.shipped.arithmetic import calculate
+from proxy.tools.shipped.arithmetic import calculate, parse
 from proxy.tools.shipped.clock import current_time
 from proxy.tools.shipped.source import ShippedSource
-from proxy.tools.shipped.units import OTHER_NAMES, QUANTITIES, TEMPERATURE, convert_units, factor_of
+from proxy.tools.shipped.units import TABLE, UNITS, convert_units
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,10 @@ from proxy.tools.shipped.units import OTHER_NAMES, QUANTITIES, TEMPERATURE, conv
         ("round(2.6) + abs(-3)", "6"),
         ("max(1, 2) - min(3, 4)", "-1"),
         ("2**200", str(2**200)),
+        ("007 + 10 * 00.5", "12"),
+        ("+".join(["1"] * 500), "500"),
+        ("1 -\n 2", "-1"),
+        ("\uff11\u0662\u00a0/ 3", "4"),
     ],
 )
 def test_arithmetic_is_exact(expression: str, result: str) -> None:
@@ -95,11 +101,63 @@ def test_no_expression_can_hang_it(expression: str) -> None:
         "1..2",
         "(1",
         "min(1)",
+        "max(1,000, 5)",
+        "sqrt(1, 2)",
+        "sqrt(4)(5)",
+        "max(*1)",
+        "max",
+        "()",
+        "(1, 2)",
+        "...",
+        "2 # 3",
+        "0x10",
+        "1_000",
+        "1j",
+        "True",
+        "2 if 1 else 3",
+        "1 < 2",
+        "~1",
+        "[1]",
+        "'1'",
+        "1;2",
+        "1\\\n+2",
+        "\0",
     ],
 )
 def test_what_is_no_arithmetic_is_refused(expression: str) -> None:
     with pytest.raises(ValueError):
         calculate(expression)
+
+
+class Cycle:
+    """Garbage whose end runs Python: a collection within the parser then lets another thread run."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        sum(range(10))
+
+
+def test_threads_that_parse_at_once_do_not_disturb_each_other() -> None:
+    text = "+".join(["1+2*(3-4)/5+sqrt(4)"] * 30)
+
+    def parse_many(_: int) -> None:
+        for _ in range(200):
+            Cycle()
+            parse(text)
+
+    switch_s, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(1e-6)
+    gc.freeze()  # what is there already need not be looked through each time
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(parse_many, range(6)))  # raises what a thread raised
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(switch_s)
+        gc.set_threshold(*thresholds)
 
 
 @pytest.mark.parametrize("expression", ["1/0", "1 % 0", "1 // 0", "0**-1"])
@@ -137,12 +195,13 @@ def test_units_of_different_quantities_are_refused() -> None:
         convert_units(1, "kg", "m")
 
 
-def test_the_table_of_units_holds_numbers_and_its_other_names_lead_into_it() -> None:
-    symbols = [symbol for quantity in QUANTITIES for symbol in quantity]
+def test_no_name_stands_for_two_units_and_every_unit_is_larger_than_nothing() -> None:
+    entries = [entry.split() for line in TABLE.strip().splitlines() for entry in line.split(";")]
+    names = [name for names, *_ in entries for name in names.split(",")]
 
-    assert len(symbols) == len(set(symbols))
-    assert set(OTHER_NAMES.values()) <= {*symbols, *TEMPERATURE}
-    assert all(factor_of(text) > Fraction(0) for quantity in QUANTITIES for text in quantity.values())
+    assert len(names) == len(set(names))
+    assert set(UNITS) == set(names)
+    assert all(factor > 0 for _, _, factor, _ in UNITS.values())
 
 
 def test_the_time_is_told_in_the_zone_asked_for() -> None:
