@@ -1,9 +1,11 @@
-"""Clicks that add to a setting: they add to what the settings file holds at that moment."""
+"""The parts together: clicks add to what the settings file holds at that moment; logging is left to the mains."""
 
+import logging
 from pathlib import Path
 
 import pytest
 
+from fakes.program import run_python
 from proxy import paths
 from proxy.errors.configuration import SettingError
 from proxy.errors.request import OriginNotAllowed
@@ -11,6 +13,27 @@ from proxy.services import Services, always_allow, assemble
 from proxy.settings.sources import read_file
 
 MINE, OTHER = "https://mine.example", "https://other.example"
+
+IMPORT_AND_ASSEMBLE = """
+import importlib, logging, pkgutil, sys, threading
+
+def logging_of_the_process():
+    return (
+        logging.root.level, logging.root.handlers[:], logging.root.manager.disable, logging.getLogRecordFactory(),
+        logging._srcfile, logging.logThreads, logging.lastResort, logging.lastResort.formatter,
+        sys.excepthook, threading.excepthook, sys.unraisablehook,
+    )
+
+before = logging_of_the_process()
+import proxy
+for module in pkgutil.walk_packages(proxy.__path__, "proxy."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from proxy.services import assemble
+from proxy.web.app import create_app
+create_app(assemble({"proxy_log_level": "DEBUG"}))
+assert logging_of_the_process() == before, logging_of_the_process()
+"""
 
 
 def write(text: str) -> Path:
@@ -92,3 +115,19 @@ def test_a_file_that_broke_meanwhile_is_added_to_by_no_click() -> None:
 
     assert path.read_text() == f'proxy_allowed_origins = ["{MINE}]\n'
     assert services.store.current.proxy_allowed_origins == (MINE,)
+
+
+def test_importing_and_assembling_leave_the_logging_of_the_process_alone(tmp_path: Path) -> None:
+    done = run_python(tmp_path, "-c", IMPORT_AND_ASSEMBLE)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_level_of_the_log_is_that_of_the_settings_after_each_change_too() -> None:
+    services = assemble()
+    services.follow_log_level()
+    before = logging.root.level
+
+    services.store.update(proxy_log_level="DEBUG")
+
+    assert (before, logging.root.level) == (logging.INFO, logging.DEBUG)
