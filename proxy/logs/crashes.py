@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from proxy.logs.writer import LogQueue
+
 log = logging.getLogger(__name__)
 
 Trace = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -46,5 +48,6 @@ def catch_crashes(safe: Tell) -> None:
 
 
 def is_shown(stream: object) -> bool:
-    """Tell whether a handler of the log writes to a stream already."""
-    return any(getattr(handler, "stream", None) is stream for handler in logging.getLogger().handlers)
+    """Tell whether the running log writes to a stream already."""
+    queues = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogQueue)]
+    return any(getattr(target, "stream", None) is stream for queue in queues for target in queue.targets)

@@ -9,7 +9,7 @@ from proxy import paths
 from proxy.files import make_private_dir
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import Record, SafeFormatter, Secrets
-from proxy.logs.writer import LaterHandler, LogFile
+from proxy.logs.writer import LogFile, LogQueue, RecentLines
 
 # Libraries whose debug logs print headers or bodies.
 QUIET = (
@@ -55,34 +55,34 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     formatter = SafeFormatter()
     catch_crashes(formatter.format)
     if to_terminal and sys.stderr is not None:
-        add_handler(root, logging.StreamHandler(), formatter)
+        root.addHandler(LogQueue(formatter, logging.StreamHandler()))
     file = paths.log_file()
     try:
         make_private_dir(file.parent)
         log_file = LogFile(file)
     except OSError as error:
-        if not to_terminal:  # or Python would write warnings there itself, keys and all
-            add_handler(root, logging.StreamHandler() if sys.stderr is not None else logging.NullHandler(), formatter)
+        if not to_terminal and sys.stderr is not None:
+            root.addHandler(LogQueue(formatter, logging.StreamHandler()))
             root.handlers[-1].setLevel(logging.WARNING)
-        root.addHandler(LaterHandler(None, formatter))
+        root.addHandler(LogQueue(formatter, RecentLines()))
         root.warning("the log file %s cannot be written: %s", file, error)
         return Log(None, formatter)
-    root.addHandler(LaterHandler(log_file, formatter))
+    root.addHandler(LogQueue(formatter, log_file, RecentLines()))
     return Log(file, formatter)
 
 
 def recent_lines() -> list[str]:
-    """Return the last lines of the running log, from memory; [] where none is running."""
-    running = [handler for handler in logging.getLogger().handlers if isinstance(handler, LaterHandler)]
-    return running[-1].recent() if running else []
+    """Return the last lines of the running log from memory, and why its file lacks some; [] where none is running."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogQueue)]
+    running = [(handler, part) for handler in handlers for part in handler.targets if isinstance(part, RecentLines)]
+    if not running:
+        return []
+    handler, recent = running[-1]
+    handler.flush()
+    files = [target for target in handler.targets if isinstance(target, LogFile)]
+    return [*recent.lines(), *(f"the log file cannot be written: {file.problem}" for file in files if file.problem)]
 
 
 def set_level(level: str) -> None:
     """Say how much is logged from now on."""
     logging.getLogger().setLevel(level)
-
-
-def add_handler(logger: logging.Logger, handler: logging.Handler, formatter: logging.Formatter) -> None:
-    """Give a logger a handler with the safe format."""
-    handler.setFormatter(formatter)
-    logger.addHandler(handler)

@@ -1,120 +1,197 @@
-"""Write the log: a moment later and in a thread of its own, to one file that is turned over at 5 MB."""
+"""Write the log in the thread of a queue listener, many lines at once, to a file that rotates at 5 MB."""
 
 import logging
 import logging.handlers
+import sys
 import threading
 from collections import deque
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from proxy.logs.lines import SafeFormatter
 
 FILE_BYTES = 5 * 1024 * 1024
 OLDER_FILES = 4
 RECENT_LINES = 500
-WRITE_EVERY_S = 0.2
+WRITE_INTERVAL_S = 0.2
+FLUSH_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 5.0
+MAX_WAITING = 50_000  # records; more wait only where a disk or a terminal hangs
+
+Entry = logging.LogRecord | threading.Event  # an event is set once all before it is written
 
 
-class LaterHandler(logging.Handler):
-    """Collect records and write them a moment later, in a thread: a disk must never hold up the event loop.
+class LogQueue(logging.handlers.QueueHandler):
+    """Queue records for a listener's thread, so that no disk and no terminal ever holds the event loop.
 
-    `logging.shutdown`, which Python calls at its exit, writes the rest.
+    `logging.shutdown`, which Python calls at its exit, closes the handler, and that writes the rest.
     """
 
-    def __init__(self, file: "LogFile | None", safe: SafeFormatter) -> None:
-        super().__init__()
-        self._recent: deque[str] = deque(maxlen=RECENT_LINES)  # what can be shown where the file cannot be written
-        self._file = file
-        self._safe = safe
-        self._records: list[logging.LogRecord] = []
-        self._writing = threading.Lock()
-        self._due = threading.Event()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
-        self._thread.start()
+    queue: "SimpleQueue[Entry | None]"  # None ends the listener
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record for the writer."""
-        self._records.append(record)
-        if not self._due.is_set():
-            self._due.set()
+    def __init__(self, formatter: SafeFormatter, *targets: logging.Handler) -> None:
+        super().__init__(SimpleQueue())
+        self.targets = targets
+        self._lost = 0
+        self._writer = BatchListener(self.queue, formatter, *targets)
+        self._writer.start()
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Return the record as it is: the listener formats it, up to WRITE_INTERVAL_S later, in this same process.
+
+        The base class formats here, on the caller's thread, for queues that pickle. Without that the arguments must not
+        change after the call: those of our own calls are strings, numbers, exceptions and flows that are over.
+        """
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Keep a record, or count it where too many wait already; called under the handler's lock."""
+        if self.queue.qsize() >= MAX_WAITING:
+            self._lost += 1
+            return
+        if self._lost:
+            missing = "lines missing here: %d (the log could not be written in time)"
+            self.queue.put(logging.LogRecord(__name__, logging.WARNING, "", 0, missing, (self._lost,), None))
+            self._lost = 0
+        self.queue.put(record)
 
     def flush(self) -> None:
-        """Write what was kept, now."""
-        with self._writing:
-            records, self._records = self._records, []
-            if records:
-                lines = self._safe.hide("".join(f"{self._line(record)}\n" for record in records))
-                self._recent.extend(lines.splitlines())
-                if self._file is not None:
-                    self._file.write(lines)
-
-    def recent(self) -> list[str]:
-        """Return the last lines, the latest last."""
-        self.flush()
-        with self._writing:
-            return list(self._recent)
-
-    def _line(self, record: logging.LogRecord) -> str:
-        """Return a record's line, even of one whose arguments do not fit its message."""
-        try:
-            return self._safe.line(record)
-        except Exception:  # noqa: BLE001  one bad line must not cost the others
-            message = repr(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
-            return f"a record of {record.name} that cannot be written: {message}"
+        """Return once all records so far are written, at the latest after FLUSH_TIMEOUT_S."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Write the rest and end the thread."""
-        self._closing.set()
-        self._due.set()
-        self._thread.join(1)
-        self.flush()
-        if self._file is not None:
-            self._file.close()
+        self._writer.stop()
+        for target in self.targets:
+            target.close()
+        self.targets = ()
         super().close()
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            self._due.wait()
-            self._closing.wait(WRITE_EVERY_S)
-            self._due.clear()
-            self.flush()
+
+class BatchListener(logging.handlers.QueueListener):
+    """Pass all that has gathered to the targets as one record, a few times a second.
+
+    The base class wakes for each record, and each target formats it: at one line a request, that halves the requests
+    per second. Here the lines are formatted once, and the keys are taken out of all of them in one go.
+    """
+
+    queue: "SimpleQueue[Entry | None]"
+
+    def __init__(self, queue: "SimpleQueue[Entry | None]", formatter: SafeFormatter, *targets: logging.Handler) -> None:
+        super().__init__(queue, *targets)
+        self._formatter = formatter
+        self._at_once = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread, with a name."""
+        super().start()
+        if self._thread is not None:  # the base class's, which has no public way to it
+            self._thread.name = "log-writer"
+
+    def handle(self, record: Entry) -> None:
+        """Wait for more entries, then write them all; an event among them is set once that is done."""
+        self._at_once.wait(WRITE_INTERVAL_S)
+        self._at_once.clear()
+        entries = [record, *self._waiting()]
+        if records := [entry for entry in entries if isinstance(entry, logging.LogRecord)]:
+            batch = logging.LogRecord(__name__, logging.INFO, "", 0, self._text(records), None, None)
+            for target in self.handlers:
+                target.handle(batch)
+        for entry in entries:
+            if isinstance(entry, threading.Event):
+                entry.set()
+
+    def flush(self) -> None:
+        """Return once all entries so far are written, at the latest after FLUSH_TIMEOUT_S."""
+        if self._thread is not None and self._thread.is_alive():
+            written = threading.Event()
+            self.queue.put(written)
+            self._at_once.set()
+            written.wait(FLUSH_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Write the rest and end the thread; one that hangs is left after STOP_TIMEOUT_S. Twice is no error."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self.enqueue_sentinel()
+            self._at_once.set()
+            thread.join(STOP_TIMEOUT_S)
+
+    def _waiting(self) -> list[Entry]:
+        entries = []
+        with suppress(Empty):
+            while (entry := self.queue.get_nowait()) is not None:
+                entries.append(entry)
+            self.enqueue_sentinel()  # it ends the thread after this batch
+        return entries
+
+    def _text(self, records: list[logging.LogRecord]) -> str:
+        text = "\n".join(map(self._line, records))
+        try:
+            return self._formatter.hide(text)
+        except Exception as error:  # noqa: BLE001  the thread must live on, and no line may be written as it is
+            return f"lines missing here: {len(records)} (keys cannot be taken out of them: {type(error).__name__})"
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self._formatter.line(record)
+        except Exception:  # noqa: BLE001  one bad record must not cost the others
+            message = repr(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
+            return f"a record of {record.name} that cannot be written: {message}"
+
+
+class RecentLines(logging.Handler):
+    """Keep the last lines in memory, for the page that shows the log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[str] = deque(maxlen=RECENT_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the lines of a batch."""
+        self._lines.extend(self.format(record).splitlines())
+
+    def lines(self) -> list[str]:
+        """Return the last lines, the latest last."""
+        return list(self._lines)
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """A log file that only its owner can read, turned over when it is full; takes many lines at once."""
+    """A log file that only its owner can read; a full disk loses lines and stops nothing."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(
             path, maxBytes=FILE_BYTES, backupCount=OLDER_FILES, encoding="utf-8", errors="backslashreplace"
         )
+        self.problem: BaseException | None = None  # why the last lines are not in the file
 
-    def write(self, lines: str) -> None:
-        """Write whole lines; a full disk loses them and stops nothing."""
-        with suppress(OSError):
-            if self.stream and self.stream.tell() + len(lines) > self.maxBytes:
-                with suppress(OSError):  # where it cannot be turned over it is written on
-                    self.doRollover()
-            self.stream = self.stream or self._open()
-            if self.stream:
-                self.stream.write(lines)
-                self.stream.flush()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a batch of lines, after a rotation where it would make the file too large."""
+        self.problem = None
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  logging's name and signature
+        """Remember why it failed; the base class would write to a terminal."""
+        self.problem = sys.exc_info()[1]
 
     def doRollover(self) -> None:  # noqa: N802  logging's name
-        """Turn the file over; raises OSError, and where it cannot be moved at all, no older one has been either.
+        """Rotate the file; where that fails, the next lines go on in the same file or in a new one.
 
-        Windows does not move a file that another process has open.
+        The current file is moved before the older ones: Windows does not move a file that another process has open,
+        and an older one would be lost with each try.
         """
-        if self.stream:
-            self.stream.close()
-            self.stream = None
-        older = [Path(f"{self.baseFilename}.{number}") for number in range(self.backupCount + 1)]
-        Path(self.baseFilename).replace(older[0])
-        for source, target in reversed(list(pairwise(older))):
-            with suppress(FileNotFoundError):
-                source.replace(target)
+        stream, self.stream = self.stream, None
+        with suppress(OSError):
+            if stream:
+                stream.close()
+            Path(self.baseFilename).replace(f"{self.baseFilename}.0")
+            super().doRollover()
+
+    def rotate(self, source: str, dest: str) -> None:
+        """Move what `doRollover` has moved aside."""
+        Path(f"{source}.0").replace(dest)
 
     def close(self) -> None:
         """Close the file, even where its last lines find no room."""

@@ -12,7 +12,7 @@ from fakes.full_disk import full_disk
 from fakes.log_file import KEY, written
 from fakes.running_proxy import RunningProxy
 from proxy import paths
-from proxy.logs.log import Log, start_logging
+from proxy.logs.log import Log, recent_lines, start_logging
 
 log = logging.getLogger("proxy.test")
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither file modes nor this limit")
@@ -85,10 +85,23 @@ def test_a_full_disk_stops_nothing_and_the_log_goes_on_once_there_is_room(runnin
     assert "after" in text
 
 
+@on_posix
+def test_the_recent_lines_say_that_the_file_cannot_be_written_until_it_can(running: Log) -> None:
+    with full_disk():
+        log.info("meanwhile")
+        troubled = recent_lines()
+    log.info("after")
+
+    assert "meanwhile" in troubled[0]
+    assert troubled[1].startswith("the log file cannot be written: ")
+    assert recent_lines()[-1].endswith(" after")
+
+
 def test_the_terminal_sees_the_same_safe_lines_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
     start_logging(to_terminal=True)
 
     log.info("the key %s", KEY)
+    written()
 
     assert "INFO    proxy.test: the key sk-pr[key]" in capsys.readouterr().err
 

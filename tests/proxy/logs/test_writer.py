@@ -11,15 +11,20 @@ from pathlib import Path
 import pytest
 
 from fakes.environment import ROOT
-from fakes.log_file import KEY
+from fakes.log_file import KEY, written
 from proxy import paths
 from proxy.logs.lines import SafeFormatter
 from proxy.logs.log import Log
-from proxy.logs.writer import LaterHandler, LogFile
+from proxy.logs.writer import MAX_WAITING, LogFile, LogQueue
 from waiting import wait_for
 
 log = logging.getLogger("proxy.test")
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither file modes nor this limit")
+
+
+def write(file: LogFile, line: str) -> None:
+    """Write one line as a batch."""
+    file.handle(logging.LogRecord("n", logging.INFO, "", 0, line, None, None))
 
 
 @on_posix
@@ -27,7 +32,7 @@ def test_a_full_file_is_turned_over_and_the_older_ones_belong_to_their_owner_too
     file = LogFile(tmp_path / "proxy.log")
     file.maxBytes = 100
     for number in range(20):
-        file.write(f"{number:02} {'x' * 60}\n")
+        write(file, f"{number:02} {'x' * 60}")
     file.close()
 
     files = sorted(tmp_path.glob("proxy.log*"))
@@ -44,7 +49,7 @@ def test_a_file_that_cannot_be_turned_over_is_written_on(tmp_path: Path) -> None
     file.maxBytes = 100
 
     for number in range(5):
-        file.write(f"{number} {'x' * 60}\n")
+        write(file, f"{number} {'x' * 60}")
     file.close()
 
     assert "4 xxx" in (tmp_path / "proxy.log").read_text()
@@ -65,9 +70,9 @@ def test_a_file_another_process_holds_on_to_costs_no_older_one(tmp_path: Path, m
     monkeypatch.setattr("os.replace", refuse)
     monkeypatch.setattr("os.rename", refuse)
     for number in range(10):
-        file.write(f"{number} {'x' * 60}\n")
+        write(file, f"{number} {'x' * 60}")
     monkeypatch.undo()
-    file.write("at last\n")
+    write(file, "at last")
     file.close()
 
     assert (tmp_path / "proxy.log").read_text() == "at last\n"
@@ -82,7 +87,7 @@ def test_a_record_is_written_a_moment_later_by_itself(running: Log) -> None:
 
 
 def test_four_busy_threads_lose_nothing(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
+    handler = LogQueue(SafeFormatter(), LogFile(tmp_path / "proxy.log"))
     logger = logging.Logger("busy")
     logger.addHandler(handler)
 
@@ -106,7 +111,7 @@ def test_four_busy_threads_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_closing_writes_the_rest_and_ends_the_thread(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
+    handler = LogQueue(SafeFormatter(), LogFile(tmp_path / "proxy.log"))
     handler.handle(logging.LogRecord("n", logging.INFO, "", 0, "the last word", (), None))
 
     handler.close()
@@ -116,7 +121,7 @@ def test_closing_writes_the_rest_and_ends_the_thread(tmp_path: Path) -> None:
 
 
 def test_closing_twice_is_no_error(tmp_path: Path) -> None:
-    handler = LaterHandler(LogFile(tmp_path / "proxy.log"), SafeFormatter())
+    handler = LogQueue(SafeFormatter(), LogFile(tmp_path / "proxy.log"))
 
     handler.close()
     handler.close()
@@ -132,6 +137,85 @@ def test_the_programs_end_writes_everything() -> None:
 
     lines = paths.log_file().read_text().splitlines()
     assert [line.rpartition(": ")[2] for line in lines] == [f"line {number}" for number in range(1000)]
+
+
+class Told:
+    """An argument that says which thread writes it out."""
+
+    def __str__(self) -> str:
+        return f"written out in {threading.current_thread().name}"
+
+
+def test_a_record_is_formatted_in_the_writers_thread(running: Log) -> None:
+    log.info("%s", Told())
+
+    assert "written out in log-writer" in written()
+
+
+class Stuck(logging.Handler):
+    """A terminal that takes nothing until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.released = threading.Event(), threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.is_asked.set()
+        self.released.wait(20)
+
+
+def test_a_terminal_that_hangs_holds_neither_the_caller_nor_the_file(tmp_path: Path) -> None:
+    stuck = Stuck()
+    terminal, file = LogQueue(SafeFormatter(), stuck), LogQueue(SafeFormatter(), LogFile(tmp_path / "proxy.log"))
+    logger = logging.Logger("busy")
+    for handler in (terminal, file):
+        logger.addHandler(handler)
+
+    logger.info("the first")
+    assert stuck.is_asked.wait(5)
+    logger.info("the second")
+    file.close()
+    stuck.released.set()
+    terminal.close()
+
+    assert (tmp_path / "proxy.log").read_text().endswith(" busy: the second\n")
+
+
+def test_lines_for_which_there_was_no_room_are_counted(tmp_path: Path) -> None:
+    stuck, extra = Stuck(), 7
+    handler = LogQueue(SafeFormatter(), stuck, LogFile(tmp_path / "proxy.log"))
+    logger = logging.Logger("busy")
+    logger.addHandler(handler)
+    logger.info("the first")
+    assert stuck.is_asked.wait(5)
+
+    for number in range(MAX_WAITING + extra):
+        logger.info("%d", number)
+    stuck.released.set()
+    handler.flush()
+    wait_for(lambda: f"busy: {MAX_WAITING - 1}\n" in (tmp_path / "proxy.log").read_text(), "the lines", 20)
+    logger.info("the last")
+    handler.close()
+
+    *_, missing, last = (tmp_path / "proxy.log").read_text().splitlines()
+    assert f"lines missing here: {extra} " in missing
+    assert last.endswith(" busy: the last")
+
+
+def test_lines_whose_keys_cannot_be_taken_out_are_not_written_and_the_log_goes_on(running: Log) -> None:
+    def fail() -> list[str]:
+        raise RuntimeError("no keys")
+
+    running.hide(fail)
+    log.info("plain-stored-key")
+    written()
+    running.hide(list)
+    log.info("and on")
+
+    text = written()
+    assert "plain-stored-key" not in text
+    assert "lines missing here: 1 (keys cannot be taken out of them: RuntimeError)" in text
+    assert text.endswith(": and on\n")
 
 
 class Unprintable:
@@ -163,7 +247,7 @@ def test_a_record_that_cannot_be_formatted_is_known_by_its_message_without_keys(
 
 
 def assert_others_are_written(path: Path, message: str, arguments: tuple[object, ...]) -> None:
-    handler = LaterHandler(LogFile(path), SafeFormatter())
+    handler = LogQueue(SafeFormatter(), LogFile(path))
     for text, values in (("before", ()), (message, arguments), ("after", ())):
         handler.handle(logging.LogRecord("n", logging.INFO, "", 0, text, values, None))
 
