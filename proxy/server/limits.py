@@ -66,10 +66,10 @@ class Watchdog:
         }
         self._seen: dict[Watched, tuple[tuple[Wait, int], float]] = {}  # what each waits for, and since when
 
-    async def run(self) -> None:
-        """Look until cancelled."""
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Look until there is nothing more to look at."""
         now = asyncio.get_running_loop().time
-        while True:
+        while not is_over():
             await asyncio.sleep(self._limits.look_every_s)
             self.look(now())
 

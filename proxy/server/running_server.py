@@ -37,12 +37,12 @@ class RunningServer:
         )
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._server.serve(sockets))
-        self._watchdog = loop.create_task(Watchdog(self._connections, limits).run())
+        self._watchdog = loop.create_task(Watchdog(self._connections, limits).run(self._is_empty))
 
     @property
     def is_over(self) -> bool:
-        """Tell whether the last answer has ended."""
-        return self._task.done()
+        """Tell whether its last connection has gone since it was drained."""
+        return self._watchdog.done()
 
     def drain(self) -> None:
         """Stop accepting; running answers get their grace. A second call does nothing."""
@@ -58,6 +58,10 @@ class RunningServer:
         for connection in list(state.connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells each connection that it is lost
+
+    def _is_empty(self) -> bool:
+        """Tell whether it accepts no more and nobody is left."""
+        return self._task.done() and not self._server.server_state.connections
 
     def _connections(self) -> list[ClientConnection]:
         """Return those that speak HTTP."""

@@ -4,18 +4,22 @@ import asyncio
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from proxy.errors.configuration import ConfigurationError, PortTaken
 from proxy.server.bridge import NoteRefusal
 from proxy.server.limits import Limits, affordable
 from proxy.server.ports import listen
 from proxy.server.running_server import RunningServer
 
 STOP_LIMIT_S = 8.0
+OWN_PORT_LIMIT_S = 2.0  # how long a drained server may take to close its listening sockets
+OWN_PORT_EVERY_S = 0.02
 ONE_OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere, and one of its addresses
 
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
@@ -89,10 +93,19 @@ class ServerThread:
         return self._serve(host, sockets)
 
     def move(self, host: str, port: int) -> Address:
-        """Serve at a new address and drain the old one; raises as `start`, and then nothing has changed."""
+        """Serve at a new address and drain the old one; raises as `start`, and then it serves where it did.
+
+        From one host to another at the same port nothing listens for a moment: the new address may hold the old one.
+        """
         if self.address is None or self.address == Address(host, port):
             return self.start(host, port)
-        return self._serve(host, listen(host, port))
+        try:
+            sockets = listen(host, port)
+        except PortTaken:
+            if port != self.address.port:
+                raise
+            sockets = self._listen_instead(host, self.address)
+        return self._serve(host, sockets)
 
     def stop(self) -> None:
         """Stop accepting, give running answers their grace, end the thread. A second call does nothing."""
@@ -104,15 +117,27 @@ class ServerThread:
             log.error("the server thread has not ended within %.0f s", STOP_LIMIT_S)
         self._thread = self._stopping = self.address = None
 
+    def _listen_instead(self, host: str, old: Address) -> list[socket.socket]:
+        """Stop listening at the old address and listen at another host's same port; raises as `move`."""
+        self._on_loop(self._drain)
+        try:
+            return listen_soon(host, old.port)
+        except ConfigurationError:
+            self._serve(old.host, listen_soon(old.host, old.port))
+            raise
+
     def _serve(self, host: str, sockets: list[socket.socket]) -> Address:
         self._on_loop(lambda: self._replace(RunningServer(self._app, sockets, self._limits, self._note_refusal)))
         self.address = Address(host, sockets[0].getsockname()[1])
         log.info("listening on %s", self.address.base_url)
         return self.address
 
+    def _drain(self) -> None:
+        for serving in self._servings:
+            serving.drain()
+
     def _replace(self, serving: RunningServer) -> None:
-        for old in self._servings:
-            old.drain()
+        self._drain()
         self._servings = [*(old for old in self._servings if not old.is_over), serving]
 
     def _on_loop(self, function: Callable[[], T]) -> T:
@@ -145,8 +170,19 @@ class ServerThread:
         async with self._lifespan():
             ready.set_result(None)
             await self._stopping.wait()
-            for serving in self._servings:
-                serving.drain()
+            self._drain()
             for serving in self._servings:
                 await serving.ended()
             self._servings = []
+
+
+def listen_soon(host: str, port: int) -> list[socket.socket]:
+    """Return listening sockets, as soon as a server of ours has given the port back; raises as `listen`."""
+    deadline = time.monotonic() + OWN_PORT_LIMIT_S
+    while True:
+        try:
+            return listen(host, port)
+        except PortTaken:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(OWN_PORT_EVERY_S)

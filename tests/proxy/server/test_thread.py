@@ -1,6 +1,7 @@
 """The server's thread: start, move, stop, each done twice, and nothing left behind."""
 
 import asyncio
+import gc
 import os
 import socket
 import sys
@@ -14,9 +15,11 @@ import psutil
 import pytest
 
 from fakes.wire_client import WireClient
-from proxy.errors.configuration import PortTaken
-from proxy.server.thread import ServerThread
+from proxy.errors.configuration import ConfigurationError, PortTaken
+from proxy.server.thread import Address, ServerThread
 from waiting import wait_for
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="not every system has 127.0.0.2")
 
 WAIT_S = 5.0
 PIECE = b"x" * 65536
@@ -231,6 +234,56 @@ def test_a_move_to_where_it_serves_does_nothing(server: ServerThread) -> None:
 
         assert server.move("127.0.0.1", address.port) == address
         assert client.ask("GET", "/").body == b"hello"
+
+
+@on_linux
+@pytest.mark.core
+def test_a_move_to_every_address_of_the_same_port_and_back(server: ServerThread, application: Application) -> None:
+    old = server.start("127.0.0.1", 0)
+    with WireClient(old.port) as client:
+        client.send(client.request("GET", "/stream")).read_head()
+        assert client.read_chunk() == b"begun"
+
+        for host in ("0.0.0.0", "127.0.0.1"):
+            assert server.move(host, old.port) == server.address == Address(host, old.port)
+            assert greeting(old.port) == b"hello"
+            assert is_refused(old.port, "127.0.0.2") is (host == "127.0.0.1")
+
+        application.go_on.set()
+        assert client.read_chunk() == b"ended"
+        assert client.read_chunk() == b""
+
+
+@on_linux
+def test_a_move_to_an_address_that_somebody_else_has_at_the_same_port_changes_nothing(server: ServerThread) -> None:
+    old = server.start("127.0.0.1", 0)
+    with socket.create_server(("127.0.0.2", old.port)), pytest.raises(PortTaken):
+        server.move("0.0.0.0", old.port)
+
+    assert server.address == old
+    assert greeting(old.port) == b"hello"
+
+
+def test_a_move_to_an_address_this_computer_does_not_have_changes_nothing(server: ServerThread) -> None:
+    old = server.start("127.0.0.1", 0)
+    with pytest.raises(ConfigurationError, match="it cannot listen on 192"):
+        server.move("192.0.2.1", old.port)
+
+    assert server.address == old
+    assert greeting(old.port) == b"hello"
+
+
+def test_nothing_is_left_of_the_addresses_it_moved_away_from(
+    server: ServerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    ports = [server.start("127.0.0.1", 0).port]
+    for _ in range(3):
+        ports.append(server.move("127.0.0.1", 0).port)
+        wait_for(lambda: is_refused(ports[-2]), "the old address refuses")
+    server.stop()
+
+    gc.collect()
+    assert "Task was destroyed" not in caplog.text
 
 
 def test_a_move_before_any_start_starts(server: ServerThread) -> None:
