@@ -12,8 +12,9 @@ from proxy.flow.observers import Observers
 from proxy.keys.reading import Keys
 from proxy.server.bridge import Bridge
 from proxy.server.limits import Limits
-from proxy.server.thread import ServerThread
+from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
+from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.router import UpstreamRouter
 from proxy.web.app import create_app
@@ -57,6 +58,16 @@ def server_for(
 def announce_refusal(observers: Observers, method: str, path: str, error: ProxyError) -> None:
     """Announce a request that the server has refused by itself."""
     observers.refuse(Flow(method or "-", path or "-"), error)
+
+
+def move_server(server: ServerThread, old: Settings, new: Settings) -> Address | None:
+    """Move a running server to where changed settings want it; raises ConfigurationError, and then it has not moved.
+
+    None where it does not run, or they want it where they did.
+    """
+    if server.address is None or (old.proxy_host, old.proxy_port) == (new.proxy_host, new.proxy_port):
+        return None
+    return server.move(new.proxy_host, new.proxy_port)
 
 
 async def warm_up(router: UpstreamRouter, tools: ToolExecution, on_warm: Callable[[], object]) -> None:

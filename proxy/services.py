@@ -21,6 +21,7 @@ from proxy.keys.upstream_key import Keychain, Secrets
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
+from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
@@ -34,6 +35,7 @@ class Services:
     """The parts, wired."""
 
     store: SettingsStore
+    settings_follower: SettingsFollower  # started and stopped by whoever runs the program
     secrets: Secrets
     proxy_keys: ProxyKeys
     keys: Keys
@@ -121,6 +123,7 @@ def assemble(
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
+        settings_follower=SettingsFollower(store),
         secrets=secrets,
         proxy_keys=proxy_keys,
         keys=keys,

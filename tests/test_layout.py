@@ -42,7 +42,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     "process": "",
     # exchange: a view on /v1 returns a response that carries an exchange
     "web": "command errors exchange flow http identity keys logs paths policy running services settings tools",
-    "hosting": "demo errors flow keys server services tools upstream web",
+    # settings: where to listen
+    "hosting": "demo errors flow keys server services settings tools upstream web",
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": "command errors hosting identity keys logs paths process running server services settings tools web",

@@ -89,10 +89,12 @@ class TrayApp:
     def _begin(self, backend: Backend) -> None:
         self._services.load_keys()
         self._services.health.listen(self._upstream_changed)
+        self._services.store.observe(self._settings_changed)
         self._services.tools.consent.attach(
             QuestionBell(lambda question: self._actions.do(lambda: self._news.tell_question(question)), self._refresh)
         )
         self._pulse.start()
+        self._services.settings_follower.start()
         self._actions.do(self._publish)
         self._actions.do(self._news.tell_start)
         if backend.name == "none":
@@ -126,6 +128,12 @@ class TrayApp:
         self._refresh()
         self._actions.do(lambda: self._news.tell_health(health))
 
+    def _settings_changed(self) -> None:
+        """Show it, and tell where the server has moved to and what is wrong with the settings file."""
+        self._refresh()
+        self._actions.do(self._publish)
+        self._actions.do(self._news.tell_settings)
+
     def _refresh(self) -> None:
         if self._backend is not None:
             self._backend.refresh()
@@ -140,6 +148,7 @@ class TrayApp:
         for timer in self._later:
             timer.cancel()
         self._pulse.stop()
+        self._services.settings_follower.stop()
         self._actions.stop(PATIENCE_S)
         self._hosted.close()
         self._commands.close()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from proxy import paths
+from proxy.errors.configuration import SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
 from proxy.settings.store import SettingsStore
@@ -113,10 +114,15 @@ class Commands:
             self.open_page("log")
 
     def open_settings(self) -> None:
-        """Open the settings file, made on the first click; raises OSError, NothingOpened."""
-        file = self._store.path
+        """Open the settings file, made on the first click; raises SettingsFileWrong, OSError, NothingOpened.
+
+        One that is gone comes back as it was in force: an empty one would put the defaults in force.
+        """
+        file, in_force = self._store.path, self._store.in_force
         if not (file.exists() or file.is_symlink()):  # a link that leads nowhere is not to be filled
-            write_private(file, SETTINGS_HEAD.encode())
+            if not in_force.is_known:
+                raise SettingsFileWrong(f"{file} is gone; only a restart goes back to the defaults")
+            write_private(file, in_force.content or SETTINGS_HEAD.encode())
         open_path(file)
 
     def close(self) -> None:

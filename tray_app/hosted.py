@@ -2,13 +2,14 @@
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable
 
 from proxy import paths
 from proxy.cli.doctor import examine
 from proxy.command import as_typed
 from proxy.errors.configuration import ConfigurationError, PortTaken, SettingError
-from proxy.hosting import server_for
+from proxy.hosting import move_server, server_for
 from proxy.process import freeze_objects
 from proxy.running import check_own
 from proxy.server.ports import free_port
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class HostedProxy:
-    """Start, stop and move the server. Its methods run on one thread at a time, never on the server's."""
+    """Start, stop and move the server. For any thread but the server's own."""
 
     def __init__(
         self, services: Services, activate: Callable[[], None], quit_program: Callable[[], None] | None = None
@@ -32,10 +33,11 @@ class HostedProxy:
         self.dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32), activate, quit_program)
         self._server = server_for(services, self.dashboard, on_warm=freeze_objects)
         self._pages: ServerThread | None = None
+        self._switching = threading.RLock()  # clicks, and edits of the settings file, which have threads of their own
         self.problem: str | None = None
         self.advice = ""  # what to do about it
         self.other_port: int | None = None
-        services.store.listen(self._follow)
+        services.store.listen(self._follow, may_refuse=True)
 
     @property
     def base_url(self) -> str | None:
@@ -52,7 +54,10 @@ class HostedProxy:
 
     def start(self) -> None:
         """Serve; what keeps it from doing so is kept as the problem. A second call does nothing."""
-        settings = self.services.store.current
+        with self._switching:
+            self._try_start(self.services.store.current)
+
+    def _try_start(self, settings: Settings) -> None:
         self.problem, self.other_port = None, None
         try:
             self._start(settings)
@@ -72,8 +77,9 @@ class HostedProxy:
 
     def stop(self) -> None:
         """Stop serving; running answers get their grace."""
-        self._server.stop()
-        self.problem, self.other_port = None, None
+        with self._switching:
+            self._server.stop()
+            self.problem, self.other_port = None, None
 
     def close(self) -> None:
         """Stop everything."""
@@ -84,11 +90,12 @@ class HostedProxy:
 
     def root_url(self) -> str:
         """Return where the pages are: the server's own address, or one just for them while it does not serve."""
-        if self._server.address is not None:
-            return self._server.address.local.root_url
-        if self._pages is None:
-            self._pages = server_for(self.services, self.dashboard)
-        return self._pages.start("127.0.0.1", 0).root_url
+        with self._switching:
+            if self._server.address is not None:
+                return self._server.address.local.root_url
+            if self._pages is None:
+                self._pages = server_for(self.services, self.dashboard, on_warm=freeze_objects)
+            return self._pages.start("127.0.0.1", 0).root_url
 
     def entrance(self, to: str = "") -> str:
         """Return a link to one of the pages, good once."""
@@ -98,9 +105,10 @@ class HostedProxy:
         """Move a running server to where the settings now want it; raises PortTaken to refuse the change."""
         if (old.proxy_host, old.proxy_port) == (new.proxy_host, new.proxy_port):
             return
-        if self._server.address is not None:
-            self._server.move(new.proxy_host, new.proxy_port)
-        elif self.problem is not None:
+        with self._switching:
+            if self.problem is None:
+                move_server(self._server, old, new)
+                return
             try:
                 self._server.start(new.proxy_host, new.proxy_port)
             except ConfigurationError as error:

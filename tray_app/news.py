@@ -35,6 +35,7 @@ class News:
         self._backend = backend
         self._is_first_run = False
         self._is_read = is_read
+        self._settings_warning: str | None = None  # as it was told last
 
     def tell(self, title: str, text: str) -> None:
         """Show a notification, where anything shows one; of keys only the user's own are in it, who asked for them."""
@@ -53,9 +54,14 @@ class News:
         elif self._hosted.problem is not None:
             self._say(f"The proxy does not serve yet. {self._hosted.problem}. {self._hosted.advice}".rstrip())
             self.tell("The proxy does not run", self._hosted.problem)
-        if (warning := self._hosted.services.store.warning) is not None:
-            self._say(warning)
-            self.tell("The settings file is wrong", warning)
+        self.tell_settings()
+
+    def tell_settings(self) -> None:
+        """Tell what has become wrong with the settings file."""
+        before, self._settings_warning = self._settings_warning, self._hosted.services.store.warning
+        if self._settings_warning not in (None, before):
+            self._say(self._settings_warning)
+            self.tell("The settings file is wrong", self._settings_warning)
 
     def tell_no_icon(self) -> None:
         """Say that there is no tray, or no panel that shows the icon, and how to reach the page all the same.

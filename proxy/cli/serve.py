@@ -12,13 +12,14 @@ from proxy.cli.approvals import TerminalAsker
 from proxy.cli.doctor import examine
 from proxy.cli.greeting import base_url_line, key_line, last_line, page_line
 from proxy.errors.configuration import PortTaken
-from proxy.hosting import demo_upstream, server_for
+from proxy.hosting import demo_upstream, move_server, server_for
 from proxy.logs.log import start_logging
 from proxy.process import freeze_objects, signals_noted, tune_process
 from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
 from proxy.settings.model import Settings
+from proxy.settings.store import SettingsStore
 from proxy.web.ui.dashboard import Dashboard
 
 Say = Callable[[str], Any]
@@ -46,18 +47,19 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         settings = services.store.current
         if services.store.warning:
             say(services.store.warning)
-        address = start(server, settings)
-        stack.callback(server.stop)
-        stack.enter_context(announced(address, dashboard.token))
-        root_url = address.local.root_url
+        place = stack.enter_context(Place(server, start(server, settings), dashboard, say, is_read=is_read))
+        services.store.listen(place.follow, may_refuse=True)
+        services.store.observe(SettingsWarnings(services.store, say).tell)
+        stack.callback(services.settings_follower.stop)
+        services.settings_follower.start()
         if is_read:
-            services.tools.consent.attach(TerminalAsker(say, lambda: dashboard.link(root_url, "approvals")))
-        say(base_url_line(address.base_url, address.local.base_url))
+            services.tools.consent.attach(TerminalAsker(say, lambda: dashboard.link(place.root_url, "approvals")))
+        place.say_base_url()
         if demo:
             say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
             say(line)
-        say(page_line(dashboard.link(root_url) if is_read else None))
+        place.say_page()
         say(last_line(log_file.file))
         wait_for_signal()
 
@@ -69,6 +71,67 @@ def start(server: ServerThread, settings: Settings) -> Address:
     except PortTaken:
         check_own(paths.runtime_dir(), settings.proxy_port)
         raise
+
+
+class Place:
+    """Where the proxy serves: told in the terminal and to who asks for a link, and moved as the settings want it."""
+
+    def __init__(
+        self, server: ServerThread, address: Address, dashboard: Dashboard, say: Say, *, is_read: bool
+    ) -> None:
+        self._server = server
+        self._address = address
+        self._dashboard = dashboard
+        self._say = say
+        self._is_read = is_read
+        self._announced = ExitStack()
+
+    def __enter__(self) -> "Place":
+        self._announced.enter_context(announced(self._address, self._dashboard.token))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._announced.close()
+        self._server.stop()
+
+    @property
+    def root_url(self) -> str:
+        """Where the program's page is."""
+        return self._address.local.root_url
+
+    def follow(self, old: Settings, new: Settings) -> None:
+        """Move the server to where changed settings want it; raises ConfigurationError to refuse the change."""
+        address = move_server(self._server, old, new)
+        if address is None or address == self._address:
+            return
+        self._address = address
+        self._announced.close()
+        self._announced.enter_context(announced(address, self._dashboard.token))
+        self.say_base_url()
+        self.say_page()
+
+    def say_base_url(self) -> None:
+        """Say where tools are pointed."""
+        self._say(base_url_line(self._address.base_url, self._address.local.base_url))
+
+    def say_page(self) -> None:
+        """Say how to open the program's page."""
+        self._say(page_line(self._dashboard.link(self.root_url) if self._is_read else None))
+
+
+class SettingsWarnings:
+    """Say in the terminal what becomes wrong with the settings file, and when it is right again."""
+
+    def __init__(self, store: SettingsStore, say: Say) -> None:
+        self._store = store
+        self._say = say
+        self._said = store.warning
+
+    def tell(self) -> None:
+        """Say it where it has changed."""
+        if (warning := self._store.warning) != self._said:
+            self._said = warning
+            self._say(warning or "The settings file is right again and in force.")
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class SettingsBroken(ProxyError):
     """Relay nothing while nobody knows what the user has chosen."""
 
     title = "The proxy relays nothing, for its settings file is wrong"
-    hint = "Mend the file and restart the proxy; `openai-tray-proxy config` says whether it is right"
+    hint = "Mend the file, no restart is needed; `openai-tray-proxy config` says whether it is right"
     status = 503
     type = "configuration_error"
     code = "settings_broken"

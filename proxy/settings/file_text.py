@@ -46,6 +46,22 @@ class FileText:
         return self.mark + (text.replace("\n", "\r\n") if self.has_crlf else text).encode(self.codec)
 
 
+@dataclass(frozen=True)
+class FileState:
+    """What a file holds at a moment, None where there is none; or why it cannot be read."""
+
+    content: bytes | None = None
+    problem: str | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> "FileState":
+        """Read a file."""
+        try:
+            return cls(read_content(path))
+        except SettingsFileWrong as error:
+            return cls(problem=error.detail)
+
+
 def read_content(path: Path) -> bytes | None:
     """Return the file's bytes, None where there is no file; raises SettingsFileWrong for one that cannot be read."""
     try:

@@ -68,16 +68,19 @@ class Loader:
         return in_force
 
     def read(self, *, is_expected: bool = False) -> InForce:
-        """Return what the settings file makes of the settings now; raises SettingsFileWrong for any fault of it.
+        """Return what the settings file makes of the settings now; raises as `judge`."""
+        return self.judge(read_content(self._path), is_expected=is_expected)
+
+    def judge(self, content: bytes | None, *, is_expected: bool) -> InForce:
+        """Return what a content of the settings file makes of the settings; raises SettingsFileWrong for its faults.
 
         One without a letter that held settings before was broken off, by a full disk or a crash, and chooses nothing.
         Where a file is expected and gone, an editor may have it in its hands, or its disk went: the defaults come with
-        a restart, and not with a click on something else.
+        a restart, and not while the program runs.
         """
-        content = read_content(self._path)
         if content is None and is_expected:
             raise SettingsFileWrong(f"{self._path} is gone; only a restart goes back to the defaults")
-        if content is not None and is_blank(content) and self._good_copy.read() is not None:
+        if content is not None and is_blank(content) and (is_expected or self._good_copy.read() is not None):
             raise SettingsFileWrong(f"{self._path} is empty; delete it to go back to the defaults")
         return self._of(content, "settings file")
 

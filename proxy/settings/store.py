@@ -2,19 +2,21 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from proxy.errors.configuration import SettingError, SettingsBroken, SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
-from proxy.settings.file_text import read_content, replace_content
+from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable
-from proxy.settings.sources import changed
+from proxy.settings.sources import changed, place
 
 Listener = Callable[[Settings, Settings], None]
+Observer = Callable[[], None]
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +24,9 @@ log = logging.getLogger(__name__)
 class SettingsStore:
     """Hold the current settings and where each came from.
 
-    `current` may be read on any thread, and so `update` called, which tells the listeners there and then: one change
-    after the other. So a listener may change a setting itself, but must not wait for another thread that does.
+    `current` may be read on any thread, and so `update` and `reload` called, which tell the listeners there and then:
+    one change after the other. So a listener may change a setting itself, but must not wait for another thread that
+    does.
     A store starts whatever is wrong with the settings file, and keeps the reason as its `problem`; what is wrong in the
     environment or on the command line is an error (SettingError).
     """
@@ -31,6 +34,7 @@ class SettingsStore:
     def __init__(self, path: Path, command_line: Mapping[str, Any] | None = None) -> None:
         self.path = path
         self._listeners: list[Listener] = []
+        self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
         self._loader = Loader(path, command_line or {})
         self.in_force = self._loader.load()  # frozen, and replaced whole
@@ -67,7 +71,7 @@ class SettingsStore:
             return None
         what = "The last good settings stay in force" if self.is_known else "Nothing is relayed"
         stop = "" if self.problem.endswith("?") else "."
-        return f"The settings file is wrong: {self.problem}{stop} {what}; mend the file and restart the proxy."
+        return f"The settings file is wrong: {self.problem}{stop} {what} until it is mended; no restart is needed."
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""
@@ -78,9 +82,19 @@ class SettingsStore:
         origin = self.origin(field)
         return origin if origin in ("environment", "command line") else None
 
-    def listen(self, listener: Listener) -> None:
-        """Call the listener with (old, new) after each change; it may raise ProxyError to refuse the change."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *, may_refuse: bool = False) -> None:
+        """Call the listener with (old, new) after each change; it may raise ProxyError to refuse the change.
+
+        Who is known to refuse is asked before the others have begun anything.
+        """
+        self._listeners.insert(0 if may_refuse else len(self._listeners), listener)
+
+    def observe(self, observer: Observer) -> None:
+        """Call the observer once a change is over, or something else has become wrong with the settings file.
+
+        It is called on the thread that made the change, which it must not hold up.
+        """
+        self._observers.append(observer)
 
     def update(self, **changes: Any) -> Settings:
         """Keep a change in the settings file and put it in force, with everything else the file holds now.
@@ -93,16 +107,70 @@ class SettingsStore:
         OSError when the file cannot be written, and what a listener refuses the change with. In each case nothing has
         changed.
         """
-        with self._one_at_a_time:
+        with self._one_change():
             self._check_may_change(changes)
             before, values, new = self._prepare(changes)
             while read_content(self.path) != before.content:  # somebody has saved it since
                 before, values, new = self._prepare(changes)
             if new.content != before.content:
                 replace_content(self.path, new.content)
-            self._put_in_force(new, before, values)
+            try:
+                self._put_in_force(new)
+            except ProxyError:
+                self._restore_file(new, before, values)
+                raise
             self._loader.keep_copy(self.in_force)
             return self.current
+
+    def reload(self, seen: FileState) -> bool:
+        """Put in force what somebody else has written into the settings file; False where it is no longer as seen.
+
+        What is wrong with it, and what a listener refuses it with, becomes the `problem`: nothing else has changed
+        then. What is in force already, as after an `update`, is no change, and no listener hears of it.
+        """
+        with self._one_change():
+            if FileState.of(self.path) != seen:
+                return False
+            try:
+                self._reload(seen)
+            except SettingsFileWrong as error:
+                self._note_problem(error.detail)
+            except SettingError as error:  # one of the environment's, which the file resolved before
+                self._note_problem(f"{self.path}: {error.detail}")
+            return True
+
+    def _reload(self, seen: FileState) -> None:
+        """Put in force what the settings file was seen to hold; raises SettingError."""
+        old = self.in_force
+        if seen.problem is not None:
+            raise SettingsFileWrong(seen.problem)
+        if seen.content == old.content and old.problem is None:
+            return
+        new = self._loader.judge(seen.content, is_expected=self._is_file_expected)
+        fields = differing(old.settings, new.settings)
+        if fields:
+            try:
+                self._put_in_force(new)
+            except ProxyError as error:
+                raise SettingsFileWrong(f"{self._place_of(fields, seen)}: {error.detail or error.title}") from error
+        else:
+            self.in_force = replace(new, settings=old.settings)
+        self._loader.keep_copy(self.in_force)
+        what = "is right again" if old.problem else "has changed"
+        log.info("the settings file %s; put in force: %s", what, ", ".join(map(variable, fields)) or "nothing new")
+
+    @contextmanager
+    def _one_change(self) -> Iterator[None]:
+        """Make one change after the other, and tell the observers of each when it is over."""
+        before = self.in_force
+        try:
+            with self._one_at_a_time:
+                before = self.in_force
+                yield
+        finally:
+            if self.in_force is not before:
+                for observer in self._observers:
+                    observer()
 
     def _prepare(self, changes: Mapping[str, Any]) -> tuple[InForce, dict[str, Any], InForce]:
         """Return what the settings file holds, the changes as values, and what both make of the settings."""
@@ -117,13 +185,29 @@ class SettingsStore:
     def _read(self) -> InForce:
         """Return what the settings file makes of the settings now; what raises SettingsFileWrong stays told."""
         try:
-            return self._loader.read(is_expected=bool(self.in_force.file_values))
+            return self._loader.read(is_expected=self._is_file_expected)
         except SettingsFileWrong as error:
-            self.in_force = replace(self.in_force, problem=error.detail)
+            self._note_problem(error.detail)
             raise
 
-    def _put_in_force(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
-        """Take the new settings and tell the listeners; where one refuses, all is as before, the file too."""
+    @property
+    def _is_file_expected(self) -> bool:
+        """Tell whether a file that is gone, or empty, cannot be meant to choose the defaults."""
+        return bool(self.in_force.file_values) or not self.is_known
+
+    def _note_problem(self, problem: str) -> None:
+        """Keep what is wrong with the settings file, and say it in the log: once."""
+        if problem != self.problem:
+            self.in_force = replace(self.in_force, problem=problem)
+            log.error("%s", self.warning)
+
+    def _place_of(self, fields: list[str], seen: FileState) -> str:
+        """Return where the setting stands that was refused: of several, the one that moves the server."""
+        moving = [field for field in fields if about(field).restart]
+        return place(self.path, seen.content, (moving or fields)[0])
+
+    def _put_in_force(self, new: InForce) -> None:
+        """Take the new settings and tell the listeners; where one refuses, the old ones are in force as before."""
         old, self.in_force = self.in_force, new
         agreed: list[Listener] = []
         try:
@@ -131,7 +215,6 @@ class SettingsStore:
                 listener(old.settings, new.settings)
                 agreed.append(listener)
         except ProxyError:
-            self._restore_file(new, before, changes)
             self.in_force = old
             for listener in reversed(agreed):
                 listener(new.settings, old.settings)
@@ -159,3 +242,8 @@ class SettingsStore:
                 raise SettingError(f"{variable(field)} is a key, and keys do not belong in files")
             if (fixed_by := self.fixed_by(field)) is not None:
                 raise SettingError(f"{variable(field)} is fixed by the {fixed_by}")
+
+
+def differing(old: Settings, new: Settings) -> list[str]:
+    """Return the names of the settings that are not the same in both."""
+    return [field for field in Settings.model_fields if getattr(old, field) != getattr(new, field)]

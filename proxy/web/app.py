@@ -16,10 +16,11 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
 
     Raises SettingError.
     """
+    app = Flask(APP_ID, static_folder=None, template_folder=None)
     if services is None:
         services = assemble()
         services.load_keys()
-    app = Flask(APP_ID, static_folder=None, template_folder=None)
+        app.before_request(services.settings_follower.start)  # with the first one: a server that forks does so before
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # the addresses are set right before routing
     guard.install(app, guard.Access(services.store, services.proxy_keys, services.keys, services.refused_origins))

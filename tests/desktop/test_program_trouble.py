@@ -16,6 +16,7 @@ import tomllib
 from desktop.panel_side import PanelSide
 from desktop.processes import keyring
 from desktop.tray_user import APP_ID, Tray
+from fakes.ports import free_port
 from fakes.terminal import TerminalProgram
 from waiting import wait_for
 
@@ -199,6 +200,29 @@ def test_a_wrong_setting_in_the_file_leaves_the_last_good_ones_and_the_menu_name
     assert tray.menu().find("require-key").checked is False
     assert tray.settings_file.read_text() == text
     assert tray.chat() == 200
+
+
+def test_a_settings_file_edited_by_hand_counts_and_its_mistake_stands_in_the_menu_until_it_is_mended(
+    tray: Tray,
+) -> None:
+    port = f"proxy_port = {tray.port}\n"
+    tray.start().wait_until_it_runs()
+
+    tray.write_settings(f"{port}enable_tool_execution = true\n")
+    wait_for(lambda: tray.menu().find("tools").checked, "the menu shows the edit")
+    tray.write_settings(f"{port}enable_tool_execution = maybe\n")
+    tray.wait_for_line("Settings file wrong, the last good one holds: settings.toml, line 2: ")
+    assert tray.bus.read_item(tray.item, "Status") == "NeedsAttention"
+    assert tray.menu().find("tools").checked is True
+    tray.port = free_port()
+    tray.write_settings(f"proxy_port = {tray.port}\n")
+
+    tray.wait_for_status(f"Running on http://127.0.0.1:{tray.port}/v1")
+    assert not any("Settings file wrong" in label for label in tray.labels())
+    assert tray.menu().find("tools").checked is False
+    assert tray.is_serving()
+    tray.click("dashboard")
+    assert tray.opened().startswith(f"http://127.0.0.1:{tray.port}/")
 
 
 def test_a_switch_that_cannot_be_kept_is_undone_and_the_menu_says_why(tray: Tray) -> None:

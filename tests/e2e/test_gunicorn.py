@@ -33,6 +33,7 @@ from fakes.scripted_upstream import (
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
+from waiting import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
@@ -54,7 +55,7 @@ class Gunicorn:
 
 
 @contextmanager
-def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream) -> Iterator[Gunicorn]:
+def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream, *more: str) -> Iterator[Gunicorn]:
     """Run gunicorn with two workers of a kind."""
     log = home / "gunicorn.log"
     workers = ["--worker-class", worker, "--workers", "2", "--threads", "4" if worker == "gthread" else "1"]
@@ -66,7 +67,7 @@ def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream) -> Iterato
         "PROXY_MAX_BODY_MB": "4",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", *workers, *options, "proxy.web.app:create_app()"],
+        [sys.executable, "-m", "gunicorn", *workers, *options, *more, "proxy.web.app:create_app()"],
         env=environment(home, **variables),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -287,6 +288,28 @@ def test_it_serves_on_after_all_this(gunicorn: Gunicorn, upstream: Fresh) -> Non
     for _ in range(6):
         with gunicorn.connect() as client:
             assert client.post(CHAT, BODY).status == 200
+
+
+@pytest.mark.parametrize("more", [(), ("--preload",)])
+def test_every_worker_follows_the_settings_file(tmp_path: Path, more: tuple[str, ...]) -> None:
+    file = tmp_path / "xdg_config_home" / "openai-tray-proxy" / "settings.toml"
+    with ScriptedUpstream() as provider, run_gunicorn(tmp_path, "gthread", provider, *more) as running:
+        provider.answer(Json(completion()))
+
+        def statuses() -> set[int]:
+            """Ask so often that both workers answer."""
+            found = set()
+            for _ in range(20):
+                with running.connect() as client:
+                    found.add(client.post(CHAT, BODY).status)
+            return found
+
+        assert statuses() == {200}
+        file.parent.mkdir(parents=True)
+        file.write_text("proxy_require_api_key = true\n")
+        wait_for(lambda: statuses() == {401}, "every worker asks for a key")
+        file.write_text("proxy_require_api_key = false\n")
+        wait_for(lambda: statuses() == {200}, "no worker asks for one")
 
 
 @pytest.mark.parametrize("worker", ["sync", "gthread"])

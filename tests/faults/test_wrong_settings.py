@@ -70,7 +70,7 @@ def test_every_request_that_would_leave_is_answered_503_with_the_reason(
         return
     said = said_by(answer)
     assert f"{file}, line 2: this is not valid TOML" in said
-    assert "Mend the file and restart the proxy" in said
+    assert "Mend the file, no restart is needed" in said
 
 
 def test_a_websocket_is_answered_the_same(hosted: Hosted) -> None:

@@ -17,6 +17,7 @@ from proxy.logs.log import start_logging
 from proxy.policy.origin import is_this_computer
 from proxy.running import NONCE_HEADER, PROOF_HEADER, InstanceInfo, Wish, ask, proof
 from proxy.web.ui.blueprint import OWN_PATHS
+from waiting import wait_for
 
 KEY = "sk-a-new-upstream-key-1"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -26,6 +27,25 @@ MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1
 def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         yield running
+
+
+def test_the_page_says_what_has_become_wrong_with_the_settings_file_until_it_is_mended(upstream: Fresh) -> None:
+    path = paths.settings_file()
+    path.parent.mkdir(parents=True)
+    path.write_text("tool_timeout = 7\n")
+    with Hosted(openai_base_url=upstream.base_url) as hosted, hosted.enter() as browser:
+        hosted.services.settings_follower.start()
+        assert "The settings file is wrong" not in browser.get("/").text
+
+        path.write_text("# mine\ntool_timeout = 0\n")
+        shown = wait_for(lambda: "settings file is wrong" in (text := browser.get("/").text) and text, "the warning")
+        assert f"{path}, line 2: TOOL_TIMEOUT is 0" in shown
+        assert "The last good settings stay in force" in shown
+        path.write_text("tool_timeout = 8\n")
+        wait_for(lambda: "settings file is wrong" not in browser.get("/").text, "no warning")
+
+        assert hosted.services.store.current.tool_timeout == 8
+        hosted.services.settings_follower.stop()
 
 
 def test_a_link_opens_the_page_once(hosted: Hosted) -> None:

@@ -1,0 +1,244 @@
+"""The settings file edited by hand while the tray runs: what the icon, its menu and the server make of it."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from fakes.memory_keychain import MemoryKeychain
+from fakes.ports import free_port
+from proxy import paths
+from proxy.services import assemble
+from proxy.settings.following import SettingsFollower
+from tray_app.backends.none import NoTray
+from tray_app.commands import Commands
+from tray_app.facts import read_facts
+from tray_app.hosted import HostedProxy
+from tray_app.menu import Look, walk
+from tray_app.news import News
+from tray_app.view import look
+from waiting import wait_for
+
+EVERY_S = 0.05
+GOOD = "proxy_require_api_key = true\n"
+
+
+class Telling(NoTray):
+    """A tray that shows nothing but notifications."""
+
+    def __init__(self) -> None:
+        super().__init__("a test")
+        self.told: list[tuple[str, str]] = []
+
+    def notify(self, title: str, text: str) -> bool:
+        self.told.append((title, text))
+        return True
+
+
+class Edited:
+    """The parts of a tray whose settings file is followed, wired as the program wires them."""
+
+    def __init__(self, port: int) -> None:
+        self.file = paths.settings_file()
+        self.file.parent.mkdir(parents=True)
+        self.write(port, GOOD)
+        keychain = MemoryKeychain()
+        services = assemble({"openai_api_key": "sk-the-upstream-key"}, keychain=lambda: keychain)
+        self.store = services.store
+        self.hosted = HostedProxy(services, lambda: None)
+        self.backend = Telling()
+        self.said: list[str] = []
+        self.news = News(self.hosted, self.said.append, lambda: self.backend, is_read=False)
+        self.commands = Commands(self.hosted, self.news.tell, lambda: None)
+        self.changes = 0
+        self.store.observe(self.note)
+        self.follower = SettingsFollower(self.store, EVERY_S, EVERY_S)
+
+    def note(self) -> None:
+        self.changes += 1
+        self.news.tell_settings()
+
+    def write(self, port: int, more: str = "") -> None:
+        new = self.file.with_name("new")
+        new.write_text(f"proxy_port = {port}\n{more}")
+        new.replace(self.file)
+
+    def wait_for_changes(self, count: int) -> None:
+        wait_for(lambda: self.changes >= count, f"{count} changes")
+
+    def look(self) -> Look:
+        return look(read_facts(self.hosted, self.commands.trouble, None, is_working=False))
+
+    def labels(self) -> str:
+        return " ".join(line.label for line in walk(self.look().lines))
+
+    def is_serving(self, port: int) -> bool:
+        try:
+            httpx2.get(f"http://127.0.0.1:{port}/v1/health", trust_env=False)
+        except httpx2.TransportError:
+            return False
+        return True
+
+
+@contextmanager
+def running(port: int) -> Iterator[Edited]:
+    """Serve at a port, and follow the file."""
+    made = Edited(port)
+    made.hosted.start()
+    made.follower.start()
+    yield made
+    made.follower.stop()
+    made.hosted.close()
+    made.commands.close()
+
+
+@pytest.fixture
+def edited() -> Iterator[Edited]:
+    with running(free_port()) as made:
+        yield made
+
+
+def test_a_switch_in_the_file_is_one_in_the_menu(edited: Edited) -> None:
+    port = edited.store.current.proxy_port
+    assert [line.checked for line in walk(edited.look().lines) if line.key == "require-key"] == [True]
+
+    edited.write(port, "proxy_require_api_key = false\n")
+    edited.wait_for_changes(1)
+
+    assert [line.checked for line in walk(edited.look().lines) if line.key == "require-key"] == [False]
+
+
+def test_a_mistake_stands_in_the_menu_until_it_is_mended_and_is_notified_once(edited: Edited) -> None:
+    port = edited.store.current.proxy_port
+
+    edited.write(port, f"{GOOD}tool_timeout = 'long'\n")
+    edited.wait_for_changes(1)
+    said = "Settings file wrong, the last good one holds: settings.toml, line 3: TOOL_TIMEOUT is 'long'"
+    assert said in edited.labels()
+    assert edited.look().icon == "attention"
+    assert edited.commands.run("require-key") is None
+    assert "TOOL_TIMEOUT is 'long'" in (edited.commands.trouble or "")
+    edited.write(port, f"{GOOD}tool_timeout = 7\n")
+    edited.wait_for_changes(2)
+
+    edited.commands.trouble = None
+    assert "Settings file wrong" not in edited.labels()
+    assert edited.look().icon == "running"
+    [(title, text)] = edited.backend.told
+    assert title == "The settings file is wrong"
+    assert f"{edited.file}, line 3: TOOL_TIMEOUT is 'long'" in text
+    assert edited.said == [text]
+
+
+def test_another_mistake_is_notified_too(edited: Edited) -> None:
+    port = edited.store.current.proxy_port
+
+    for number, mistake in enumerate(("=", "tool_timeout = 0\n"), 1):
+        edited.write(port, mistake)
+        edited.wait_for_changes(number)
+
+    assert len(edited.backend.told) == 2
+
+
+def test_another_port_moves_the_server_and_the_pages(edited: Edited) -> None:
+    old, new = edited.store.current.proxy_port, free_port()
+
+    edited.write(new, GOOD)
+    edited.wait_for_changes(1)
+
+    assert edited.hosted.base_url == f"http://127.0.0.1:{new}/v1"
+    assert edited.hosted.root_url() == f"http://127.0.0.1:{new}"
+    assert edited.is_serving(new)
+    wait_for(lambda: not edited.is_serving(old), "nobody at the old port")
+
+
+def test_another_port_starts_no_server_that_is_switched_off(edited: Edited) -> None:
+    edited.hosted.stop()
+
+    edited.write(free_port(), GOOD)
+    edited.wait_for_changes(1)
+
+    assert edited.hosted.base_url is None
+    assert (edited.hosted.problem, edited.store.problem) == (None, None)
+    edited.hosted.start()
+    assert edited.is_serving(edited.store.current.proxy_port)
+
+
+def test_a_taken_port_is_refused_with_its_line_and_the_server_stays(edited: Edited) -> None:
+    old = edited.store.current.proxy_port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        edited.write(port)
+        edited.wait_for_changes(1)
+
+        assert f"settings.toml, line 1: port {port} is taken by " in edited.labels()
+    assert edited.hosted.base_url == f"http://127.0.0.1:{old}/v1"
+    assert edited.store.current.proxy_require_api_key
+    assert edited.is_serving(old)
+
+
+def test_a_server_that_found_its_port_taken_starts_once_the_file_names_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, running(other.getsockname()[1]) as edited:
+        assert edited.hosted.problem
+
+        edited.write(free_port())
+        edited.wait_for_changes(1)
+
+        assert edited.hosted.problem is None
+        assert edited.is_serving(edited.store.current.proxy_port)
+
+
+def test_edits_and_clicks_that_meet_leave_one_server_where_the_file_says(edited: Edited) -> None:
+    ports = [free_port() for _ in range(5)]
+    clicking = threading.Event()
+
+    def click() -> None:
+        while not clicking.is_set():
+            edited.commands.run("server")
+
+    clicks = threading.Thread(target=click)
+    clicks.start()
+    for number, port in enumerate(ports, 1):
+        edited.write(port)
+        edited.wait_for_changes(number)
+    clicking.set()
+    clicks.join()
+    edited.hosted.start()
+
+    assert edited.hosted.base_url == f"http://127.0.0.1:{ports[-1]}/v1"
+    assert edited.is_serving(ports[-1])
+    wait_for(lambda: not any(map(edited.is_serving, ports[:-1])), "nobody at the other ports")
+
+
+def test_a_file_that_is_gone_comes_back_as_it_was_when_it_is_opened(edited: Edited) -> None:
+    before, content = edited.store.current, edited.file.read_bytes()
+    edited.file.unlink()
+    edited.wait_for_changes(1)
+    assert "settings.toml is gone" in edited.labels()
+
+    edited.commands.run("settings-file")
+    edited.wait_for_changes(2)
+
+    assert edited.file.read_bytes() == content
+    assert edited.store.current is before
+    assert edited.store.problem is None
+
+
+def test_a_wrong_file_that_is_gone_is_not_made_anew_without_its_settings(tmp_path: Path) -> None:
+    paths.settings_file().parent.mkdir(parents=True)
+    paths.settings_file().write_text("=")
+    hosted = HostedProxy(assemble({"proxy_port": 0}), lambda: None)
+    commands = Commands(hosted, lambda title, text: None, lambda: None)
+    paths.settings_file().unlink()
+
+    commands.run("settings-file")
+
+    assert "is gone; only a restart goes back to the defaults" in (commands.trouble or "")
+    assert not paths.settings_file().exists()
+    assert not hosted.services.store.is_known
+    commands.close()
+    hosted.close()
