@@ -236,7 +236,7 @@ def test_the_proxy_never_imports_the_tray() -> None:
 WIRING = {
     *("proxy.hosting", "proxy.web.app", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools"),
     *("tray_app.__main__", "tray_app.app", "tray_app.hosted"),
-    *("tray_app.keyring_retry", "tray_app.pulse"),
+    *("tray_app.keyring_retry", "tray_app.triggers"),
 }
 
 

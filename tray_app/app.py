@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 
-from proxy.flow.health import Health
 from proxy.identity import APP_ID
 from proxy.process import signals_handled
 from proxy.services import Services
@@ -19,9 +18,10 @@ from tray_app.facts import read_facts
 from tray_app.hosted import HostedProxy
 from tray_app.menu import Look
 from tray_app.news import News, Say
-from tray_app.pulse import Pulse
 from tray_app.question_bell import QuestionBell
+from tray_app.schedule import Schedule
 from tray_app.single_instance import SingleInstance
+from tray_app.triggers import Triggers
 from tray_app.view import look
 
 PATIENCE_S = 1.5  # for a click that is still being carried out at the end
@@ -52,13 +52,13 @@ class TrayApp:
         self._log_problem = log_problem
         self._backend: Backend | None = None
         self._actions = Actions()
+        self._schedule = Schedule()
         self._hosted = HostedProxy(
-            services, lambda: self.click("dashboard"), lambda: self._timer(FAREWELL_S, self.quit).start()
+            services, lambda: self.click("dashboard"), lambda: self._later(FAREWELL_S, self.quit)
         )
         self._news = News(self._hosted, say, lambda: self._backend, is_read=is_read)
         self._commands = Commands(self._hosted, self._news.tell, self.quit)
-        self._pulse = Pulse(services, self._refresh)
-        self._later = [self._timer(UNSEEN_S, self._news.tell_no_icon), self._timer(LOST_S, self._news.tell_unseen)]
+        self._triggers = Triggers(services, self._schedule, self._refresh)
         self._published = ""
         self._ended = threading.Event()
 
@@ -68,6 +68,7 @@ class TrayApp:
             try:
                 self._hosted.start()
                 self._actions.start()
+                self._schedule.start()
                 self._backend = choose(self._wanted, Program(APP_ID, self._look, ICON, self.click))
                 log.info("tray: %s (%s)", self._backend.name, self._backend.why)
                 self._begin(self._backend)
@@ -87,26 +88,24 @@ class TrayApp:
         self._actions.do(lambda: self._run_click(key))
 
     def _begin(self, backend: Backend) -> None:
+        self._triggers.start()
+        self._services.health.listen(lambda health: self._actions.do(lambda: self._news.tell_health(health)))
         self._services.load_keys()
-        self._services.health.listen(self._upstream_changed)
         self._services.store.observe(self._settings_changed)
         self._services.tools.consent.attach(
             QuestionBell(lambda question: self._actions.do(lambda: self._news.tell_question(question)), self._refresh)
         )
-        self._pulse.start()
         self._services.settings_follower.start()
         self._actions.do(self._publish)
         self._actions.do(self._news.tell_start)
         if backend.name == "none":
             self._actions.do(self._news.tell_no_icon)
         else:
-            for timer in self._later:
-                timer.start()
+            self._later(UNSEEN_S, self._news.tell_no_icon)
+            self._later(LOST_S, self._news.tell_unseen)
 
-    def _timer(self, after_s: float, action: Action) -> threading.Timer:
-        timer = threading.Timer(after_s, lambda: self._actions.do(action))
-        timer.name, timer.daemon = "tray-later", True
-        return timer
+    def _later(self, after_s: float, action: Action) -> None:
+        self._schedule.after(after_s, lambda: self._actions.do(action))
 
     def _run_click(self, key: str) -> None:
         self._commands.run(key)
@@ -123,11 +122,6 @@ class TrayApp:
         except OSError as error:
             log.warning("a second start will not find this one: %s", error)
 
-    def _upstream_changed(self, health: Health) -> None:
-        """Tell of trouble, off the thread that found it."""
-        self._refresh()
-        self._actions.do(lambda: self._news.tell_health(health))
-
     def _settings_changed(self) -> None:
         """Show it, and tell where the server has moved to and what is wrong with the settings file."""
         self._refresh()
@@ -139,15 +133,16 @@ class TrayApp:
             self._backend.refresh()
 
     def _look(self) -> Look:
-        facts = read_facts(self._hosted, self._commands.trouble, self._log_problem, is_working=self._pulse.is_working)
+        facts = read_facts(
+            self._hosted, self._commands.trouble, self._log_problem, is_working=self._triggers.is_working
+        )
         return look(facts)
 
     def _close(self) -> None:
         began = time.monotonic()
         self._ended.set()
-        for timer in self._later:
-            timer.cancel()
-        self._pulse.stop()
+        self._triggers.stop()
+        self._schedule.stop()
         self._services.settings_follower.stop()
         self._actions.stop(PATIENCE_S)
         self._hosted.close()

@@ -87,6 +87,7 @@ class HostedProxy:
         if self._pages is not None:
             self._pages.stop()
         self.services.tools.stop()
+        self.services.observers.stop()
 
     def root_url(self) -> str:
         """Return where the pages are: the server's own address, or one just for them while it does not serve."""

@@ -1,30 +1,37 @@
-"""Try a keyring again that could not be read: at login it may be there, or unlocked, only after we have started."""
-
-import time
-from collections.abc import Callable
+"""Read the keyring again after a failure: at login it may start, or be unlocked, only after the tray has started."""
 
 from proxy.services import Services
+from tray_app.schedule import Schedule
 
-FIRST_S = 3.0
-LONGEST_S = 3600.0  # a keyring that never comes is asked less and less often
+FIRST_DELAY_S = 3.0
+MAX_DELAY_S = 3600.0  # a keyring that never comes is tried less and less often
 
 
 class KeyringRetry:
-    """Ask again from time to time, as long as there is a problem; used on one thread."""
+    """Retry with growing delays as long as the keyring cannot be read. No thread of its own.
 
-    def __init__(self, services: Services, clock: Callable[[], float] = time.monotonic) -> None:
+    A keyring does not announce that it has been unlocked, so this part has to ask.
+    """
+
+    def __init__(self, services: Services, schedule: Schedule) -> None:
         self._services = services
-        self._clock = clock
-        self._wait_s = FIRST_S
-        self._due: float | None = None
+        self._schedule = schedule
+        self._delay_s = FIRST_DELAY_S
+        self._is_scheduled = False
 
-    def beat(self) -> None:
-        """Ask if it is time to; never waits, and never makes the keyring ask its user."""
+    def follow(self) -> None:
+        """Retry where the keyring could not be read, stop where it could; call it after each change of the key."""
         if self._services.secrets.state.problem is None:
-            self._wait_s, self._due = FIRST_S, None
-        elif self._due is None:
-            self._due = self._clock() + self._wait_s
-        elif self._clock() >= self._due:
-            self._services.keys.after_refusal()  # reads an open keyring anew, in a thread of its own
-            self._wait_s = min(2 * self._wait_s, LONGEST_S)
-            self._due = self._clock() + self._wait_s
+            self._schedule.cancel(self._retry)
+            self._delay_s, self._is_scheduled = FIRST_DELAY_S, False
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule.after(self._delay_s, self._retry)
+
+    def _retry(self) -> None:
+        """Try again; on the schedule's thread. It does not wait, and never makes the keyring ask its user."""
+        self._is_scheduled = False
+        if self._services.secrets.state.problem is not None:
+            self._services.keys.after_refusal()  # reads an open keyring again, in a thread of its own
+            self._delay_s = min(2 * self._delay_s, MAX_DELAY_S)
+            self.follow()

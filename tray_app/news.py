@@ -23,6 +23,8 @@ from tray_app.opener import has_screen, open_url
 
 Say = Callable[[str], Any]
 
+FAILURES_BEFORE_NOTIFICATION = 3  # in a row: a single one is soon forgotten
+
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +38,7 @@ class News:
         self._is_first_run = False
         self._is_read = is_read
         self._settings_warning: str | None = None  # as it was told last
+        self._has_told_of_failures = False  # of those since the upstream was healthy last
 
     def tell(self, title: str, text: str) -> None:
         """Show a notification, where anything shows one; of keys only the user's own are in it, who asked for them."""
@@ -92,11 +95,17 @@ class News:
             self.tell("The proxy runs without an icon", f"Start it once more to open its page. {why}.")
 
     def tell_health(self, health: Health) -> None:
-        """Tell of trouble with the upstream that the user has to do something about."""
+        """Tell of trouble with the upstream that the user has to act on; of failures once, when there are several."""
         if health.kind == "key refused":
             self.tell("The upstream refuses the key", f"Set another one: {self._where}.")
-        elif health.kind in ("unsafe", "failing"):
-            self.tell(f"Upstream {health.kind}", health.detail)
+        elif health.kind == "unsafe":
+            self.tell("Upstream unsafe", health.detail)
+        elif health.kind == "failing":
+            if health.failures >= FAILURES_BEFORE_NOTIFICATION and not self._has_told_of_failures:
+                self._has_told_of_failures = True
+                self.tell("Upstream failing", health.detail)
+        elif health.kind == "healthy":
+            self._has_told_of_failures = False
 
     def tell_question(self, question: Question) -> None:
         """Tell of a tool that asks to run; without an icon by a link to the page that lets it."""

@@ -41,6 +41,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         log_file.hide(services.every_secret)
         services.follow_log_level()
         tune_process()
+        stack.callback(services.observers.stop)  # after the server: the last requests are announced while it stops
         services.load_keys()
         dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32))
         server = server_for(services, dashboard, on_warm=freeze_objects)

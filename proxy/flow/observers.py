@@ -91,9 +91,9 @@ class Observers:
         """Announce the end of a flow, once: a second end is passed over. Without an outcome it is worked out."""
         ended = outcome or outcome_of(flow.status or 0, failure, is_repaired=bool(flow.repairs))
         if flow.end(ended, failure, usage):
+            self.running -= not flow.is_resting  # first: an observer that hears of the end may count those that run
             for hear in self._hearing["ended"]:
                 self._call(hear, flow)
-            self.running -= not flow.is_resting
 
     def refuse(self, flow: Flow, error: ProxyError) -> None:
         """Announce a flow that ends before it begins: refused by the guard, or malformed."""

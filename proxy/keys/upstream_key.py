@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -61,8 +62,13 @@ class Secrets:
         self._session_key: str | None = None
         self._kept = KeyState()
         self.version = object()  # another one after each change
-        self._one_at_a_time = threading.RLock()  # what was read before a change must not be in force after it
+        self._listeners: list[Callable[[], None]] = []
+        self._one_at_a_time = threading.Lock()  # what was read before a change must not be in force after it
         self.loaded = threading.Event()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call the listener after each change and each reading, on the thread that made it; it must not block."""
+        self._listeners.append(listener)
 
     @property
     def state(self) -> KeyState:
@@ -85,19 +91,16 @@ class Secrets:
 
     def load(self) -> KeyState:
         """Read the keyring anew; what goes wrong is kept as the state's problem."""
-        with self._one_at_a_time:
-            try:
-                self._read()
-            except KeyringFailure as failure:
-                log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
-                self._put(KeyState(problem=failure), self._session_key)
-            self.loaded.set()
+        with self._exclusive():
+            self._load()
         return self.state
 
     def load_once(self) -> KeyState:
         """Read the keyring unless that has been done, or wait while another thread does it."""
-        with self._one_at_a_time:
-            return self.state if self.loaded.is_set() else self.load()
+        with self._exclusive():
+            if not self.loaded.is_set():
+                self._load()
+        return self.state
 
     def needs_keyring(self) -> bool:
         """Tell whether the key is to come from the keyring: the environment does not have it."""
@@ -106,7 +109,7 @@ class Secrets:
     def reload(self) -> None:
         """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""
         try:
-            with self._one_at_a_time:
+            with self._exclusive():
                 if self.needs_keyring() and self._keychain().is_open():
                     self._read()
         except KeyringFailure as failure:
@@ -115,22 +118,45 @@ class Secrets:
     def keep(self, text: str) -> KeyState:
         """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""
         key = clean_key(text)
-        with self._one_at_a_time:
+        with self._exclusive():
             self._keychain().write(UPSTREAM, key)
             self._put(KeyState(key, "keyring"), None)
         return self.state
 
     def keep_for_session(self, text: str) -> KeyState:
         """Use a key until the program ends, without the keyring; raises UnusableKey."""
-        self._put(self._kept, clean_key(text))
+        self._put(self._kept, clean_key(text))  # without the lock: a keyring may wait for its user for minutes
+        self._announce()
         return self.state
 
     def forget(self) -> KeyState:
         """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
-        with self._one_at_a_time:
+        with self._exclusive():
             self._keychain().delete(UPSTREAM)
             self._put(KeyState(), None)
         return self.state
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Let one thread at a time use the keyring; call the listeners after that if the block has put a key."""
+        with self._one_at_a_time:
+            before = self.version
+            yield
+            has_changed = self.version is not before
+        if has_changed:
+            self._announce()
+
+    def _announce(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _load(self) -> None:
+        try:
+            self._read()
+        except KeyringFailure as failure:
+            log.error("%s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
+            self._put(KeyState(problem=failure), self._session_key)
+        self.loaded.set()
 
     def _read(self) -> None:
         key = self._keychain().read(UPSTREAM)

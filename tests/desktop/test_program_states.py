@@ -9,13 +9,14 @@ import pytest
 from desktop.screen import Screen
 from desktop.tray_user import UPSTREAM_KEY, Tray
 from fakes.bus_service import BusService
-from fakes.scripted_upstream import Chunk, EndHead, Header, Json, Script, Stall
+from fakes.scripted_upstream import Answer, Chunk, EndHead, Fin, Header, Html, Json, Redirect, Script, Stall, completion
 from fakes.shared_upstream import Fresh
 from tray_app.artwork import DRAWINGS
 from waiting import wait_for
 
 REFUSAL = {"error": {"message": "no", "type": "invalid_request_error", "param": None, "code": "x"}}
 ENDLESS = Script([Header("Content-Type", "text/event-stream"), EndHead(chunked=True), Chunk(b"data: {}\n\n"), Stall()])
+BROKEN_OFF = Script([Header("Content-Type", "text/event-stream"), EndHead(chunked=True), Chunk(b"data: {}\n\n"), Fin()])
 STREAM = {"model": "m", "messages": [], "stream": True}
 
 
@@ -54,6 +55,40 @@ def test_a_refused_key_is_told_and_an_accepted_one_ends_it(
     assert told(notifications)[1] == ("The upstream refuses the key", "Set another one: see the icon's menu.")
     upstream.answer(Json({"object": "list", "data": []}))
     assert httpx2.get(f"http://127.0.0.1:{tray.port}/v1/models", trust_env=False).status_code == 200
+    tray.wait_until_it_runs()
+    wait_for_icon(tray.desktop.screen, "running")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_streamed"),
+    [(Html("<h1>Sign in</h1>"), False), (Redirect("https://example.com/sign-in"), False), (BROKEN_OFF, True)],
+    ids=["page", "redirect", "broken-off"],
+)
+def test_an_invalid_answer_shows_at_once_and_the_third_in_a_row_is_told_once(
+    tray: Tray, upstream: Fresh, notifications: BusService, answer: Answer, *, is_streamed: bool
+) -> None:
+    tray.start().wait_until_it_runs()
+    wait_for(lambda: told(notifications), "the greeting")
+    upstream.answer(answer)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": is_streamed}
+
+    def ask() -> None:
+        response = httpx2.post(tray.chat_url, json=body, trust_env=False)
+        assert "error" in response.text
+
+    for _ in range(2):
+        ask()
+        assert tray.wait_for_status("Upstream failing")
+    wait_for_icon(tray.desktop.screen, "attention")
+    tray.copied("copy-url", "http://.*/v1")  # notifications that were due before this click have been shown
+    assert len(told(notifications)) == 1
+    for _ in range(2):
+        ask()
+    tray.copied("copy-url", "http://.*/v1")
+    assert [title for title, _ in told(notifications)[1:]] == ["Upstream failing"]
+
+    upstream.answer(Json(completion()))
+    assert tray.chat() == 200
     tray.wait_until_it_runs()
     wait_for_icon(tray.desktop.screen, "running")
 

@@ -1,6 +1,7 @@
 """The proxy as the tray hosts it."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,8 @@ from fakes.memory_keychain import MemoryKeychain
 from fakes.ports import free_port
 from proxy import paths
 from proxy.errors.configuration import SettingError
+from proxy.flow.flow import Flow
+from proxy.flow.observers import Observer
 from proxy.running import InstanceInfo, published
 from proxy.services import assemble
 from tray_app.hosted import HostedProxy
@@ -119,3 +122,20 @@ def test_the_url_for_tools_is_told_whether_or_not_it_serves(hosted: HostedProxy)
     hosted.start()
 
     assert before == hosted.tools_url == hosted.base_url
+
+
+def test_the_threads_of_the_observers_end_with_it() -> None:
+    class Subscriber(Observer):
+        def ended(self, flow: Flow) -> None: ...
+
+    with hosted_on(free_port()) as hosted:
+        hosted.services.observers.subscribe(Subscriber())
+        hosted.start()
+        status(f"{hosted.base_url}/health")
+        assert "observer-Subscriber" in thread_names()
+
+    assert "observer-Subscriber" not in thread_names()
+
+
+def thread_names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}

@@ -7,7 +7,8 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked
 from proxy.services import assemble
-from tray_app.keyring_retry import FIRST_S, KeyringRetry
+from tray_app.keyring_retry import FIRST_DELAY_S, KeyringRetry
+from tray_app.schedule import Schedule
 from waiting import wait_for
 
 KEY = "sk-kept-in-the-keyring"
@@ -22,9 +23,10 @@ class Tried:
         self.keychain.write("upstream", KEY)
         self.keychain.trouble = trouble
         self.services = assemble({}, keychain=lambda: self.keychain)
+        self.schedule = Schedule(lambda: self.now)
+        self.retry = KeyringRetry(self.services, self.schedule)
+        self.services.secrets.listen(self.retry.follow)
         self.services.secrets.load()
-        self.retry = KeyringRetry(self.services, lambda: self.now)
-        self.retry.beat()
 
     def is_key_there(self) -> bool:
         return self.services.secrets.state.key == KEY
@@ -35,8 +37,8 @@ def test_a_keyring_that_opens_gives_its_key(trouble: KeyringFailure) -> None:
     tried = Tried(trouble)
     tried.keychain.trouble = None
 
-    tried.now = FIRST_S
-    tried.retry.beat()
+    tried.now = FIRST_DELAY_S
+    tried.schedule.run_due()
 
     wait_for(tried.is_key_there, "the key")
     assert tried.services.secrets.state.problem is None
@@ -50,6 +52,15 @@ def test_it_is_asked_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> Non
 
     for second in range(1, 100):
         tried.now = float(second)
-        tried.retry.beat()
+        tried.schedule.run_due()
 
     assert asked == [3, 9, 21, 45, 93]
+
+
+def test_a_keyring_that_was_read_is_left_alone() -> None:
+    tried = Tried(KeyringLocked())
+    tried.keychain.trouble = None
+
+    tried.services.secrets.load()
+
+    assert not tried.schedule._due

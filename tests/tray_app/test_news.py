@@ -84,7 +84,8 @@ def test_a_first_start_that_cannot_be_remembered_is_not_told_again_and_again(tol
     [
         (Health("key refused"), "The upstream refuses the key"),
         (Health("unsafe", "a bad certificate"), "Upstream unsafe"),
-        (Health("failing", "status 500"), "Upstream failing"),
+        (Health("failing", "status 500", failures=3), "Upstream failing"),
+        (Health("failing", "it broke off", failures=1), None),
         (Health("rate limited", until=1.0), None),
         (Health("unreachable", "no route"), None),
         (Health(), None),
@@ -94,6 +95,21 @@ def test_only_trouble_that_needs_the_user_is_told(told: Told, health: Health, ti
     told.news.tell_health(health)
 
     assert [title for title, _ in told.backend.told] == ([title] if title else [])
+
+
+def test_failures_in_a_row_are_told_once(told: Told) -> None:
+    for failures in (1, 2):
+        told.news.tell_health(Health("failing", "it broke off", failures=failures))
+    assert told.backend.told == []
+
+    for failures in (3, 4, 5):
+        told.news.tell_health(Health("failing", "it broke off", failures=failures))
+    told.news.tell_health(Health("failing", "status 500", failures=3))  # server errors have a count of their own
+    assert told.backend.told == [("Upstream failing", "it broke off")]
+
+    told.news.tell_health(Health())
+    told.news.tell_health(Health("failing", "status 502", failures=3))
+    assert told.backend.told[1:] == [("Upstream failing", "status 502")]
 
 
 def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:

@@ -84,17 +84,23 @@ class ChangingTray:
         return False
 
     def _status_notifier(self, why: str) -> Backend:
+        """Return the backend; as long as no panel shows its icon, look every second for an XEmbed tray."""
         bus = self._bus
-        backend = StatusNotifierBackend(bus, self._program, why)
+
+        def look_later() -> None:
+            self._looks = 0
+            bus.after(LOOK_EVERY_S, look)
 
         def look() -> None:
-            is_xembed_alone = not backend.is_shown and is_xembed_tray_there()
-            self._looks = self._looks + 1 if is_xembed_alone else 0
+            if backend.is_shown:
+                return
+            self._looks = self._looks + 1 if is_xembed_tray_there() else 0
             if self._looks >= LOOKS:
                 self._change_to_xembed(backend)
             bus.after(LOOK_EVERY_S, look)
 
-        bus.after(LOOK_EVERY_S, look)
+        backend = StatusNotifierBackend(bus, self._program, why, on_hidden=look_later)
+        look_later()
         return backend
 
     def _change_to_xembed(self, before: Backend) -> None:

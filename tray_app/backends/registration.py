@@ -6,7 +6,7 @@ All of it belongs to the tray's thread; `is_shown` may be read anywhere.
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tray_app.backends import notifier_item
 from tray_app.backends.bus import THE_BUS, Answered, SessionBus
@@ -28,8 +28,14 @@ log = logging.getLogger(__name__)
 class Registration:
     """Keep our item registered: panels come late, restart, and sometimes forget."""
 
-    def __init__(self, bus: SessionBus, check_after_s: Sequence[float] = CHECK_AFTER_S) -> None:
+    def __init__(
+        self,
+        bus: SessionBus,
+        check_after_s: Sequence[float] = CHECK_AFTER_S,
+        on_hidden: Callable[[], None] = lambda: None,
+    ) -> None:
         self.is_shown = False
+        self._on_hidden = on_hidden
         self._bus = bus
         self._check_after_s = check_after_s
         self._name = f"{notifier_item.INTERFACE}-{os.getpid()}-1"
@@ -94,6 +100,8 @@ class Registration:
         if is_shown != self.is_shown:
             self.is_shown = is_shown
             log.info("a panel shows the icon" if is_shown else "no panel shows the icon any more")
+            if not is_shown:
+                self._on_hidden()
 
 
 def has_host(bus: SessionBus) -> bool:

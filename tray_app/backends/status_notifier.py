@@ -5,6 +5,7 @@ One thread, the main one, owns the connection, the icon and the menu; other thre
 
 import logging
 import time
+from collections.abc import Callable
 
 from tray_app.backends.backend import LatestLook, Program
 from tray_app.backends.bus import BusGone, SessionBus
@@ -24,7 +25,10 @@ class StatusNotifierBackend:
     name = "StatusNotifier"
     can_notify = False
 
-    def __init__(self, bus: SessionBus, program: Program, why: str) -> None:
+    def __init__(
+        self, bus: SessionBus, program: Program, why: str, on_hidden: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_hidden` is called on the tray's thread when no panel shows the icon any more."""
         self.why = why
         self._bus = bus
         self._program = program
@@ -34,7 +38,7 @@ class StatusNotifierBackend:
         pixmaps = Pixmaps(program.icon)
         self._item = NotifierItem(program.app_id, self._latest.current, pixmaps, bus.emit, self._on_activate)
         self._menu = DbusMenu(bus.emit, program.on_click, about_to_show=self._look_again)
-        self._registration = Registration(bus)
+        self._registration = Registration(bus, on_hidden=on_hidden)
 
     @property
     def is_shown(self) -> bool:

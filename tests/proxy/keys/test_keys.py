@@ -11,7 +11,7 @@ from fakes.memory_keychain import MemoryKeychain
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
-from proxy.errors.keyring import KeyringFailure
+from proxy.errors.keyring import KeyringFailure, KeyringLocked
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
 from proxy.keys.proxy_keys import KEPT_AS, ProxyKeys
 from proxy.keys.reading import Rereading
@@ -195,3 +195,40 @@ def test_a_damaged_entry_is_told_without_what_is_in_it(entry: str) -> None:
 def test_a_name_that_could_forge_a_line_is_refused(name: str) -> None:
     with pytest.raises(Exception, match="needs a name"):
         ProxyKeys(list, MemoryKeychain).new(name)
+
+
+def test_listeners_hear_of_each_reading_and_change_and_may_use_the_keyring() -> None:
+    keychain = MemoryKeychain()
+    secrets = Secrets(lambda: None, lambda: keychain)
+    heard: list[str] = []
+    secrets.listen(lambda: heard.append(str(secrets.load_once())))
+
+    secrets.load()
+    secrets.load_once()
+    secrets.keep("sk-a-key-to-keep-1234")
+    secrets.keep_for_session("sk-a-key-for-now-5678")
+    secrets.forget()
+
+    assert heard == [
+        "not set",
+        "set, ends in 1234, from the keyring",
+        "set, ends in 5678, for this session only",
+        "not set",
+    ]
+
+
+def test_listeners_hear_of_a_keyring_that_cannot_be_read_but_of_no_change_that_failed() -> None:
+    keychain = MemoryKeychain()
+    secrets = Secrets(lambda: None, lambda: keychain)
+    heard: list[str] = []
+    secrets.listen(lambda: heard.append(str(secrets.state)))
+    keychain.trouble = KeyringLocked()
+
+    secrets.load()
+    for change in (lambda: secrets.keep("sk-a-key-to-keep-1234"), secrets.forget):
+        with pytest.raises(KeyringLocked):
+            change()
+    secrets.reload()
+
+    assert len(heard) == 1
+    assert heard[0].startswith("not set: ")

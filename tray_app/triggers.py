@@ -1,0 +1,55 @@
+"""What changes the tray's look without a click: requests, the upstream's health, the key, the settings."""
+
+import time
+from collections.abc import Callable
+
+from proxy.flow.health import Health
+from proxy.services import Services
+from tray_app.activity import Activity
+from tray_app.keyring_retry import KeyringRetry
+from tray_app.schedule import Schedule
+
+RATE_LIMIT_MARGIN_S = 0.1  # the tray looks when a limit is surely over
+
+
+class Triggers:
+    """Call `changed` after each such change, on the thread that found it; it must not block."""
+
+    def __init__(self, services: Services, schedule: Schedule, changed: Callable[[], None]) -> None:
+        self._services = services
+        self._schedule = schedule
+        self._changed = changed
+        self._activity = Activity(services.observers, schedule, changed)
+        self._keyring_retry = KeyringRetry(services, schedule)
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a request has been under way for a while; any thread."""
+        return self._activity.is_working
+
+    def start(self) -> None:
+        """Subscribe to all of them."""
+        self._unsubscribe = self._activity.start()
+        self._services.health.listen(self._health_changed)
+        self._services.secrets.listen(self._key_changed)
+        self._services.store.listen(lambda _old, _new: self._changed())
+
+    def stop(self) -> None:
+        """End the thread that hears of requests."""
+        self._unsubscribe()
+
+    def _key_changed(self) -> None:
+        self._keyring_retry.follow()
+        self._changed()
+
+    def _health_changed(self, health: Health) -> None:
+        if health.until is not None:
+            self._schedule.after(health.until - time.time() + RATE_LIMIT_MARGIN_S, self._rate_limit_ended)
+        self._changed()
+
+    def _rate_limit_ended(self) -> None:
+        if self._services.health.current.until is None:
+            self._changed()
+        else:
+            self._schedule.after(RATE_LIMIT_MARGIN_S, self._rate_limit_ended)
