@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fakes import versions
 from fakes.environment import clean, folders_below
 from fakes.leaks import pytest_sessionfinish, pytest_terminal_summary, pytest_testnodedown
 from fakes.running_proxy import RunningProxy
@@ -19,8 +20,9 @@ from fakes.shared_upstream import Fresh, proxy_before
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]  # hooks: pytest finds them here
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Take Ctrl-C again: what a shell runs in the background ignores it, and so would the programs the tests stop."""
+    config.pluginmanager.register(versions)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

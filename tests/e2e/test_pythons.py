@@ -1,7 +1,8 @@
-"""The core of the suite under the other Pythons of this computer: the oldest one we promise, and the newest there is.
+"""The core of the suite in other environments: under every other Python we support, and with the lowest versions.
 
-Each gets a virtual environment of its own, made once and kept in the folder that TEST_PYTHONS_CACHE names, or in the
-system's folder for temporary files.
+Which packages the lowest versions are is said in requirements-lowest.lock: for each direct dependency the floor that
+pyproject.toml gives it. Each environment is made once and kept in the folder that TEST_PYTHONS_CACHE names, or in the
+system's folder for temporary files. What ran is listed at the end of the session.
 """
 
 import hashlib
@@ -11,29 +12,63 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from fakes.environment import ROOT
-
-OLDEST = (3, 10)
-LOCK = ROOT / "requirements-test.lock"
-INSTALL_S = 400
-RUN_S = 240  # both at once, on a busy computer
-USER = os.getuid() if hasattr(os, "getuid") else "user"
-PROBE = "import ensurepip, sys, venv; print(*sys.version_info[:2])"
+from fakes.locks import PROJECT
+from fakes.versions import PROPERTY
 
 Version = tuple[int, int]
 
+SUPPORTED: list[Version] = [(3, minor) for minor in range(10, 15)]
+OLDEST = SUPPORTED[0]
+LOCK = ROOT / "requirements-test.lock"
+LOWEST = ROOT / "requirements-lowest.lock"
+INSTALL_S = 400
+RUN_S = 420  # all at once, on a busy computer
+USER = os.getuid() if hasattr(os, "getuid") else "user"
+PROBE = "import sys; print(*sys.version_info[:2])"
+# uv installs in seconds what takes pip a minute; it does not read pip's settings by itself.
+SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
+LIST = """
+import sys
+from importlib.metadata import PackageNotFoundError, version
+print("Python", sys.version.split()[0])
+for name in sys.argv[1:]:
+    try:
+        print(name, version(name))
+    except PackageNotFoundError:
+        pass
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One environment: a Python, and the lock file whose packages it has."""
+
+    version: Version
+    lock: Path = LOCK
+
+    def __str__(self) -> str:
+        return f"{self.version[0]}.{self.version[1]}-{'lowest' if self.lock == LOWEST else 'locked'}"
+
+
+CASES = [*map(Case, SUPPORTED), Case(OLDEST, LOWEST)]
+
 
 class Session:
-    """The core of the suite under one Python; what it prints goes to a file, so that it never waits for a reader."""
+    """The core of the suite in one environment; what it prints goes to a file, so that it never waits for a reader."""
 
     def __init__(self, python: Path, variables: dict[str, str], told: Path) -> None:
         self._told = told
+        self.python = python
         folders = [str(Path("tests", name)) for name in ("e2e", "faults", "proxy", "sockets")]
         with told.open("wb") as output:
             self._process = subprocess.Popen(
@@ -58,27 +93,29 @@ class Session:
 
 @pytest.fixture(scope="module")
 def own_environment() -> dict[str, str]:
-    """Return the environment as it was before the tests emptied it: pip's settings and cache are in there."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    """Return the environment as it was before the tests emptied it: the settings and the cache of uv are in there."""
+    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    pips = {uv: variables[pip] for pip, uv in SETTINGS.items() if pip in variables}
+    return pips | variables
 
 
 @pytest.fixture(scope="module")
 def pythons() -> dict[Version, str]:
     """Return the Pythons that really run, by version."""
-    names = [f"python3.{minor}" for minor in range(OLDEST[1], OLDEST[1] + 20)]
+    names = [f"python{major}.{minor}" for major, minor in SUPPORTED]
     paths = [path for name in names if (path := shutil.which(name))]
     beside = Path(sys.base_prefix).parent  # where version managers keep one Python next to the other
     paths += [str(path) for path in beside.glob("*/bin/python3.*") if re.fullmatch(r"python3\.\d+", path.name)]
     found: dict[Version, str] = {}
     for path in paths:
         version = version_of(path)
-        if version is not None and version >= OLDEST:
+        if version is not None:
             found.setdefault(version, path)
     return found
 
 
 def version_of(path: str) -> Version | None:
-    """Return the version of a Python that can make virtual environments, None where it cannot or does not run."""
+    """Return the version of a Python, None where it does not run."""
     try:
         told = subprocess.run([path, "-I", "-c", PROBE], capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -87,41 +124,63 @@ def version_of(path: str) -> Version | None:
     return int(major), int(minor)
 
 
+def is_run_already(case: Case) -> bool:
+    """Tell whether this session is what the case asks for."""
+    return case.lock == LOCK and case.version == sys.version_info[:2]
+
+
 @pytest.fixture(scope="module")
 def sessions(
     pythons: dict[Version, str], own_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Version, Session]]:
-    """Begin a session of tests under each of the two: side by side, for they wait for the most part."""
+) -> Iterator[dict[Case, Session]]:
+    """Begin the sessions of tests side by side, for they wait for the most part."""
     with ExitStack() as stack:
-        begun: dict[Version, Session] = {}
-        for version in {OLDEST, max(pythons, default=OLDEST)} & pythons.keys() - {sys.version_info[:2]}:
-            python = environment_of(pythons[version], version, own_environment)
-            begun[version] = Session(python, own_environment, tmp_path_factory.mktemp("session") / "told")
-            stack.callback(begun[version].end)
+        begun: dict[Case, Session] = {}
+        for case in CASES:
+            if case.version in pythons and not is_run_already(case):
+                python = environment_of(pythons[case.version], case, own_environment)
+                begun[case] = Session(python, own_environment, tmp_path_factory.mktemp("session") / "told")
+                stack.callback(begun[case].end)
         yield begun
 
 
-@pytest.mark.timeout(2 * INSTALL_S + RUN_S)
-@pytest.mark.parametrize("which", ["the oldest", "the newest"])
-def test_the_core_of_the_suite_passes_under(
-    which: str, pythons: dict[Version, str], sessions: dict[Version, Session]
+@pytest.mark.timeout(len(CASES) * INSTALL_S + RUN_S)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_core_of_the_suite_passes_in_another_environment(
+    case: Case,
+    pythons: dict[Version, str],
+    sessions: dict[Case, Session],
+    record_property: Callable[[str, object], None],
 ) -> None:
-    version = OLDEST if which == "the oldest" else max(pythons, default=OLDEST)
-    if version not in pythons:
-        pytest.skip(f"Python {version[0]}.{version[1]} is not on this computer")
-    if version == sys.version_info[:2]:
-        pytest.skip(f"Python {version[0]}.{version[1]} runs this suite already")
-    code, told = sessions[version].outcome()
+    if case.version not in pythons:
+        pytest.skip(f"Python {case} is not on this computer")
+    if is_run_already(case):
+        pytest.skip(f"Python {case} runs this suite already")
+    code, told = sessions[case].outcome()
+    summary = re.search(r"\d+ passed.*", told)
+    record_property(PROPERTY, listed(case, sessions[case].python, summary[0] if summary else "none passed"))
 
     assert code == 0, told[-20_000:]
-    assert re.search(r"\d+ passed", told)
+    assert summary
 
 
-def environment_of(base: str, version: Version, variables: dict[str, str]) -> Path:
+def listed(case: Case, python: Path, outcome: str) -> str:
+    """Return what ran: the Python, the lock file, the versions of the direct dependencies and how it ended."""
+    names = [Requirement(line).name for line in [*PROJECT["project"]["dependencies"], "mcp"]]
+    version, *packages = subprocess.run(
+        [python, "-I", "-c", LIST, *names], capture_output=True, text=True, timeout=20, check=True
+    ).stdout.splitlines()
+    line = f"{version}, {case.lock.name}: {outcome}"
+    if case.lock == LOCK:
+        return line
+    return "\n".join([line, *textwrap.wrap(", ".join(packages), 110, initial_indent="  ", subsequent_indent="  ")])
+
+
+def environment_of(base: str, case: Case, variables: dict[str, str]) -> Path:
     """Return the Python of a virtual environment that holds what the lock file names, making it where it is missing."""
     cache = Path(variables.get("TEST_PYTHONS_CACHE") or Path(tempfile.gettempdir(), f"openai-tray-proxy-{USER}"))
-    lock = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
-    folder = cache / f"{version[0]}.{version[1]}-{lock}"
+    lock = hashlib.sha256(case.lock.read_bytes()).hexdigest()[:12]
+    folder = cache / f"{case}-{lock}"
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if hasattr(os, "getuid") and cache.exists() and cache.stat().st_uid != os.getuid():
         pytest.skip(f"{cache} belongs to somebody else; name another folder in TEST_PYTHONS_CACHE")
@@ -130,8 +189,9 @@ def environment_of(base: str, version: Version, variables: dict[str, str]) -> Pa
         return python
     shutil.rmtree(folder, ignore_errors=True)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-    for command in ([base, "-m", "venv", str(folder)], [*pip, "--require-hashes", "-r", str(LOCK)]):
+    uv = [sys.executable, "-m", "uv", "--quiet"]
+    install = [*uv, "pip", "install", "--python", str(python), "--require-hashes", "-r", str(case.lock)]
+    for command in ([*uv, "venv", "--python", base, str(folder)], install):
         made = subprocess.run(
             command,
             env=variables,
@@ -143,6 +203,6 @@ def environment_of(base: str, version: Version, variables: dict[str, str]) -> Pa
         )
         if made.returncode != 0:
             give_up = pytest.fail if variables.get("CI") else pytest.skip  # elsewhere there may be no network
-            give_up(f"the environment for Python {version[0]}.{version[1]} could not be made: {made.stdout[-1500:]}")
+            give_up(f"the environment for Python {case} could not be made: {made.stdout[-1500:]}")
     complete.touch()
     return python

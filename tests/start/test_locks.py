@@ -1,29 +1,15 @@
 """The pinned packages agree with pyproject.toml, and can be installed by anyone."""
 
 import re
-import sys
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fakes.environment import ROOT
+from fakes.locks import PROJECT, pins
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def pins(name: str) -> dict[str, set[str]]:
-    """Return the versions a lock file pins of each package: there may be one for each range of Pythons."""
-    found: dict[str, set[str]] = {}
-    for line in re.findall(r"^\w[^\\\n]*", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE):
-        package, version = line.split(";")[0].strip().split("==")
-        found.setdefault(canonicalize_name(package), set()).add(version)
-    return found
+LOCKS = [("requirements.lock", []), ("requirements-test.lock", ["test"]), ("requirements-lowest.lock", ["test"])]
 
 
 def wanted(*extras: str) -> list[Requirement]:
@@ -32,7 +18,7 @@ def wanted(*extras: str) -> list[Requirement]:
     return [Requirement(line) for lines in lists for line in lines]
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("requirements.lock", []), ("requirements-test.lock", ["test"])])
+@pytest.mark.parametrize(("lock", "extras"), LOCKS)
 def test_every_dependency_is_pinned_to_a_version_that_pyproject_allows(lock, extras):
     pinned = pins(lock)
 
@@ -46,7 +32,7 @@ def test_the_test_tools_are_pinned_beside_the_same_packages():
     assert pins("requirements.lock").items() <= pins("requirements-test.lock").items()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-test.lock", "requirements-lowest.lock"])
 def test_a_lock_names_no_place_to_fetch_from_and_has_a_hash_for_every_package(lock):
     text = (ROOT / lock).read_text(encoding="utf-8")
 
