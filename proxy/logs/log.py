@@ -44,7 +44,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     """Send the log to its file, and to the terminal if asked."""
     # What our format does not show need not be looked up at every record (logging's documented optimization).
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None
+    logging._srcfile = None  # noqa: SLF001  as logging's documentation says
     logging.setLogRecordFactory(Record)
     root = logging.getLogger()
     root.setLevel(logging.INFO)

@@ -19,7 +19,7 @@ QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 def may_retry(sdk: openai.AsyncOpenAI, status: int, headers: Headers) -> bool:
     """Tell whether the SDK would try again after this answer, given tries enough."""
-    return sdk._should_retry(httpx2.Response(status, headers=for_sdk(headers)))
+    return sdk._should_retry(httpx2.Response(status, headers=for_sdk(headers)))  # noqa: SLF001  the SDK decides, and only here
 
 
 def retry_pause_s(sdk: openai.AsyncOpenAI, answer: Answer, tries: int) -> float | None:
@@ -28,7 +28,7 @@ def retry_pause_s(sdk: openai.AsyncOpenAI, answer: Answer, tries: int) -> float 
     if remaining <= 0 or is_quota_error(answer):
         return None
     options = FinalRequestOptions(method="post", url="")
-    pause_s = sdk._calculate_retry_timeout(remaining, options, for_sdk(answer.headers))
+    pause_s = sdk._calculate_retry_timeout(remaining, options, for_sdk(answer.headers))  # noqa: SLF001  as above
     return pause_s if pause_s <= SHORT_WAIT_S else None
 
 

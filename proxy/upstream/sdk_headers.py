@@ -21,7 +21,7 @@ def open_sdk(options: UpstreamOptions, context: ssl.SSLContext, session: aiohttp
     timeout = httpx2.Timeout(options.timeout_s, connect=CONNECT_LIMIT_S)
     http_client = openai.DefaultAioHttpClient(verify=context, trust_env=False, follow_redirects=False, timeout=timeout)
     # The transport takes a session made elsewhere only through this attribute; a contract test watches it.
-    transport: Any = http_client._transport_for_url(httpx2.URL(options.base_url))
+    transport: Any = http_client._transport_for_url(httpx2.URL(options.base_url))  # noqa: SLF001  as above
     transport.client = session
     return openai.AsyncOpenAI(
         api_key="each request brings its own",

@@ -51,7 +51,7 @@ def open_session(
     lifetime: dict[str, Any] = {"keepalive_timeout": IDLE_CONNECTION_S} if reuse else {"force_close": True}
     pool = aiohttp.TCPConnector(ssl=context, limit=0, **lifetime)
     # The pool takes the class of its connections only through this attribute; a contract test watches it.
-    pool._factory = partial(UpstreamConnection, asyncio.get_running_loop())  # type: ignore[assignment]  # a subclass
+    pool._factory = partial(UpstreamConnection, asyncio.get_running_loop())  # type: ignore[assignment]  # a subclass  # noqa: SLF001  as above
     return aiohttp.ClientSession(
         connector=pool,
         cookie_jar=aiohttp.DummyCookieJar(),

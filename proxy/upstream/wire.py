@@ -62,7 +62,7 @@ class WireAnswer(Answer):
         """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure once all is told before it."""
         content = self._content
         # The client itself would drop what it holds when an answer breaks off, and who reads slowly never sees it.
-        if content.exception() is not None and (rest := content._read_nowait(-1)):
+        if content.exception() is not None and (rest := content._read_nowait(-1)):  # noqa: SLF001  readany raises first
             return rest
         try:
             chunk = await content.readany()
@@ -146,7 +146,7 @@ async def exchange(
     transport = protocol.transport
     if transport is None or transport.is_closing():
         raise aiohttp.ServerDisconnectedError
-    last = b"\r\nConnection: close\r\n\r\n" if connection._connector.force_close else b"\r\n\r\n"
+    last = b"\r\nConnection: close\r\n\r\n" if connection._connector.force_close else b"\r\n\r\n"  # noqa: SLF001  no public name
     transport.write(b"%b\r\ncontent-length: %d%b%b" % (head.text, len(body), last, body))
     protocol.start_timeout()
     while True:
