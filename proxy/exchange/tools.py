@@ -32,12 +32,12 @@ class Tools(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return one answer for all rounds; what the user's own rules do with the tools stands."""
         rules = request.rules
-        if request.path not in PATHS or (rules is not None and rules.settle(TOOLS, request.fields)):
+        if request.path not in PATHS or (rules is not None and rules.forces(TOOLS, request.fields)):
             return await next(flow, request)
         headers = request.headers.without(FOR_ONE_BODY)
         assert isinstance(request.body, bytes)  # noqa: S101  an earlier stage has read it
 
-        async def ask(content: bytes) -> Answer:
+        async def send(content: bytes) -> Answer:
             """Ask for the next turn of the model."""
             return await next(flow, replace(request, headers=headers, body=content, length=len(content)))
 
@@ -51,7 +51,7 @@ class Tools(Stage):
                 content=request.body,
                 request_id=flow.id,
                 caller=name_of(request.caller),
-                ask=ask,
+                send=send,
                 rewrite=rewrite,
                 begin=request.keep_alive.forbid_retry,
                 note_round=note_round,

@@ -8,6 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from proxy.errors.proxy_error import ProxyError
@@ -15,7 +16,7 @@ from proxy.flow.flow import Flow, Outcome, outcome_of
 from proxy.http.headers import Headers
 
 MAX_QUEUED = 10_000  # events that wait for one observer; what comes on top is lost to it
-STOP_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Observers:
         self._background: list[BackgroundObserver] = []
         self._told: set[str] = set()  # the observers of whose failure the log has spoken
         self.hears_chunks = False  # somebody wants the pieces of the answers
+        self._counting = threading.Lock()  # under a WSGI server requests are refused in its threads
         self.running = 0  # flows that have begun and not ended; may be read on any thread
         for observer in immediate:
             self._add(observer)
@@ -62,7 +64,8 @@ class Observers:
 
     def begin(self, flow: Flow) -> None:
         """Announce a new flow."""
-        self.running += 1
+        with self._counting:
+            self.running += 1
         for hear in self._hearing["begun"]:
             self._call(hear, flow)
 
@@ -79,7 +82,8 @@ class Observers:
     def rest(self, flow: Flow) -> None:
         """Count a flow as running no more, though it goes on: a WebSocket may stay open for days."""
         flow.is_resting = True
-        self.running -= 1
+        with self._counting:
+            self.running -= 1
 
     def end(
         self,
@@ -91,7 +95,8 @@ class Observers:
         """Announce the end of a flow, once: a second end is passed over. Without an outcome it is worked out."""
         ended = outcome or outcome_of(flow.status or 0, failure, is_repaired=bool(flow.repairs))
         if flow.end(ended, failure, usage):
-            self.running -= not flow.is_resting  # first: an observer that hears of the end may count those that run
+            with self._counting:
+                self.running -= not flow.is_resting  # first: an observer that hears of the end may count them
             for hear in self._hearing["ended"]:
                 self._call(hear, flow)
 
@@ -161,10 +166,13 @@ class BackgroundObserver:
 
     def stop(self) -> None:
         """End the thread once it has heard what is queued; one that hangs is left behind."""
-        try:
-            self._queue.put_nowait(None)
-        except queue.Full:
-            return
+        while True:
+            try:
+                self._queue.put_nowait(None)
+                break
+            except queue.Full:  # the oldest event makes room
+                with suppress(queue.Empty):
+                    self._queue.get_nowait()
         self._thread.join(STOP_TIMEOUT_S)
 
     def _put(self, event: str, *values: Any) -> None:

@@ -33,12 +33,12 @@ class Keys:
 
     def after_refusal(self) -> None:
         """Read them again, for a key was refused that may have changed meanwhile; returns at once."""
-        self._rereading.ask()
+        self._rereading.request()
 
     def follow_changes(self) -> None:
         """Read them again where another process has changed one. May block for a moment."""
         if self._changes.is_new():
-            self._rereading.ask()
+            self._rereading.request()
 
     def _load(self, *, upstream: bool, proxy_keys: bool) -> None:
         keyring_answers = upstream and self._secrets.load_once().problem is None
@@ -62,7 +62,7 @@ class Rereading:
         self._is_wanted = False
         self._is_running = False
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Ask for a reading; returns at once."""
         with self._lock:
             self._is_wanted = True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from proxy.errors.keyring import KeyringFailure, NoUpstreamKey, UnusableKey, UpstreamKeyNotRead
-from proxy.settings.forms import parse_key
+from proxy.settings.parsing import parse_key
 
 UPSTREAM = "upstream"
 LONG_ENOUGH = 12  # from here on, the last four characters of a key give little away

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from proxy.errors.request import InvalidJson
-from proxy.settings.forms import PARAMETER, fold_name
+from proxy.settings.parsing import PARAMETER, fold_name
 
 SPACE = re.compile(r"[ \t\n\r]*")
 # A member whose name has no escape, up to its value; and that where it holds neither an escape nor other values. What

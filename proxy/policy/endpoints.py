@@ -8,16 +8,18 @@ import posixpath
 import re
 from urllib.parse import parse_qsl, unquote
 
-from proxy.settings.forms import fold_name
+from proxy.settings.parsing import fold_name
 
 # Those with rules of their own, below /v1; some upstreams name the model before them, in the address.
-RULED = ("/chat/completions", "/completions", "/responses", "/embeddings")
-ENDPOINT = re.compile(rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(RULED)})(?:\.\w*)?")
+JSON_ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/embeddings")
+ENDPOINT = re.compile(
+    rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(JSON_ENDPOINTS)})(?:\.\w*)?"
+)
 ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
 MAX_DECODINGS = 3
 
 
-def ruled_endpoint(path: str) -> str | None:
+def json_endpoint(path: str) -> str | None:
     """Return which ruled endpoint a path means, None where none; the path is below /v1, or begins with it."""
     match = ENDPOINT.fullmatch(plain(path))
     return match["endpoint"] if match else None

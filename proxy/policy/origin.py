@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from proxy.errors.request import ContentTypeNotAllowed, HostNotAllowed, MalformedRequest, OriginNotAllowed
 from proxy.policy.headers import RequestHeaders
-from proxy.settings.forms import DEFAULT_PORTS, is_loopback, parse_origin
+from proxy.settings.parsing import DEFAULT_PORTS, is_loopback, parse_origin
 
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 WILDCARD_BINDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  named here to be refused as Host

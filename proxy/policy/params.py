@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from proxy.policy.body import ALONE, REMOVED, Mark, already_says, rewrite
-from proxy.settings.forms import fold_name, is_model_pattern
+from proxy.settings.parsing import fold_name, is_model_pattern
 
 ANY_MODEL = "*"
 MODEL = "model"
@@ -40,7 +40,7 @@ class ParameterRules:
         might read another.
         """
         changes = self.changes(fields)
-        asked = asked_model(fields)
+        asked = requested_model(fields)
         if self.look_at_the_model and asked is not None:
             changes.setdefault(MODEL, asked)
         if not changes or already_says(body, fields, changes):
@@ -55,8 +55,8 @@ class ParameterRules:
         in every spelling: beside another one it would be the value that some upstreams read.
         """
         present = self._names.intersection(map(fold_name, fields))
-        asked = asked_model(fields)
-        model = self._settle_model(asked if isinstance(asked, str) else "")
+        asked = requested_model(fields)
+        model = self._choose_model(asked if isinstance(asked, str) else "")
         changed = {key: rule for key, rule in collect(self.defaults, model).items() if key not in present}
         changed |= collect(self.drop, model)
         changed |= collect(self.overrides, model)
@@ -72,7 +72,7 @@ class ParameterRules:
             return False
         return key in map(fold_name, {**self.changes(fields), **self.changes({**fields, name: None})})
 
-    def settle(self, name: str, fields: Mapping[str, Any]) -> bool:
+    def forces(self, name: str, fields: Mapping[str, Any]) -> bool:
         """Tell whether the rules force a parameter of a request, or remove it, whatever the request says."""
         key = fold_name(name)
         return key in self._names and key in map(fold_name, self.changes({**fields, name: None}))
@@ -88,12 +88,12 @@ class ParameterRules:
         """Return the folded names of all parameters they are about."""
         return frozenset(name for _, parameters in (*self.defaults, *self.drop, *self.overrides) for name in parameters)
 
-    def _settle_model(self, asked: str) -> str:
+    def _choose_model(self, asked: str) -> str:
         model = asked or str(collect(self.defaults, "").get(MODEL, (MODEL, ""))[1])
         return str(collect(self.overrides, model).get(MODEL, (MODEL, model))[1])
 
 
-def asked_model(fields: Mapping[str, Any]) -> str | Mark | None:
+def requested_model(fields: Mapping[str, Any]) -> str | Mark | None:
     """Return the model a request names: in the right spelling, else in another; ALONE for what is no text."""
     spelt = [fields[MODEL]] if MODEL in fields else [fields[name] for name in fields if fold_name(name) == MODEL]
     return next((model for model in spelt if isinstance(model, str)), ALONE) if spelt else None

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Collection
 
-from proxy.settings.forms import parse_origin
+from proxy.settings.parsing import parse_origin
 
 MOST = 5
 LONGEST = 255  # a host's name has no more; what is longer would only fill the page

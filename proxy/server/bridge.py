@@ -94,7 +94,7 @@ class Bridge:
         if not scope["path"].lstrip("/").startswith(self._in_worker):
             return self._decisions.about(scope)
         form = await body.read(FORM_LIMIT_BYTES)
-        return await asyncio.to_thread(Decision().ask, self._app, scope, form)
+        return await asyncio.to_thread(Decision().decide, self._app, scope, form)
 
 
 class DownstreamClient:

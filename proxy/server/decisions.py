@@ -38,7 +38,7 @@ class Decision:
         self.headers: Headers = []
         self.body = b""
 
-    def ask(self, app: WsgiApp, scope: Scope, form: bytes = b"") -> "Decision":
+    def decide(self, app: WsgiApp, scope: Scope, form: bytes = b"") -> "Decision":
         """Run the app; it reads `form` as the request's body."""
         environ = environ_for(scope)
         environ["wsgi.input"] = io.BytesIO(form)
@@ -78,7 +78,7 @@ class Decisions:
         kept = self._kept.get(head)
         if kept is not None and kept.exchange is not None and kept.exchange.is_current():
             return kept
-        decision = Decision().ask(self._app, scope)
+        decision = Decision().decide(self._app, scope)
         if decision.exchange is not None:  # a refusal is decided anew each time
             self._kept[head] = decision
         return decision

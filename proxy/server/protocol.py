@@ -107,7 +107,7 @@ class ClientConnection(HttpToolsProtocol):
         """Feed the parser, and refuse what it cannot read and heads that are too large."""
         self.fed += len(data)
         if self._upgrade is not None:
-            self._upgrade.hold(data)
+            self._upgrade.keep(data)
         elif self._held_refusal is None:  # behind what was refused, nothing is read
             try:
                 self._parse(data)
@@ -143,7 +143,7 @@ class ClientConnection(HttpToolsProtocol):
                 return
             data = data[taken_bytes:]
             if self._upgrade is not None:
-                self._upgrade.hold(data)
+                self._upgrade.keep(data)
                 return
             if not taken_bytes or not self._is_read_without_offer():
                 raise MalformedRequest("it leaves HTTP/1.1 for another protocol")

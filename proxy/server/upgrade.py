@@ -23,7 +23,7 @@ class Upgrade:
         self._held = b""
         connection.cycle.keep_alive = False  # after a refusal the parser takes nothing more
 
-    def hold(self, data: bytes) -> None:
+    def keep(self, data: bytes) -> None:
         """Keep what arrives behind the handshake."""
         self._held += data
         if len(self._held) > HELD_LIMIT_BYTES:

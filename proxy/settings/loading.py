@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from proxy.errors.configuration import SettingError, SettingsContradict, SettingsFileWrong
 from proxy.logs.redaction import shown_value
 from proxy.settings.file_text import is_blank, read_content
-from proxy.settings.forms import cut
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.model import Contradiction, Settings, about, variable
+from proxy.settings.parsing import cut
 from proxy.settings.sources import parse, place, read_environment
 
 Origin = Literal["command line", "environment", "settings file", "last good settings", "default", "not known"]

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from proxy.settings.certificates import trusting
-from proxy.settings.forms import (
+from proxy.settings.parsing import (
     DEFAULT_PORTS,
     cut,
     is_loopback,

@@ -11,8 +11,8 @@ from tomlkit.exceptions import TOMLKitError
 
 from proxy.errors.configuration import SettingError, SettingsFileWrong
 from proxy.settings.file_text import FileText, read_content
-from proxy.settings.forms import cut
 from proxy.settings.model import Settings, about, variable
+from proxy.settings.parsing import cut
 from proxy.settings.statements import line_of, toml_name, with_setting
 
 

@@ -29,12 +29,12 @@ def try_key(options: UpstreamOptions, key: str) -> str | None:
     try:
         proxy = NetworkProxy.of(options.network_proxy) if options.network_proxy else None
         with opening, open_client(options, key, proxy) as client:
-            return ask(client, options.base_url, proxy)
+            return list_models(client, options.base_url, proxy)
     except ProxyError as error:
         return str(error)
 
 
-def ask(client: openai.OpenAI, base_url: str, proxy: NetworkProxy | None) -> str | None:
+def list_models(client: openai.OpenAI, base_url: str, proxy: NetworkProxy | None) -> str | None:
     """Return what the upstream's answer says of the key; raises the SDK's connection errors, and UpstreamFailure."""
     is_tunnel = base_url.startswith("https:")
     try:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from proxy.errors.upstream import NetworkProxyAuth, NetworkProxyRefused, NetworkProxyUnreachable, UpstreamFailure
-from proxy.settings.forms import stays_on_this_computer
+from proxy.settings.parsing import stays_on_this_computer
 
 SPOKEN = ("http", "https")
 KNOWN_SCHEMES = frozenset(("socks", "socks4", "socks4a", "socks5", "socks5h", "ftp", "quic", "ssh", "ws", "wss"))

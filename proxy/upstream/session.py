@@ -61,7 +61,7 @@ def open_session(
         max_field_size=MAX_HEADER_BYTES,
         max_headers=MAX_HEADERS,
         request_class=SentRequest,
-        middlewares=(*before, tell_reuse),
+        middlewares=(*before, mark_stale),
     )
 
 
@@ -72,7 +72,7 @@ def time_limits(options: UpstreamOptions) -> aiohttp.ClientTimeout:
     )
 
 
-async def tell_reuse(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def mark_stale(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Send once, and say of a connection that broke off whether it was a reused one that had died meanwhile."""
     assert isinstance(request, SentRequest)  # noqa: S101  the session makes no others
     try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from proxy.policy.endpoints import RULED, ruled_endpoint
+from proxy.policy.endpoints import JSON_ENDPOINTS, json_endpoint
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -27,7 +27,7 @@ DOUBLE_SLASH = re.compile(r"/{2,}")
 DOUBLED_VERSION = re.compile(r"^(/v1){2,}(?=/|$)")
 ENCODED_OR_DOTTED = re.compile(r"[%.\\]")
 SEPARATOR = re.compile(r"/|%2[fF]|\\|%5[cC]")
-EXACT = frozenset(f"/v1{endpoint}" for endpoint in RULED)
+EXACT = frozenset(f"/v1{endpoint}" for endpoint in JSON_ENDPOINTS)
 SAFE_IN_PATH = "/!$&'()*+,;=:@-._~"
 
 
@@ -82,7 +82,7 @@ def routed(path: str) -> str:
     decoded = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
     if decoded in EXACT:
         return decoded
-    endpoint = ruled_endpoint(path) if decoded.startswith("/v1/") else None
+    endpoint = json_endpoint(path) if decoded.startswith("/v1/") else None
     return f"/v1{endpoint}" if endpoint else decoded
 
 

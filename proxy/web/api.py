@@ -11,15 +11,15 @@ from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.tunnel import TunnelExchange
 from proxy.flow.observers import Observers
-from proxy.policy.endpoints import RULED as RULED_ENDPOINTS
+from proxy.policy.endpoints import JSON_ENDPOINTS as BELOW_V1
 from proxy.settings.store import SettingsStore
 from proxy.web.exchange_response import HAND_OVER, ExchangeResponse, read_head
 
-RULED = tuple(f"/v1{endpoint}" for endpoint in RULED_ENDPOINTS)
+JSON_ENDPOINTS = tuple(f"/v1{endpoint}" for endpoint in BELOW_V1)
 EVERY_METHOD = ["GET", "POST", "PUT", "PATCH", "DELETE"]  # Flask adds HEAD; the guard answers OPTIONS
 # Where the API is known to take no other method. Completions the upstream stored are listed where they are made.
 TAKES = {
-    **{path: ["POST"] for path in RULED},
+    **{path: ["POST"] for path in JSON_ENDPOINTS},
     "/v1/chat/completions": ["GET", "HEAD", "POST"],
     "/v1/models": ["GET", "HEAD"],
     "/v1/health": ["GET", "HEAD"],
@@ -34,7 +34,7 @@ def blueprint(pipelines: Mapping[Kind, Pipeline], observers: Observers, store: S
         head = read_head(kind, wants_json=wants_json)
         return ExchangeResponse(Exchange(head, pipelines[kind], observers, store, g.admission))
 
-    def ruled() -> ExchangeResponse:
+    def json_request() -> ExchangeResponse:
         return exchange("json", wants_json=True)
 
     def models(model: str = "") -> ExchangeResponse:  # noqa: ARG001  Flask passes what the route names
@@ -50,8 +50,8 @@ def blueprint(pipelines: Mapping[Kind, Pipeline], observers: Observers, store: S
             raise WebSocketUnsupported
         return ExchangeResponse(TunnelExchange(read_head("websocket"), pipelines["websocket"], observers, store))
 
-    for path in RULED:
-        api.add_url_rule(path, f"ruled {path}", ruled, methods=["POST"])
+    for path in JSON_ENDPOINTS:
+        api.add_url_rule(path, f"json {path}", json_request, methods=["POST"])
     api.add_url_rule("/v1/models", "models", models, methods=["GET"])
     api.add_url_rule("/v1/models/<path:model>", "model", models, methods=["GET", "DELETE"])
     api.add_url_rule("/v1/<path:rest>", "passthrough", passthrough, methods=EVERY_METHOD)

@@ -34,7 +34,12 @@ class Flows(Observer):
     def stop(self) -> None:
         """Hear of no more, once every request has ended."""
         wait_for(lambda: self._observers.running == 0, "the end of every request")
+        wait_for(self._has_heard_all, "the end of every request that has begun")
         self._stop()
+
+    def _has_heard_all(self) -> bool:
+        events = [event for event, _ in self.heard]
+        return 0 < events.count("begun") == events.count("ended")
 
     def finished(self) -> list[Flow]:
         """Return the flows that are over, once all are; nothing later is heard."""

@@ -42,11 +42,11 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
     is_unable = parts.without_tools.holds(settings.openai_base_url, fields.get("model"))
     offer = None if is_unable and not fields.get("tools") else api.offer(fields, allowed)
     if offer is None:
-        return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
+        return await request.send(request.rewrite(request.content, changes) if changes else request.content)
     own = fields.get("tools")
     added: JsonObject = {"tools": [*(own if isinstance(own, list) else ()), *offer.definitions]}
     session = Session(request, offer, {**changes, **added}, settings, parts)
     if fields.get("stream") is not True:
         return await api.answer_whole(session, fields)
-    first = await session.ask_first()
+    first = await session.request_first_turn()
     return LoopedAnswer(first, session, api.editor(session, fields)) if is_stream(first) else first

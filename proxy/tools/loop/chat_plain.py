@@ -19,7 +19,9 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     usage: Any = None
     changes: JsonObject = {}
     while True:
-        answer, completion = await read_whole(await (session.ask(changes) if changes else session.ask_first()))
+        answer, completion = await read_whole(
+            await (session.request_turn(changes) if changes else session.request_first_turn())
+        )
         choices = objects((completion or {}).get("choices"))
         if completion is None or len(choices) != 1 or not isinstance(choices[0].get("message"), dict):
             return answer

@@ -19,7 +19,7 @@ class ToolRequest:
     content: bytes  # the body as it goes upstream without tools
     request_id: str
     caller: str = field(repr=False)  # whose results of earlier turns may be put back; maybe a key
-    ask: Callable[[bytes], Awaitable[Answer]]
+    send: Callable[[bytes], Awaitable[Answer]]
     rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
     note_round: Callable[["Round"], None]  # called after each round
     note_repair: Callable[[str], None]  # called when something had to be put right

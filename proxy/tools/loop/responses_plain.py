@@ -21,7 +21,9 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     usage: Any = None
     changes: JsonObject = {}
     while True:
-        answer, response = await read_whole(await (session.ask(changes) if changes else session.ask_first()))
+        answer, response = await read_whole(
+            await (session.request_turn(changes) if changes else session.request_first_turn())
+        )
         if response is None or not isinstance(response.get("output"), list):
             return answer
         turn = responses.read_turn(objects(response["output"]), response.get("status"), offer)

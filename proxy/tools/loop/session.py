@@ -58,14 +58,14 @@ class Session:
         """Tell whether calls are still run; after the last round the model has to do without."""
         return self._rounds_left > 0
 
-    async def ask(self, changes: JsonObject | None = None) -> Answer:
+    async def request_turn(self, changes: JsonObject | None = None) -> Answer:
         """Ask the upstream for the next turn; raises ProxyError."""
         request = self.request
-        return await request.ask(request.rewrite(request.content, {**self._changes, **(changes or {})}))
+        return await request.send(request.rewrite(request.content, {**self._changes, **(changes or {})}))
 
-    async def ask_first(self) -> Answer:
+    async def request_first_turn(self) -> Answer:
         """Ask for the first turn; where our tools alone were in the way, without them; raises ProxyError."""
-        answer = await self.ask()
+        answer = await self.request_turn()
         request, model = self.request, self.request.fields.get("model")
         if request.fields.get("tools") or not is_about_tools(answer):
             return answer
@@ -73,7 +73,7 @@ class Session:
         answer.close()
         request.note_repair("asked again without our tools")
         changes = {name: value for name, value in self._changes.items() if name != "tools"}
-        return await request.ask(request.rewrite(request.content, changes) if changes else request.content)
+        return await request.send(request.rewrite(request.content, changes) if changes else request.content)
 
     def choice(self) -> JsonObject:
         """Return the change of the tool choice for the turn after a round."""

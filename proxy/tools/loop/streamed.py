@@ -129,7 +129,7 @@ class LoopedAnswer(Answer):
             return self._editor.finish_mixed(records)
         changes = self._editor.follow_up(records)
         self._editor.begin_round()
-        return await self._session.ask(changes)
+        return await self._session.request_turn(changes)
 
     async def _let_go(self) -> None:
         """Give the upstream a moment to end its answer: then its connection can be used again."""

@@ -10,7 +10,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from proxy.settings.forms import stays_on_this_computer
+from proxy.settings.parsing import stays_on_this_computer
 from proxy.tools.mcp.config import McpServerConfig
 
 CONNECT_S = 15.0

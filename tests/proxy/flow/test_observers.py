@@ -149,6 +149,7 @@ def test_an_observer_that_raises_or_blocks_holds_up_no_request_and_is_spoken_of_
         stop()
 
     assert caplog.text.count(f"the observer {kind.__name__}") == 1
+    assert [thread for thread in threading.enumerate() if kind.__name__ in thread.name] == []
 
 
 def test_one_of_the_house_that_raises_breaks_nothing_and_is_spoken_of_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -29,9 +29,9 @@ def test_many_questions_are_one_reading_and_one_after_the_rest() -> None:
     reads, rest = [], 0.2
     rereading = Rereading(lambda: reads.append(threading.current_thread().name), rest)
     for _ in range(100):
-        rereading.ask()
+        rereading.request()
     wait_for(lambda: len(reads) == 2, "what was asked in the rest is read after it")
-    rereading.ask()
+    rereading.request()
     wait_for(lambda: len(reads) == 3, "a later question is read too")
 
     assert set(reads) == {"keys-again"}
@@ -46,7 +46,7 @@ def test_a_reading_that_fails_does_not_end_all_readings() -> None:
 
     rereading = Rereading(read, 0.01)
     for count in (1, 2):
-        rereading.ask()
+        rereading.request()
         wait_for(lambda: len(reads) >= count, "it is read again")  # noqa: B023
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from proxy.policy.endpoints import RULED, names_model, ruled_endpoint
+from proxy.policy.endpoints import JSON_ENDPOINTS, json_endpoint, names_model
 
 CHAT = "/chat/completions"
 
@@ -12,8 +12,8 @@ CHAT = "/chat/completions"
 @pytest.mark.parametrize(
     ("path", "endpoint"),
     [
-        *((f"/v1{endpoint}", endpoint) for endpoint in RULED),
-        *((endpoint, endpoint) for endpoint in RULED),
+        *((f"/v1{endpoint}", endpoint) for endpoint in JSON_ENDPOINTS),
+        *((endpoint, endpoint) for endpoint in JSON_ENDPOINTS),
         # letter case
         ("/v1/Chat/Completions", CHAT),
         ("/v1/RESPONSES", "/responses"),
@@ -71,7 +71,7 @@ CHAT = "/chat/completions"
     ],
 )
 def test_the_endpoint_an_upstream_could_take_an_address_for_is_told(path: str, endpoint: str | None) -> None:
-    assert ruled_endpoint(path) == endpoint
+    assert json_endpoint(path) == endpoint
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,6 @@ def test_the_longest_address_takes_no_time(piece: str) -> None:
     path = "/v1" + piece * (8_000 // len(piece)) + "/x"
     began = time.monotonic()
 
-    ruled_endpoint(path)
+    json_endpoint(path)
 
     assert time.monotonic() - began < 0.5

@@ -9,7 +9,7 @@ from fakes.json_readers import MISSING, READERS, like_c, like_go, like_protobuf,
 from fakes.random_json import SPACES, random_text
 from proxy.policy.body import read_object
 from proxy.policy.params import ParameterRules
-from proxy.settings.forms import fold_name
+from proxy.settings.parsing import fold_name
 
 SEED = 20240609
 RULES = ParameterRules.of(

@@ -418,7 +418,7 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
     answers: list[Any] = [whole(200, Headers([("content-type", "text/event-stream")]), b"".join(turn._pieces()))]
     begun: list[str] = []
 
-    async def ask(content: bytes) -> Any:
+    async def send(content: bytes) -> Any:
         return answers.pop()  # the second time there is none
 
     async def read() -> bytes:
@@ -433,7 +433,7 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
             content=body,
             request_id="r-1",
             caller="",
-            ask=ask,
+            send=send,
             rewrite=rewrite,
             note_round=lambda _: None,
             note_repair=lambda _: None,

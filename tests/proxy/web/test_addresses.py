@@ -12,7 +12,7 @@ from fakes.raw_client import RawClient
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
-from proxy.policy.endpoints import ruled_endpoint
+from proxy.policy.endpoints import json_endpoint
 from proxy.web.addresses import API_ROOTS, OneAddress, leaves_its_folder, one_address
 
 SEED = 20240608
@@ -304,7 +304,7 @@ def test_the_decoded_path_is_the_encoded_one_decoded_for_any_path_but_an_endpoin
     ruled = 0
     for path in random_paths():
         seen = ask({"RAW_URI": path, "PATH_INFO": "/wrong", "QUERY_STRING": ""})
-        decoded, endpoint = unquote_to_bytes(seen["RAW_URI"]).decode("latin-1"), ruled_endpoint(seen["RAW_URI"])
+        decoded, endpoint = unquote_to_bytes(seen["RAW_URI"]).decode("latin-1"), json_endpoint(seen["RAW_URI"])
         if endpoint and decoded.startswith("/v1/"):
             ruled += 1
             assert seen["PATH_INFO"] == f"/v1{endpoint}", path

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from proxy.settings.forms import (
+from proxy.settings.parsing import (
     fold_name,
     is_loopback,
     is_model_pattern,
