@@ -9,19 +9,16 @@ from typing import Any
 from proxy.errors.proxy_error import ProxyError
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
-from proxy.keys.reading import Keys
+from proxy.lifespan import running, warm_up
 from proxy.server.bridge import Bridge
 from proxy.server.limits import Limits
 from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
 from proxy.settings.model import Settings
-from proxy.tools.execution import ToolExecution
-from proxy.upstream.router import UpstreamRouter
 from proxy.web.app import create_app
 from proxy.web.ui.blueprint import OWN_PATHS
 from proxy.web.ui.dashboard import Dashboard
 
-KEY_CHANGES_EVERY_S = 2.0
 FIRST_ANSWERS_S = 0.2  # what may be answered without the SDK comes first
 
 
@@ -38,17 +35,11 @@ def server_for(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(warm_up(services.router, services.tools, on_warm)),
-            asyncio.create_task(follow_keys(services.keys)),
-        ]
-        services.tools.hold()
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await services.router.close()
-        await asyncio.to_thread(services.tools.release)
+        async with running(services):
+            warming = asyncio.create_task(warm_up_later(services, on_warm))
+            yield
+            warming.cancel()
+            await asyncio.wait([warming])
 
     note_refusal = partial(announce_refusal, services.observers)
     bridge = Bridge(create_app(services, dashboard), OWN_PATHS, note_refusal)
@@ -70,19 +61,11 @@ def move_server(server: ServerThread, old: Settings, new: Settings) -> Address |
     return server.move(new.proxy_host, new.proxy_port)
 
 
-async def warm_up(router: UpstreamRouter, tools: ToolExecution, on_warm: Callable[[], object]) -> None:
-    """Import the SDK in the background; a request that comes before waits for the same import."""
+async def warm_up_later(services: Services, on_warm: Callable[[], object]) -> None:
+    """Import the SDK and start the tools in the background, once the port answers."""
     await asyncio.sleep(FIRST_ANSWERS_S)
-    await router.warm_up()
-    await tools.warm_up()
+    await warm_up(services.router, services.tools)
     on_warm()
-
-
-async def follow_keys(keys: Keys) -> None:
-    """Look every now and then whether the command line has changed a key, off the loop."""
-    while True:
-        await asyncio.sleep(KEY_CHANGES_EVERY_S)
-        await asyncio.to_thread(keys.follow_changes)
 
 
 @contextmanager

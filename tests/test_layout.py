@@ -40,10 +40,15 @@ DOORS_IN_WORDS: dict[str, str] = {
     # wiring
     "services": "errors exchange flow keys logs paths policy settings tools upstream",
     "process": "",
-    # exchange: a view on /v1 returns a response that carries an exchange
-    "web": "command errors exchange flow http identity keys logs paths policy running services settings tools",
+    "lifespan": "keys services tools upstream",
+    # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
+    # the same under any server; lifespan, process: an ASGI server has us start and stop
+    "web": (
+        "command errors exchange flow http identity keys lifespan logs paths policy process running server services"
+        " settings tools"
+    ),
     # settings: where to listen
-    "hosting": "demo errors flow keys server services settings tools upstream web",
+    "hosting": "demo errors flow lifespan server services settings web",
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": "command errors hosting identity keys logs paths process running server services settings tools web",
@@ -61,6 +66,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
     **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
+    "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/transport.py"),  # the MCP SDK's client too
@@ -234,7 +240,8 @@ def test_the_proxy_never_imports_the_tray() -> None:
 
 
 WIRING = {
-    *("proxy.hosting", "proxy.web.app", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools"),
+    *("proxy.hosting", "proxy.lifespan", "proxy.web.app", "proxy.web.asgi"),
+    *("proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools"),
     *("tray_app.__main__", "tray_app.app", "tray_app.hosted"),
     *("tray_app.keyring_retry", "tray_app.triggers"),
 }

@@ -161,7 +161,7 @@ class WebSocketUnsupported(RequestRefused):
     """Own up to a server under which no connection can leave HTTP."""
 
     title = "This server cannot carry a WebSocket"
-    hint = "A plain WSGI server answers requests only; start the proxy with `openai-tray-proxy serve`"
+    hint = "Start the proxy with `openai-tray-proxy serve`, or under an ASGI server with the package websockets"
     status = 501
     code = "websocket_unsupported"
 

@@ -21,7 +21,7 @@ from proxy.http.answer import Answer, WholeAnswer, whole
 from proxy.http.headers import Headers
 from proxy.logs.redaction import without_logins
 from proxy.policy.headers import for_client
-from proxy.policy.websocket import listed
+from proxy.policy.websocket import listed, proof_for
 from proxy.stream.checker import Dialect, StreamChecker
 from proxy.stream.event_json import read_object
 from proxy.stream.keep_alive import EVENT_STREAM
@@ -49,7 +49,7 @@ class Validate(Stage):
         flow.upstream_status = upstream.status
         try:
             if isinstance(upstream, UpstreamSocket):
-                check_protocol(request.headers, upstream.headers)
+                check_handshake(request.headers, upstream.headers)
                 return upstream
             hide = self._hide if flow.is_own_key else without_logins  # a caller's own key is no secret to them
             return await answer_for(upstream, Expected(request, flow, hide))
@@ -174,8 +174,12 @@ def passed_headers(upstream: Answer, *, keeps_length: bool) -> Headers:
     return headers
 
 
-def check_protocol(asked: Headers, answered: Headers) -> None:
-    """Raise UpstreamProtocolFailure for a sub-protocol the client has not offered: it would not know it."""
+def check_handshake(asked: Headers, answered: Headers) -> None:
+    """Raise UpstreamProtocolFailure for a handshake no client takes: without its proof, or with what nobody offered."""
+    if answered.get("sec-websocket-accept").strip() != proof_for(asked.get("sec-websocket-key")):
+        raise UpstreamProtocolFailure("it said 101 and did not become a WebSocket")
+    if answered.get("sec-websocket-extensions") and not asked.get("sec-websocket-extensions"):
+        raise UpstreamProtocolFailure("it chose an extension nobody offered")
     offered = listed(asked.get("sec-websocket-protocol"))
     for name, value in answered:
         if name == "sec-websocket-protocol" and value.strip() not in offered:

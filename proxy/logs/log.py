@@ -25,6 +25,7 @@ QUIET = (
     "websockets",
     "werkzeug",
 )
+SERVERS = ("gunicorn", "hypercorn", "uvicorn")  # where one of them is the program, it writes its own lines
 SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
 
 
@@ -69,6 +70,23 @@ def start_logging(*, to_terminal: bool = False) -> Log:
         return Log(None, formatter)
     root.addHandler(LogQueue(formatter, log_file, RecentLines()))
     return Log(file, formatter)
+
+
+def log_to_stderr() -> Log | None:
+    """Send the log to the standard error of a server that is not ours; None where its operator has set up a log.
+
+    There is no file: several processes would turn it over under each other.
+    """
+    root = logging.getLogger()
+    if root.handlers or sys.stderr is None:
+        return None
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    formatter = SafeFormatter()
+    handler = LogQueue(formatter, logging.StreamHandler())
+    handler.addFilter(lambda record: not record.name.startswith(SERVERS))
+    root.addHandler(handler)
+    return Log(None, formatter)
 
 
 def recent_lines() -> list[str]:

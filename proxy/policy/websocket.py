@@ -1,5 +1,7 @@
 """The WebSocket handshake (RFC 6455, section 4): what of it travels, and the key that browsers hide in it."""
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,6 +13,7 @@ from proxy.policy.headers import for_client
 KEY_PROTOCOL = "openai-insecure-api-key."  # a browser can set no header; its clients offer their key as a sub-protocol
 TO_UPSTREAM = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions")
 TO_CLIENT = frozenset({"sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions"})
+MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 NONCE = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
@@ -43,6 +46,12 @@ def handshake_answer(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's answer to the handshake goes to the client."""
     headers = list(headers)
     return Headers((*((name, value) for name, value in headers if name in TO_CLIENT), *for_client(headers)))
+
+
+def proof_for(nonce: str) -> str:
+    """Return what an upstream that speaks WebSocket answers to a Sec-WebSocket-Key, in Sec-WebSocket-Accept."""
+    digest = hashlib.sha1((nonce + MAGIC).encode(), usedforsecurity=False).digest()
+    return base64.b64encode(digest).decode()
 
 
 def listed(value: str) -> list[str]:

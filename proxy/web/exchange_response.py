@@ -1,7 +1,7 @@
 """Hand a Flask request over to an exchange: read its head, and return the response that carries it.
 
-Our own server performs the exchange on its event loop. Behind any other WSGI server the response performs it while it
-is iterated, so that the app is a Flask app everywhere.
+Our own server and any ASGI server perform the exchange on their event loop. Behind a WSGI server the response performs
+it while it is iterated, so that the app is a Flask app everywhere.
 """
 
 from collections.abc import Callable, Iterable

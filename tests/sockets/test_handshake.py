@@ -324,6 +324,9 @@ def test_the_icon_learns_of_a_refused_key(proxy: RunningProxy, upstream: SocketU
         assert proxy.services.health.current.kind == "healthy"
 
 
+SWITCHED = "HTTP/1.1 101 Fine\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+PROOF = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"  # for the nonce of HANDSHAKE
+
 INSTEAD: dict[str, tuple[Answer, tuple[int, str]]] = {
     "nothing": (SilentBeforeHeaders(), (504, "upstream_timeout")),
     "an end": (CloseBeforeHeaders(), (502, "upstream_protocol_error")),
@@ -331,6 +334,11 @@ INSTEAD: dict[str, tuple[Answer, tuple[int, str]]] = {
     "a redirect": (Redirect("http://127.0.0.1:1/"), (502, "upstream_unexpected_status")),
     "101 without an upgrade": (
         Script([Raw(b"HTTP/1.1 101 Fine\r\n\r\n"), Fin()]),
+        (502, "upstream_protocol_error"),
+    ),
+    "101 without its proof": (Script([Raw(f"{SWITCHED}\r\n".encode()), Fin()]), (502, "upstream_protocol_error")),
+    "101 with the proof for another": (
+        Script([Raw(f"{SWITCHED}{PROOF}\r\n".encode()), Fin()]),
         (502, "upstream_protocol_error"),
     ),
     "a page": (Html(status=502), (502, "upstream_status_502")),
@@ -347,6 +355,16 @@ def test_an_upstream_that_does_not_shake_hands_is_an_error_of_the_api(
         status, error = refusal_of(start(scripted.base_url, openai_timeout=0.5))
 
     assert (status, error["code"]) == expected
+
+
+@pytest.mark.parametrize("chosen", ["Sec-WebSocket-Extensions: permessage-deflate", "Sec-WebSocket-Protocol: own"])
+def test_what_nobody_offered_may_not_be_chosen(start: Callable[..., RunningProxy], chosen: str) -> None:
+    with ScriptedUpstream() as scripted:
+        scripted.answer(Script([Raw(f"{SWITCHED}{PROOF}{chosen}\r\n\r\n".encode()), Fin()]))
+        with connect(start(scripted.base_url)) as client:
+            reply = client.ask("GET", REALTIME, None, *HANDSHAKE)
+
+    assert (reply.status, reply.error["code"]) == (502, "upstream_protocol_error")
 
 
 def test_an_upstream_that_answers_in_http_is_passed_on(start: Callable[..., RunningProxy]) -> None:
