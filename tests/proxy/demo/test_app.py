@@ -104,6 +104,17 @@ def test_odd_values_never_fail_the_demo(demo_url: str, path: str, odd: Any) -> N
         assert send(demo_url, "POST", f"/v1/{path}", json.dumps(body).encode())[0] in {200, 400}
 
 
+@pytest.mark.parametrize("required", [None, "a", 1, [[]], [{}], ["b"]])
+def test_odd_demands_still_give_arguments(client: openai.OpenAI, required: Any) -> None:
+    parameters: Any = {"type": "object", "properties": {"a": {"type": "string"}}, "required": required}
+    tools: Any = [{"type": "function", "function": {"name": "odd", "parameters": parameters}}]
+
+    answer = client.chat.completions.create(model="m", messages=[{"role": "user", "content": "odd"}], tools=tools)
+
+    calls: Any = answer.choices[0].message.tool_calls
+    assert json.loads(calls[0].function.arguments) == {"a": "demo"}
+
+
 @pytest.mark.parametrize("odd", [None, "x", {"type": ["null"]}, {"type": "array"}, {"$ref": "#"}, {"enum": []}])
 def test_odd_schemas_still_give_arguments(client: openai.OpenAI, odd: Any) -> None:
     parameters: Any = {"type": "object", "properties": {"a": odd}, "required": ["a", "b"]}
