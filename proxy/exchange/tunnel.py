@@ -31,9 +31,9 @@ class TunnelExchange(Exchange):
         if not isinstance(answer, UpstreamSocket):
             return await super()._deliver(answer, client, keep_alive, flow)
         upstream = answer.take_over()
-        tunnel = Tunnel(client.switch(handshake_answer(answer.headers)), upstream)
-        flow.first_byte_s = flow.elapsed_s()
         self.observers.rest(flow)
+        flow.first_byte_s = flow.elapsed_s()
+        tunnel = Tunnel(client.switch(handshake_answer(answer.headers)), upstream)
         try:
             await tunnel.over()
         finally:

@@ -167,7 +167,7 @@ def test_tools_are_off_whatever_the_environment_says(file: Path, monkeypatch: py
     with RunningProxy(settings_file=file) as proxy:
         said_by(proxy.http.post(CHAT, content=BODY, headers={"Content-Type": "application/json"}))
 
-        assert proxy.services.tools._room is None
+        assert proxy.services.tools._toolbox is None
 
 
 def test_it_is_the_same_under_any_wsgi_server(file: Path) -> None:
