@@ -138,6 +138,7 @@ STOPS = {
 @pytest.mark.core
 @pytest.mark.parametrize("head", STOPS.values(), ids=STOPS)
 @pytest.mark.parametrize("before", ["nothing", "an answer", "a request"])
+@pytest.mark.usefixtures("upstream")
 def test_what_the_parser_stops_at_is_answered_and_others_are_served_on(
     proxy: RunningProxy, client: WireClient, head: bytes, before: str
 ) -> None:
