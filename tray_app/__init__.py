@@ -1,1 +1,1 @@
-"""All that the desktop sees: the icon, its menu, and what each click does."""
+"""The desktop program: the icon, its menu, notifications, and what each click does."""

@@ -23,8 +23,10 @@ from tray_app.backends.choose import Wanted
 from tray_app.notify import notify
 from tray_app.single_instance import SingleInstance
 
-PATIENCE_S = 5.0
-SILENT = "It is already running, and does not answer. Quit it from its menu, or end its process; then start again."
+ACTIVATE_TIMEOUT_S = 5.0
+NO_ANSWER = (
+    "The program is already running but does not answer. Quit it from its menu or end its process, then start again."
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
     "--tray",
     type=click.Choice(["auto", "sni", "pystray", "none"]),
     default="auto",
-    help="How to show the icon; auto takes what this desktop has.",
+    help="How to show the icon; auto picks what this desktop supports.",
 )
 def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> None:
     """Show the icon in the system tray and run the proxy behind it."""
@@ -53,12 +55,12 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> Non
 
 
 def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
-    """Run the tray, or bring the one that runs already to the front; raises ConfigurationError."""
+    """Run the tray, or activate the one that is already running; raises ConfigurationError."""
     with ExitStack() as stack:
         instance = stack.enter_context(SingleInstance(paths.runtime_dir()))
         if not instance.is_first:
-            link = instance.summon(PATIENCE_S)
-            say(f"It is already running. Its page, good once: {link}" if link else SILENT)
+            link = instance.activate(ACTIVATE_TIMEOUT_S)
+            say(f"The program is already running. Its page (the link works once): {link}" if link else NO_ANSWER)
             return
         log_file = start_logging()
         if demo:
@@ -67,9 +69,9 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         log_file.hide(services.every_secret)
         services.follow_log_level()
         tune_process()
-        is_read = sys.stdout is not None and sys.stdout.isatty()
+        has_terminal = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
-        TrayApp(services, instance, tray, say, log_problem, is_read=is_read).run()
+        TrayApp(services, instance, tray, say, log_problem, has_terminal=has_terminal).run()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one worker that runs every click, in order, so that no click ever holds up the tray."""
+"""Run clicks on one worker thread, in order, so that no click blocks the tray."""
 
 import logging
 import queue
@@ -11,25 +11,25 @@ log = logging.getLogger(__name__)
 
 
 class Actions:
-    """Run actions one after the other in the thread `tray-actions`."""
+    """Run actions one after the other on the thread `tray-actions`."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Action | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="tray-actions", daemon=True)
 
     def start(self) -> None:
-        """Begin to work."""
+        """Start the thread."""
         self._thread.start()
 
     def do(self, action: Action) -> None:
-        """Hand an action over; any thread, never blocks."""
+        """Queue an action; any thread, never blocks."""
         self._queue.put(action)
 
-    def stop(self, patience_s: float) -> None:
-        """Finish what was handed over and end the thread, waiting for it no longer than this."""
+    def stop(self, timeout_s: float) -> None:
+        """Run what is queued and end the thread; wait for it at most `timeout_s`."""
         self._queue.put(None)
         if self._thread.is_alive():
-            self._thread.join(patience_s)
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while (action := self._queue.get()) is not None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer, Observers
-from proxy.http.headers import Headers
 from tray_app.schedule import Schedule
 
 STEADY_S = 0.5  # a change that has held for this long is shown: short requests do not make the icon flicker
@@ -46,7 +45,7 @@ class Activity(Observer):
         """Note that a request has come."""
         self._note()
 
-    def answered(self, flow: Flow, headers: Headers) -> None:  # noqa: ARG002  the interface's parameters
+    def answered(self, flow: Flow, headers: object) -> None:  # noqa: ARG002  the interface's parameters
         """Note an answer: a WebSocket stops to count as running after it."""
         self._note()
 

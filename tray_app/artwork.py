@@ -1,7 +1,7 @@
-"""The icon, drawn from geometry: a doorway within a doorway, and in it what the program is doing.
+"""Draw the icon from geometry: a doorway within a doorway, and in it a sign for the state of the program.
 
-Lengths are sixteenths of the icon's height. Edges are moved to whole pixels before they are drawn, each half mirroring
-the other, so that 16 px is as sharp as 256.
+Lengths are sixteenths of the icon's height. Edges are rounded to whole pixels before they are drawn, and both
+halves mirror each other, so that 16 px is as sharp as 256.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ Shape = Box | Ball | Cross
 
 @dataclass(frozen=True)
 class Drawing:
-    """The body's colour, and the sign on it: its first shape is white, what lies within that is not, and so on."""
+    """The colour of the body, and the sign on it: shapes inside each other, white and coloured in turn."""
 
     colour: str
     sign: tuple[Shape, ...]
@@ -67,7 +67,7 @@ def doorway(half_width: float, top: float) -> Box:
 
 BODY = Box(7, 0, GRID, roof=7, foot=1.5)
 DOORS = (doorway(5, 2), doorway(3, 4))
-# Colours of middle lightness: each must stand out from a light bar, from a dark one and from the white sign.
+# Colours of medium lightness: each must contrast with light panels, dark panels and the white sign.
 DRAWINGS = {
     "running": Drawing("#4a63e7", (*DOORS, doorway(1, 6))),
     "working": Drawing("#0a84c1", (*DOORS, Ball(2, 10))),
@@ -79,7 +79,7 @@ DRAWINGS = {
 
 @cache
 def icon(state: str, size_px: int) -> Image.Image:
-    """Return a state's icon, square, as RGBA; each time the same picture, so copy it before you draw on it.
+    """Return a state's icon, square, as RGBA. The image is cached: copy it before you draw on it.
 
     May be called on any thread. Raises ValueError for an unknown state and for a size below one pixel.
     """
@@ -92,7 +92,7 @@ def icon(state: str, size_px: int) -> Image.Image:
 
 @cache
 def template(state: str, size_px: int) -> Image.Image:
-    """Return a state's icon for macOS to recolour: black, the sign cut out; else as `icon`."""
+    """Return a state's icon for macOS to recolour: black, with the sign cut out; otherwise as `icon`."""
     body, sign = masks(state, size_px)
     picture = Image.new("RGBA", body.size, "black")
     picture.putalpha(ImageChops.subtract(body, sign))
@@ -100,22 +100,22 @@ def template(state: str, size_px: int) -> Image.Image:
 
 
 def menu_bar_icon(state: str, size_px: int) -> Image.Image:
-    """Return what stands in the menu bar of macOS: a template as is the custom there, but trouble in its colour."""
+    """Return the icon for the menu bar of macOS: a template, as is usual there, but problems in colour."""
     return icon(state, size_px) if state in ("attention", "error") else template(state, size_px)
 
 
 def masks(state: str, size_px: int) -> tuple[Image.Image, Image.Image]:
-    """Return where the body lies and where the sign on it does."""
+    """Return the masks of the body and of the sign."""
     if state not in DRAWINGS:
         raise ValueError(f"there is no icon for the state {state!r}; the states are {', '.join(STATES)}")
     if size_px < 1:
-        raise ValueError(f"an icon cannot be {size_px} px large")
+        raise ValueError(f"an icon cannot have a size of {size_px} px")
     sign = reduce(ImageChops.difference, (mask(shape, size_px) for shape in DRAWINGS[state].sign))
     return mask(BODY, size_px).reduce(OVERSAMPLING), sign.reduce(OVERSAMPLING)
 
 
 def mask(shape: Shape, size_px: int) -> Image.Image:
-    """Return where a shape lies, enlarged by OVERSAMPLING."""
+    """Return the mask of a shape, enlarged by OVERSAMPLING."""
     if isinstance(shape, Cross):
         return cross_mask(shape, size_px)
     if isinstance(shape, Ball):
@@ -124,14 +124,14 @@ def mask(shape: Shape, size_px: int) -> Image.Image:
         return rounded((left, top, left + width, top + width), width / 2, ALL, size_px)
     left = whole(GRID / 2 - shape.half_width, size_px)
     edges = (left, whole(shape.top, size_px), size_px - left, whole(shape.bottom, size_px))
-    unit_px = (size_px / 2 - left) / shape.half_width  # a half circle stays one although the edges have moved
+    unit_px = (size_px / 2 - left) / shape.half_width  # a half circle stays one after its edges were rounded
     roof = rounded(edges, shape.roof * unit_px, UPPER, size_px)
     foot = rounded(edges, shape.foot * unit_px, LOWER, size_px)
     return ImageChops.darker(roof, foot)
 
 
 def cross_mask(cross: Cross, size_px: int) -> Image.Image:
-    """Return where a cross lies, enlarged by OVERSAMPLING."""
+    """Return the mask of a cross, enlarged by OVERSAMPLING."""
     picture = Image.new("L", (size_px * OVERSAMPLING,) * 2)
     unit, x, y = picture.width / GRID, picture.width / 2, whole(cross.middle, size_px) * OVERSAMPLING
     reach, width = cross.half_width * unit, round(cross.stroke * unit)
@@ -142,11 +142,11 @@ def cross_mask(cross: Cross, size_px: int) -> Image.Image:
 
 
 def rounded(edges: Edges, radius_px: float, corners: Corners, size_px: int) -> Image.Image:
-    """Return where a box lies of which some corners are round, enlarged by OVERSAMPLING."""
+    """Return the mask of a box with some round corners, enlarged by OVERSAMPLING."""
     picture = Image.new("L", (size_px * OVERSAMPLING,) * 2)
     left, top, right, bottom = (edge * OVERSAMPLING for edge in edges)
     if left < right and top < bottom:
-        box = (left, top, right - 1, bottom - 1)  # pillow counts the last pixel in
+        box = (left, top, right - 1, bottom - 1)  # pillow includes the last pixel
         ImageDraw.Draw(picture).rounded_rectangle(box, radius_px * OVERSAMPLING, 255, corners=corners)
     return picture
 

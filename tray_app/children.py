@@ -1,4 +1,4 @@
-"""Programs of the system that we start: without our pipes, and without the library path of a frozen app."""
+"""Start programs of the system: without our pipes, and without the library path of a frozen app."""
 
 import logging
 import os
@@ -27,10 +27,10 @@ def child_environment() -> dict[str, str]:
     return environment
 
 
-def feed(command: Sequence[str], text: str, timeout_s: float, **variables: str) -> None:
-    """Run a program to its end, the text as its input in UTF-8; raises OSError or subprocess.SubprocessError.
+def run_with_input(command: Sequence[str], text: str, timeout_s: float, **variables: str) -> None:
+    """Run a program to its end with a text as its input, in UTF-8; raises OSError or subprocess.SubprocessError.
 
-    Its output goes nowhere: a program like wl-copy leaves a process behind that would hold our pipes open.
+    Its output is discarded: a program like wl-copy leaves a process behind that would hold our pipes open.
     """
     subprocess.run(  # noqa: S603  the callers' commands are fixed
         command,
@@ -43,10 +43,10 @@ def feed(command: Sequence[str], text: str, timeout_s: float, **variables: str) 
     )
 
 
-def start(command: Sequence[str], patience_s: float) -> bool:
-    """Start a program that may stay, and tell whether it seems to have worked, after `patience_s` at the latest.
+def start(command: Sequence[str], timeout_s: float) -> bool:
+    """Start a program that may keep running; return whether it seems to have worked, within `timeout_s`.
 
-    Raises OSError when it cannot be started. The program has a session of its own and outlives ours.
+    Raises OSError if it cannot be started. The program has its own session and outlives us.
     """
     process = subprocess.Popen(  # noqa: S603  the callers' commands are fixed
         command,
@@ -57,13 +57,13 @@ def start(command: Sequence[str], patience_s: float) -> bool:
         start_new_session=True,
     )
     try:
-        return process.wait(patience_s) == 0
+        return process.wait(timeout_s) == 0
     except subprocess.TimeoutExpired:
-        threading.Thread(target=see_off, args=(process, command[0]), name="child-exit", daemon=True).start()
+        threading.Thread(target=wait_for_exit, args=(process, command[0]), name="child-exit", daemon=True).start()
         return True
 
 
-def see_off(process: "subprocess.Popen[bytes]", name: str) -> None:
-    """Wait for a program to end, in a thread of its own: one that nobody waits for stays a zombie until we end."""
+def wait_for_exit(process: "subprocess.Popen[bytes]", name: str) -> None:
+    """Wait for a program to exit, on a thread of its own: otherwise it stays a zombie until we exit."""
     if code := process.wait():
-        log.info("%s ended with %d", name, code)
+        log.info("%s exited with %d", name, code)

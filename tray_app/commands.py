@@ -1,4 +1,4 @@
-"""What each click does. Every command runs on the `tray-actions` worker; what fails becomes a line in the menu."""
+"""What each click does. Commands run on the thread `tray-actions`; a failure becomes a line in the menu."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
 from proxy.settings.store import SettingsStore
 from tray_app.clipboard.clipboard import Clipboard
+from tray_app.controller import ProxyController
 from tray_app.errors import ClipboardUnavailable
-from tray_app.hosted import HostedProxy
 from tray_app.opener import open_path, open_url
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
@@ -24,19 +24,21 @@ log = logging.getLogger(__name__)
 
 
 class Commands:
-    """One method a menu line. `run` is the door: it tells the user what went wrong."""
+    """One method for each menu line. `run` calls it and keeps its failure as `problem`."""
 
-    def __init__(self, hosted: HostedProxy, tell: Callable[[str, str], None], quit_program: Callable[[], None]) -> None:
-        self._hosted = hosted
-        self._tell = tell
+    def __init__(
+        self, controller: ProxyController, notify: Callable[[str, str], None], quit_program: Callable[[], None]
+    ) -> None:
+        self._controller = controller
+        self._notify = notify
         self._clipboard = Clipboard()
-        self.trouble: str | None = None
+        self.problem: str | None = None
         self._by_key: dict[str, Callable[[], None]] = {
             "server": self.toggle_server,
             "other-port": self.use_other_port,
             "tools": lambda: self.toggle("enable_tool_execution"),
             "require-key": self.toggle_key_required,
-            "copy-url": lambda: self.copy(self._hosted.tools_url),
+            "copy-url": lambda: self.copy(self._controller.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
             "question": lambda: self.open_page("approvals"),
@@ -51,84 +53,84 @@ class Commands:
         }
 
     def run(self, key: str) -> None:
-        """Run a line's command; its failure is shown in the menu until the next click."""
-        self.trouble = None
+        """Run the command of a menu line; its failure is shown in the menu until the next click."""
+        self.problem = None
         try:
             self._by_key[key]()
         except (ProxyError, OSError) as error:
             log.warning("%s: %s", key, error)
-            self.trouble = str(error)
+            self.problem = str(error)
 
     def toggle_server(self) -> None:
         """Start the server, or stop it."""
-        if self._hosted.base_url is None:
-            self._hosted.start()
+        if self._controller.base_url is None:
+            self._controller.start()
         else:
-            self._hosted.stop()
+            self._controller.stop()
 
     def use_other_port(self) -> None:
-        """Take the free port that was offered, and keep the choice."""
-        if self._hosted.other_port is not None:
-            self._store.update(proxy_port=self._hosted.other_port)
+        """Move to the free port that was offered, and save it."""
+        if self._controller.other_port is not None:
+            self._store.update(proxy_port=self._controller.other_port)
 
     def toggle(self, field: str) -> None:
-        """Turn a setting over and keep it; raises SettingError."""
+        """Toggle a setting and save it; raises SettingError."""
         self._store.update(**{field: not getattr(self._store.current, field)})
 
     def toggle_key_required(self) -> None:
-        """Ask for a proxy key, or no longer; there is always one to ask for."""
+        """Require a proxy key, or no longer; the first one is made here."""
         if not self._store.current.proxy_require_api_key:
-            self._hosted.services.proxy_keys.first()
+            self._controller.services.proxy_keys.first()
         self.toggle("proxy_require_api_key")
 
     def copy(self, text: str) -> None:
-        """Copy a text; where nothing takes it, show it."""
+        """Copy a text; if there is no clipboard, show it in a notification."""
         try:
             self._clipboard.copy(text)
         except ClipboardUnavailable:
-            self._tell("Nothing here takes a copied text", text)
+            self._notify("No clipboard: copy this by hand", text)
             raise
 
     def copy_key(self) -> None:
-        """Copy a proxy key; the first click makes one for this computer."""
-        self.copy(self._hosted.services.proxy_keys.first().key)
+        """Copy a proxy key; the first click makes one."""
+        self.copy(self._controller.services.proxy_keys.first().key)
 
     def curl(self) -> str:
-        """Return a command for this system's shell that tries the proxy, with a key where one is asked for."""
+        """Return a command for this system's shell that tries the proxy, with a key if one is required."""
         body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}
-        words = ["curl", f"{self._hosted.tools_url}/chat/completions", "-H", "Content-Type: application/json"]
+        words = ["curl", f"{self._controller.tools_url}/chat/completions", "-H", "Content-Type: application/json"]
         if self._store.current.proxy_require_api_key:
-            words += ["-H", f"Authorization: Bearer {self._hosted.services.proxy_keys.first().key}"]
+            words += ["-H", f"Authorization: Bearer {self._controller.services.proxy_keys.first().key}"]
         words += ["-d", json.dumps(body)]
         return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
 
     def open_page(self, to: str = "") -> None:
         """Open one of the program's own pages in the browser; raises NothingOpened."""
-        open_url(self._hosted.entrance(to))
+        open_url(self._controller.link(to))
 
     def view_logs(self) -> None:
-        """Open the log file; where it cannot be written, the page that shows the last lines; raises NothingOpened."""
+        """Open the log file, or the page with its last lines if there is no file; raises NothingOpened."""
         if paths.log_file().exists():
             open_path(paths.log_file())
         else:
             self.open_page("log")
 
     def open_settings(self) -> None:
-        """Open the settings file, made on the first click; raises SettingsFileWrong, OSError, NothingOpened.
+        """Open the settings file, creating it on the first click; raises SettingsFileWrong, OSError, NothingOpened.
 
-        One that is gone comes back as it was in force: an empty one would put the defaults in force.
+        A deleted file is restored as it was in force: an empty one would put the defaults in force.
         """
         file, in_force = self._store.path, self._store.in_force
-        if not (file.exists() or file.is_symlink()):  # a link that leads nowhere is not to be filled
+        if not (file.exists() or file.is_symlink()):  # do not write through a broken link
             if not in_force.is_known:
                 raise SettingsFileWrong(f"{file} is gone; only a restart goes back to the defaults")
             write_private(file, in_force.content or SETTINGS_HEAD.encode())
         open_path(file)
 
     def close(self) -> None:
-        """Give the clipboard back."""
+        """Release the clipboard."""
         self._clipboard.close()
 
     @property
     def _store(self) -> SettingsStore:
-        return self._hosted.services.store
+        return self._controller.services.store

@@ -22,14 +22,14 @@ def main(folder: Path) -> None:
 
 
 def save_all(file: Path, sizes_px: tuple[int, ...]) -> None:
-    """Write one file that holds the icon in several sizes, each drawn for itself; raises OSError."""
+    """Write one file with the icon in several sizes, each drawn separately; raises OSError."""
     pictures = [icon(STATE, size_px) for size_px in sizes_px]
     sizes = [picture.size for picture in pictures]
     pictures[-1].save(file, sizes=sizes, append_images=pictures[:-1])
 
 
 def svg() -> str:
-    """Return the drawing as SVG, its edges where the geometry has them."""
+    """Return the drawing as SVG, with unrounded edges."""
     drawing = DRAWINGS[STATE]
     sign = " ".join(path(shape) for shape in drawing.sign if isinstance(shape, Box))
     return (
@@ -41,7 +41,7 @@ def svg() -> str:
 
 
 def path(box: Box) -> str:
-    """Return a box's outline as SVG path data, clockwise from where its roof begins."""
+    """Return a box's outline as SVG path data, clockwise from the start of its roof."""
     left, right = GRID / 2 - box.half_width, GRID / 2 + box.half_width
     wall, ground = box.top + box.roof, box.bottom - box.foot
     return (

@@ -1,16 +1,16 @@
-"""What the desktop can refuse, as sentences for the user; the program goes on without it.
+"""Errors of the desktop, as sentences for the user; the program works without what is missing.
 
 DesktopError
 ├── BusUnavailable          no session bus, no such service on it, or no answer in time
-├── ClipboardUnavailable    nothing here takes a copied text
-└── NothingOpened           no program shows the page, the file or the folder
+├── ClipboardUnavailable    there is no clipboard
+└── NothingOpened           no program opens the page, the file or the folder
 """
 
 from proxy.errors.proxy_error import ProxyError
 
 
 class DesktopError(ProxyError):
-    """Say which part of the desktop is missing, and how to do without."""
+    """A part of the desktop is missing; the hint says how to do without it."""
 
     title = "The desktop refused"
     type = "desktop_error"
@@ -18,14 +18,14 @@ class DesktopError(ProxyError):
 
 
 class BusUnavailable(DesktopError):
-    """Report that a service of the session bus cannot be had."""
+    """A service on the session bus cannot be reached."""
 
-    title = "The desktop's message bus gives no answer"
+    title = "The desktop's message bus does not answer"
     code = "bus_unavailable"
 
 
 class ClipboardUnavailable(DesktopError):
-    """Report that a text was not copied."""
+    """A text was not copied."""
 
     title = "The clipboard cannot be reached"
     hint = "Select the text on the dashboard and copy it there"
@@ -33,7 +33,7 @@ class ClipboardUnavailable(DesktopError):
 
 
 class NothingOpened(DesktopError):
-    """Report that no program was found to show something."""
+    """No program was found to open something."""
 
     title = "It could not be opened"
     hint = "Open it by hand"

@@ -1,4 +1,4 @@
-"""How the tray looks, as data: the icon, its tooltip and the menu lines. Values only, safe to pass between threads."""
+"""How the tray looks, as data: icon, tooltip and menu lines. Frozen values, safe to share between threads."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ Kind = Literal["action", "check", "separator", "submenu"]
 
 @dataclass(frozen=True)
 class Line:
-    """Describe one menu line; its key stays the same while label, check and place change."""
+    """One menu line. Its key stays the same while label, check and position change."""
 
     key: str
     label: str = ""
     kind: Kind = "action"
     checked: bool | None = None
     enabled: bool = True
-    is_default: bool = False  # what a click on the icon itself does
+    is_default: bool = False  # a click on the icon runs it
     children: tuple["Line", ...] = ()
 
     def __post_init__(self) -> None:
         if (self.checked is not None) != (self.kind == "check"):
-            raise ValueError(f"menu line {self.key!r}: a check, and only a check, is checked or not")
+            raise ValueError(f"menu line {self.key!r}: only a check has `checked`, and it must have one")
         if self.children and self.kind != "submenu":
             raise ValueError(f"menu line {self.key!r}: only a submenu has children")
         if not self.label and self.kind != "separator":
@@ -29,18 +29,18 @@ class Line:
 
     @property
     def is_clickable(self) -> bool:
-        """Whether a click on this line means anything now."""
+        """Whether this line can be clicked now."""
         return self.enabled and self.kind in ("action", "check")
 
 
 @dataclass(frozen=True)
 class Look:
-    """Describe the whole tray: the icon by its state's name, the program's name and how it is, the menu."""
+    """The whole tray: the icon by the name of its state, the program's name and status, the menu."""
 
     icon: str
     title: str
     lines: tuple[Line, ...] = ()
-    attention: bool = False  # whether it asks for the user's
+    attention: bool = False  # whether the user should look
     status: str = ""
 
     def __post_init__(self) -> None:
@@ -50,12 +50,12 @@ class Look:
 
     @property
     def tooltip(self) -> str:
-        """Name and status in a line, for trays whose tooltip is a single text."""
+        """Name and status in one line, for trays whose tooltip is a single text."""
         return f"{self.title}: {self.status}" if self.status else self.title
 
     @property
     def default_key(self) -> str | None:
-        """The key of the line that a click on the icon runs, None where there is none to click."""
+        """The key of the line that a click on the icon runs; None if there is none."""
         return next((line.key for line in walk(self.lines) if line.is_default and line.is_clickable), None)
 
 

@@ -1,4 +1,4 @@
-"""Short talks with services of the session bus, for callers that must not wait long. Linux only: imports jeepney."""
+"""Call services on the session bus within a time limit. Linux only: imports jeepney."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from jeepney.wrappers import DBusErrorResponse, unwrap_msg  # type: ignore[impor
 
 from tray_app.errors import BusUnavailable
 
-# No address; another transport; a broken address, a refusal, a text that is none; a bus that is gone or was hung up on.
+# No address; unsupported transport; invalid address, refusal or text; a bus that has gone or was disconnected.
 FAILURES = (KeyError, RuntimeError, ValueError, OSError)
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a service is found on the bus, and the interface it is talked to with."""
+    """The name, path and interface of a service on the bus."""
 
     name: str
     path: str
@@ -32,35 +32,35 @@ class Address:
 
 
 class Service:
-    """A living service, for as long as a talk lasts."""
+    """A running service, for as long as its connection is open."""
 
     def __init__(self, address: Address, connection: DBusConnection) -> None:
         self._target = DBusAddress(address.path, address.name, address.interface)
         self._connection = connection
 
     def call(self, method: str, signature: str | None = None, body: tuple[Any, ...] = ()) -> tuple[Any, ...]:
-        """Call a method, but never start the service for it; raises what `bus_errors` translates."""
+        """Call a method without starting the service; raises what `bus_errors` translates."""
         message = new_method_call(self._target, method, signature, body)
         message.header.flags |= MessageFlag.no_auto_start
         return reply_to(message, self._connection)
 
 
-def ask(address: Address, talk: Callable[[Service], T], limit_s: float) -> T:
-    """Let `talk` call a service and return what it returns; raises BusUnavailable, after `limit_s` at the latest.
+def use_service(address: Address, use: Callable[[Service], T], timeout_s: float) -> T:
+    """Pass a running service to `use` and return its result; raises BusUnavailable, within `timeout_s`.
 
-    May be called on any thread; the service is asked only where it is already running.
+    May be called on any thread. The service is not started.
     """
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + timeout_s
     with (
         bus_errors(address),
-        closing(prep_socket(get_bus("SESSION"), timeout=limit_s)) as bus_socket,
-        hang_up_at(deadline, bus_socket),
+        closing(prep_socket(get_bus("SESSION"), timeout=timeout_s)) as bus_socket,
+        shut_down_at(deadline, bus_socket),
         closing(DBusConnection(bus_socket)) as connection,
     ):
         (is_running,) = reply_to(message_bus.NameHasOwner(address.name), connection)
         if not is_running:
             raise BusUnavailable(f"{address.name} is not running")
-        return talk(Service(address, connection))
+        return use(Service(address, connection))
 
 
 def reply_to(message: Message, connection: DBusConnection) -> tuple[Any, ...]:
@@ -70,14 +70,14 @@ def reply_to(message: Message, connection: DBusConnection) -> tuple[Any, ...]:
 
 
 @contextmanager
-def hang_up_at(deadline: float, bus_socket: socket.socket) -> Iterator[None]:
-    """End whatever waits for the bus at the deadline; the greeting of jeepney has no time limit of its own."""
+def shut_down_at(deadline: float, bus_socket: socket.socket) -> Iterator[None]:
+    """Disconnect from the bus at the deadline; jeepney's authentication has no timeout of its own."""
 
-    def hang_up() -> None:
-        with suppress(OSError):  # the bus has hung up first
+    def shut_down() -> None:
+        with suppress(OSError):  # the bus has disconnected first
             bus_socket.shutdown(socket.SHUT_RDWR)
 
-    timer = threading.Timer(deadline - time.monotonic(), hang_up)
+    timer = threading.Timer(deadline - time.monotonic(), shut_down)
     timer.name = "bus-deadline"
     timer.start()
     try:
@@ -95,4 +95,4 @@ def bus_errors(address: Address) -> Iterator[None]:
     except DBusErrorResponse as error:
         raise BusUnavailable(f"{address.name} refused: {error.name}") from error
     except FAILURES as error:
-        raise BusUnavailable(f"{address.name} gave no answer: {error or type(error).__name__}") from error
+        raise BusUnavailable(f"{address.name} did not answer: {error or type(error).__name__}") from error

@@ -1,4 +1,4 @@
-"""One tray per user: who holds the lock runs, and a file says how to reach him."""
+"""Allow one tray per user: a lock says that it runs, a file says how to reach it."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ RETRY_S = 0.1
 
 
 class SingleInstance:
-    """Hold the user's one lock; used on one thread. The system frees it however the process ends."""
+    """Hold the lock of the user; for one thread. The system releases it however the process ends."""
 
     def __init__(self, runtime_dir: Path) -> None:
         self._folder = runtime_dir
@@ -20,7 +20,7 @@ class SingleInstance:
         self._lock: int | None = None
 
     def __enter__(self) -> "SingleInstance":
-        """Try to take the lock; `is_first` tells whether it was free."""
+        """Try to take the lock; `is_first` says whether it was free."""
         self.acquire()
         return self
 
@@ -29,34 +29,31 @@ class SingleInstance:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the instance that runs."""
+        """Whether this instance holds the lock."""
         return self._lock is not None
 
     def acquire(self) -> bool:
-        """Take the lock and tell whether it is ours; raises OSError where the folder cannot be written."""
+        """Try to take the lock and return whether it is ours; raises OSError if the folder cannot be written."""
         if self._lock is None:
             make_private_dir(self._folder)
             self._lock = locked(self._folder / "instance.lock")
             if self._lock is not None:
-                self._info_file.unlink(missing_ok=True)  # of an instance that was killed
+                self._info_file.unlink(missing_ok=True)  # left by an instance that was killed
         return self.is_first
 
     def publish(self, pid: int, url: str, token: str) -> None:
-        """Tell later starts how to reach this instance; raises OSError, and RuntimeError without the lock."""
+        """Write how later starts reach this instance; raises OSError, and RuntimeError without the lock."""
         if not self.is_first:
             raise RuntimeError("only the instance that holds the lock may publish itself")
         publish(self._info_file, InstanceInfo(pid, url, token))
 
     def running_instance(self) -> InstanceInfo | None:
-        """Return how to reach the instance that runs, None as long as it has not published itself."""
+        """Return how to reach the running instance; None until it has published itself."""
         return read(self._info_file)
 
-    def summon(self, patience_s: float) -> str | None:
-        """Make the running instance show itself, waiting for one that still starts; return a link to its page.
-
-        None where it does not answer.
-        """
-        deadline = time.monotonic() + patience_s
+    def activate(self, timeout_s: float) -> str | None:
+        """Make the running instance open its page and return a link to it; None if it does not answer in time."""
+        deadline = time.monotonic() + timeout_s
         while True:
             info = self.running_instance()
             link = ask(info, "activate") if info is not None else None
@@ -65,7 +62,7 @@ class SingleInstance:
             time.sleep(RETRY_S)
 
     def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._lock is not None:
             self._info_file.unlink(missing_ok=True)
             os.close(self._lock)
@@ -73,11 +70,11 @@ class SingleInstance:
 
 
 def locked(file: Path) -> int | None:
-    """Return a descriptor that holds the lock on a file, None if another process does; raises OSError."""
+    """Return a descriptor that holds the lock on a file; None if another process holds it. Raises OSError."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         lock(descriptor)
-    except (BlockingIOError, PermissionError):  # how flock and Windows say that it is taken
+    except (BlockingIOError, PermissionError):  # what flock and Windows raise when it is taken
         os.close(descriptor)
         return None
     except OSError:

@@ -20,7 +20,7 @@ class Triggers:
         self._schedule = schedule
         self._changed = changed
         self._activity = Activity(services.observers, schedule, changed)
-        self._keyring_retry = KeyringRetry(services, schedule)
+        self._keyring_retry = KeyringRetry(services.secrets, services.keys, schedule)
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
@@ -33,7 +33,7 @@ class Triggers:
         self._unsubscribe = self._activity.start()
         self._services.health.listen(self._health_changed)
         self._services.secrets.listen(self._key_changed)
-        self._services.store.listen(lambda _old, _new: self._changed())
+        self._services.store.observe(self._changed)
 
     def stop(self) -> None:
         """End the thread that hears of requests."""

@@ -1,4 +1,4 @@
-"""How the tray looks, worked out from facts: icon, tooltip, menu lines. Pure; run on the tray's thread."""
+"""Work out how the tray looks: icon, tooltip, menu lines. Pure functions; they run on the tray's thread."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,98 +11,98 @@ from proxy.logs.redaction import redact
 from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
-ROW_LENGTH, ROWS = 60, 4  # a menu is as wide as its widest line, and none breaks a line by itself
+MAX_ROW_LENGTH, MAX_ROWS = 60, 4  # a menu is as wide as its longest line, and wraps none
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the tray shows; read anew for each look."""
+class TrayState:
+    """What the tray shows; read again for each look."""
 
     title: str
     version: str
-    base_url: str | None  # where the server listens, None while it does not
-    start_problem: str | None  # why it does not listen though it should
+    base_url: str | None  # where the server listens; None while it is off
+    start_problem: str | None  # why the server could not start
     key: KeyState
-    needs_no_key: bool  # callers bring theirs, or the keyring has not answered yet
+    needs_no_key: bool  # clients send their own, or the keyring has not been read yet
     health: Health
     is_working: bool
     upstream: str
     tools_on: bool
-    tools_fixed_by: str | None  # what fixes the switch: the environment or the command line
+    tools_fixed_by: str | None  # the environment or the command line, if they set it
     key_required: bool
     key_required_fixed_by: str | None
-    asking_tools: tuple[str, ...]  # the tools that wait for the user to let them run
-    trouble: str | None  # why the last click did not do what it says
+    pending_tools: tuple[str, ...]  # tools that wait for approval
+    click_problem: str | None  # why the last click failed
     settings_problem: str | None  # what is wrong with the settings file
-    settings_known: bool  # the last good ones are in force all the same; where they are not known, nothing is relayed
-    log_problem: str | None  # why nothing is written to the log
-    other_port: int | None  # a free port to offer while the configured one is taken
+    settings_known: bool  # the last good ones are in force; if there are none, nothing is relayed
+    log_problem: str | None  # why the log cannot be written
+    other_port: int | None  # a free port to offer if the configured one is taken
 
 
-def look(facts: Facts) -> Look:
-    """Return the tray's look. Some of what it shows others have written: secrets are taken out here, once for all."""
-    safe: dict[str, Any] = {name: redact(value) for name, value in vars(facts).items() if isinstance(value, str)}
-    facts = replace(facts, **safe)
-    status = status_text(facts)
+def look(state: TrayState) -> Look:
+    """Return the tray's look. Secrets are removed here, in one place: some of the texts come from others."""
+    safe: dict[str, Any] = {name: redact(value) for name, value in vars(state).items() if isinstance(value, str)}
+    state = replace(state, **safe)
+    status = status_text(state)
     return Look(
-        icon=icon_state(facts),
-        title=facts.title,
-        lines=tuple(menu_lines(facts, status)),
-        attention=icon_state(facts) in ("attention", "error"),
+        icon=icon_state(state),
+        title=state.title,
+        lines=tuple(menu_lines(state, status)),
+        attention=icon_state(state) in ("attention", "error"),
         status=status,
     )
 
 
-def status_text(facts: Facts) -> str:
-    """Say in a line what is going on: the gravest thing first."""
-    if facts.start_problem:
-        return facts.start_problem
-    if facts.base_url is None:
+def status_text(state: TrayState) -> str:
+    """Return the status in one line: the most serious problem first."""
+    if state.start_problem:
+        return state.start_problem
+    if state.base_url is None:
         return "Stopped"
-    if not facts.settings_known:
+    if not state.settings_known:
         return "Nothing is relayed: the settings file is wrong"
-    if facts.health.kind == "key refused":
+    if state.health.kind == "key refused":
         return "Upstream refuses the key"
-    if lacks_key(facts):
+    if lacks_key(state):
         return "No upstream key"
-    if facts.health.kind == "rate limited" and facts.health.until is not None:
-        until = datetime.fromtimestamp(facts.health.until).astimezone()
+    if state.health.kind == "rate limited" and state.health.until is not None:
+        until = datetime.fromtimestamp(state.health.until).astimezone()
         return f"Rate limited until {until:%H:%M}"
-    if facts.health.kind != "healthy":
-        return f"Upstream {facts.health.kind}"
-    return f"Running on {facts.base_url}"
+    if state.health.kind != "healthy":
+        return f"Upstream {state.health.kind}"
+    return f"Running on {state.base_url}"
 
 
-def icon_state(facts: Facts) -> str:
-    """Return the icon's state."""
-    if facts.start_problem:
+def icon_state(state: TrayState) -> str:
+    """Return the name of the icon."""
+    if state.start_problem:
         return "error"
-    if facts.base_url is None:
+    if state.base_url is None:
         return "stopped"
-    if not facts.settings_known or lacks_key(facts) or facts.health.kind in ("key refused", "unsafe"):
+    if not state.settings_known or lacks_key(state) or state.health.kind in ("key refused", "unsafe"):
         return "error"
-    if facts.asking_tools or facts.health.kind != "healthy" or facts.settings_problem or facts.log_problem:
+    if state.pending_tools or state.health.kind != "healthy" or state.settings_problem or state.log_problem:
         return "attention"
-    return "working" if facts.is_working else "running"
+    return "working" if state.is_working else "running"
 
 
-def lacks_key(facts: Facts) -> bool:
-    """Tell whether requests will fail for want of a key."""
-    return facts.key.key is None and not facts.needs_no_key
+def lacks_key(state: TrayState) -> bool:
+    """Return whether requests will fail because there is no key."""
+    return state.key.key is None and not state.needs_no_key
 
 
-def menu_lines(facts: Facts, status: str) -> list[Line]:
-    """Return the menu, from the top."""
+def menu_lines(state: TrayState, status: str) -> list[Line]:
+    """Return the lines of the menu, from the top."""
     first, second, third, fourth, fifth = (Line(key, kind="separator") for key in SEPARATORS)
     return [
         *rows("status", status),
-        *notes(facts),
-        *([Line("question", question_label(facts.asking_tools))] if facts.asking_tools else []),
-        *([Line("other-port", f"Use port {facts.other_port} instead")] if facts.other_port else []),
+        *notes(state),
+        *([Line("question", approval_label(state.pending_tools))] if state.pending_tools else []),
+        *([Line("other-port", f"Use port {state.other_port} instead")] if state.other_port else []),
         first,
-        Line("server", "Server on", "check", checked=facts.base_url is not None),
-        switch("tools", "Run tools", facts.tools_fixed_by, on=facts.tools_on),
-        switch("require-key", "Require a proxy key", facts.key_required_fixed_by, on=facts.key_required),
+        Line("server", "Server on", "check", checked=state.base_url is not None),
+        switch("tools", "Run tools", state.tools_fixed_by, on=state.tools_on),
+        switch("require-key", "Require a proxy key", state.key_required_fixed_by, on=state.key_required),
         second,
         Line("copy-url", "Copy base URL"),
         Line("copy-key", "Copy proxy key"),
@@ -114,52 +114,52 @@ def menu_lines(facts: Facts, status: str) -> list[Line]:
         Line("dashboard", "Dashboard…", is_default=True),
         Line("settings-file", "Settings file"),
         fourth,
-        Line("upstream", "Upstream", "submenu", children=(Line("upstream-url", facts.upstream, enabled=False),)),
-        Line("help", "Help", "submenu", children=help_lines(facts)),
+        Line("upstream", "Upstream", "submenu", children=(Line("upstream-url", state.upstream, enabled=False),)),
+        Line("help", "Help", "submenu", children=help_lines(state)),
         fifth,
         Line("quit", "Quit"),
     ]
 
 
-def notes(facts: Facts) -> list[Line]:
-    """Return the lines that tell what is wrong besides."""
+def notes(state: TrayState) -> list[Line]:
+    """Return the lines for the other problems."""
     found = {
-        "note-keyring": facts.key.problem and facts.key.problem.title,
-        "note-settings": facts.settings_problem and settings_note(facts),
-        "note-log": facts.log_problem and f"No log is written: {facts.log_problem}",
-        "trouble": facts.trouble,
+        "note-keyring": state.key.problem and state.key.problem.title,
+        "note-settings": state.settings_problem and settings_note(state),
+        "note-log": state.log_problem and f"The log cannot be written: {state.log_problem}",
+        "note-click": state.click_problem,
     }
     return [row for key, text in found.items() if text for row in rows(key, text)]
 
 
-def settings_note(facts: Facts) -> str:
-    """Say what is wrong with the settings file, and what holds meanwhile."""
-    meanwhile = ", the last good one holds" if facts.settings_known else ""
-    return f"Settings file wrong{meanwhile}: {facts.settings_problem}"
+def settings_note(state: TrayState) -> str:
+    """Say what is wrong with the settings file, and which settings are in force."""
+    meanwhile = ", last good settings in force" if state.settings_known else ""
+    return f"Settings file error{meanwhile}: {state.settings_problem}"
 
 
-def question_label(asking_tools: tuple[str, ...]) -> str:
-    """Say which tool asks to run, and that others do."""
-    others = len(asking_tools) - 1
-    return f"A tool asks to run: {asking_tools[0]}…" + (f" and {others} more" if others else "")
+def approval_label(pending_tools: tuple[str, ...]) -> str:
+    """Say which tool waits for approval, and how many others do."""
+    others = len(pending_tools) - 1
+    return f"A tool asks to run: {pending_tools[0]}…" + (f" and {others} more" if others else "")
 
 
 def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:
-    """Return a switch, greyed with the reason where it is fixed elsewhere."""
+    """Return a check line; it is disabled and names the reason if the setting is fixed elsewhere."""
     shown = f"{label} (fixed by the {fixed_by})" if fixed_by else label
     return Line(key, shown, "check", checked=on, enabled=fixed_by is None)
 
 
-def help_lines(facts: Facts) -> tuple[Line, ...]:
-    """Return what stands under Help."""
+def help_lines(state: TrayState) -> tuple[Line, ...]:
+    """Return the lines of the submenu Help."""
     return (
         Line("documentation", "Documentation"),
         Line("doctor", "Doctor"),
-        Line("about", f"{facts.title} {facts.version}", enabled=False),
+        Line("about", f"{state.title} {state.version}", enabled=False),
     )
 
 
 def rows(key: str, text: str) -> list[Line]:
-    """Return a text as lines that fit a menu; the first has the key as it is."""
-    parts = wrap(text, ROW_LENGTH, max_lines=ROWS, placeholder="…", break_on_hyphens=False)
+    """Return a text as disabled lines that fit a menu; the first has the plain key, the others a numbered one."""
+    parts = wrap(text, MAX_ROW_LENGTH, max_lines=MAX_ROWS, placeholder="…", break_on_hyphens=False)
     return [Line(key if row == 1 else f"{key}-{row}", part, enabled=False) for row, part in enumerate(parts, 1)]

@@ -133,7 +133,7 @@ def test_on_a_panel_that_knows_both_pystray_may_be_asked_for(tray: Tray) -> None
 def test_none_shows_no_icon_where_there_is_a_panel(tray: Tray) -> None:
     tray.program = tray.launch("--tray", "none")
 
-    wait_for(lambda: "There is no tray here: no tray was asked for" in tray.program.printed, "the sentence")
+    wait_for(lambda: "There is no system tray: the tray was turned off" in tray.program.printed, "the sentence")
 
     assert tray.is_serving()
     assert tray.desktop.bus.item_of(tray.program.process.pid) is None

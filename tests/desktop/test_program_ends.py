@@ -100,7 +100,9 @@ def test_a_second_copy_opens_the_firsts_dashboard_prints_a_link_and_ends(
 
     assert second.ended() == 0
     assert page.get(tray.opened()).status_code == 303
-    printed = re.search(r"It is already running. Its page, good once: (http://\S+)", second.printed)
+    printed = re.search(
+        r"The program is already running. Its page \(the link works once\): (http://\S+)", second.printed
+    )
     assert printed
     assert page.get(printed[1]).status_code == 303
 

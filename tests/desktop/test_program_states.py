@@ -64,7 +64,7 @@ def test_a_refused_key_is_told_and_an_accepted_one_ends_it(
     [(Html("<h1>Sign in</h1>"), False), (Redirect("https://example.com/sign-in"), False), (BROKEN_OFF, True)],
     ids=["page", "redirect", "broken-off"],
 )
-def test_an_invalid_answer_shows_at_once_and_the_third_in_a_row_is_told_once(
+def test_an_invalid_answer_shows_at_once_and_the_third_in_a_row_is_notified_once(
     tray: Tray, upstream: Fresh, notifications: BusService, answer: Answer, *, is_streamed: bool
 ) -> None:
     tray.start().wait_until_it_runs()
@@ -140,7 +140,9 @@ def test_an_open_menu_stays_open_and_clickable_while_the_program_works(tray: Tra
 def test_only_the_first_start_greets(tray: Tray, notifications: BusService) -> None:
     tray.start().wait_until_it_runs()
     wait_for(lambda: told(notifications), "a notification")
-    assert told(notifications) == [("The proxy runs", f"Address for your tools: http://127.0.0.1:{tray.port}/v1")]
+    assert told(notifications) == [
+        ("The proxy is running", f"Base URL for your tools: http://127.0.0.1:{tray.port}/v1")
+    ]
     tray.click("Quit")
     assert tray.program.ended() == 0
 
@@ -157,7 +159,7 @@ def test_a_port_that_is_taken_is_told(tray: Tray, notifications: BusService) -> 
         wait_for(lambda: told(notifications), "a notification")
 
     ((title, text),) = told(notifications)
-    assert title == "The proxy does not run"
+    assert title == "The proxy is not running"
     assert text.startswith(f"Port {tray.port} is taken by ")
 
 
@@ -167,7 +169,7 @@ def test_a_text_that_cannot_be_copied_is_shown(tray: Tray, notifications: BusSer
     tray.click("copy-url")
 
     wait_for(lambda: told(notifications)[1:], "a second notification")
-    assert told(notifications)[1] == ("Nothing here takes a copied text", f"http://127.0.0.1:{tray.port}/v1")
+    assert told(notifications)[1] == ("No clipboard: copy this by hand", f"http://127.0.0.1:{tray.port}/v1")
 
 
 def test_no_key_stands_in_the_log_or_on_the_bus(tray: Tray, upstream: Fresh) -> None:

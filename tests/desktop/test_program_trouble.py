@@ -32,7 +32,7 @@ def test_without_a_display_the_menu_says_that_nothing_can_be_copied(tray: Tray) 
 
     tray.click("copy-url")
 
-    assert tray.wait_for_line("The clipboard cannot be reached: there is no desktop here")
+    assert tray.wait_for_line("The clipboard cannot be reached: there is no desktop")
     assert tray.is_serving()
 
 
@@ -45,7 +45,7 @@ def test_without_a_desktop_it_serves_and_prints_the_way_to_its_page(
     link = wait_for(lambda: re.search(r"http://\S+/ui/enter\S+", program.printed), "the link")
 
     assert link
-    assert "There is no tray here" in program.printed
+    assert "There is no system tray" in program.printed
     assert page.get(link[0]).status_code == 303
     assert tray.is_serving()
     program.send(signal.SIGTERM)
@@ -179,7 +179,7 @@ def test_a_broken_settings_file_has_nothing_relayed_and_the_menu_names_the_line(
     assert tray.is_serving()
     assert tray.chat() == 503
     assert tray.menu().find("tools").checked is False
-    assert tray.wait_for_line("Settings file wrong: settings.toml, line 1: this is not valid TOML")
+    assert tray.wait_for_line("Settings file error: settings.toml, line 1: this is not valid TOML")
     assert tray.settings_file.read_text() == text
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_setting_in_the_file_leaves_the_last_good_ones_and_the_menu_name
     text = 'tool_timeout = "long"\n'
     tray.write_settings(text)
     tray.start("--port", str(tray.port)).wait_until_it_runs()
-    assert tray.wait_for_line("Settings file wrong, the last good one holds: settings.toml, line 1: ")
+    assert tray.wait_for_line("Settings file error, last good settings in force: settings.toml, line 1: ")
     assert tray.menu().find("tools").checked is True
 
     tray.click("require-key")
@@ -211,14 +211,14 @@ def test_a_settings_file_edited_by_hand_counts_and_its_mistake_stands_in_the_men
     tray.write_settings(f"{port}enable_tool_execution = true\n")
     wait_for(lambda: tray.menu().find("tools").checked, "the menu shows the edit")
     tray.write_settings(f"{port}enable_tool_execution = maybe\n")
-    tray.wait_for_line("Settings file wrong, the last good one holds: settings.toml, line 2: ")
+    tray.wait_for_line("Settings file error, last good settings in force: settings.toml, line 2: ")
     assert tray.bus.read_item(tray.item, "Status") == "NeedsAttention"
     assert tray.menu().find("tools").checked is True
     tray.port = free_port()
     tray.write_settings(f"proxy_port = {tray.port}\n")
 
     tray.wait_for_status(f"Running on http://127.0.0.1:{tray.port}/v1")
-    assert not any("Settings file wrong" in label for label in tray.labels())
+    assert not any("Settings file error" in label for label in tray.labels())
     assert tray.menu().find("tools").checked is False
     assert tray.is_serving()
     tray.click("dashboard")
@@ -244,7 +244,7 @@ def test_a_log_that_cannot_be_written_keeps_nobody_from_serving_and_the_menu_say
 
     tray.start().wait_until_it_runs()
 
-    assert tray.wait_for_line("No log is written: ")
+    assert tray.wait_for_line("The log cannot be written: ")
     assert tray.is_serving()
     tray.click("view-logs")
     shown = page.get(tray.opened()).headers["location"]

@@ -94,7 +94,7 @@ def main() -> None:
     backend = program.backend = choose(wanted, Program("test-tray", program.look, icon, program.on_click))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: backend.stop())
-    tell(name=backend.name, why=backend.why)
+    tell(name=backend.name, reason=backend.reason)
     for task in (program.obey, program.count_up):
         threading.Thread(target=task, daemon=True).start()
     backend.run()

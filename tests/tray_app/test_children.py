@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tray_app.children import feed, start
+from tray_app.children import run_with_input, start
 from waiting import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs here are shell scripts")
@@ -33,31 +33,33 @@ def test_a_frozen_app_hands_on_the_library_path_the_user_had():
 def test_a_program_that_leaves_a_process_behind_does_not_hold_us_up():
     began = time.monotonic()
 
-    feed(["/bin/sh", "-c", "sleep 3 &"], "text", timeout_s=10)
+    run_with_input(["/bin/sh", "-c", "sleep 3 &"], "text", timeout_s=10)
 
     assert time.monotonic() - began < 2
 
 
 def test_a_program_is_fed_the_text_and_its_variables(tmp_path):
-    feed(["/bin/sh", "-c", f'cat > {tmp_path}/text; echo "$COLOUR" >> {tmp_path}/text'], "häuser ", 10, COLOUR="blue")
+    run_with_input(
+        ["/bin/sh", "-c", f'cat > {tmp_path}/text; echo "$COLOUR" >> {tmp_path}/text'], "häuser ", 10, COLOUR="blue"
+    )
 
     assert (tmp_path / "text").read_text(encoding="utf-8") == "häuser blue\n"
 
 
 def test_a_program_that_fails_while_it_is_fed_is_reported():
     with pytest.raises(subprocess.CalledProcessError):
-        feed(["/bin/false"], "text", timeout_s=10)
+        run_with_input(["/bin/false"], "text", timeout_s=10)
 
 
 @pytest.mark.parametrize(("program", "worked"), [("/bin/true", True), ("/bin/false", False)])
 def test_a_program_that_ends_at_once_tells_whether_it_worked(program, worked):
-    assert start([program], patience_s=10) is worked
+    assert start([program], timeout_s=10) is worked
 
 
 def test_a_program_that_stays_is_taken_to_work_and_leaves_no_zombie(tmp_path):
     pid_file = tmp_path / "pid"
 
-    assert start(["/bin/sh", "-c", f"echo $$ > {pid_file}; exec sleep 0.5"], patience_s=0.1)
+    assert start(["/bin/sh", "-c", f"echo $$ > {pid_file}; exec sleep 0.5"], timeout_s=0.1)
 
     wait_for(pid_file.exists, "the program's start")
     wait_for(lambda: "child-exit" not in {thread.name for thread in threading.enumerate()}, "the program's end")

@@ -14,9 +14,9 @@ from proxy.identity import TITLE
 from proxy.keys.upstream_key import Keychain
 from proxy.services import assemble
 from tray_app.commands import Commands
-from tray_app.facts import read_facts
-from tray_app.hosted import HostedProxy
+from tray_app.controller import ProxyController
 from tray_app.menu import walk
+from tray_app.state import read_state
 from tray_app.view import look
 
 NOT_COMMANDS = {"status", "upstream", "upstream-url", "help", "about"}
@@ -27,11 +27,11 @@ class Clicked:
 
     def __init__(self, keychain: Keychain) -> None:
         services = assemble({"proxy_port": 0, "openai_api_key": "sk-the-upstream-key"}, keychain=lambda: keychain)
-        self.hosted = HostedProxy(services, lambda: None)
+        self.controller = ProxyController(services, lambda: None)
         self.store = services.store
         self.told: list[tuple[str, str]] = []
         self.quits = 0
-        self.commands = Commands(self.hosted, lambda title, text: self.told.append((title, text)), self.quit)
+        self.commands = Commands(self.controller, lambda title, text: self.told.append((title, text)), self.quit)
 
     def quit(self) -> None:
         self.quits += 1
@@ -39,7 +39,7 @@ class Clicked:
     def click(self, key: str) -> str | None:
         """Click a line and return the trouble it made."""
         self.commands.run(key)
-        return self.commands.trouble
+        return self.commands.problem
 
 
 @pytest.fixture
@@ -47,22 +47,22 @@ def clicked() -> Iterator[Clicked]:
     made = Clicked(MemoryKeychain())
     yield made
     made.commands.close()
-    made.hosted.close()
+    made.controller.close()
 
 
 def test_every_line_that_can_be_clicked_has_a_command(clicked: Clicked) -> None:
-    facts = read_facts(clicked.hosted, None, None, is_working=False)
-    clickable = {line.key for line in walk(look(facts).lines) if line.is_clickable}
+    state = read_state(clicked.controller, None, None, is_working=False)
+    clickable = {line.key for line in walk(look(state).lines) if line.is_clickable}
 
     assert clickable - set(clicked.commands._by_key) == set()
-    assert facts.title == TITLE
+    assert state.title == TITLE
 
 
 def test_the_server_is_switched_on_and_off(clicked: Clicked) -> None:
     assert clicked.click("server") is None
-    assert clicked.hosted.base_url
+    assert clicked.controller.base_url
     assert clicked.click("server") is None
-    assert clicked.hosted.base_url is None
+    assert clicked.controller.base_url is None
 
 
 def test_a_switch_is_kept_and_turned_back(clicked: Clicked) -> None:
@@ -76,14 +76,14 @@ def test_a_required_key_is_always_there_to_be_copied(clicked: Clicked) -> None:
     assert clicked.click("require-key") is None
 
     assert clicked.store.current.proxy_require_api_key
-    assert clicked.hosted.services.proxy_keys.current
+    assert clicked.controller.services.proxy_keys.current
 
 
 def test_what_nothing_takes_is_shown_instead_and_the_next_click_clears_the_trouble(clicked: Clicked) -> None:
-    clicked.hosted.start()
+    clicked.controller.start()
 
     assert "The clipboard cannot be reached" in (clicked.click("copy-url") or "")
-    assert clicked.told == [("Nothing here takes a copied text", clicked.hosted.base_url)]
+    assert clicked.told == [("No clipboard: copy this by hand", clicked.controller.base_url)]
     assert clicked.click("server") is None
 
 
@@ -95,7 +95,7 @@ def test_the_copied_command_is_one_for_the_shell_and_brings_its_key(clicked: Cli
 
     assert plain[0] == "curl"
     assert json.loads(plain[-1])["messages"]
-    key = clicked.hosted.services.proxy_keys.current[0].key
+    key = clicked.controller.services.proxy_keys.current[0].key
     assert set(with_key) - set(plain) == {f"Authorization: Bearer {key}"}
 
 
@@ -131,18 +131,18 @@ def wrong() -> Iterator[Clicked]:
     made = Clicked(MemoryKeychain())
     yield made
     made.commands.close()
-    made.hosted.close()
+    made.controller.close()
 
 
 def test_the_menu_says_what_is_wrong_with_the_file_and_that_nothing_is_relayed(wrong: Clicked) -> None:
-    wrong.hosted.start()
+    wrong.controller.start()
 
-    shown = look(read_facts(wrong.hosted, None, None, is_working=False))
+    shown = look(read_state(wrong.controller, None, None, is_working=False))
 
     labels = [line.label for line in walk(shown.lines)]
     assert shown.icon == "error"
     assert labels[0] == "Nothing is relayed: the settings file is wrong"
-    assert " ".join(labels[1:3]).startswith("Settings file wrong: settings.toml, line 2: enable_tool_exection is no")
+    assert " ".join(labels[1:3]).startswith("Settings file error: settings.toml, line 2: enable_tool_exection is no")
     assert not any("api.openai.com" in label for label in labels)
 
 
@@ -162,7 +162,7 @@ def test_a_click_after_the_file_was_mended_puts_all_of_it_in_force(wrong: Clicke
 
     assert wrong.store.chosen.proxy_require_api_key
     assert wrong.store.chosen.enable_tool_execution
-    assert look(read_facts(wrong.hosted, None, None, is_working=False)).icon == "stopped"
+    assert look(read_state(wrong.controller, None, None, is_working=False)).icon == "stopped"
 
 
 def test_a_link_that_leads_nowhere_is_not_filled(clicked: Clicked, tmp_path: Path) -> None:

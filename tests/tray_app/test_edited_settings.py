@@ -16,10 +16,10 @@ from proxy.services import assemble
 from proxy.settings.following import SettingsFollower
 from tray_app.backends.none import NoTray
 from tray_app.commands import Commands
-from tray_app.facts import read_facts
-from tray_app.hosted import HostedProxy
+from tray_app.controller import ProxyController
 from tray_app.menu import Look, walk
-from tray_app.news import News
+from tray_app.notifications import Notifier
+from tray_app.state import read_state
 from tray_app.view import look
 from waiting import wait_for
 
@@ -49,18 +49,18 @@ class Edited:
         keychain = MemoryKeychain()
         services = assemble({"openai_api_key": "sk-the-upstream-key"}, keychain=lambda: keychain)
         self.store = services.store
-        self.hosted = HostedProxy(services, lambda: None)
+        self.controller = ProxyController(services, lambda: None)
         self.backend = Telling()
         self.said: list[str] = []
-        self.news = News(self.hosted, self.said.append, lambda: self.backend, is_read=False)
-        self.commands = Commands(self.hosted, self.news.tell, lambda: None)
+        self.notifier = Notifier(self.controller, self.said.append, lambda: self.backend, has_terminal=False)
+        self.commands = Commands(self.controller, self.notifier.notify, lambda: None)
         self.changes = 0
         self.store.observe(self.note)
         self.follower = SettingsFollower(self.store, EVERY_S, EVERY_S)
 
     def note(self) -> None:
         self.changes += 1
-        self.news.tell_settings()
+        self.notifier.announce_settings()
 
     def write(self, port: int, more: str = "") -> None:
         new = self.file.with_name("new")
@@ -71,7 +71,7 @@ class Edited:
         wait_for(lambda: self.changes >= count, f"{count} changes")
 
     def look(self) -> Look:
-        return look(read_facts(self.hosted, self.commands.trouble, None, is_working=False))
+        return look(read_state(self.controller, self.commands.problem, None, is_working=False))
 
     def labels(self) -> str:
         return " ".join(line.label for line in walk(self.look().lines))
@@ -88,11 +88,11 @@ class Edited:
 def running(port: int) -> Iterator[Edited]:
     """Serve at a port, and follow the file."""
     made = Edited(port)
-    made.hosted.start()
+    made.controller.start()
     made.follower.start()
     yield made
     made.follower.stop()
-    made.hosted.close()
+    made.controller.close()
     made.commands.close()
 
 
@@ -117,16 +117,16 @@ def test_a_mistake_stands_in_the_menu_until_it_is_mended_and_is_notified_once(ed
 
     edited.write(port, f"{GOOD}tool_timeout = 'long'\n")
     edited.wait_for_changes(1)
-    said = "Settings file wrong, the last good one holds: settings.toml, line 3: TOOL_TIMEOUT is 'long'"
+    said = "Settings file error, last good settings in force: settings.toml, line 3: TOOL_TIMEOUT is 'long'"
     assert said in edited.labels()
     assert edited.look().icon == "attention"
     assert edited.commands.run("require-key") is None
-    assert "TOOL_TIMEOUT is 'long'" in (edited.commands.trouble or "")
+    assert "TOOL_TIMEOUT is 'long'" in (edited.commands.problem or "")
     edited.write(port, f"{GOOD}tool_timeout = 7\n")
     edited.wait_for_changes(2)
 
-    edited.commands.trouble = None
-    assert "Settings file wrong" not in edited.labels()
+    edited.commands.problem = None
+    assert "Settings file error" not in edited.labels()
     assert edited.look().icon == "running"
     [(title, text)] = edited.backend.told
     assert title == "The settings file is wrong"
@@ -150,21 +150,21 @@ def test_another_port_moves_the_server_and_the_pages(edited: Edited) -> None:
     edited.write(new, GOOD)
     edited.wait_for_changes(1)
 
-    assert edited.hosted.base_url == f"http://127.0.0.1:{new}/v1"
-    assert edited.hosted.root_url() == f"http://127.0.0.1:{new}"
+    assert edited.controller.base_url == f"http://127.0.0.1:{new}/v1"
+    assert edited.controller.root_url() == f"http://127.0.0.1:{new}"
     assert edited.is_serving(new)
     wait_for(lambda: not edited.is_serving(old), "nobody at the old port")
 
 
 def test_another_port_starts_no_server_that_is_switched_off(edited: Edited) -> None:
-    edited.hosted.stop()
+    edited.controller.stop()
 
     edited.write(free_port(), GOOD)
     edited.wait_for_changes(1)
 
-    assert edited.hosted.base_url is None
-    assert (edited.hosted.problem, edited.store.problem) == (None, None)
-    edited.hosted.start()
+    assert edited.controller.base_url is None
+    assert (edited.controller.problem, edited.store.problem) == (None, None)
+    edited.controller.start()
     assert edited.is_serving(edited.store.current.proxy_port)
 
 
@@ -176,19 +176,19 @@ def test_a_taken_port_is_refused_with_its_line_and_the_server_stays(edited: Edit
         edited.wait_for_changes(1)
 
         assert f"settings.toml, line 1: port {port} is taken by " in edited.labels()
-    assert edited.hosted.base_url == f"http://127.0.0.1:{old}/v1"
+    assert edited.controller.base_url == f"http://127.0.0.1:{old}/v1"
     assert edited.store.current.proxy_require_api_key
     assert edited.is_serving(old)
 
 
 def test_a_server_that_found_its_port_taken_starts_once_the_file_names_another() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, running(other.getsockname()[1]) as edited:
-        assert edited.hosted.problem
+        assert edited.controller.problem
 
         edited.write(free_port())
         edited.wait_for_changes(1)
 
-        assert edited.hosted.problem is None
+        assert edited.controller.problem is None
         assert edited.is_serving(edited.store.current.proxy_port)
 
 
@@ -207,9 +207,9 @@ def test_edits_and_clicks_that_meet_leave_one_server_where_the_file_says(edited:
         edited.wait_for_changes(number)
     clicking.set()
     clicks.join()
-    edited.hosted.start()
+    edited.controller.start()
 
-    assert edited.hosted.base_url == f"http://127.0.0.1:{ports[-1]}/v1"
+    assert edited.controller.base_url == f"http://127.0.0.1:{ports[-1]}/v1"
     assert edited.is_serving(ports[-1])
     wait_for(lambda: not any(map(edited.is_serving, ports[:-1])), "nobody at the other ports")
 
@@ -231,14 +231,14 @@ def test_a_file_that_is_gone_comes_back_as_it_was_when_it_is_opened(edited: Edit
 def test_a_wrong_file_that_is_gone_is_not_made_anew_without_its_settings(tmp_path: Path) -> None:
     paths.settings_file().parent.mkdir(parents=True)
     paths.settings_file().write_text("=")
-    hosted = HostedProxy(assemble({"proxy_port": 0}), lambda: None)
-    commands = Commands(hosted, lambda title, text: None, lambda: None)
+    controller = ProxyController(assemble({"proxy_port": 0}), lambda: None)
+    commands = Commands(controller, lambda title, text: None, lambda: None)
     paths.settings_file().unlink()
 
     commands.run("settings-file")
 
-    assert "is gone; only a restart goes back to the defaults" in (commands.trouble or "")
+    assert "is gone; only a restart goes back to the defaults" in (commands.problem or "")
     assert not paths.settings_file().exists()
-    assert not hosted.services.store.is_known
+    assert not controller.services.store.is_known
     commands.close()
-    hosted.close()
+    controller.close()

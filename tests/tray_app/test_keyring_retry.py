@@ -24,7 +24,7 @@ class Tried:
         self.keychain.trouble = trouble
         self.services = assemble({}, keychain=lambda: self.keychain)
         self.schedule = Schedule(lambda: self.now)
-        self.retry = KeyringRetry(self.services, self.schedule)
+        self.retry = KeyringRetry(self.services.secrets, self.services.keys, self.schedule)
         self.services.secrets.listen(self.retry.follow)
         self.services.secrets.load()
 

@@ -115,7 +115,7 @@ def test_a_file_that_is_missing_is_named(tmp_path):
 
 @pytest.mark.usefixtures("install")
 def test_a_system_without_any_opener_is_a_sentence():
-    with pytest.raises(NothingOpened, match="could not be opened: there is neither xdg-open nor gio"):
+    with pytest.raises(NothingOpened, match="could not be opened: neither xdg-open nor gio is installed"):
         open_url(PAGE)
 
 

@@ -12,7 +12,7 @@ import jeepney.low_level
 import jeepney.wrappers
 
 from tray_app.errors import BusUnavailable
-from tray_app.session_bus import Address, ask, bus_errors
+from tray_app.session_bus import Address, bus_errors, use_service
 
 SERVICE = Address("org.example.Service", "/", "org.example.Interface")
 MODULES = (jeepney.auth, jeepney.fds, jeepney.low_level, jeepney.wrappers)
@@ -35,17 +35,17 @@ def test_every_exception_of_jeepney_is_translated(kind):
 
 def test_a_service_that_does_not_run_is_named(bus_services):
     with pytest.raises(BusUnavailable, match=r"org\.example\.Service is not running"):
-        ask(SERVICE, lambda service: service.call("Method"), 1)
+        use_service(SERVICE, lambda service: service.call("Method"), 1)
 
 
 def test_a_fault_in_the_talk_is_raised_where_it_was_asked_for(serve):
     serve(SERVICE.name)
 
     with pytest.raises(ZeroDivisionError):
-        ask(SERVICE, lambda service: 1 / 0, 1)
+        use_service(SERVICE, lambda service: 1 / 0, 1)
 
 
 def test_an_answer_comes_back(serve):
     serve(SERVICE.name, Method=("s", ("answer",)))
 
-    assert ask(SERVICE, lambda service: service.call("Method"), 1) == ("answer",)
+    assert use_service(SERVICE, lambda service: service.call("Method"), 1) == ("answer",)

@@ -148,31 +148,33 @@ def test_what_a_killed_instance_published_is_cleared_away_by_the_next(tmp_path):
         assert instance.running_instance() is None
 
 
-def test_summoning_waits_for_a_first_start_that_is_still_starting(first, tmp_path, tray):
+def test_activation_waits_for_a_first_start_that_is_still_starting(first, tmp_path, tray):
     later = SingleInstance(tmp_path / "run")
     answers = []
-    summoning = threading.Thread(target=lambda: answers.append(later.summon(patience_s=10)))
+    activation = threading.Thread(target=lambda: answers.append(later.activate(timeout_s=10)))
 
-    summoning.start()
+    activation.start()
     assert not answers
     first.publish(os.getpid(), tray.url, "right")
-    summoning.join()
+    activation.join()
 
     assert answers == ["http://127.0.0.1/the-link"]
 
 
-def test_summoning_follows_an_instance_that_moved(first, tmp_path, tray):
+def test_activation_follows_an_instance_that_moved(first, tmp_path, tray):
     first.publish(os.getpid(), "http://127.0.0.1:9", "right")
     answers = []
-    summoning = threading.Thread(target=lambda: answers.append(SingleInstance(tmp_path / "run").summon(patience_s=10)))
+    activation = threading.Thread(
+        target=lambda: answers.append(SingleInstance(tmp_path / "run").activate(timeout_s=10))
+    )
 
-    summoning.start()
+    activation.start()
     first.publish(os.getpid(), tray.url, "right")
-    summoning.join()
+    activation.join()
 
-    wait_for(lambda: answers, "the summons")
+    wait_for(lambda: answers, "the activation")
     assert answers == ["http://127.0.0.1/the-link"]
 
 
-def test_summoning_gives_up(tmp_path):
-    assert not SingleInstance(tmp_path / "run").summon(patience_s=0.2)
+def test_activation_gives_up(tmp_path):
+    assert not SingleInstance(tmp_path / "run").activate(timeout_s=0.2)

@@ -1,4 +1,4 @@
-"""How the tray looks, from facts alone."""
+"""How the tray looks, from state alone."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -9,10 +9,10 @@ from proxy.errors.keyring import KeyringLocked
 from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from tray_app.menu import Line
-from tray_app.view import Facts, look
+from tray_app.view import TrayState, look
 
 NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
-HEALTHY = Facts(
+HEALTHY = TrayState(
     title="Tray",
     version="1.2",
     base_url="http://127.0.0.1:8000/v1",
@@ -26,8 +26,8 @@ HEALTHY = Facts(
     tools_fixed_by=None,
     key_required=False,
     key_required_fixed_by=None,
-    asking_tools=(),
-    trouble=None,
+    pending_tools=(),
+    click_problem=None,
     settings_problem=None,
     settings_known=True,
     log_problem=None,
@@ -54,7 +54,7 @@ UNKNOWN = {"settings_problem": "line 1", "settings_known": False}
         ({"health": Health("unreachable", "no route")}, "Upstream unreachable", "attention"),
         ({"health": Health("failing", "status 500")}, "Upstream failing", "attention"),
         ({"health": Health("unsafe", "bad certificate")}, "Upstream unsafe", "error"),
-        ({"asking_tools": ("write_file",)}, "Running on http://127.0.0.1:8000/v1", "attention"),
+        ({"pending_tools": ("write_file",)}, "Running on http://127.0.0.1:8000/v1", "attention"),
         ({"settings_problem": "it was broken"}, "Running on http://127.0.0.1:8000/v1", "attention"),
         (UNKNOWN, "Nothing is relayed: the settings file is wrong", "error"),
         (UNKNOWN | KEYLESS, "Nothing is relayed: the settings file is wrong", "error"),
@@ -81,10 +81,14 @@ def line(lines: tuple[Line, ...], key: str) -> Line:
 @pytest.mark.parametrize(
     ("changes", "key", "label"),
     [
-        ({"trouble": "It could not be opened."}, "trouble", "It could not be opened."),
-        ({"settings_problem": "line 1"}, "note-settings", "Settings file wrong, the last good one holds: line 1"),
-        (UNKNOWN, "note-settings", "Settings file wrong: line 1"),
-        ({"log_problem": "a full disk"}, "note-log", "No log is written: a full disk"),
+        ({"click_problem": "It could not be opened."}, "note-click", "It could not be opened."),
+        (
+            {"settings_problem": "line 1"},
+            "note-settings",
+            "Settings file error, last good settings in force: line 1",
+        ),
+        (UNKNOWN, "note-settings", "Settings file error: line 1"),
+        ({"log_problem": "a full disk"}, "note-log", "The log cannot be written: a full disk"),
         ({"key": KeyState(problem=KeyringLocked("x"))}, "note-keyring", "The system's keyring is locked"),
     ],
 )
@@ -98,8 +102,8 @@ def test_what_is_wrong_besides_stands_below_the_status(changes: dict, key: str, 
 
 def test_a_long_text_is_broken_into_lines_and_cut_after_four() -> None:
     path = "/home/me/a-rather-long-name/settings.toml"
-    lines = look(replace(HEALTHY, trouble=f"It could not be opened: xdg-open failed. Open {path} by hand.")).lines
-    assert [line.label for line in lines if line.key.startswith("trouble")] == [
+    lines = look(replace(HEALTHY, click_problem=f"It could not be opened: xdg-open failed. Open {path} by hand.")).lines
+    assert [line.label for line in lines if line.key.startswith("note-click")] == [
         "It could not be opened: xdg-open failed. Open",
         f"{path} by hand.",
     ]
@@ -134,7 +138,7 @@ def test_another_port_is_offered_where_there_is_one() -> None:
     ],
 )
 def test_a_tool_that_asks_has_a_line_to_click(asking: tuple[str, ...], label: str) -> None:
-    shown = line(look(replace(HEALTHY, asking_tools=asking)).lines, "question")
+    shown = line(look(replace(HEALTHY, pending_tools=asking)).lines, "question")
 
     assert (shown.label, shown.is_clickable) == (label, True)
 
@@ -144,7 +148,7 @@ def test_a_click_on_the_icon_opens_the_dashboard() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["start_problem", "trouble", "settings_problem", "log_problem", "upstream", "base_url"]
+    "field", ["start_problem", "click_problem", "settings_problem", "log_problem", "upstream", "base_url"]
 )
 def test_no_login_is_in_the_menu_however_its_lines_are_broken(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://anna:a very long password with Winter2026x@proxy:3128")

@@ -1,4 +1,4 @@
-"""Where the program and a tray backend meet: what a backend asks of the program, and what it offers."""
+"""The interface between the program and a tray backend."""
 
 import logging
 from collections.abc import Callable
@@ -14,12 +14,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Program:
-    """Name what a backend needs of the program; the tray's thread calls all three, so none may block."""
+    """What a backend needs from the program; the tray's thread calls all three functions, so none may block."""
 
     app_id: str
     look: Callable[[], Look]
-    icon: Callable[[str, int], Image]  # the state's name, the size in pixels
-    on_click: Callable[[str], None]  # the clicked line's key; only hands it on
+    icon: Callable[[str, int], Image]  # takes the state's name and the size in pixels
+    on_click: Callable[[str], None]  # takes the key of the clicked line and only queues it
 
 
 class Backend(Protocol):
@@ -27,44 +27,44 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """How the log calls this backend."""
+        """The backend's name in the log."""
 
     @property
-    def why(self) -> str:
-        """Why this backend was chosen, as a sentence for the log."""
+    def reason(self) -> str:
+        """Why this backend was chosen, as a clause for the log."""
 
     @property
     def is_shown(self) -> bool:
-        """Whether a panel has really taken the icon; any thread."""
+        """Whether a panel shows the icon; any thread."""
 
     @property
     def can_notify(self) -> bool:
-        """Whether this tray has notifications of its own; any thread."""
+        """Whether this tray has its own notifications; any thread."""
 
     def run(self) -> None:
-        """Show the icon and return after `stop`, or when the desktop goes away; main thread only, once."""
+        """Show the icon; return after `stop` or when the desktop has gone. Main thread only, once."""
 
     def stop(self) -> None:
         """Make `run` return; any thread and signal handlers, a second call does nothing."""
 
     def refresh(self) -> None:
-        """Look at the program again, soon; any thread, never blocks."""
+        """Show the program's current look soon; any thread, never blocks."""
 
     def notify(self, title: str, text: str) -> bool:
-        """Show a notification of the tray's own; any thread. False where it has none, or not now."""
+        """Show a notification and return whether the tray could; any thread."""
 
 
 class LatestLook:
-    """Look at the program, and keep the last look where the program fails to give one."""
+    """Get the program's look, and keep the last one if that fails."""
 
     def __init__(self, look: Callable[[], Look]) -> None:
         self._look = look
         self.current = look()
 
     def again(self) -> Look:
-        """Look again; tray thread only."""
+        """Get the current look; tray thread only."""
         try:
             self.current = self._look()
         except Exception:
-            log.exception("the tray could not look at the program")
+            log.exception("the tray could not get its look")
         return self.current

@@ -1,7 +1,7 @@
-"""The tray of a Linux desktop whose panels come late and change: each time the best way there is to show the icon.
+"""The tray of a Linux desktop whose panels start late and change: switch to the best way to show the icon.
 
-StatusNotifier has a menu and comes first; XEmbed is for panels that know nothing else. All but the interface belongs to
-the main thread.
+StatusNotifier has a menu and is preferred; XEmbed is for panels that support nothing else. All but the methods of the
+interface run on the main thread.
 """
 
 import logging
@@ -13,59 +13,59 @@ from tray_app.backends.pystray_xembed import X_ERRORS, is_xembed_tray_there, xem
 from tray_app.backends.registration import has_host
 from tray_app.backends.status_notifier import StatusNotifierBackend
 
-LOOK_EVERY_S = 1.0
-LOOKS = 4  # at login a panel that knows both may offer XEmbed first, so the icon is not moved at once
-WHY_XEMBED = "the panel knows only XEmbed"
-WHY_HOST = "a panel for StatusNotifier items has come"
+CHECK_INTERVAL_S = 1.0
+CHECKS_BEFORE_XEMBED = 4  # at login, a panel that supports both may offer XEmbed first
+REASON_XEMBED = "the panel supports only XEmbed"
+REASON_HOST = "a panel for StatusNotifier items has started"
 
 log = logging.getLogger(__name__)
 
 
 class ChangingTray:
-    """Run one backend, and when another one shows the icon better, that one."""
+    """Run one backend, and replace it when another one is better."""
 
     can_notify = False  # neither of them
 
     def __init__(self, program: Program, bus: SessionBus) -> None:
         self._program = program
-        self._bus = bus  # what the panels are watched through
+        self._bus = bus  # where panels are looked for
         self._current: Backend
         self._next: Backend | None = None
         self._is_stopped = False
-        self._looks = 0  # how often in a row there was nothing but an XEmbed tray
+        self._checks = 0  # how often in a row there was only an XEmbed tray
 
     @property
     def name(self) -> str:
-        """How the log calls the backend in use."""
+        """The name of the current backend."""
         return self._current.name
 
     @property
-    def why(self) -> str:
-        """Why that one is in use."""
-        return self._current.why
+    def reason(self) -> str:
+        """Why it was chosen."""
+        return self._current.reason
 
     @property
     def is_shown(self) -> bool:
-        """Whether a panel has really taken the icon; any thread."""
+        """Whether a panel shows the icon; any thread."""
         return self._current.is_shown
 
-    def begin_with_status_notifier(self, why: str) -> "ChangingTray":
-        """Show the icon on panels that host StatusNotifier items, and look for others while there is none."""
-        self._current = self._status_notifier(why)
+    def begin_with_status_notifier(self, reason: str) -> "ChangingTray":
+        """Begin with StatusNotifier, and look for an XEmbed tray while no panel shows the icon."""
+        self._current = self._status_notifier(reason)
         return self
 
     def begin_with_xembed(self) -> "ChangingTray":
-        """Show the icon in the XEmbed tray there is, and look for a better one; raises one of X_ERRORS."""
+        """Begin with the XEmbed tray, and look for a StatusNotifier panel; raises one of X_ERRORS."""
         self._current = self._xembed()
         return self
 
     def run(self) -> None:
-        """Show the icon and return after `stop`, or when the desktop goes away; main thread only, once."""
+        """Show the icon; return after `stop` or when the desktop has gone. Main thread only, once."""
         self._current.run()
         while self._next is not None:
             self._current, self._next = self._next, None
-            log.info("tray: %s (%s)", self.name, self.why)
-            if self._is_stopped:  # the one before may have been the only one to hear it
+            log.info("tray: %s (%s)", self.name, self.reason)
+            if self._is_stopped:  # the stop may have reached only the previous backend
                 self._current.stop()
             self._current.run()
         self._bus.close()
@@ -76,46 +76,46 @@ class ChangingTray:
         self._current.stop()
 
     def refresh(self) -> None:
-        """Look at the program again, soon; any thread, never blocks."""
+        """Show the program's current look soon; any thread, never blocks."""
         self._current.refresh()
 
     def notify(self, title: str, text: str) -> bool:  # noqa: ARG002  the interface's parameters
-        """Return False: these trays have no notifications of their own."""
+        """Return False: these trays have no notifications."""
         return False
 
-    def _status_notifier(self, why: str) -> Backend:
-        """Return the backend; as long as no panel shows its icon, look every second for an XEmbed tray."""
+    def _status_notifier(self, reason: str) -> Backend:
+        """Return the backend; while no panel shows its icon, look for an XEmbed tray every second."""
         bus = self._bus
 
-        def look_later() -> None:
-            self._looks = 0
-            bus.after(LOOK_EVERY_S, look)
+        def check_later() -> None:
+            self._checks = 0
+            bus.after(CHECK_INTERVAL_S, check)
 
-        def look() -> None:
+        def check() -> None:
             if backend.is_shown:
                 return
-            self._looks = self._looks + 1 if is_xembed_tray_there() else 0
-            if self._looks >= LOOKS:
+            self._checks = self._checks + 1 if is_xembed_tray_there() else 0
+            if self._checks >= CHECKS_BEFORE_XEMBED:
                 self._change_to_xembed(backend)
-            bus.after(LOOK_EVERY_S, look)
+            bus.after(CHECK_INTERVAL_S, check)
 
-        backend = StatusNotifierBackend(bus, self._program, why, on_hidden=look_later)
-        look_later()
+        backend = StatusNotifierBackend(bus, self._program, reason, on_hidden=check_later)
+        check_later()
         return backend
 
     def _change_to_xembed(self, before: Backend) -> None:
-        """Leave the bus to its backend, which closes it, and watch through another one from now on."""
-        self._looks = 0
+        """Leave the bus to its backend, which closes it, and use another one from now on."""
+        self._checks = 0
         with suppress(BusGone, *X_ERRORS):
             self._next, self._bus = self._xembed(), SessionBus()
             before.stop()
 
     def _xembed(self) -> Backend:
-        return xembed_backend(self._program, WHY_XEMBED, self._sees_better)
+        return xembed_backend(self._program, REASON_XEMBED, self._has_better)
 
-    def _sees_better(self) -> bool:
-        """Tell whether a panel has come that hosts StatusNotifier items, and make ready for it."""
+    def _has_better(self) -> bool:
+        """Return whether there is a panel for StatusNotifier items now; prepare its backend."""
         with suppress(BusGone):
             if has_host(self._bus):
-                self._next = self._status_notifier(WHY_HOST)
+                self._next = self._status_notifier(REASON_HOST)
         return self._next is not None

@@ -1,4 +1,4 @@
-"""Choose the tray this desktop can show; where there is none, say why in a sentence and go on without."""
+"""Choose the tray backend for this desktop; without a tray, say why and go on."""
 
 import sys
 from typing import Literal
@@ -10,17 +10,17 @@ Wanted = Literal["auto", "sni", "pystray", "none"]
 
 
 def choose(wanted: Wanted, program: Program) -> Backend:
-    """Return a backend whose `why` belongs in the log; main thread only. Failing to get a tray is no error."""
+    """Return a backend, `NoTray` if none can be used; main thread only."""
     if wanted == "none":
-        return NoTray("no tray was asked for")
+        return NoTray("the tray was turned off")
     try:
         return _choose(wanted, program)
-    except Exception as error:  # noqa: BLE001  whatever a desktop's library raises, the proxy works without
+    except Exception as error:  # noqa: BLE001  whatever a desktop library raises, the proxy works without a tray
         return NoTray(f"the tray cannot be used: {type(error).__name__}: {error}")
 
 
 def _choose(wanted: Wanted, program: Program) -> Backend:
-    # Each system's module needs libraries that only that system has.
+    # Each module needs libraries that only its system has.
     if sys.platform == "win32":
         from tray_app.backends.pystray_windows import windows_backend  # noqa: PLC0415  see above
 

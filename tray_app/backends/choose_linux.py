@@ -1,4 +1,4 @@
-"""Choose the tray of a Linux desktop: StatusNotifier where it is or may yet come, else XEmbed, else none."""
+"""Choose the tray of a Linux desktop: StatusNotifier if there is a session bus, else XEmbed, else none."""
 
 import os
 from contextlib import ExitStack, suppress
@@ -11,15 +11,15 @@ from tray_app.backends.pystray_xembed import X_ERRORS, has_xembed_tray, is_xembe
 from tray_app.backends.registration import WATCHER
 from tray_app.backends.status_notifier import StatusNotifierBackend
 
-WHY = "the desktop shows StatusNotifier items"
-WHY_WAITING = "no panel shows icons yet; the icon appears as soon as one does"
-WHY_GNOME = "GNOME shows icons only with its AppIndicator extension, https://extensions.gnome.org/extension/615"
+REASON = "the desktop shows StatusNotifier items"
+REASON_WAITING = "no panel shows icons yet; the icon appears as soon as one starts"
+REASON_GNOME = "GNOME shows icons only with its AppIndicator extension, https://extensions.gnome.org/extension/615"
 
 
 def choose_on_linux(wanted: str, program: Program) -> Backend:
-    """Return a backend; raises what X raises where XEmbed was asked for by name and there is no display."""
+    """Return a backend; raises one of X_ERRORS if XEmbed was requested and there is no display."""
     if wanted == "pystray":
-        return xembed_backend(program, "pystray was asked for")
+        return xembed_backend(program, "pystray was requested")
     try:
         bus = SessionBus()
     except BusGone as gone:
@@ -33,23 +33,23 @@ def choose_on_linux(wanted: str, program: Program) -> Backend:
 
 def _on_bus(wanted: str, program: Program, bus: SessionBus) -> Backend:
     has_panel = bus.has_owner(WATCHER)
-    why = WHY if has_panel else why_waiting()
+    reason = REASON if has_panel else waiting_reason()
     if wanted == "sni":
-        return StatusNotifierBackend(bus, program, why)
+        return StatusNotifierBackend(bus, program, reason)
     tray = ChangingTray(program, bus)
     if not has_panel and is_xembed_tray_there():
         return tray.begin_with_xembed()
-    return tray.begin_with_status_notifier(why)
+    return tray.begin_with_status_notifier(reason)
 
 
-def why_waiting() -> str:
-    """Say why there is no panel, and where it is known what would help, that."""
-    return WHY_GNOME if "GNOME" in os.environ.get("XDG_CURRENT_DESKTOP", "").split(":") else WHY_WAITING
+def waiting_reason() -> str:
+    """Return why no icon is shown, and what helps if that is known."""
+    return REASON_GNOME if "GNOME" in os.environ.get("XDG_CURRENT_DESKTOP", "").split(":") else REASON_WAITING
 
 
-def _without_bus(wanted: str, program: Program, why: str) -> Backend:
+def _without_bus(wanted: str, program: Program, reason: str) -> Backend:
     if wanted == "auto":
         with suppress(*X_ERRORS):
             found = "an XEmbed tray" if has_xembed_tray() else "a display, where an XEmbed tray may come"
-            return xembed_backend(program, f"{why}, but {found}")
-    return NoTray(why)
+            return xembed_backend(program, f"{reason}, but {found}")
+    return NoTray(reason)

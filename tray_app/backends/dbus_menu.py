@@ -1,8 +1,8 @@
-"""The menu as a com.canonical.dbusmenu object: ids stay with their keys, so no click is lost while labels change.
+"""The menu as a com.canonical.dbusmenu object. An id belongs to a key, so no click is lost while labels change.
 
-An open menu stays open and right: where only labels and checks change, the panel is told just those. Plasma's panel has
-two habits that need an answer: it flips a clicked check by itself, and it reads the menu one level at a time.
-All of it belongs to the tray's thread.
+An open menu stays open and correct: if only labels and checks change, only those are sent. Plasma's panel needs two
+workarounds: it toggles a clicked check by itself, and it reads the menu one level at a time.
+All of it runs on the tray's thread.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ Item = tuple[int, Properties, list[Variant]]
 
 
 class DbusMenu:
-    """Offer lines as a menu; `about_to_show` has to call `show` with fresh ones."""
+    """Export lines as a menu; `about_to_show` has to call `show` with the current ones."""
 
     def __init__(self, emit: Emit, on_click: Callable[[str], None], about_to_show: Callable[[], None]) -> None:
         self._emit = emit
@@ -60,7 +60,7 @@ class DbusMenu:
         }
 
     def show(self, lines: Lines) -> None:
-        """Take new lines, and tell the panels what changed."""
+        """Set the lines and send the changes to the panels."""
         before, shape_before = self._lines, shape(self._top)
         self._top = lines
         self._lines = {self._id(line.key): line for line in walk(lines)}
@@ -100,13 +100,13 @@ class DbusMenu:
         return self._revision, self._item(parent, depth, names)
 
     def _announce_submenus(self, parent: int) -> None:
-        """Have a panel read the submenus it left out; Plasma's would place one that is read on opening as if empty."""
+        """Make a panel read the submenus it left out; Plasma misplaces one that it reads on opening."""
         for line in self._below(parent):
             if line.children:
                 self._emit(self.exported, "LayoutUpdated", self._revision, self._id(line.key))
 
     def _item(self, id_: int, depth: int, names: list[str]) -> Item:
-        """Draw one item and those below it, so many levels deep; -1 is all of them."""
+        """Return one item and `depth` levels below it; -1 means all."""
         below = self._below(id_) if depth else ()
         drawn = [self._item(self._id(line.key), depth - 1, names) for line in below]
         return id_, named(self._properties(id_), names), [("(ia{sv}av)", item) for item in drawn]

@@ -1,4 +1,4 @@
-"""Objects we offer on D-Bus, as tables: their methods, properties and signals, and how a call to them is answered."""
+"""Our objects on D-Bus, as tables of methods, properties and signals, and how calls to them are answered."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,12 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 ERROR = "org.freedesktop.DBus.Error."
 
 Body = tuple[Any, ...]
-Reply = tuple[str, Body]  # the signature and what it describes
+Reply = tuple[str, Body]  # the signature and the body
 Variant = tuple[str, Any]
 
 
 class Fault(Exception):
-    """Carry a D-Bus error, ours to a caller or theirs to us."""
+    """A D-Bus error, sent or received."""
 
     def __init__(self, name: str, text: str = "") -> None:
         super().__init__(f"{name}: {text}" if text else name)
@@ -26,7 +26,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """Name what a caller wants."""
+    """A method call, or a signal, as received."""
 
     path: str
     interface: str | None
@@ -37,7 +37,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Method:
-    """Describe one method by the types it takes and returns."""
+    """One method, with the types it takes and returns."""
 
     takes: tuple[str, ...]
     returns: tuple[str, ...]
@@ -46,7 +46,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Exported:
-    """Describe one object with one interface of its own."""
+    """One object with one interface."""
 
     path: str
     interface: str
@@ -56,7 +56,7 @@ class Exported:
 
 
 class Emit(Protocol):
-    """Send signals of our objects."""
+    """The function that sends signals."""
 
     def __call__(self, exported: Exported, name: str, *body: Any) -> None:
         """Send one of an object's signals; tray thread only."""

@@ -1,16 +1,16 @@
-"""What stands between pystray and AppKit on macOS: classes made at run time, as only macOS has their parents."""
+"""Classes between pystray and AppKit on macOS, created at run time because only macOS has their parents."""
 
 import io
 from typing import Any
 
 from PIL import Image
 
-ICON_POINTS = 18  # what Apple recommends; the bar itself is 22 and more
-RETINA_PX = 2 * ICON_POINTS  # each pixel of the picture is then one of the screen's
+ICON_POINTS = 18  # recommended by Apple; the bar itself has at least 22
+RETINA_PX = 2 * ICON_POINTS  # one pixel of the image is then one pixel of the screen
 
 
 def delegate_class(appkit: Any) -> Any:
-    """Make the class of the object AppKit tells what happens; once in a process, as Objective-C's names are global."""
+    """Return the class of AppKit's delegate; call it once in a process, because Objective-C's names are global."""
 
     class OpenAITrayDelegate(appkit.NSObject):  # type: ignore[misc]  # PyObjC ships no types
         def menuNeedsUpdate_(self, _menu: Any) -> None:  # noqa: N802  Objective-C's name
@@ -23,7 +23,7 @@ def delegate_class(appkit: Any) -> Any:
 
 
 def sharp_icon_class(parent: Any, appkit: Any) -> Any:
-    """Make pystray's icon draw at the screen's resolution, and fill its menu when it opens instead of replacing it."""
+    """Return an icon class that draws at the screen's resolution, and fills its menu on opening, not replacing it."""
 
     class SharpIcon(parent):  # type: ignore[misc]  # pystray ships no types
         menu_delegate: Any = None
@@ -37,7 +37,7 @@ def sharp_icon_class(parent: Any, appkit: Any) -> Any:
             self._status_item.button().setImage_(self._icon_image)
 
         def _update_menu(self) -> None:
-            """Build the menu once; replaced while it is open, a click would run another line."""
+            """Build the menu once; if it were replaced while open, a click would run another line."""
             if self._menu_handle:
                 return
             super()._update_menu()
@@ -57,7 +57,7 @@ def sharp_icon_class(parent: Any, appkit: Any) -> Any:
 
 
 def ns_image(image: Image.Image, size_points: float, appkit: Any) -> Any:
-    """Turn a picture into AppKit's, with all its pixels in so many points."""
+    """Convert an image to AppKit's, with all its pixels in `size_points`."""
     png = io.BytesIO()
     image.save(png, "png")
     drawn = appkit.NSImage.alloc().initWithData_(
@@ -69,7 +69,7 @@ def ns_image(image: Image.Image, size_points: float, appkit: Any) -> Any:
 
 
 def is_template(image: Image.Image) -> bool:
-    """Whether all that is visible of a picture is black, so that macOS may colour it for light and dark bars."""
+    """Return whether all visible pixels are black, so that macOS may recolour the image for light and dark bars."""
     on_black = Image.new("RGB", image.size)
     on_black.paste(image.convert("RGB"), mask=image.convert("RGBA").getchannel("A"))
     return on_black.getbbox() is None

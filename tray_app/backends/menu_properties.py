@@ -1,4 +1,4 @@
-"""A menu line as the properties com.canonical.dbusmenu knows, and what of it changed."""
+"""Convert menu lines to the properties of com.canonical.dbusmenu, and compare them."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ MENU_PROPERTIES: Properties = {
     "Status": ("s", "normal"),
     "IconThemePath": ("as", []),
 }
-# Panels pass over vendor properties; whoever scripts or tests the menu finds its lines by this one.
+# Panels ignore vendor properties; scripts and tests find the lines of the menu by this one.
 KEY_PROPERTY = "x-tray-key"
 
 
 def properties(line: Line) -> Properties:
-    """Write a line; every kind of line always has the same properties, so that a change never removes one."""
+    """Return a line's properties. They are the same for all lines of a kind, so a change never removes one."""
     if line.kind == "separator":
         return {"type": ("s", "separator"), KEY_PROPERTY: ("s", line.key)}
     written: Properties = {
@@ -35,12 +35,12 @@ def properties(line: Line) -> Properties:
 
 
 def named(written: Properties, names: Sequence[str]) -> Properties:
-    """Return only the properties asked for; no names ask for all."""
+    """Return the properties with these names; all if there are no names."""
     return {name: value for name, value in written.items() if not names or name in names}
 
 
 def changes(before: Line, after: Line, *, is_clicked_check: bool) -> Properties:
-    """Return the properties in which two looks at one line differ, and a clicked check's mark even if it stayed."""
+    """Return the properties of a line that changed, and the state of a clicked check even if it is the same."""
     old = properties(before)
     if is_clicked_check:
         old.pop("toggle-state")
@@ -48,5 +48,5 @@ def changes(before: Line, after: Line, *, is_clicked_check: bool) -> Properties:
 
 
 def shape(lines: Sequence[Line]) -> tuple[object, ...]:
-    """Return what must be the same for an open menu to stay as it is: keys, kinds and nesting."""
+    """Return what must not change for an open menu to stay: keys, kinds and nesting."""
     return tuple((line.key, line.kind, shape(line.children)) for line in lines)

@@ -1,4 +1,4 @@
-"""D-Bus messages, from our values to jeepney's and back."""
+"""Convert D-Bus messages between our values and jeepney's."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from tray_app.session_bus import Address
 
 
 def method_call(to: Address, member: str, signature: str, body: Body) -> Any:
-    """Write a call of another program's method."""
+    """Return a method call."""
     target = jeepney.DBusAddress(to.path, to.name, to.interface)
     return jeepney.new_method_call(target, member, signature or None, body)
 
 
 def signal(path: str, interface: str, member: str, signature: str, body: Body) -> Any:
-    """Write a signal of one of our objects."""
+    """Return a signal of one of our objects."""
     emitter = jeepney.DBusAddress(path, interface=interface)
     return jeepney.new_signal(emitter, member, signature or None, body)
 
 
 def signal_rule(interface: str, conditions: dict[str, str]) -> str:
-    """Write the rule that has the bus pass on the signals of an interface."""
+    """Return the match rule for the signals of an interface."""
     rule: str = jeepney.MatchRule(type="signal", interface=interface, **conditions).serialise()
     return rule
 
 
 def reply(to: Any, answer: Reply | Fault) -> Any:
-    """Write the answer to a caller."""
+    """Return the reply to a call."""
     if isinstance(answer, Fault):
         return jeepney.new_error(to, answer.name, "s", (answer.text,))
     signature, body = answer
@@ -36,22 +36,22 @@ def reply(to: Any, answer: Reply | Fault) -> Any:
 
 
 def is_call(message: Any) -> bool:
-    """Whether the message is a call of one of our methods."""
+    """Return whether the message is a method call."""
     return message.header.message_type is MessageType.method_call
 
 
 def is_signal(message: Any) -> bool:
-    """Whether the message is a signal."""
+    """Return whether the message is a signal."""
     return message.header.message_type is MessageType.signal
 
 
 def needs_reply(message: Any) -> bool:
-    """Whether the caller waits for an answer."""
+    """Return whether the caller expects a reply."""
     return not message.header.flags & MessageFlag.no_reply_expected
 
 
 def read_call(message: Any) -> Call:
-    """Read what a caller, or a signal, names and carries."""
+    """Read a method call or a signal."""
     fields = message.header.fields
     return Call(
         path=fields[HeaderFields.path],
@@ -63,7 +63,7 @@ def read_call(message: Any) -> Call:
 
 
 def read_answer(message: Any) -> tuple[int, Body | Fault]:
-    """Read which call of ours a message answers, and the answer."""
+    """Return the serial of the call that a message answers, and the answer."""
     fields = message.header.fields
     serial: int = fields[HeaderFields.reply_serial]
     if message.header.message_type is MessageType.method_return:

@@ -1,6 +1,6 @@
-"""The icon as an org.kde.StatusNotifierItem object: what panels read of it, and the clicks they pass on.
+"""The icon as an org.kde.StatusNotifierItem object: what panels read, and the clicks they send.
 
-All of it belongs to the tray's thread.
+All of it runs on the tray's thread.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ SIGNALS: dict[str, tuple[str, ...]] = {
 
 
 class NotifierItem:
-    """Offer a look's icon, title and attention; `on_activate` hears of clicks on the icon itself."""
+    """Export the icon, title and attention of a look; `on_activate` is called for clicks on the icon."""
 
     def __init__(self, app_id: str, look: Look, pixmaps: Pixmaps, emit: Emit, on_activate: Callable[[], None]) -> None:
         self._app_id = app_id
@@ -34,7 +34,7 @@ class NotifierItem:
         self.exported = Exported(PATH, INTERFACE, self._properties, self._methods(), SIGNALS)
 
     def show(self, look: Look) -> None:
-        """Take a new look, and tell the panels what changed."""
+        """Set the look and send the changes to the panels."""
         before, self._look = self._look, look
         if look.icon != before.icon:
             self._emit(self.exported, "NewIcon")
@@ -52,7 +52,7 @@ class NotifierItem:
 
     @property
     def _tooltip(self) -> tuple[str, str]:
-        """What panels write large, and what small below; LXQt shows the first alone, and the second may be markup."""
+        """Heading and text of the tooltip; LXQt shows only the heading, and some panels read the text as markup."""
         look = self._look
         return (look.status, look.title) if look.status else (look.title, "")
 
@@ -61,7 +61,7 @@ class NotifierItem:
             "Activate": Method(("i", "i"), (), self._activate),
             "SecondaryActivate": Method(("i", "i"), (), self._activate),
             "XAyatanaSecondaryActivate": Method(("u",), (), self._activate),
-            "ContextMenu": Method(("i", "i"), (), _accept),  # panels that call it show our menu themselves
+            "ContextMenu": Method(("i", "i"), (), _accept),  # panels that call it show the menu themselves
             "Scroll": Method(("i", "s"), (), _accept),
             "ProvideXdgActivationToken": Method(("s",), (), _accept),
         }
@@ -87,7 +87,7 @@ class NotifierItem:
             "AttentionIconPixmap": icon,
             "AttentionMovieName": ("s", ""),
             "ToolTip": ("(sa(iiay)ss)", ("", [], *self._tooltip)),
-            "ItemIsMenu": ("b", False),  # a click on the icon is for us, not for the menu
+            "ItemIsMenu": ("b", False),  # a click on the icon is ours and does not open the menu
             "Menu": ("o", dbus_menu.PATH),
         }
 

@@ -1,6 +1,6 @@
-"""The tray through pystray, with its faults mended: what Windows, macOS and XEmbed trays have in common.
+"""The tray through pystray, with workarounds for its bugs: what Windows, macOS and XEmbed trays have in common.
 
-pystray's objects are touched only on the thread that runs the icon; everybody else hands that thread tasks.
+pystray's objects are used only on the thread that runs the icon; other threads post tasks to it.
 """
 
 import logging
@@ -8,12 +8,12 @@ import os
 import threading
 from typing import Any
 
-from tray_app.backends.agenda import Agenda, Task
 from tray_app.backends.backend import LatestLook, Program
-from tray_app.backends.stopping import Stopping
+from tray_app.backends.stop_request import StopRequest
+from tray_app.backends.task_queue import Task, TaskQueue
 from tray_app.menu import Line
 
-END_LIMIT_S = 2.0
+STOP_TIMEOUT_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def load_pystray(variant: str) -> Any:
 
     Raises what that system's libraries raise; without a display that is Xlib.error.DisplayNameError, no ImportError.
     """
-    # pystray reads this once, when imported; programs we start are not meant to see it.
+    # pystray reads this once, at import; programs we start must not see it.
     before = os.environ.get("PYSTRAY_BACKEND")
     os.environ["PYSTRAY_BACKEND"] = variant
     try:
@@ -36,21 +36,21 @@ def load_pystray(variant: str) -> Any:
 
 
 class PystrayBackend:
-    """Show the icon with pystray in a thread of its own, while the main thread waits for signals and `stop`."""
+    """Run pystray's icon on a thread of its own, while the main thread waits for signals and `stop`."""
 
     name = "pystray"
     can_notify = True
     icon_px = 64
-    watch_every_s: float | None = None
+    check_interval_s: float | None = None
 
-    def __init__(self, pystray: Any, program: Program, why: str) -> None:
-        self.why = why
+    def __init__(self, pystray: Any, program: Program, reason: str) -> None:
+        self.reason = reason
         self._pystray = pystray
         self._program = program
         self._latest = LatestLook(program.look)
-        self._agenda = Agenda()
-        self._stopping = Stopping()
-        self._is_look_asked = False
+        self._tasks = TaskQueue()
+        self._stop_request = StopRequest()
+        self._is_refresh_due = False
         self._drawn = self._latest.current
         self._icon = self._make_icon()
         self._thread = threading.Thread()
@@ -63,25 +63,25 @@ class PystrayBackend:
     def run(self) -> None:
         """Show the icon until `stop`; main thread only."""
         self._start_icon()
-        while not self._stopping.wait(self.watch_every_s):
-            self._watch()
+        while not self._stop_request.wait(self.check_interval_s):
+            self._check_icon()
         self._end_icon()
 
     def stop(self) -> None:
         """Make `run` return; any thread and signal handlers."""
-        self._stopping.ask()
+        self._stop_request.make()
 
     def refresh(self) -> None:
-        """Look at the program again, soon; any thread. The menu is looked at when it is shown."""
-        if not self._is_look_asked:
-            self._is_look_asked = True
-            self._in_owner(self._look_again)
+        """Show the current icon and tooltip soon; any thread. The menu is read when it opens."""
+        if not self._is_refresh_due:
+            self._is_refresh_due = True
+            self._on_icon_thread(self._refresh_now)
 
     def notify(self, title: str, text: str) -> bool:
-        """Hand a notification to the system; any thread. False while there is no icon for it to come from."""
+        """Show a notification; any thread. Return False while there is no icon."""
         if not (self.can_notify and self.is_shown):
             return False
-        self._in_owner(lambda: self._icon.notify(text, title))
+        self._on_icon_thread(lambda: self._icon.notify(text, title))
         return True
 
     def _make_icon(self) -> Any:
@@ -98,41 +98,41 @@ class PystrayBackend:
         self._thread.start()
 
     def _end_icon(self) -> None:
-        self._in_owner(self._icon.stop)
-        self._thread.join(END_LIMIT_S)
+        self._on_icon_thread(self._icon.stop)
+        self._thread.join(STOP_TIMEOUT_S)
 
     def _run_icon(self, icon: Any) -> None:
-        """Run pystray's loop; it owns the icon's thread."""
+        """Run pystray's loop on the icon's thread."""
         try:
-            icon.run(lambda _: self._in_owner(self._show))
+            icon.run(lambda _: self._on_icon_thread(self._show))
         except Exception:
             log.exception("the tray icon could not be run")
-            # Its set-up thread waits for a loop that will never be; left waiting, the process could not end.
+            # Its set-up thread waits for a loop that will never start, and would keep the process from ending.
             icon._Icon__queue.put(False)
         finally:
-            icon._running = False  # or, when collected, it would wait for the loop that has ended
+            icon._running = False  # or its finalizer would wait for the loop, which has ended
 
     def _show(self) -> None:
         self._icon.visible = True
 
-    def _watch(self) -> None:
-        """Look after the icon every `watch_every_s`; main thread only."""
+    def _check_icon(self) -> None:
+        """Check the icon every `check_interval_s`; main thread only."""
 
-    def _in_owner(self, task: Task) -> None:
-        """Have the icon's thread run a task; any thread."""
-        self._agenda.post(task)
+    def _on_icon_thread(self, task: Task) -> None:
+        """Run a task on the icon's thread; any thread."""
+        self._tasks.post(task)
         self._wake()
 
     def _wake(self) -> None:
-        """Have the icon's thread call `_run_tasks` soon; any thread."""
+        """Make the icon's thread call `_run_tasks` soon; any thread."""
         raise NotImplementedError
 
     def _run_tasks(self, *_: object) -> int:
-        self._agenda.run_due()
+        self._tasks.run_due()
         return 0
 
-    def _look_again(self) -> None:
-        self._is_look_asked = False  # first, so that a change during the look asks for another
+    def _refresh_now(self) -> None:
+        self._is_refresh_due = False  # first, so that a change from now on causes another refresh
         before, look = self._drawn, self._latest.again()
         self._drawn = look
         if look.icon != before.icon:
@@ -153,14 +153,14 @@ class PystrayBackend:
         return tuple(self._item(line) for line in self._latest.again().lines)
 
     def _item(self, line: Line) -> Any:
-        """Draw one menu line; a click only hands its key on."""
+        """Return one menu line; a click only passes its key on."""
         if line.kind == "separator":
             return self._pystray.Menu.SEPARATOR
         if line.kind == "submenu":
             below = self._pystray.Menu(*(self._item(child) for child in line.children))
             return self._pystray.MenuItem(self._label(line.label), below, enabled=line.enabled)
 
-        def act(_icon: Any, _item: Any) -> None:  # pystray counts the parameters and takes no more than these two
+        def act(_icon: Any, _item: Any) -> None:  # pystray counts the parameters and allows only these two
             if line.is_clickable:
                 self._program.on_click(line.key)
 

@@ -1,7 +1,7 @@
-"""The tray on macOS: pystray, with AppKit touched on the main thread only, and an icon sharp on Retina screens.
+"""The tray on macOS: pystray, with AppKit used only on the main thread, and an icon that is sharp on Retina screens.
 
-Written after Apple's documentation, pystray's source and the reports of other programs, not yet run on a real Mac.
-Touching AppKit on any other thread kills the process on recent systems.
+Written from Apple's documentation, pystray's source and reports from other programs; not yet run on a real Mac.
+Using AppKit on another thread crashes the process on recent systems.
 """
 
 import importlib
@@ -21,18 +21,18 @@ SIGNALS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if n
 
 @dataclass(frozen=True)
 class Cocoa:
-    """Name the modules of PyObjC, which only macOS has."""
+    """The modules of PyObjC, which only macOS has."""
 
     appkit: Any
     app_helper: Any
     mach_signals: Any
 
 
-def macos_backend(program: Program, why: str) -> "MacosBackend":
-    """Return the tray of macOS; raises ImportError where PyObjC is missing."""
+def macos_backend(program: Program, reason: str) -> "MacosBackend":
+    """Return the tray of macOS; raises ImportError if PyObjC is missing."""
     pystray = load_pystray("darwin")
     modules = ("AppKit", "PyObjCTools.AppHelper", "PyObjCTools.MachSignals")
-    return MacosBackend(pystray, Cocoa(*map(importlib.import_module, modules)), program, why)
+    return MacosBackend(pystray, Cocoa(*map(importlib.import_module, modules)), program, reason)
 
 
 class MacosBackend(PystrayBackend):
@@ -41,33 +41,33 @@ class MacosBackend(PystrayBackend):
     name = "pystray on macOS"
     icon_px = RETINA_PX
 
-    def __init__(self, pystray: Any, cocoa: Cocoa, program: Program, why: str) -> None:
+    def __init__(self, pystray: Any, cocoa: Cocoa, program: Program, reason: str) -> None:
         self._cocoa = cocoa
-        self._delegate = delegate_class(cocoa.appkit).alloc().init()  # AppKit itself holds it only weakly
-        super().__init__(pystray, program, why)
+        self._delegate = delegate_class(cocoa.appkit).alloc().init()  # AppKit holds only a weak reference
+        super().__init__(pystray, program, reason)
         self._delegate.on_menu_opening = self._icon.refill_menu
         self._delegate.on_power_off = self.stop
 
     def run(self) -> None:
-        """Show the icon until `stop`, or until the user logs out; main thread only."""
+        """Show the icon until `stop` or until the user logs out; main thread only."""
         appkit = self._cocoa.appkit
         application = appkit.NSApplication.sharedApplication()
         application.setActivationPolicy_(appkit.NSApplicationActivationPolicyAccessory)  # no icon in the Dock
         appkit.NSWorkspace.sharedWorkspace().notificationCenter().addObserver_selector_name_object_(
             self._delegate, b"willPowerOff:", appkit.NSWorkspaceWillPowerOffNotification, None
         )
-        if not self._stopping.is_asked:
+        if not self._stop_request.is_made:
             self._run_icon(self._icon)
         for number in SIGNALS:
-            signal.signal(number, signal.getsignal(number))  # from here on they come without AppKit's loop
+            signal.signal(number, signal.getsignal(number))  # from here on they arrive without AppKit's loop
 
     def stop(self) -> None:
         """Make `run` return; any thread and signal handlers."""
         super().stop()
-        self._in_owner(self._icon.stop)
+        self._on_icon_thread(self._icon.stop)
 
     def notify(self, title: str, text: str) -> bool:
-        """Hand a notification to the system; any thread but the main one, since it starts a program and waits."""
+        """Show a notification; any thread but the main one, because it starts a program and waits for it."""
         try:
             self._icon.notify(text, title)
         except (OSError, subprocess.CalledProcessError):
@@ -86,7 +86,7 @@ class MacosBackend(PystrayBackend):
         super()._show()
         for number in SIGNALS:
             handler = signal.getsignal(number)
-            if callable(handler):  # Python's own handlers wait for Python code to run, which AppKit's loop does not
+            if callable(handler):  # Python runs its handlers between bytecodes, and AppKit's loop runs none
                 self._cocoa.mach_signals.signal(number, partial(_pass_on, handler))
 
     def _wake(self) -> None:

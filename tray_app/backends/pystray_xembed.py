@@ -1,6 +1,6 @@
-"""The tray on X11 panels that know only XEmbed (trayer, tint2, i3bar): pystray's xorg icon, mended.
+"""The tray on X11 panels that support only XEmbed (trayer, tint2, i3bar): pystray's xorg icon, with workarounds.
 
-These trays show no menu of ours, so a click runs the default line; pystray itself never asks X for clicks.
+These trays show no menu, so a click runs the default line; pystray itself does not select click events.
 """
 
 import logging
@@ -12,20 +12,20 @@ from typing import Any
 from Xlib import X, display, error  # type: ignore[import-untyped]  # it ships no types
 
 from tray_app.backends.backend import Program
-from tray_app.backends.pystray_icon import END_LIMIT_S, PystrayBackend, load_pystray
+from tray_app.backends.pystray_icon import STOP_TIMEOUT_S, PystrayBackend, load_pystray
 from tray_app.backends.xembed_picture import on_panel
 
-# What opening a display raises, and using one that has gone.
+# Raised when a display is opened, and when one is used that has gone.
 X_ERRORS = (error.DisplayError, error.XauthError, error.XNoAuthError, error.ConnectionClosedError, OSError)
 EVENTS = X.ExposureMask | X.StructureNotifyMask | X.ButtonPressMask  # pystray's, and the clicks
 TASKS_MESSAGE = "_TRAY_TASKS"
-FLUSH_EVERY_S = 0.05
+FLUSH_INTERVAL_S = 0.05
 
 log = logging.getLogger(__name__)
 
 
 def has_xembed_tray() -> bool:
-    """Whether a panel offers an XEmbed tray on this X display; raises one of X_ERRORS where there is no display."""
+    """Return whether a panel offers an XEmbed tray on this X display; raises one of X_ERRORS without a display."""
     connection = display.Display()
     try:
         selection = connection.intern_atom(f"_NET_SYSTEM_TRAY_S{connection.get_default_screen()}")
@@ -35,32 +35,32 @@ def has_xembed_tray() -> bool:
 
 
 def is_xembed_tray_there() -> bool:
-    """Tell the same; without a display there is none."""
+    """Return the same, and False without a display."""
     try:
         return has_xembed_tray()
     except X_ERRORS:
         return False
 
 
-def xembed_backend(program: Program, why: str, sees_better: Callable[[], bool] = lambda: False) -> "XembedBackend":
-    """Return the tray of XEmbed panels, which ends where it sees a better one; raises one of X_ERRORS."""
-    return XembedBackend(load_pystray("xorg"), program, why, sees_better)
+def xembed_backend(program: Program, reason: str, has_better: Callable[[], bool] = lambda: False) -> "XembedBackend":
+    """Return the tray of XEmbed panels, which ends when there is a better one; raises one of X_ERRORS."""
+    return XembedBackend(load_pystray("xorg"), program, reason, has_better)
 
 
 class XembedBackend(PystrayBackend):
-    """Show the icon in an XEmbed tray, and once more when the panel comes back."""
+    """Show the icon in an XEmbed tray, and again when the panel restarts."""
 
     name = "pystray on XEmbed"
     can_notify = False
-    watch_every_s = 1.0
+    check_interval_s = 1.0
 
-    def __init__(self, pystray: Any, program: Program, why: str, sees_better: Callable[[], bool]) -> None:
-        self._sees_better = sees_better
-        super().__init__(pystray, program, why)
+    def __init__(self, pystray: Any, program: Program, reason: str, has_better: Callable[[], bool]) -> None:
+        self._has_better = has_better
+        super().__init__(pystray, program, reason)
 
     @property
     def is_shown(self) -> bool:
-        """Whether a tray has taken our window in; any thread."""
+        """Whether a tray has embedded our window; any thread."""
         return self._is_embedded and self._thread.is_alive()
 
     def _make_icon(self) -> Any:
@@ -76,45 +76,45 @@ class XembedBackend(PystrayBackend):
             else:
                 pystrays_own(event)
 
-        def on_reparent(event: Any) -> None:  # pystray believes that it is shown as soon as it has asked
+        def on_reparent(event: Any) -> None:  # pystray takes the icon to be shown as soon as it has asked
             self._is_embedded = event.parent.id != icon._display.screen().root.id
 
         icon._assert_icon_data = partial(self._draw, icon)
-        icon._assert_docked = icon._dock_window  # no tray is no failure: pystray would log a traceback each time
+        icon._assert_docked = icon._dock_window  # pystray would log a traceback whenever there is no tray
         icon._message_handlers |= {X.ClientMessage: on_message, X.ReparentNotify: on_reparent}
         icon._display.flush()
         return icon
 
     def _draw(self, icon: Any, width: int, height: int) -> None:
-        """Draw the icon in the size and on the background the panel has by now; on the icon's thread."""
+        """Draw the icon in the panel's current size and on its background; on the icon's thread."""
         picture = self._program.icon(self._drawn.icon, min(width, height))
         icon._icon_data = on_panel(picture, icon._window, width, height)
 
     def _wake(self) -> None:
         if self._thread.is_alive():
-            with suppress(*X_ERRORS):  # the watch sees it too, and ends
+            with suppress(*X_ERRORS):  # `_check_icon` sees it too, and stops
                 self._icon._send_message(self._icon._window, self._tasks_message)
                 self._icon._display.flush()
 
     def _end_icon(self) -> None:
-        self._in_owner(self._icon.stop)
-        for _ in range(int(END_LIMIT_S / FLUSH_EVERY_S)):
-            self._thread.join(FLUSH_EVERY_S)
+        self._on_icon_thread(self._icon.stop)
+        for _ in range(int(STOP_TIMEOUT_S / FLUSH_INTERVAL_S)):
+            self._thread.join(FLUSH_INTERVAL_S)
             self._flush()
 
     def _flush(self) -> None:
-        """Send what python-xlib left behind: where two threads send at once, it may keep a request for ever."""
+        """Flush python-xlib: if two threads send at once, it may hold a request back for ever."""
         if self._thread.is_alive():
             with suppress(*X_ERRORS):
                 self._icon._display.flush()
 
-    def _watch(self) -> None:
-        """Ask again while no tray has the icon: a new one may not listen yet, an old one may take it along.
+    def _check_icon(self) -> None:
+        """Ask again while no tray has the icon: a new one may not listen yet, a closing one may destroy the icon.
 
-        Ends the tray with the display; main thread only.
+        Stops when the display has gone; main thread only.
         """
         self._flush()
-        if self._sees_better():
+        if self._has_better():
             self.stop()
         if self.is_shown:
             return
@@ -125,7 +125,7 @@ class XembedBackend(PystrayBackend):
             self.stop()
             return
         if is_tray_there and self._thread.is_alive():
-            self._in_owner(self._icon._show)
+            self._on_icon_thread(self._icon._show)
         elif is_tray_there:
             self._icon = self._make_icon()
             self._start_icon()

@@ -1,1 +1,1 @@
-"""Copying text to the clipboard of whatever desktop this is."""
+"""Copy text to the clipboard of this desktop."""

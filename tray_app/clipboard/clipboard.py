@@ -1,4 +1,4 @@
-"""`Clipboard`: the one of this system. Each has `copy(text)`, which raises ClipboardUnavailable, and `close()`."""
+"""`Clipboard` for this system. Each one has `copy(text)`, which raises ClipboardUnavailable, and `close()`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The clipboards of Linux desktops: Wayland's, KDE's, X11's."""
+"""Copy to the clipboard of a Linux desktop: Wayland's, KDE's or X11's."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ WL_COPY = ["wl-copy", "--type", "text/plain;charset=utf-8"]
 
 
 class LinuxClipboard:
-    """Copy text in the first way that works. Under X11 it is gone with `close`, elsewhere it stays."""
+    """Copy text with the first method that works. Under X11 it is lost with `close`, elsewhere it stays."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,32 +22,32 @@ class LinuxClipboard:
     def copy(self, text: str) -> None:
         """Put a text on the clipboard; raises ClipboardUnavailable. May be called on any thread.
 
-        It takes milliseconds, and seconds where a program or the bus hangs.
+        It takes milliseconds, or seconds if a program or the bus hangs.
         """
         reasons = []
         with self._lock:
-            for way in self._ways():
+            for copy in self._methods():
                 try:
-                    return way(text)
-                except ClipboardUnavailable as error:  # noqa: PERF203  there are three ways at most
+                    return copy(text)
+                except ClipboardUnavailable as error:  # noqa: PERF203  there are three methods at most
                     reasons.append(error.detail)
-        raise ClipboardUnavailable("; ".join(reasons) or "there is no desktop here")
+        raise ClipboardUnavailable("; ".join(reasons) or "there is no desktop")
 
     def close(self) -> None:
-        """Give up a text held under X11, and end the thread that holds it; a second call does nothing."""
+        """Release the X11 selection and end its thread; a second call does nothing."""
         with self._lock:
             self._hold(None)
 
-    def _ways(self) -> list[Callable[[str], None]]:
-        ways: list[Callable[[str], None]] = []
+    def _methods(self) -> list[Callable[[str], None]]:
+        methods: list[Callable[[str], None]] = []
         if os.environ.get("WAYLAND_DISPLAY"):
-            ways += [lambda text: copy_with(WL_COPY, text), copy_to_klipper]
+            methods += [lambda text: copy_with(WL_COPY, text), copy_to_klipper]
         if os.environ.get("DISPLAY"):
-            ways.append(lambda text: self._hold(HeldSelection(text)))
-        return ways
+            methods.append(lambda text: self._hold(HeldSelection(text)))
+        return methods
 
     def _hold(self, new: HeldSelection | None) -> None:
-        # The old one is closed after the new one has taken over: at no moment is the clipboard empty.
+        # Close the old one after the new one has taken over, so that the clipboard is never empty.
         old, self._held = self._held, new
         if old is not None:
             old.close()

@@ -1,10 +1,10 @@
-"""The clipboard of macOS, through the program that comes with it."""
+"""Copy to the clipboard of macOS with pbcopy."""
 
 from tray_app.clipboard.program import copy_with
 
 
 class MacClipboard:
-    """Copy text, which stays after we have ended."""
+    """Copy text, which stays after we have exited."""
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard; raises ClipboardUnavailable. May be called on any thread."""

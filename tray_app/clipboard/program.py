@@ -1,17 +1,17 @@
-"""Copying by way of another program, which reads the text and may stay behind to hold it."""
+"""Copy with another program, which reads the text and may keep running to hold it."""
 
 import subprocess
 
-from tray_app.children import feed
+from tray_app.children import run_with_input
 from tray_app.errors import ClipboardUnavailable
 
-LIMIT_S = 3.0
+TIMEOUT_S = 3.0
 
 
 def copy_with(command: list[str], text: str, **variables: str) -> None:
-    """Give a program the text and wait for its end; raises ClipboardUnavailable. May be called on any thread."""
+    """Pass the text to a program and wait until it exits; raises ClipboardUnavailable. May be called on any thread."""
     try:
-        feed(command, text, LIMIT_S, **variables)
+        run_with_input(command, text, TIMEOUT_S, **variables)
     except FileNotFoundError as error:
         raise ClipboardUnavailable(f"{command[0]} is not installed") from error
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,4 +1,4 @@
-"""The invisible window that owns the X11 clipboard and answers everybody who pastes. Linux only: imports Xlib.
+"""The invisible window that owns the X11 clipboard and answers paste requests. Linux only: imports Xlib.
 
 See the Inter-Client Communication Conventions Manual, section 2.
 """
@@ -20,7 +20,7 @@ from Xlib.protocol import event as events  # type: ignore[import-untyped]  # see
 from tray_app.errors import ClipboardUnavailable
 
 REQUEST_HEAD_BYTES = 24
-# No such display; no right to use it; it went away; more than 1024 open descriptors, for Xlib waits with select().
+# No such display; no permission; it went away; more than 1024 open descriptors, because Xlib waits with select().
 DISPLAY_ERRORS = (DisplayError, XauthError, XNoAuthError, ConnectionClosedError, OSError, ValueError)
 
 Answer = tuple[int, int, Any]  # the property's type, the bits of an item, the items
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class SelectionOwner:
-    """Own the selection CLIPBOARD; used on one thread at a time."""
+    """Own the selection CLIPBOARD; for one thread at a time."""
 
     def __init__(self, text: str) -> None:
         """Connect and become the owner; raises DISPLAY_ERRORS and ClipboardUnavailable."""
@@ -46,11 +46,11 @@ class SelectionOwner:
             raise
 
     def fileno(self) -> int:
-        """Return the descriptor that can be read when there is something to answer."""
+        """Return the descriptor that becomes readable when there are requests."""
         return int(self._display.fileno())
 
     def answer_waiting(self) -> bool:
-        """Answer who has asked so far, and tell whether the clipboard is still ours; raises DISPLAY_ERRORS."""
+        """Answer the pending requests and return whether the clipboard is still ours; raises DISPLAY_ERRORS."""
         while self._display.pending_events():
             event = self._display.next_event()
             if event.type == X.SelectionClear:
@@ -60,9 +60,9 @@ class SelectionOwner:
         return True
 
     def close(self) -> None:
-        """Answer who has asked before, for they may wait for ever, and give the clipboard up; never raises."""
+        """Answer the requests made before, which might wait for ever, and release the clipboard; never raises."""
         with suppress(*DISPLAY_ERRORS):
-            self._display.sync()  # what was asked before has come by then
+            self._display.sync()  # earlier requests have arrived by then
             self.answer_waiting()
         with suppress(*DISPLAY_ERRORS):
             self._display.close()
@@ -75,14 +75,14 @@ class SelectionOwner:
             raise ClipboardUnavailable("another program keeps the X clipboard")
 
     def _server_time(self) -> int:
-        """Return the display's clock, which is read off an empty change of a property."""
+        """Return the display's time, taken from an empty change of a property."""
         self._window.change_property(Xatom.WM_NAME, Xatom.STRING, 8, b"", X.PropModeAppend)
         while (event := self._display.next_event()).type != X.PropertyNotify:
             pass
         return int(event.time)
 
     def _all_answers(self, text: str) -> dict[int, Answer]:
-        """Return what is answered to each target; raises ClipboardUnavailable for a text one request cannot carry."""
+        """Return the answer for each target; raises ClipboardUnavailable if the text does not fit into one request."""
         unicode = text.encode("utf-8", "replace")
         if len(unicode) > self._display.display.info.max_request_length * 4 - REQUEST_HEAD_BYTES:
             raise ClipboardUnavailable("the text is too long for the X clipboard")
@@ -97,20 +97,20 @@ class SelectionOwner:
         return answers
 
     def _answer(self, request: Any) -> None:
-        """Put the answer where the request wants it, and say so; a refusal names no place."""
-        place = request.property or request.target  # old clients name none
+        """Write the answer to the requested property and notify the requestor; a refusal names no property."""
+        target_property = request.property or request.target  # obsolete clients name none
         answer = self._answers.get(request.target)
         if answer is None:
-            place = X.NONE
+            target_property = X.NONE
         else:
-            request.requestor.change_property(place, *answer)
+            request.requestor.change_property(target_property, *answer)
         request.requestor.send_event(
             events.SelectionNotify(
                 time=request.time,
                 requestor=request.requestor,
                 selection=request.selection,
                 target=request.target,
-                property=place,
+                property=target_property,
             )
         )
         self._display.flush()
@@ -120,5 +120,5 @@ class SelectionOwner:
 
 
 def note_error(error: object, request: object) -> None:  # noqa: ARG001  Xlib's signature
-    """Note an error of the display in the log; as a rule somebody who pasted has gone before the answer came."""
+    """Log an error of the display; usually a requestor has exited before the answer arrived."""
     log.debug("X error: %s", error)

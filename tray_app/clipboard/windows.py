@@ -1,4 +1,4 @@
-"""The Windows clipboard, over user32 and kernel32."""
+"""Copy to the Windows clipboard, through user32 and kernel32."""
 
 import ctypes
 import sys
@@ -17,7 +17,7 @@ ATTEMPTS = 20
 RETRY_S = 0.05
 
 NUMBER, SIZE, TEXT, HANDLE = ctypes.c_int, ctypes.c_size_t, ctypes.c_wchar_p, ctypes.c_void_p
-# What each function returns and takes; untold, ctypes would cut handles down to 32 bits.
+# Result and argument types of each function; without them ctypes truncates handles to 32 bits.
 SIGNATURES: dict[tuple[str, str], tuple[Any, ...]] = {
     ("user32", "CreateWindowExW"): (HANDLE, NUMBER, TEXT, TEXT, *[NUMBER] * 5, *[HANDLE] * 4),
     ("user32", "DestroyWindow"): (NUMBER, HANDLE),
@@ -33,7 +33,7 @@ SIGNATURES: dict[tuple[str, str], tuple[Any, ...]] = {
 
 
 class WindowsClipboard:
-    """Copy text, which stays after we have ended."""
+    """Copy text, which stays after we have exited."""
 
     def copy(self, text: str) -> None:
         """Put a text on the clipboard; raises ClipboardUnavailable. May be called on any thread."""
@@ -41,7 +41,7 @@ class WindowsClipboard:
             memory = memory_with(text.encode("utf-16-le", "surrogatepass") + b"\0\0")
             if not call("user32", "EmptyClipboard") or not call("user32", "SetClipboardData", CF_UNICODETEXT, memory):
                 reason = last_error()
-                call("kernel32", "GlobalFree", memory)  # had the system taken it, it would be the system's to free
+                call("kernel32", "GlobalFree", memory)  # on success the system owns it and frees it
                 raise ClipboardUnavailable(reason)
 
     def close(self) -> None:
@@ -50,7 +50,7 @@ class WindowsClipboard:
 
 @contextmanager
 def owner_window() -> Iterator[int]:
-    """Yield a window that is never shown: an emptied clipboard takes data from a window only."""
+    """Yield a hidden window: an emptied clipboard accepts data only from a window."""
     window = checked(call("user32", "CreateWindowExW", 0, "STATIC", None, 0, 0, 0, 0, 0, None, None, None, None))
     try:
         yield window
@@ -60,13 +60,13 @@ def owner_window() -> Iterator[int]:
 
 @contextmanager
 def opened_clipboard(window: int) -> Iterator[None]:
-    """Hold the clipboard open for a window, waiting a second for another program that has it open."""
+    """Open the clipboard for a window; wait up to a second while another program has it open."""
     for _ in range(ATTEMPTS):
         if call("user32", "OpenClipboard", window):
             break
         time.sleep(RETRY_S)
     else:
-        raise ClipboardUnavailable("another program does not let go of it")
+        raise ClipboardUnavailable("another program keeps it open")
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ def opened_clipboard(window: int) -> Iterator[None]:
 
 
 def memory_with(content: bytes) -> int:
-    """Return a handle of memory that can be given away, with the content in it."""
+    """Return a handle of movable memory with the content."""
     memory = checked(call("kernel32", "GlobalAlloc", GMEM_MOVEABLE, len(content)))
     ctypes.memmove(checked(call("kernel32", "GlobalLock", memory)), content, len(content))
     call("kernel32", "GlobalUnlock", memory)
@@ -82,7 +82,7 @@ def memory_with(content: bytes) -> int:
 
 
 def checked(handle: int | None) -> int:
-    """Return a handle; raises ClipboardUnavailable for none."""
+    """Return a handle; raises ClipboardUnavailable if it is null."""
     if not handle:
         raise ClipboardUnavailable(last_error())
     return handle
@@ -96,5 +96,5 @@ def call(library: str, name: str, *arguments: Any) -> Any:
 
 
 def last_error() -> str:
-    """Say in the system's words why the last call failed."""
+    """Return the system's message for the last error."""
     return ctypes.WinError(ctypes.get_last_error()).strerror or "Windows gave no reason"

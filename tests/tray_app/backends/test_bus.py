@@ -13,10 +13,10 @@ from fakes.bus_service import BusService
 from tray_app.backends.bus import BusGone, SessionBus
 from tray_app.backends.exported import Exported, Fault, Method
 from tray_app.errors import BusUnavailable
-from tray_app.session_bus import Address, ask
+from tray_app.session_bus import Address, use_service
 from waiting import wait_for
 
-LIMIT_S = 5
+TIMEOUT_S = 5
 INTERFACE = "org.example.Object"
 NOBODY = Address("org.example.Nobody", "/Object", INTERFACE)
 
@@ -37,7 +37,9 @@ class Served:
 
     def call(self, member):
         """Call a method of ours from outside."""
-        return ask(Address(self.bus.unique_name, "/Object", INTERFACE), lambda ours: ours.call(member), LIMIT_S)
+        return use_service(
+            Address(self.bus.unique_name, "/Object", INTERFACE), lambda ours: ours.call(member), TIMEOUT_S
+        )
 
     def close(self):
         self.bus.stop()
@@ -112,7 +114,7 @@ def test_a_call_of_nobody_gives_the_fault(served):
 
 def test_a_name_that_comes_and_goes_is_told(served):
     told = []
-    served.bus.watch_name("org.example.Service", told.append)
+    served.bus.on_owner_changed("org.example.Service", told.append)
     served.start()
 
     with BusService("org.example.Service", {}):
@@ -125,7 +127,7 @@ def test_a_task_that_falls_due_runs_without_a_message(served):
     served.bus.after(0.01, done.set)
     served.start()
 
-    assert done.wait(LIMIT_S)
+    assert done.wait(TIMEOUT_S)
 
 
 def test_a_posted_task_runs_on_the_loops_thread(served):

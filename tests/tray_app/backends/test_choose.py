@@ -28,7 +28,7 @@ def run_briefly(backend):
 def test_none_is_none(bus_services):
     backend = choose("none", PROGRAM)
 
-    assert (backend.name, backend.why) == ("none", "no tray was asked for")
+    assert (backend.name, backend.reason) == ("none", "the tray was turned off")
 
 
 @pytest.mark.parametrize("wanted", ["auto", "sni"])
@@ -36,14 +36,14 @@ def test_without_a_bus_there_is_no_tray_and_it_says_so(wanted):
     backend = choose(wanted, PROGRAM)
 
     assert backend.name == "none"
-    assert "there is no session bus (DBUS_SESSION_BUS_ADDRESS is not set)" in backend.why
+    assert "there is no session bus (DBUS_SESSION_BUS_ADDRESS is not set)" in backend.reason
 
 
 def test_pystray_without_a_display_is_no_tray_and_it_says_so(bus_services):
     backend = choose("pystray", PROGRAM)
 
     assert backend.name == "none"
-    assert "the tray cannot be used: " in backend.why
+    assert "the tray cannot be used: " in backend.reason
 
 
 def test_a_watcher_on_the_bus_gets_the_icon(bus_services):
@@ -51,7 +51,7 @@ def test_a_watcher_on_the_bus_gets_the_icon(bus_services):
         backend = run_briefly(choose("auto", PROGRAM))
 
     assert backend.name == "StatusNotifier"
-    assert backend.why == "the desktop shows StatusNotifier items"
+    assert backend.reason == "the desktop shows StatusNotifier items"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_bus_without_a_panel_waits_for_one_and_says_what_would_help(
     backend = run_briefly(choose("auto", PROGRAM))
 
     assert backend.name == "StatusNotifier"
-    assert why in backend.why
+    assert why in backend.reason
     assert not backend.is_shown
 
 
@@ -87,4 +87,4 @@ def test_a_look_that_fails_at_the_start_is_no_reason_to_fail(bus_services):
     backend = choose("sni", broken)
 
     assert backend.name == "none"
-    assert "ZeroDivisionError" in backend.why
+    assert "ZeroDivisionError" in backend.reason

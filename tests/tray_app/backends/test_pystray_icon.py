@@ -50,7 +50,7 @@ def test_which_system_pystray_is_for_is_no_secret_left_to_programs_we_start(monk
 def test_the_icon_is_shown_by_the_thread_that_runs_it():
     with shown(FakeProgram(OPEN)) as backend:
         assert [what for what, _ in backend._icon.drawn] == ["menu", "icon", "show"]
-        assert not backend._stopping.is_asked
+        assert not backend._stop_request.is_made
 
 
 def test_a_click_gives_the_key_and_a_disabled_line_gives_none():

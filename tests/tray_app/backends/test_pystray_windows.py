@@ -71,8 +71,8 @@ class Windows:
 
 
 class _Backend(WindowsBackend):
-    watch_every_s = 0.01  # on Windows itself the main thread wakes by itself
-    end_session_limit_s = 0.01  # the main thread of these tests does not end
+    check_interval_s = 0.01  # on Windows itself the main thread wakes by itself
+    end_session_timeout_s = 0.01  # the main thread of these tests does not end
 
 
 @pytest.mark.parametrize(("text", "whole"), [("abc", "abc"), ("abcdef", "abcd"), ("abc😀", "abc"), ("ab😀c", "ab😀")])
@@ -84,7 +84,7 @@ def test_logging_out_is_allowed():
     with Windows(FakeProgram(OPEN)) as windows:
         assert windows.send(WM_QUERYENDSESSION) == 1
         assert windows.send(WM_ENDSESSION, 0) == 0
-        assert not windows.backend._stopping.is_asked
+        assert not windows.backend._stop_request.is_made
 
 
 def test_the_end_of_the_session_stops_it():

@@ -195,7 +195,7 @@ def test_a_display_with_a_name_that_is_none_is_a_sentence(clipboard, monkeypatch
 
 
 def test_a_computer_without_a_desktop_is_a_sentence(clipboard):
-    with pytest.raises(ClipboardUnavailable, match="there is no desktop here"):
+    with pytest.raises(ClipboardUnavailable, match="there is no desktop"):
         clipboard.copy("text")
 
 

@@ -4,72 +4,72 @@ import logging
 
 import pytest
 
-from tray_app.backends.agenda import Agenda, LoopEnded
+from tray_app.backends.task_queue import LoopEnded, TaskQueue
 
 
 def test_posted_tasks_run_in_turn():
-    agenda, done = Agenda(), []
-    agenda.post(lambda: done.append(1))
-    agenda.post(lambda: done.append(2))
+    tasks, done = TaskQueue(), []
+    tasks.post(lambda: done.append(1))
+    tasks.post(lambda: done.append(2))
 
-    agenda.run_due()
+    tasks.run_due()
 
     assert done == [1, 2]
 
 
 def test_a_task_posted_by_a_task_waits_for_the_next_turn():
-    agenda, done = Agenda(), []
-    agenda.post(lambda: agenda.post(lambda: done.append("next")))
+    tasks, done = TaskQueue(), []
+    tasks.post(lambda: tasks.post(lambda: done.append("next")))
 
-    agenda.run_due()
+    tasks.run_due()
     assert done == []
-    agenda.run_due()
+    tasks.run_due()
     assert done == ["next"]
 
 
 def test_a_task_is_not_run_before_it_is_due():
-    agenda, done = Agenda(), []
-    agenda.after(60, lambda: done.append("later"))
+    tasks, done = TaskQueue(), []
+    tasks.after(60, lambda: done.append("later"))
 
-    agenda.run_due()
+    tasks.run_due()
 
     assert done == []
-    wait_s = agenda.wait_s()
+    wait_s = tasks.wait_s()
     assert wait_s is not None
     assert 59 < wait_s <= 60
 
 
 def test_naming_a_task_again_moves_it():
-    agenda, done = Agenda(), []
+    tasks, done = TaskQueue(), []
     task = lambda: done.append("once")  # noqa: E731  the same object twice
-    agenda.after(60, task)
-    agenda.after(0, task)
+    tasks.after(60, task)
+    tasks.after(0, task)
 
-    agenda.run_due()
+    tasks.run_due()
 
     assert done == ["once"]
-    assert agenda.wait_s() is None
+    assert tasks.wait_s() is None
 
 
 def test_a_task_that_fails_is_logged_and_the_others_run(caplog):
-    agenda, done = Agenda(), []
-    agenda.post(lambda: 1 / 0)
-    agenda.post(lambda: done.append("after it"))
+    tasks, done = TaskQueue(), []
+    tasks.post(lambda: 1 / 0)
+    tasks.post(lambda: done.append("after it"))
 
     with caplog.at_level(logging.ERROR):
-        agenda.run_due()
+        tasks.run_due()
 
     assert done == ["after it"]
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_the_end_of_the_loop_is_no_failure_of_a_task():
-    agenda = Agenda()
+    tasks = TaskQueue()
 
     def end():
         raise LoopEnded
 
-    agenda.post(end)
+    tasks.post(end)
 
     with pytest.raises(LoopEnded):
-        agenda.run_due()
+        tasks.run_due()

@@ -1,4 +1,4 @@
-"""What a loop has to do besides its input: what other threads posted, and what falls due."""
+"""The tasks of an event loop: those posted by other threads, and those due at a time."""
 
 import logging
 import queue
@@ -10,29 +10,29 @@ Task = Callable[[], None]
 log = logging.getLogger(__name__)
 
 
-class Agenda:
-    """Keep the tasks of one loop; they run on the loop's thread, and `post` is the door for other threads."""
+class TaskQueue:
+    """Hold the tasks of one loop. They run on the loop's thread; other threads may only call `post`."""
 
     def __init__(self) -> None:
         self._posted: queue.SimpleQueue[Task] = queue.SimpleQueue()  # its put may be called in a signal handler
         self._due_s: dict[Task, float] = {}
 
     def post(self, task: Task) -> None:
-        """Have the task run at the loop's next turn; any thread. Waking the loop is the caller's part."""
+        """Run the task in the loop's next iteration; any thread. The caller has to wake the loop."""
         self._posted.put(task)
 
     def after(self, delay_s: float, task: Task) -> None:
-        """Have the task run later; loop thread only. Naming the same task again moves it."""
+        """Run the task later; loop thread only. A task that is already scheduled moves to the new time."""
         self._due_s[task] = time.monotonic() + delay_s
 
     def wait_s(self) -> float | None:
-        """How long the loop may wait for its input; None is for ever."""
+        """Return how long the loop may wait for input; None means without limit."""
         if not self._due_s:
             return None
         return max(0.0, min(self._due_s.values()) - time.monotonic())
 
     def run_due(self) -> None:
-        """Run what was posted and what is due; loop thread only. A task that fails is logged, and the rest runs."""
+        """Run the posted and the due tasks; loop thread only. A task that fails is logged, and the others run."""
         for _ in range(self._posted.qsize()):
             run_guarded(self._posted.get())
         now = time.monotonic()
@@ -42,14 +42,14 @@ class Agenda:
 
 
 def run_guarded(task: Task) -> None:
-    """Run a task and log its failure: one bad message or click must not take the icon away."""
+    """Run a task and log its failure: one bad message or click must not remove the icon."""
     try:
         task()
     except LoopEnded:
         raise
     except Exception:
-        log.exception("the tray could not do what it was asked")
+        log.exception("a task of the tray failed")
 
 
 class LoopEnded(Exception):
-    """Pass through `run_guarded`: the loop itself cannot go on."""
+    """The loop cannot go on; `run_guarded` lets this through."""

@@ -11,10 +11,10 @@ from proxy import paths
 from proxy.flow.health import Health
 from proxy.services import assemble
 from proxy.tools.consent import Question
+from tray_app.approvals import ApprovalNotifier
 from tray_app.backends.none import NoTray
-from tray_app.hosted import HostedProxy
-from tray_app.news import News
-from tray_app.question_bell import QuestionBell
+from tray_app.controller import ProxyController
+from tray_app.notifications import Notifier
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="the program that opens pages is that of Linux desktops")
 QUESTION = Question(1, "write_file", "files", "{}")
@@ -38,43 +38,43 @@ class Telling(NoTray):
 class Told:
     def __init__(self) -> None:
         keychain = MemoryKeychain()
-        self.hosted = HostedProxy(assemble({"proxy_port": 0}, keychain=lambda: keychain), lambda: None)
-        self.hosted.services.secrets.load()
+        self.controller = ProxyController(assemble({"proxy_port": 0}, keychain=lambda: keychain), lambda: None)
+        self.controller.services.secrets.load()
         self.backend = Telling()
         self.said: list[str] = []
-        self.news = News(self.hosted, self.said.append, lambda: self.backend, is_read=True)
+        self.notifier = Notifier(self.controller, self.said.append, lambda: self.backend, has_terminal=True)
 
 
 @pytest.fixture
 def told() -> Iterator[Told]:
     made = Told()
     yield made
-    made.hosted.close()
+    made.controller.close()
 
 
-def test_only_the_first_start_is_told_by_a_notification(told: Told) -> None:
-    told.hosted.start()
+def test_only_the_first_start_is_notified(told: Told) -> None:
+    told.controller.start()
 
-    told.news.tell_start()
-    told.news.tell_start()
+    told.notifier.announce_start()
+    told.notifier.announce_start()
 
-    assert told.backend.told == [("The proxy runs", f"Address for your tools: {told.hosted.base_url}")]
-    assert told.said == [f"Base URL for your tools:  {told.hosted.base_url}"] * 2
+    assert told.backend.told == [("The proxy is running", f"Base URL for your tools: {told.controller.base_url}")]
+    assert told.said == [f"Base URL for your tools:  {told.controller.base_url}"] * 2
 
 
 def test_a_first_start_that_does_not_serve_is_not_greeted(told: Told) -> None:
-    told.hosted.problem = "The port is taken"
+    told.controller.problem = "The port is taken"
 
-    told.news.tell_start()
+    told.notifier.announce_start()
 
-    assert told.backend.told == [("The proxy does not run", "The port is taken")]
+    assert told.backend.told == [("The proxy is not running", "The port is taken")]
 
 
-def test_a_first_start_that_cannot_be_remembered_is_not_told_again_and_again(told: Told) -> None:
+def test_a_first_start_that_cannot_be_remembered_is_not_notified_again_and_again(told: Told) -> None:
     paths.state_file().parent.parent.mkdir(parents=True, exist_ok=True)
     paths.state_file().parent.write_text("a file where the folder should be")
 
-    told.news.tell_start()
+    told.notifier.announce_start()
 
     assert told.backend.told == []
 
@@ -91,48 +91,48 @@ def test_a_first_start_that_cannot_be_remembered_is_not_told_again_and_again(tol
         (Health(), None),
     ],
 )
-def test_only_trouble_that_needs_the_user_is_told(told: Told, health: Health, title: str | None) -> None:
-    told.news.tell_health(health)
+def test_only_problems_that_need_the_user_are_notified(told: Told, health: Health, title: str | None) -> None:
+    told.notifier.notify_health(health)
 
     assert [title for title, _ in told.backend.told] == ([title] if title else [])
 
 
-def test_failures_in_a_row_are_told_once(told: Told) -> None:
+def test_several_failures_in_a_row_are_notified_once(told: Told) -> None:
     for failures in (1, 2):
-        told.news.tell_health(Health("failing", "it broke off", failures=failures))
+        told.notifier.notify_health(Health("failing", "it broke off", failures=failures))
     assert told.backend.told == []
 
     for failures in (3, 4, 5):
-        told.news.tell_health(Health("failing", "it broke off", failures=failures))
-    told.news.tell_health(Health("failing", "status 500", failures=3))  # server errors have a count of their own
+        told.notifier.notify_health(Health("failing", "it broke off", failures=failures))
+    told.notifier.notify_health(Health("failing", "status 500", failures=3))  # server errors have a count of their own
     assert told.backend.told == [("Upstream failing", "it broke off")]
 
-    told.news.tell_health(Health())
-    told.news.tell_health(Health("failing", "status 502", failures=3))
+    told.notifier.notify_health(Health())
+    told.notifier.notify_health(Health("failing", "status 502", failures=3))
     assert told.backend.told[1:] == [("Upstream failing", "status 502")]
 
 
-def test_an_icon_that_is_shown_is_not_spoken_of(told: Told) -> None:
-    told.hosted.start()
-    told.news.tell_no_icon()
+def test_an_icon_that_is_shown_is_not_announced(told: Told) -> None:
+    told.controller.start()
+    told.notifier.say_no_icon()
     assert told.said == []
 
     told.backend.is_shown = False
-    told.news.tell_no_icon()
+    told.notifier.say_no_icon()
 
-    assert told.said[0] == "There is no icon so far: a test. The proxy runs all the same."
+    assert told.said[0] == "No icon is shown yet: a test. The proxy is running anyway."
     assert told.said[1].startswith("There is no upstream API key yet: ")
     assert "/ui/enter?ticket=" in told.said[2]
 
 
-def test_an_icon_that_no_panel_shows_is_told_by_a_notification(told: Told) -> None:
-    told.news.tell_unseen()
+def test_an_icon_that_no_panel_shows_is_notified(told: Told) -> None:
+    told.notifier.notify_no_icon()
     assert told.backend.told == []
 
     told.backend.is_shown = False
-    told.news.tell_unseen()
+    told.notifier.notify_no_icon()
 
-    assert told.backend.told == [("The proxy runs without an icon", "Start it once more to open its page. A test.")]
+    assert told.backend.told == [("The proxy is running without an icon", "Start it again to open its page. A test.")]
 
 
 @pytest.fixture
@@ -152,12 +152,12 @@ def test_a_first_start_without_an_icon_opens_the_page_and_later_ones_do_not(
     told: Told, opened: Callable[[], str]
 ) -> None:
     told.backend.is_shown = False
-    told.news.tell_start()
-    told.news.tell_no_icon()
+    told.notifier.announce_start()
+    told.notifier.say_no_icon()
     assert opened().count("/ui/enter?ticket=") == 1
 
-    told.news.tell_start()
-    told.news.tell_no_icon()
+    told.notifier.announce_start()
+    told.notifier.say_no_icon()
 
     assert opened().count("/ui/enter?ticket=") == 1
 
@@ -166,25 +166,25 @@ def test_a_first_start_without_an_icon_opens_the_page_and_later_ones_do_not(
 def test_a_first_start_opens_no_page_where_there_is_an_icon_or_no_screen(
     told: Told, opened: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told.news.tell_start()
-    told.news.tell_no_icon()
+    told.notifier.announce_start()
+    told.notifier.say_no_icon()
     assert opened() == ""
 
     monkeypatch.setenv("DISPLAY", "")
     monkeypatch.setenv("WAYLAND_DISPLAY", "")
     told.backend.is_shown = False
-    told.news.tell_no_icon()
+    told.notifier.say_no_icon()
 
     assert opened() == ""
 
 
-def test_a_tray_that_there_is_none_of_is_spoken_of_at_once(told: Told) -> None:
-    told.hosted.start()
+def test_a_missing_tray_is_announced_at_once(told: Told) -> None:
+    told.controller.start()
     told.backend.is_shown, told.backend.name = False, "none"
 
-    told.news.tell_no_icon()
+    told.notifier.say_no_icon()
 
-    assert told.said[0] == "There is no tray here: a test. The proxy runs all the same."
+    assert told.said[0] == "There is no system tray: a test. The proxy is running anyway."
 
 
 @pytest.mark.parametrize("is_shown", [True, False])
@@ -193,33 +193,33 @@ def test_a_question_is_told_without_its_arguments_and_by_a_link_where_no_icon_is
 ) -> None:
     told.backend.is_shown = is_shown
 
-    told.news.tell_question(QUESTION)
+    told.notifier.notify_approval(QUESTION)
 
-    where = "see the icon's menu" if is_shown else "start the program once more to open its page"
+    where = "see the icon's menu" if is_shown else "start the program again to open its page"
     assert told.backend.told == [("A tool asks to run", f"write_file waits a minute for your answer: {where}.")]
     assert ["&to=approvals" in said for said in told.said] == ([] if is_shown else [True])
 
 
-def test_the_bell_rings_for_a_question_and_the_menu_follows_it_both_ways() -> None:
-    rung: list[object] = []
+def test_a_question_notifies_and_updates_the_menu_both_ways() -> None:
+    notified: list[object] = []
     looks: list[str] = []
-    bell = QuestionBell(rung.append, lambda: looks.append("again"))
+    approvals = ApprovalNotifier(notified.append, lambda: looks.append("again"))
 
-    bell.ask(QUESTION)
-    bell.withdraw(QUESTION)
+    approvals.ask(QUESTION)
+    approvals.withdraw(QUESTION)
 
-    assert rung == [QUESTION]
+    assert notified == [QUESTION]
     assert looks == ["again"] * 2
 
 
-def test_a_wrong_settings_file_is_told_at_every_start() -> None:
+def test_a_wrong_settings_file_is_notified_at_every_start() -> None:
     paths.settings_file().parent.mkdir(parents=True)
     paths.settings_file().write_text("proxy_prot = 1\n")
     told = Told()
-    told.hosted.start()
+    told.controller.start()
 
-    told.news.tell_start()
-    told.hosted.close()
+    told.notifier.announce_start()
+    told.controller.close()
 
     [said] = [line for line in told.said if "settings file" in line]
     assert "line 1: proxy_prot is no setting" in said
@@ -227,8 +227,8 @@ def test_a_wrong_settings_file_is_told_at_every_start() -> None:
 
 
 def test_no_login_is_in_a_notification_and_the_users_own_key_may_be(told: Told) -> None:
-    told.news.tell_health(Health("unsafe", "http://anna:Winter2026x@proxy:3128 has a bad certificate"))
-    told.news.tell("Nothing here takes a copied text", "op-" + "k" * 43)
+    told.notifier.notify_health(Health("unsafe", "http://anna:Winter2026x@proxy:3128 has a bad certificate"))
+    told.notifier.notify("No clipboard: copy this by hand", "op-" + "k" * 43)
 
     assert told.backend.told[0] == ("Upstream unsafe", "http://…@proxy:3128 has a bad certificate")
     assert told.backend.told[1][1] == "op-" + "k" * 43

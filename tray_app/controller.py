@@ -1,4 +1,4 @@
-"""The proxy as the tray hosts it: the server that can be switched, and the pages that open whatever its state."""
+"""Start, stop and move the proxy's server for the tray, and open its pages whether or not it runs."""
 
 import logging
 import secrets
@@ -18,13 +18,13 @@ from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.web.ui.dashboard import Dashboard
 
-OFFERED_PORTS = 20  # how far beyond the configured one a free port is looked for
+MAX_PORTS_TRIED = 20  # from the configured one on, to find a free one
 
 log = logging.getLogger(__name__)
 
 
-class HostedProxy:
-    """Start, stop and move the server. For any thread but the server's own."""
+class ProxyController:
+    """Control the server. For any thread but the server's own."""
 
     def __init__(
         self, services: Services, activate: Callable[[], None], quit_program: Callable[[], None] | None = None
@@ -35,25 +35,25 @@ class HostedProxy:
         self._pages: ServerThread | None = None
         self._switching = threading.RLock()  # clicks, and edits of the settings file, which have threads of their own
         self.problem: str | None = None
-        self.advice = ""  # what to do about it
+        self.advice = ""  # what to do about the problem
         self.other_port: int | None = None
         services.store.listen(self._follow, may_refuse=True)
 
     @property
     def base_url(self) -> str | None:
-        """Where the server listens, None while it does not."""
+        """Where the server listens; None while it is off."""
         address = self._server.address
         return address.base_url if address else None
 
     @property
     def tools_url(self) -> str:
-        """The base URL to point tools at, whether or not the server is on: an address that can be reached."""
+        """The base URL for tools, whether or not the server is on: an address that can be reached."""
         settings = self.services.store.current
         address = self._server.address or Address(settings.proxy_host, settings.proxy_port)
         return address.local.base_url
 
     def start(self) -> None:
-        """Serve; what keeps it from doing so is kept as the problem. A second call does nothing."""
+        """Start the server; a failure is kept as `problem`. A second call does nothing."""
         with self._switching:
             self._try_start(self.services.store.current)
 
@@ -66,7 +66,7 @@ class HostedProxy:
             self.problem = error.detail[:1].upper() + error.detail[1:]
             self.advice = f"{as_typed(error.hint)}." if error.hint else ""
             if isinstance(error, PortTaken) and not self.services.store.fixed_by("proxy_port"):
-                self.other_port = free_port(settings.proxy_host, settings.proxy_port, OFFERED_PORTS)
+                self.other_port = free_port(settings.proxy_host, settings.proxy_port, MAX_PORTS_TRIED)
 
     def _start(self, settings: Settings) -> None:
         try:
@@ -76,13 +76,13 @@ class HostedProxy:
             raise
 
     def stop(self) -> None:
-        """Stop serving; running answers get their grace."""
+        """Stop the server; running answers get time to end."""
         with self._switching:
             self._server.stop()
             self.problem, self.other_port = None, None
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop the server, the pages, the tools and the observers."""
         self.stop()
         if self._pages is not None:
             self._pages.stop()
@@ -90,7 +90,7 @@ class HostedProxy:
         self.services.observers.stop()
 
     def root_url(self) -> str:
-        """Return where the pages are: the server's own address, or one just for them while it does not serve."""
+        """Return the root of the pages: the server's own, or that of a server for pages alone while it is off."""
         with self._switching:
             if self._server.address is not None:
                 return self._server.address.local.root_url
@@ -98,12 +98,12 @@ class HostedProxy:
                 self._pages = server_for(self.services, self.dashboard, on_warm=freeze_objects)
             return self._pages.start("127.0.0.1", 0).root_url
 
-    def entrance(self, to: str = "") -> str:
-        """Return a link to one of the pages, good once."""
+    def link(self, to: str = "") -> str:
+        """Return a link to one of the pages that works once."""
         return self.dashboard.link(self.root_url(), to)
 
     def _follow(self, old: Settings, new: Settings) -> None:
-        """Move a running server to where the settings now want it; raises PortTaken to refuse the change."""
+        """Move a running server to the new address in the settings; raises PortTaken to refuse the change."""
         if (old.proxy_host, old.proxy_port) == (new.proxy_host, new.proxy_port):
             return
         with self._switching:

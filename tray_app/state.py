@@ -1,21 +1,23 @@
-"""What the tray shows, read from the parts of the program; on the tray's thread, without blocking."""
+"""Read the state of the program for the tray; on the tray's thread, without blocking."""
 
 from proxy.identity import TITLE, __version__
-from tray_app.hosted import HostedProxy
-from tray_app.view import Facts
+from tray_app.controller import ProxyController
+from tray_app.view import TrayState
 
 
-def read_facts(hosted: HostedProxy, trouble: str | None, log_problem: str | None, *, is_working: bool) -> Facts:
-    """Return how things are now."""
-    services = hosted.services
+def read_state(
+    controller: ProxyController, click_problem: str | None, log_problem: str | None, *, is_working: bool
+) -> TrayState:
+    """Return the current state."""
+    services = controller.services
     store, settings = services.store, services.store.current
-    return Facts(
+    return TrayState(
         title=TITLE,
         version=__version__,
-        base_url=hosted.base_url,
-        start_problem=hosted.problem,
+        base_url=controller.base_url,
+        start_problem=controller.problem,
         key=services.secrets.state,
-        # As long as the keyring has not answered nobody can say that there is no key.
+        # Until the keyring has been read, the key is not known to be missing.
         needs_no_key=settings.proxy_forward_auth_header or not services.secrets.loaded.is_set(),
         health=services.health.current,
         is_working=is_working,
@@ -24,10 +26,10 @@ def read_facts(hosted: HostedProxy, trouble: str | None, log_problem: str | None
         tools_fixed_by=store.fixed_by("enable_tool_execution"),
         key_required=settings.proxy_require_api_key,
         key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
-        asking_tools=tuple(question.tool for question in services.tools.consent.questions),
-        trouble=trouble,
+        pending_tools=tuple(question.tool for question in services.tools.consent.questions),
+        click_problem=click_problem,
         settings_problem=store.problem and services.hide(store.problem.replace(str(store.path), store.path.name)),
         settings_known=store.is_known,
         log_problem=log_problem,
-        other_port=hosted.other_port,
+        other_port=controller.other_port,
     )

@@ -1,0 +1,143 @@
+"""What the program says unasked: few things, as notifications, and in the terminal if there is one.
+
+All of it runs on the thread `tray-actions`.
+"""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from proxy import paths
+from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, question_line
+from proxy.command import command
+from proxy.files import write_private
+from proxy.flow.health import Health
+from proxy.logs.redaction import without_logins
+from proxy.tools.consent import Question
+from tray_app.backends.backend import Backend
+from tray_app.controller import ProxyController
+from tray_app.errors import NothingOpened
+from tray_app.notify import notify
+from tray_app.opener import has_screen, open_url
+
+Say = Callable[[str], Any]
+
+FAILURES_BEFORE_NOTIFICATION = 3  # in a row: a single failure needs no action
+
+log = logging.getLogger(__name__)
+
+
+class Notifier:
+    """Show notifications and print to the terminal. `backend` returns the tray once there is one.
+
+    `has_terminal` says whether somebody reads what is printed: only then may it contain a link to the page.
+    """
+
+    def __init__(
+        self, controller: ProxyController, say: Say, backend: Callable[[], Backend | None], *, has_terminal: bool
+    ) -> None:
+        self._controller = controller
+        self._say = say
+        self._backend = backend
+        self._is_first_run = False
+        self._has_terminal = has_terminal
+        self._settings_warning: str | None = None  # the last one that was announced
+        self._has_notified_failures = False  # since the upstream was healthy last
+
+    def notify(self, title: str, text: str) -> None:
+        """Show a notification if the desktop can. Logins are taken out; a key the user has asked for is not."""
+        text = without_logins(text)
+        backend = self._backend()
+        if backend is None or not backend.notify(title, text):
+            notify(title, text)
+
+    def announce_start(self) -> None:
+        """Say where the proxy listens, or why it does not. The very first start is also notified."""
+        self._is_first_run = is_first_run()
+        if self._controller.base_url is not None:
+            self._say(base_url_line(self._controller.base_url, self._controller.tools_url))
+            if self._is_first_run:
+                self.notify("The proxy is running", f"Base URL for your tools: {self._controller.tools_url}")
+        elif self._controller.problem is not None:
+            self._say(f"The proxy is not running. {self._controller.problem}. {self._controller.advice}".rstrip())
+            self.notify("The proxy is not running", self._controller.problem)
+        self.announce_settings()
+
+    def announce_settings(self) -> None:
+        """Say what is wrong with the settings file, unless that was said before."""
+        before, self._settings_warning = self._settings_warning, self._controller.services.store.warning
+        if self._settings_warning not in (None, before):
+            self._say(self._settings_warning)
+            self.notify("The settings file is wrong", self._settings_warning)
+
+    def say_no_icon(self) -> None:
+        """Say that no icon is shown, and how to reach the page without it.
+
+        At the very first start the page opens by itself if there is a screen.
+        """
+        backend = self._backend()
+        if backend is None or backend.is_shown:
+            return
+        what = "There is no system tray" if backend.name == "none" else "No icon is shown yet"
+        is_on = self._controller.base_url is not None
+        self._say(f"{what}: {backend.reason}.{' The proxy is running anyway.' if is_on else ''}")
+        services = self._controller.services
+        if not services.store.current.proxy_forward_auth_header and (line := key_line(services.secrets)):
+            self._say(line)
+        self._say(page_line(self._controller.link() if self._has_terminal else None))
+        if backend.name == "none":
+            self._say(last_line(paths.log_file()))
+        if self._is_first_run and has_screen():
+            with suppress(NothingOpened):
+                open_url(self._controller.link())
+
+    def notify_no_icon(self) -> None:
+        """Notify users without a terminal that no icon is shown. The way to the page comes first: texts get cut."""
+        backend = self._backend()
+        if backend is not None and not backend.is_shown:
+            reason = backend.reason[:1].upper() + backend.reason[1:]
+            self.notify("The proxy is running without an icon", f"Start it again to open its page. {reason}.")
+
+    def notify_health(self, health: Health) -> None:
+        """Notify of a problem that the user has to act on; of failures once, when there are several in a row."""
+        if health.kind == "key refused":
+            self.notify("The upstream refuses the key", f"Set another one: {self._where}.")
+        elif health.kind == "unsafe":
+            self.notify("Upstream unsafe", health.detail)
+        elif health.kind == "failing":
+            if health.failures >= FAILURES_BEFORE_NOTIFICATION and not self._has_notified_failures:
+                self._has_notified_failures = True
+                self.notify("Upstream failing", health.detail)
+        elif health.kind == "healthy":
+            self._has_notified_failures = False
+
+    def notify_approval(self, question: Question) -> None:
+        """Notify of a tool that needs approval; print a link to the page where no icon is shown."""
+        self.notify("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
+        if not self._is_icon_shown:
+            where = self._controller.link("approvals") if self._has_terminal else command("page")
+            self._say(question_line(question.tool, where))
+
+    @property
+    def _is_icon_shown(self) -> bool:
+        backend = self._backend()
+        return backend is not None and backend.is_shown
+
+    @property
+    def _where(self) -> str:
+        """Where the user finds what a notification speaks of."""
+        return "see the icon's menu" if self._is_icon_shown else "start the program again to open its page"
+
+
+def is_first_run() -> bool:
+    """Return whether the program runs for the first time, and remember that it has run."""
+    file = paths.state_file()
+    if file.exists():
+        return False
+    try:
+        write_private(file, b"has_run = true\n")
+    except OSError as error:
+        log.warning("the first run cannot be remembered: %s", error)
+        return False
+    return True
