@@ -47,7 +47,7 @@ UNDOCUMENTED = {
 OF_PYTHON = {
     "_open": "logging.FileHandler opens its file there, and the file must be its owner's alone",
     "_srcfile": "logging's documentation sets it to None, which saves looking for the caller's file",
-    "_thread": "logging.handlers.QueueListener keeps its thread there, which gets our name and a limit",
+    "_thread": "logging.handlers.QueueListener keeps its thread there, which has no public name; its end has a limit",
     "_value2member_map_": "enum has the members by value there; asking raises nothing",
 }
 # Every private name of a library that we touch, by the package and the object that must have it.
