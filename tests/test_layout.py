@@ -55,7 +55,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "__main__": "cli",
     # flow, keys and tools for their states alone
     "tray_app": (
-        "cli command errors files flow hosting http identity keys logs paths process running server services settings"
+        "cli command errors files flow hosting identity keys logs paths process running server services settings"
         " tools web"
     ),
 }
