@@ -190,8 +190,9 @@ def environment_of(base: str, case: Case, variables: dict[str, str]) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     uv = [sys.executable, "-m", "uv", "--quiet"]
-    install = [*uv, "pip", "install", "--python", str(python), "--require-hashes", "-r", str(case.lock)]
-    for command in ([*uv, "venv", "--python", base, str(folder)], install):
+    # The sessions write no bytecode: without it, each program they start compiles all packages again.
+    install = [*uv, "pip", "install", "--compile-bytecode", "--python", str(python), "--require-hashes"]
+    for command in ([*uv, "venv", "--python", base, str(folder)], [*install, "-r", str(case.lock)]):
         made = subprocess.run(
             command,
             env=variables,
