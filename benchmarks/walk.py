@@ -8,6 +8,7 @@ thread, from the request's first byte to the answer's last; an upstream in this 
 import argparse
 import http.client
 import json
+import socket
 import socketserver
 import sys
 import tempfile
@@ -32,6 +33,10 @@ BODY = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]
 COMPLETION = json.dumps(
     {"object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}
 ).encode()
+CHAT = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+    b"User-Agent: %b\r\nContent-Length: %d\r\n\r\n%b"
+)
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 
 
@@ -106,27 +111,28 @@ def record() -> tuple[Walk, Walk]:
             address = server.start("127.0.0.1", 0)
         finally:
             threading.setprofile(None)
-        connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)
+        client = socket.create_connection(("127.0.0.1", address.port), timeout=30)
         try:
-            ask(connection, "warm-up/1.0")  # imports, the upstream's connection
+            ask(client, "warm-up/1.0")  # imports, the upstream's connection
             walks = []
             for _ in range(2):
                 time.sleep(SETTLE_S)  # what the request before has left to do is not counted
                 recorder.walk = Walk()
-                ask(connection, "walk/1.0")
+                ask(client, "walk/1.0")
                 time.sleep(SETTLE_S)
                 walks.append(recorder.walk)
                 recorder.walk = None
         finally:
-            connection.close()
+            client.close()
             server.stop()
     return walks[0], walks[1]
 
 
-def ask(connection: http.client.HTTPConnection, agent: str) -> None:
-    """Send a chat and read its answer; raises RuntimeError where that is not the completion."""
-    connection.request("POST", "/v1/chat/completions", BODY, {"content-type": "application/json", "user-agent": agent})
-    answer = connection.getresponse()
+def ask(client: socket.socket, agent: str) -> None:
+    """Send a chat in one go and read its answer; raises RuntimeError where that is not the completion."""
+    client.sendall(CHAT % (client.getpeername()[1], agent.encode(), len(BODY), BODY))
+    answer = http.client.HTTPResponse(client)
+    answer.begin()
     if (answer.status, answer.read()) != (200, COMPLETION):
         raise RuntimeError(f"the chat was answered with {answer.status}")
 

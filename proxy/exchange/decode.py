@@ -9,7 +9,6 @@ from proxy.http.answer import Answer
 from proxy.policy.body import read_object, value_of
 
 STREAM_OPTIONS = "stream_options"
-MEBIBYTE = 1_048_576
 
 
 class Decode(Stage):
@@ -22,11 +21,11 @@ class Decode(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass it on; raises BodyTooLarge, MalformedRequest, EncodingUnsupported, InvalidJson."""
-        limit_bytes = int(request.settings.proxy_max_body_mb * MEBIBYTE)
+        limit_bytes = request.settings.max_body_bytes
         body = await request.incoming.read(limit_bytes)
         flow.bytes_up = len(body)
-        if request.encoding:
-            body = await decoded(request.encoding, body, limit_bytes)
+        if request.head.encoding:
+            body = await decoded(request.head.encoding, body, limit_bytes)
             request.headers = request.headers.without("content-encoding")
         request.fields = fields = read_object(body)
         request.body, request.length = body, len(body)
@@ -36,6 +35,6 @@ class Decode(Stage):
             options = value_of(fields, STREAM_OPTIONS)
             asked_usage = isinstance(options, dict) and options.get("include_usage") is True
             request.stream = StreamOptions(asked_usage=asked_usage)
-            if error_event := error_event_for(request.path):
+            if error_event := error_event_for(request.head.path):
                 request.keep_alive.expect(self._keep_alive_s, error_event)
         return await next(flow, request)

@@ -80,16 +80,9 @@ class Exchange:
 
     async def _open(self, flow: Flow, body: RequestBody, keep_alive: KeepAlive) -> tuple[Answer, ProxyError | None]:
         """Return the answer, or in its place what the client is told of the error, and that error."""
-        head = self.head
         request = Request(
-            kind=head.kind,
-            method=head.method,
-            path=head.path,
-            query=head.query,
-            headers=head.headers,
-            caller=head.caller,
-            encoding=head.encoding,
-            wants_json=head.wants_json,
+            head=self.head,
+            headers=self.head.headers,
             settings=self.store.in_force.settings,
             incoming=body,
             keep_alive=keep_alive,

@@ -1,6 +1,6 @@
 """A request as the stages pass it on."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -55,20 +55,14 @@ class StreamOptions:
 class Request:
     """A request on its way to an upstream. The stages fill it in; what they send on changed is a copy."""
 
-    kind: Kind
-    method: str
-    path: str
-    query: str
-    headers: Headers
-    caller: Caller
-    encoding: str
-    wants_json: bool
+    head: RequestHead
+    headers: Headers  # those of the head, as they go upstream
     settings: Settings  # those in force when it came
     incoming: RequestBody
     keep_alive: KeepAlive
     body: bytes | AsyncIterator[bytes] | None = None  # as it goes upstream; None: there is none
     length: int | None = None  # in bytes, where it is known
-    fields: Mapping[str, Any] = field(default_factory=dict)  # the client's JSON object, read
+    fields: dict[str, Any] = field(default_factory=dict)  # the client's JSON object, read
     rules: ParameterRules | None = None  # the user's, where there are any
     stream: StreamOptions | None = None  # given where the client asked for a stream of events
     upstream: "UpstreamClient | None" = None  # the client of the one that was chosen, and
@@ -78,4 +72,4 @@ class Request:
     @property
     def is_repeatable(self) -> bool:
         """Tell whether it can be sent again."""
-        return self.kind != "websocket" and (self.body is None or isinstance(self.body, bytes))
+        return self.head.kind != "websocket" and (self.body is None or isinstance(self.body, bytes))

@@ -27,24 +27,24 @@ class Route(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the answer no further try is due after; raises UpstreamFailure, NoUpstreamKey, SettingsBroken."""
-        client, request.upstream_key = await self._router.connect(request.caller.upstream_key)
+        client, request.upstream_key = await self._router.connect(request.head.caller.upstream_key)
         request.upstream, flow.upstream = client, client.name
         tries = 0  # that were answered
         while True:
             flow.attempts += 1
             try:
                 answer = await next(flow, request)
-            except UpstreamStaleConnection as failure:
-                if request.needs_new_connection or not request.is_repeatable:
-                    raise
-                log.debug("%s goes over a new connection: %s", flow.id, failure)
-                flow.attempts -= 1
-                request.needs_new_connection = True
-                continue
             except UpstreamFailure as failure:
                 failure.detail = self._hide(failure.detail)
-                raise refusal_behind(failure) or failure from failure
+                is_stale = isinstance(failure, UpstreamStaleConnection) and not request.needs_new_connection
+                if not is_stale or not request.is_repeatable:
+                    raise refusal_behind(failure) or failure from failure
+                log.debug("%s goes over a new connection: %s", flow.id, failure)
+                flow.attempts -= 1  # nobody was asked
+                request.needs_new_connection = True
+                continue
             tries += 1
+            request.needs_new_connection = False
             if flow.upstream_status < 400 or not client.may_retry(answer, flow.upstream_status):
                 break
             pause_s = client.retry_pause_s(answer, tries) if request.is_repeatable else None

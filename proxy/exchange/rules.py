@@ -37,7 +37,7 @@ class Rules(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass the changed body on; raises ModelInAddress."""
         request.rules = rules = self._rules_of(request.settings)
-        if rules.look_at_the_model and names_model(request.path, request.query):
+        if rules.look_at_the_model and names_model(request.head.path, request.head.query):
             raise ModelInAddress
         assert isinstance(request.body, bytes)  # noqa: S101  the stage before has read it
         request.headers = as_json(request.headers)

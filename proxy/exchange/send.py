@@ -20,8 +20,8 @@ class Send(Stage):
         client = request.upstream
         assert client is not None  # noqa: S101  the route has chosen one
         sent = UpstreamRequest(
-            request.method, request.path, request.query, request.headers, request.body, request.length
+            request.head.method, request.head.path, request.head.query, request.headers, request.body, request.length
         )
-        if request.kind == "websocket":
+        if request.head.kind == "websocket":
             return await client.open_websocket(sent, request.upstream_key)
         return await client.send(sent, request.upstream_key, over_new_connection=request.needs_new_connection)

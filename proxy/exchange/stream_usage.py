@@ -35,7 +35,7 @@ class StreamUsage(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass the request on with the option; raises what `next` raises."""
         stream, upstream = request.stream, request.settings.openai_base_url
-        if stream is None or request.path != CHATS or stream.asked_usage or upstream in self._refusing:
+        if stream is None or request.head.path != CHATS or stream.asked_usage or upstream in self._refusing:
             return await next(flow, request)
         options = value_of(request.fields, STREAM_OPTIONS)
         is_settled = request.rules is not None and request.rules.touches(STREAM_OPTIONS, request.fields)

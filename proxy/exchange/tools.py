@@ -1,6 +1,5 @@
 """Stage: offer the model our tools, run those it calls, and ask again with their results."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from proxy.exchange.request import Request
@@ -32,7 +31,7 @@ class Tools(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return one answer for all rounds; what the user's own rules do with the tools stands."""
         rules = request.rules
-        if request.path not in PATHS or (rules is not None and rules.forces(TOOLS, request.fields)):
+        if request.head.path not in PATHS or (rules is not None and rules.forces(TOOLS, request.fields)):
             return await next(flow, request)
         headers = request.headers.without(FOR_ONE_BODY)
         assert isinstance(request.body, bytes)  # noqa: S101  an earlier stage has read it
@@ -46,11 +45,11 @@ class Tools(Stage):
 
         return await self._tools.open(
             ToolRequest(
-                path=request.path,
-                fields=self._sent_fields(flow, request),
+                path=request.head.path,
+                fields=read_object(request.body) if flow.rules else request.fields,  # the rules have changed the body
                 content=request.body,
                 request_id=flow.id,
-                caller=name_of(request.caller),
+                caller=name_of(request.head.caller),
                 send=send,
                 rewrite=rewrite,
                 begin=request.keep_alive.forbid_retry,
@@ -58,11 +57,6 @@ class Tools(Stage):
                 note_repair=flow.note_repair,
             )
         )
-
-    def _sent_fields(self, flow: Flow, request: Request) -> dict[str, object]:
-        """Return the body's members as they go upstream: the rules may have changed them."""
-        fields: Mapping[str, object] = read_object(request.body) if flow.rules else request.fields  # type: ignore[arg-type]  # bytes, as above
-        return dict(fields)
 
 
 def name_of(caller: Caller) -> str:

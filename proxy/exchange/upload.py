@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from proxy.errors.request import BodyTooLarge
 from proxy.errors.upstream import UpstreamTimeout
-from proxy.exchange.decode import MEBIBYTE
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -28,7 +27,7 @@ class Upload(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass it on; raises BodyTooLarge, MalformedRequest, and UpstreamTimeout where an upload gets stuck."""
-        incoming, limit_bytes = request.incoming, int(request.settings.proxy_max_body_mb * MEBIBYTE)
+        incoming, limit_bytes = request.incoming, request.settings.max_body_bytes
         if incoming.length == 0:
             return await next(flow, request)
         if incoming.length is not None and incoming.length > limit_bytes:

@@ -69,7 +69,7 @@ class Expected:
     @property
     def dialect(self) -> Dialect | None:
         """Return what follows a stream of this endpoint, None where its streams are not known."""
-        return dialect_for(self.request.path, self.request.stream or StreamOptions(), self.hide)
+        return dialect_for(self.request.head.path, self.request.stream or StreamOptions(), self.hide)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
         """Return a refusal of the upstream's as the client is told of it."""
@@ -79,7 +79,7 @@ class Expected:
 async def answer_for(upstream: Answer, expected: Expected) -> Answer:
     """Return what the client is given; raises UpstreamFailure."""
     status, request = upstream.status, expected.request
-    is_head, wants_stream = request.method == "HEAD", request.stream is not None
+    is_head, wants_stream = request.head.method == "HEAD", request.stream is not None
     kind = upstream.content_type.partition(";")[0].strip().lower()
     if not 200 <= status < 600 or (status // 100 == 3 and status != 304):
         raise UpstreamUnexpectedStatus(str(status))
@@ -93,7 +93,7 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
     if kind == EVENTS or (wants_stream and kind not in DOCUMENTS):
         dialect, headers = expected.dialect, for_client(upstream.headers)
         return CheckedAnswer(upstream, headers, StreamChecker(dialect)) if dialect else PassedAnswer(upstream, headers)
-    if request.wants_json and kind in PAGES:
+    if request.head.wants_json and kind in PAGES:
         raise UpstreamInvalidResponse(f"it is {kind}")
     if kind == "application/json":
         return await check_json(upstream, expected)
@@ -108,12 +108,12 @@ async def check_json(upstream: Answer, expected: Expected) -> Answer:
     if (upstream.content_length or 0) > limit:
         return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
     body = await read_at_most(upstream, limit)
-    if len(body) <= limit and request.wants_json and not looks_like_json(body):
+    if len(body) <= limit and request.head.wants_json and not looks_like_json(body):
         raise UpstreamInvalidResponse
     headers = for_client(upstream.headers)
     if len(body) > limit:
         return PassedAnswer(upstream, headers, arrived=body)
-    if request.wants_json and b'"error"' in body and (error := find_error(body)):
+    if request.head.wants_json and b'"error"' in body and (error := find_error(body)):
         status, body = error
         return expected.refusal(status, headers, body)
     if dialect is None:
@@ -137,24 +137,25 @@ def as_stream(status: int, body: bytes, request: Request, dialect: Dialect) -> W
 
 async def read_refusal(upstream: Answer) -> bytes:
     """Return the body of a refusal; one that is tried again is kept as far as it came: its status is what counts."""
+    arrived: list[bytes] = []
     try:
-        return await read_at_most(upstream, MAX_WHOLE_BYTES)
+        return await read_at_most(upstream, MAX_WHOLE_BYTES, arrived)
     except UpstreamFailure:
         if upstream.status in TRIED_AGAIN or upstream.status >= 500:
-            return b""
+            return b"".join(arrived)
         raise
     finally:
         upstream.close()  # a longer one is not read to its end
 
 
-async def read_at_most(upstream: Answer, limit_bytes: int) -> bytes:
-    """Return the body, or a little more than the limit of it."""
-    body = await upstream.next_chunk()
-    pieces, size = [body], len(body)
-    while size <= limit_bytes and (more := await upstream.next_chunk()):
-        pieces.append(more)
-        size += len(more)
-    return body if len(pieces) == 1 else b"".join(pieces)
+async def read_at_most(upstream: Answer, limit_bytes: int, pieces: list[bytes] | None = None) -> bytes:
+    """Return the body, or a little more than the limit of it; `pieces` holds what arrives, also where it breaks off."""
+    pieces = [] if pieces is None else pieces
+    size = 0
+    while size <= limit_bytes and (piece := await upstream.next_chunk()):
+        pieces.append(piece)
+        size += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def looks_like_json(body: bytes) -> bool:

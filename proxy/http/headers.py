@@ -28,6 +28,6 @@ class Headers(list[tuple[str, str]]):
         return self.without(name).plus((name, value))
 
 
-def lowered(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return headers as they stood on the wire, names in lower case, bytes as Latin-1."""
-    return Headers((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in pairs)
+def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """Return headers as they stand on the wire."""
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -9,6 +9,7 @@ from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.request import BodyTooLarge, MalformedRequest, RequestRefused, RequestTooSlow
 from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
+from proxy.http.headers import encoded
 from proxy.server.decisions import Decision, Decisions, Headers, WsgiApp
 from proxy.server.environ import Scope
 from proxy.server.response_writer import ResponseWriter
@@ -134,7 +135,7 @@ class DownstreamClient:
 
     def switch(self, headers: Headers) -> RawConnection:
         """Answer a WebSocket's handshake with 101, and give the connection away."""
-        return self._connection.switch(raw(headers))
+        return self._connection.switch(encoded(headers))
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
@@ -167,11 +168,6 @@ class DownstreamClient:
         """Send an error of ours."""
         body = error.body()
         await self.whole(error.status, [*error.headers(), ("content-length", str(len(body)))], body)
-
-
-def raw(headers: Headers) -> RawHeaders:
-    """Return headers as they stand on the wire."""
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
 class DownstreamBody:

@@ -79,6 +79,6 @@ class Decisions:
         if kept is not None and kept.exchange is not None and kept.exchange.is_current():
             return kept
         decision = Decision().decide(self._app, scope)
-        if decision.exchange is not None:  # a refusal is decided anew each time
+        if decision.exchange is not None and decision.exchange.is_current():  # refusals and WebSockets are decided anew
             self._kept[head] = decision
         return decision

@@ -6,6 +6,7 @@ A field's name in lower case is its key in the settings file; in upper case it i
 import json
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -221,7 +222,7 @@ class Settings(BaseSettings):
             raise Contradiction("proxy_host", "other computers could use your key; turn PROXY_REQUIRE_API_KEY on first")
         return self
 
-    @property
+    @cached_property  # asked for at every request
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return int(self.proxy_max_body_mb * 1_048_576)

@@ -146,9 +146,7 @@ class UpstreamClient:
 
     async def _headers(self, request: UpstreamRequest, key: str) -> CIMultiDict[str]:
         """Lay the caller's headers over those the SDK would send."""
-        preparing = self._prepared.get((request.method, key))
-        is_ready = preparing is not None and preparing.done() and preparing.exception() is None
-        prepared = preparing.result() if preparing and is_ready else await self._sdk_headers(request.method, key)
+        prepared = await self._sdk_headers(request.method, key)
         given = {name for name, _ in request.headers}
         if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
             given.update(name for name in prepared if name.startswith("x-stainless-"))

@@ -9,9 +9,8 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from proxy.errors.upstream import UpstreamProtocolFailure
-from proxy.http.headers import lowered
 from proxy.upstream.messages import UpstreamSocket
-from proxy.upstream.wire import WireAnswer
+from proxy.upstream.wire import WireAnswer, read_headers
 
 
 async def shake_hands(session: aiohttp.ClientSession, url: str, headers: CIMultiDict[str]) -> "OpenSocket | WireAnswer":
@@ -35,7 +34,7 @@ class OpenSocket(UpstreamSocket):
         self._response = response
         self._handler = handler
         self._transport = transport
-        self.headers = lowered(response.raw_headers)
+        self.headers = read_headers(response.raw_headers)
         self.on_end: Callable[[], None] | None = None  # called once, when it is closed
 
     def take_over(self) -> tuple[asyncio.Transport, bytes]:

@@ -20,11 +20,6 @@ class UpstreamRequest:
     body: bytes | AsyncIterator[bytes] | None
     length: int | None  # of the body in bytes, where it is known
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Tell whether the body can be sent again."""
-        return self.body is None or isinstance(self.body, bytes)
-
 
 class UpstreamSocket(Answer):
     """A connection the upstream has let leave HTTP."""

@@ -11,7 +11,7 @@ import openai
 from openai._models import FinalRequestOptions
 
 from proxy.http.answer import Answer
-from proxy.http.headers import Headers
+from proxy.http.headers import Headers, encoded
 
 SHORT_WAIT_S = 10.0  # a longer wait is the client's to decide on: it sees Retry-After
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -34,7 +34,7 @@ def retry_pause_s(sdk: openai.AsyncOpenAI, answer: Answer, tries: int) -> float 
 
 def for_sdk(headers: Headers) -> httpx2.Headers:
     """Return an answer's headers as the SDK reads them; as text it would refuse what is not ASCII."""
-    return httpx2.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
+    return httpx2.Headers(encoded(headers))
 
 
 def is_quota_error(answer: Answer) -> bool:

@@ -6,7 +6,7 @@ beside that for every single request (cookies, redirects, payload classes) costs
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,11 +17,10 @@ from yarl import URL
 
 from proxy.http.answer import Answer
 from proxy.http.headers import Headers
-from proxy.upstream.connection import UpstreamConnection
+from proxy.upstream.connection import SWITCHING_PROTOCOLS, UpstreamConnection
 from proxy.upstream.errors import reading
 from proxy.upstream.session import MAX_HEADER_BYTES, MAX_HEADERS, SentRequest, broken_off
 
-SWITCHING_PROTOCOLS = 101
 IN_NO_HEADER = re.compile(r"[\r\n\0]")
 READ_AHEAD_BYTES = 65_536
 STALE = ("content-encoding", "content-length")
@@ -41,7 +40,7 @@ class WireAnswer(Answer):
         self._content = content
         self._close = close
         self.on_end: Callable[[], None] | None = None  # called once, when nothing more is to come
-        self.headers = Headers((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in headers)
+        self.headers = read_headers(headers)
         is_encoded = False
         for name, value in self.headers:
             if name == "content-type":
@@ -81,6 +80,11 @@ class WireAnswer(Answer):
         if self.on_end is not None:
             on_end, self.on_end = self.on_end, None
             on_end()
+
+
+def read_headers(raw: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return headers as they stood on the wire, names in lower case, bytes as Latin-1."""
+    return Headers((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
 
 
 @dataclass(frozen=True)

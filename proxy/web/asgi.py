@@ -18,7 +18,6 @@ from proxy.errors.request import RequestRefused, WebSocketUnsupported
 from proxy.flow.flow import Flow
 from proxy.lifespan import running, warm_up
 from proxy.logs.log import Log, log_to_stderr
-from proxy.process import freeze_objects
 from proxy.server.decisions import Decisions
 from proxy.server.environ import Scope
 from proxy.services import Services, assemble
@@ -41,7 +40,7 @@ class AnswerCut(Exception):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Assembled:
     """What a process answers requests with."""
 
     services: Services
@@ -53,7 +52,7 @@ class AsgiApp:
 
     def __init__(self, assembled: Callable[[], Services] = assemble) -> None:
         self._assembled = assembled
-        self._parts: Parts | None = None
+        self._parts: Assembled | None = None
         self._stack = AsyncExitStack()
         self._starting = asyncio.Lock()
         self._log: Log | None = None
@@ -79,7 +78,6 @@ class AsgiApp:
             await asyncio.wait([warming], timeout=WARM_UP_S)
             if warming.done():
                 warming.result()
-                freeze_objects()
         except Exception as error:
             await self.stop()
             if not isinstance(error, ProxyError):
@@ -96,7 +94,7 @@ class AsgiApp:
             return
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def start(self) -> Parts:
+    async def start(self) -> Assembled:
         """Return the parts, assembled by the first call; raises SettingError."""
         async with self._starting:
             if self._parts is None:
@@ -111,7 +109,7 @@ class AsgiApp:
                 await self._stack.enter_async_context(running(services))
                 self._stack.push_async_callback(asyncio.to_thread, services.settings_follower.stop)
                 await asyncio.to_thread(services.settings_follower.start)
-                self._parts = Parts(services, decisions)
+                self._parts = Assembled(services, decisions)
             return self._parts
 
     async def stop(self) -> None:

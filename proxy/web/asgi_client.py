@@ -8,6 +8,7 @@ from typing import Any
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
+from proxy.http.headers import encoded
 from proxy.server.environ import Scope
 
 Headers = list[tuple[str, str]]
@@ -115,7 +116,7 @@ class AsgiClient:
         length = next((value for name, value in lines if name == "content-length"), None)
         self._left = 0 if self._is_head or status in WITHOUT_BODY else int(length) if length else None
         self.has_begun = True
-        self.outbox.put({"type": f"{self._kind}.start", "status": status, "headers": raw(lines)})
+        self.outbox.put({"type": f"{self._kind}.start", "status": status, "headers": encoded(lines)})
 
     def forbid_retry(self) -> None:
         """Tell the client with every error from now on that it must not ask again by itself."""
@@ -156,8 +157,3 @@ class AsgiClient:
         elif not self.has_ended and (data or not more):
             self.has_ended = not more
             self.outbox.put({"type": f"{self._kind}.body", "body": data, "more_body": more}, len(data) or 1)
-
-
-def raw(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Return headers as they stand in a message."""
-    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]

@@ -6,9 +6,10 @@ import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from proxy.http.headers import encoded
 from proxy.server.environ import Scope
 from proxy.web.asgi_body import Receive
-from proxy.web.asgi_client import AsgiClient, Headers, Outbox, raw
+from proxy.web.asgi_client import AsgiClient, Headers, Outbox
 
 if TYPE_CHECKING:
     from proxy.web.asgi_frames import MessageTransport
@@ -53,7 +54,7 @@ class SocketClient(AsgiClient):
         others = [(name, value) for name, value in headers if not name.startswith("sec-websocket-")]
         protocol = dict(headers).get("sec-websocket-protocol")
         self.has_begun = self.has_ended = True
-        self.outbox.put({"type": "websocket.accept", "subprotocol": protocol, "headers": raw(others)})
+        self.outbox.put({"type": "websocket.accept", "subprotocol": protocol, "headers": encoded(others)})
         self._transport = MessageTransport(self.outbox)
         return self._transport, b""
 
@@ -81,4 +82,4 @@ def handshake_of(head: Scope, protocols: Collection[str]) -> Scope:
         dropped |= {b"sec-websocket-protocol"}
     headers = [(name, value) for name, value in head["headers"] if name not in dropped]
     scheme = "https" if head["scheme"] == "wss" else "http"
-    return {**head, "method": "GET", "http_version": "1.1", "scheme": scheme, "headers": [*headers, *raw(own)]}
+    return {**head, "method": "GET", "http_version": "1.1", "scheme": scheme, "headers": [*headers, *encoded(own)]}

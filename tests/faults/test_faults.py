@@ -1,5 +1,6 @@
 """The fault table, line by line: what the client gets for what the upstream answers."""
 
+import json
 import logging
 from collections.abc import Callable
 from contextlib import closing
@@ -255,6 +256,15 @@ def test_an_answer_that_breaks_off_is_a_502(proxy: RunningProxy, upstream: Fresh
     reply = ask(proxy, way, limit_s=3)
 
     assert (reply.status, reply.error["code"]) == (502, "upstream_truncated")
+
+
+def test_of_a_refusal_that_breaks_off_all_that_came_is_kept(proxy: RunningProxy, upstream: Fresh) -> None:
+    error = {"message": "overloaded", "type": "t", "param": None, "code": "own"}
+    promise = [Status(503), Header("Content-Type", "application/json"), Header("Content-Length", "500")]
+    upstream.answer(Script([*promise, EndHead(), Raw(json.dumps({"error": error}).encode()), Fin()]))
+    reply = ask(proxy)
+
+    assert (reply.status, reply.error) == (503, error)
 
 
 def test_a_large_answer_that_breaks_off_is_not_complete_to_the_client(proxy: RunningProxy, upstream: Fresh) -> None:

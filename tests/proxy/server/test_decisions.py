@@ -17,9 +17,9 @@ BODY = b'{"model": "m", "messages": []}'
 class Exchange:
     """An exchange that may be used again until it is told otherwise."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, holds: bool) -> None:
         self.number = number
-        self.holds = True
+        self.holds = holds
 
     async def perform(self, body: Any, client: Any) -> None:
         raise NotImplementedError
@@ -34,13 +34,14 @@ class Application:
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.asked = 0
+        self.holds = True
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.asked += 1
         if environ["PATH_INFO"] == "/plain":
             start_response("200 OK", [])
             return [b"plain"]
-        self.exchanges.append(Exchange(self.asked))
+        self.exchanges.append(Exchange(self.asked, holds=self.holds))
         environ[HAND_OVER](self.exchanges[-1], [("x-hook", str(self.asked))])
         return ()
 
@@ -111,6 +112,13 @@ def test_an_exchange_that_no_longer_holds_is_decided_anew(application: Applicati
 
     assert decisions.about(scope()).exchange is application.exchanges[1]
     assert decisions.about(scope()).exchange is application.exchanges[1]
+
+
+def test_an_exchange_that_holds_for_one_request_takes_no_room(application: Application, decisions: Decisions) -> None:
+    application.holds = False  # as a WebSocket's
+    decisions.about(scope())
+
+    assert len(decisions._kept) == 0
 
 
 def test_an_answer_of_the_app_itself_is_never_kept(application: Application, decisions: Decisions) -> None:
