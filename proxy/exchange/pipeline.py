@@ -1,7 +1,9 @@
 """What happens to a request, in this order. Each stage stands in the file of its name.
 
-A stage is `async def stage(flow, request, next) -> Answer`. It may change the request, call `next` once, several times
-(a retry, a repair, a round of tools) or not at all, and change the answer. It raises ProxyError where there is none.
+A stage is an object that is called as `await stage(flow, request, next)` and returns an Answer. It may change the
+request, call `next` once, several times (a retry, a repair, a round of tools) or not at all, and change the answer. It
+raises ProxyError where there is none. Its `kinds` say which requests pass it; where the list names none, all do. Its
+`is_on` says whether the settings need it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,15 +23,16 @@ from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 
-# Tools and what they call `next` for stand before the route: each round is routed, counted and retried like a request.
+# `Tools` and `StreamUsage` stand before `Route`, because they call `next` again: each round of tools and each repair is
+# routed and retried like a request of its own.
 STAGES: tuple[type[Stage], ...] = (
     Decode,  # json: read the body, undo its encoding, read the JSON object
     Upload,  # relay: read a small body, pass a large one along as it arrives
     Rules,  # json: apply the user's parameter defaults, overrides and drops
     Tools,  # json: offer our tools, run what the model calls, ask again with the results
-    StreamUsage,  # json: ask streams for the tokens they use, and take that out of the answer again
+    StreamUsage,  # json: ask streams for the tokens they use, hide that from the client, repair a refusal of it
     Route,  # choose upstream and key; ask again where that is worth it: the one loop of retries
-    Validate,  # make of the upstream's answer what the client gets, or an error of ours
+    Validate,  # turn the upstream's answer into the client's, repair what can be, else raise an error of ours
     Send,  # send, and return the upstream's answer once its status is known
 )
 
