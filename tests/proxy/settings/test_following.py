@@ -129,7 +129,7 @@ def test_an_edit_is_in_force_within_two_seconds_however_it_is_saved(
     save(path, EDITED)
     wait_for_port(store, 9002, PROMISED_S)
 
-    assert hearing.told == [(9001, 9002)]
+    wait_for(lambda: hearing.told == [(9001, 9002)], "the listener is told")  # just after
     assert store.origin("proxy_port") == "settings file"
     assert store.problem is None
 
