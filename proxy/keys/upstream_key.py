@@ -56,9 +56,12 @@ class KeyState:
 class Secrets:
     """Hold the upstream key. `state` may be read on any thread; the other methods wait for the keyring."""
 
-    def __init__(self, environment_key: Callable[[], str | None], keychain: Callable[[], Keychain]) -> None:
+    def __init__(
+        self, environment_key: Callable[[], str | None], keychain: Callable[[], Keychain], entry: str = UPSTREAM
+    ) -> None:
         self._environment_key = environment_key
         self._keychain = keychain
+        self._entry = entry  # of the keyring
         self._session_key: str | None = None
         self._kept = KeyState()
         self.version = object()  # another one after each change
@@ -119,7 +122,7 @@ class Secrets:
         """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""
         key = clean_key(text)
         with self._exclusive():
-            self._keychain().write(UPSTREAM, key)
+            self._keychain().write(self._entry, key)
             self._put(KeyState(key, "keyring"), None)
         return self.state
 
@@ -132,7 +135,7 @@ class Secrets:
     def forget(self) -> KeyState:
         """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
         with self._exclusive():
-            self._keychain().delete(UPSTREAM)
+            self._keychain().delete(self._entry)
             self._put(KeyState(), None)
         return self.state
 
@@ -159,7 +162,7 @@ class Secrets:
         self.loaded.set()
 
     def _read(self) -> None:
-        key = self._keychain().read(UPSTREAM)
+        key = self._keychain().read(self._entry)
         self._put(KeyState(key, "keyring") if key else KeyState(), self._session_key)
 
     def _put(self, kept: KeyState, session_key: str | None) -> None:

@@ -16,9 +16,10 @@ from proxy.errors.configuration import SettingError, SettingsContradict, Setting
 from proxy.logs.redaction import shown_value
 from proxy.settings.file_text import is_blank, read_content
 from proxy.settings.good_copy import GoodCopy
-from proxy.settings.model import Contradiction, Settings, about, variable
+from proxy.settings.model import Settings, about, variable
 from proxy.settings.parsing import cut
 from proxy.settings.sources import parse, place, read_environment
+from proxy.settings.upstreams import Contradiction
 
 Origin = Literal["command line", "environment", "settings file", "last good settings", "default", "not known"]
 
@@ -156,8 +157,17 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         name = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
         origin = origins.get(name, "default")
         read = "" if about(name).secret else f" is {cut(shown_value(values.get(name)))}"
-        why = f": {cause}; expected is " if isinstance(cause, ValueError) else ", expected "
+        inner = within(problem["loc"])
+        why = f": {inner}{cause}; expected is " if isinstance(cause, ValueError) else ", expected "
+        if inner and not isinstance(cause, ValueError):
+            why = f": {inner}{problem['msg']}; expected is "
         kind = SettingsContradict if isinstance(cause, Contradiction) else SettingError
         wrong = kind(f"{variable(name)}{read} (from the {origin}){why}{about(name).expects}")
         wrong.field, wrong.origin = name, origin
         raise wrong from None  # pydantic's own error shows every value, keys too
+
+
+def within(loc: tuple[int | str, ...]) -> str:
+    """Say which part of a setting's value is meant, counted from 1: `2, auth: `; nothing where it is the whole."""
+    parts = [str(part + 1) if isinstance(part, int) else str(part) for part in loc[1:]]
+    return f"{cut(', '.join(parts))}: " if parts else ""

@@ -30,6 +30,7 @@ from proxy.settings.parsing import (
     refuse_bool,
     split_commas,
 )
+from proxy.settings.upstreams import Aliases, Contradiction, Upstream, Upstreams, check_upstreams, first_upstream
 
 Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
@@ -97,6 +98,19 @@ class Settings(BaseSettings):
         None,
         "Certificate file (PEM) to trust instead of the system's, for networks that inspect TLS",
         "the path of a PEM file",
+    )
+    proxy_upstreams: Annotated[Upstreams, NoDecode] = setting(
+        (),
+        "More upstreams, beside the one of OPENAI_BASE_URL",
+        'tables [[proxy_upstreams]], or a JSON array of objects such as {"name": "groq", "base_url": "https://…"}',
+    )
+    proxy_upstream: str | None = setting(
+        None, "The upstream of all requests that no alias, prefix or pattern sends elsewhere", "an upstream's name"
+    )
+    proxy_aliases: Annotated[Aliases, NoDecode] = setting(
+        {},
+        "Names of your own for models: `NAME/MODEL`, or a list to fall back along",
+        'a JSON object such as {"fast": "groq/llama-3.3-70b"}',
     )
     proxy_require_api_key: bool = setting(False, "Ask every caller for one of the proxy keys", YES_NO)
     proxy_api_keys: SecretList = setting(
@@ -218,23 +232,28 @@ class Settings(BaseSettings):
             raise Contradiction("openai_base_url", "your key would travel in the clear")
         if port == self.proxy_port and (is_loopback(host) or host == self.proxy_host.strip("[]").lower()):
             raise Contradiction("openai_base_url", "this is the proxy's own address: it would call itself")
+        check_upstreams(
+            self.upstreams, self.proxy_upstream, self.proxy_aliases, self.proxy_port, self.proxy_allow_http_upstream
+        )
         if not is_loopback(self.proxy_host) and not self.proxy_require_api_key:
             raise Contradiction("proxy_host", "other computers could use your key; turn PROXY_REQUIRE_API_KEY on first")
         return self
+
+    @cached_property
+    def upstreams(self) -> tuple[Upstream, ...]:
+        """All upstreams: that of OPENAI_BASE_URL first, then the table's."""
+        first = first_upstream(self.openai_base_url, self.openai_organization, self.openai_project, self.openai_ca_file)
+        return (first, *self.proxy_upstreams)
+
+    @cached_property
+    def chosen_upstream(self) -> Upstream:
+        """The one that requests go to which nothing sends elsewhere."""
+        return next((one for one in self.upstreams if one.name == self.proxy_upstream), self.upstreams[0])
 
     @cached_property  # asked for at every request
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return int(self.proxy_max_body_mb * 1_048_576)
-
-
-class Contradiction(ValueError):
-    """A value that is fine alone and wrong beside another."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(why)
-        self.field = field
-        self.why = why
 
 
 def variable(field: str) -> str:
@@ -254,6 +273,8 @@ def shown(field: str, settings: Settings) -> str:
     value = getattr(settings, field)
     if isinstance(value, SecretStr):
         return hidden(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], Upstream):
+        return json.dumps([row.table() for row in value], ensure_ascii=False)
     if isinstance(value, tuple):
         return ", ".join(hidden(part) if isinstance(part, SecretStr) else str(part) for part in value) or "none"
     if isinstance(value, bool):

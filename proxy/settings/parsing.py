@@ -105,8 +105,11 @@ def parse_level(value: object) -> object:
     return "WARNING" if level == "WARN" else level
 
 
-def parse_upstream_url(url: str) -> str:
-    """Return the base URL in its one form: scheme, host, path with a version, no slash at the end."""
+def parse_upstream_url(url: str, *, is_complete: bool = False) -> str:
+    """Return the base URL in its one form: scheme, host, path with a version, no slash at the end.
+
+    One that is complete is given no version.
+    """
     if IN_NO_URL.search(url.strip()):
         raise ValueError("it holds a character no address has")
     parts = urlsplit(url.strip())
@@ -116,17 +119,18 @@ def parse_upstream_url(url: str) -> str:
         raise ValueError("it must hold no user name, query or fragment")
     _ = parts.port  # raises ValueError when it is no number
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
-    while path != (path := without_tail(path)):
+    tails = tuple(tail for tail in ENDPOINT_TAILS if not is_complete or tail != "/models")  # Azure's base ends so
+    while path != (path := without_tail(path, tails)):
         pass
     path = re.sub(r"(/v1)+$", "/v1", path)
-    if not any(VERSION.fullmatch(segment) for segment in path.split("/")):
+    if not is_complete and not any(VERSION.fullmatch(segment) for segment in path.split("/")):
         path += "/v1"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
-def without_tail(path: str) -> str:
+def without_tail(path: str, tails: tuple[str, ...] = ENDPOINT_TAILS) -> str:
     """Return a path without the endpoint it ends with."""
-    for tail in ENDPOINT_TAILS:
+    for tail in tails:
         if path.endswith(tail):
             return path.removesuffix(tail)
     return path

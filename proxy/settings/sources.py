@@ -14,6 +14,7 @@ from proxy.settings.file_text import FileText, read_content
 from proxy.settings.model import Settings, about, variable
 from proxy.settings.parsing import cut
 from proxy.settings.statements import line_of, toml_name, with_setting
+from proxy.settings.upstreams import Upstream
 
 
 def read_environment() -> dict[str, Any]:
@@ -85,7 +86,7 @@ def changed(content: bytes | None, changes: Mapping[str, Any], path: Path) -> by
     Raises SettingError for a value TOML cannot hold.
     """
     form, before = FileText.of(content or b""), parse(content, path)
-    plain = {field: list(value) if isinstance(value, tuple) else value for field, value in changes.items()}
+    plain = {field: as_plain(value) for field, value in changes.items()}
     text = form.text
     for field, value in plain.items():
         if before.get(field) != value:
@@ -96,6 +97,15 @@ def changed(content: bytes | None, changes: Mapping[str, Any], path: Path) -> by
     if parse(new, path) != {name: value for name, value in {**before, **plain}.items() if value is not None}:
         raise SettingError("the settings file is written in a way that cannot be changed from here; change it by hand")
     return new
+
+
+def as_plain(value: Any) -> Any:
+    """Return a setting's value as a file holds it: lists, and tables by name."""
+    if isinstance(value, Upstream):
+        return value.table()
+    if isinstance(value, Mapping):
+        return {name: as_plain(part) for name, part in value.items()}
+    return [as_plain(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def changed_text(text: str, field: str, value: object) -> str:

@@ -13,7 +13,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable
-from proxy.settings.sources import changed, place
+from proxy.settings.sources import as_plain, changed, place
 
 Listener = Callable[[Settings, Settings], None]
 Observer = Callable[[], None]
@@ -176,7 +176,7 @@ class SettingsStore:
         """Return what the settings file holds, the changes as values, and what both make of the settings."""
         before = self._read()
         values = {
-            field: change(getattr(before.settings, field)) if callable(change) else change
+            field: as_plain(change(getattr(before.settings, field)) if callable(change) else change)
             for field, change in changes.items()
         }
         kept = {name: value for name, value in {**before.file_values, **values}.items() if value is not None}

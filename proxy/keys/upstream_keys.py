@@ -1,0 +1,51 @@
+"""The keys of all upstreams: each has an entry of its own in the keyring, and each goes to its own upstream alone."""
+
+import os
+from collections.abc import Callable
+
+from proxy.keys.upstream_key import UPSTREAM, Keychain, Secrets
+from proxy.settings.upstreams import Upstream
+
+
+class UpstreamKeys:
+    """Hold the key of each upstream. Any thread may look one up; the methods of `Secrets` say what may block.
+
+    The upstream of OPENAI_BASE_URL has the keyring entry it always had. That of another one names the origin too: where
+    its base URL moves to another server, the key stays behind, and has to be entered again.
+    """
+
+    def __init__(self, first: Secrets, keychain: Callable[[], Keychain], on_change: Callable[[], None]) -> None:
+        self._first = first
+        self._keychain = keychain
+        self._on_change = on_change
+        self._others: dict[str, Secrets] = {}
+
+    def of(self, upstream: Upstream) -> Secrets:
+        """Return what holds an upstream's key."""
+        if upstream.is_first:
+            return self._first
+        entry = entry_of(upstream)
+        secrets = self._others.get(entry)
+        if secrets is None:
+            variable = upstream.key_variable
+            made = Secrets(lambda: os.environ.get(variable, "").strip() or None, self._keychain, entry)
+            secrets = self._others.setdefault(entry, made)
+            if secrets is made:
+                made.listen(self._on_change)
+        return secrets
+
+    def reload(self) -> None:
+        """Read those again that have been read, where the keyring is open. May block."""
+        for secrets in list(self._others.values()):
+            if secrets.loaded.is_set():
+                secrets.reload()
+
+    def known(self) -> list[str]:
+        """Return the keys that are held, which must appear nowhere."""
+        states = [secrets.state for secrets in list(self._others.values())]
+        return [state.key for state in states if state.key]
+
+
+def entry_of(upstream: Upstream) -> str:
+    """Return the name of the keyring's entry for an upstream's key."""
+    return UPSTREAM if upstream.is_first else f"{UPSTREAM} {upstream.name} {upstream.origin}"

@@ -1,0 +1,268 @@
+"""The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+
+from proxy.settings.certificates import trusting
+from proxy.settings.parsing import DEFAULT_PORTS, cut, is_loopback, parse_json, parse_upstream_url, refuse_bool
+
+OPENAI_HOST = "api.openai.com"
+OPENAI = "openai"
+DEFAULT = "default"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+KEY_PLACE = "{key}"
+# Headers that carry a key: a literal one has no place in a file. The rest decide framing or routing, and are ours.
+KEY_PARAMETERS = frozenset({"key", "apikey", "accesstoken", "token", "subscriptionkey", "secret", "password"})
+KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
+OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
+MAX_ALIAS_TARGETS = 16
+
+Auth = Literal["bearer", "x-api-key", "api-key", "none"]
+
+
+def parse_names(value: object) -> object:
+    """Take one text for a list of one; a list stays as it is."""
+    return (value,) if isinstance(value, str) else value
+
+
+def parse_table(value: object) -> object:
+    """Read a JSON array of objects; a list of tables (from the file) stays as it is."""
+    return () if value is None or value == "" else parse_json(value)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
+Counts = dict[str, Annotated[int, BeforeValidator(refuse_bool), Field(gt=0)]]
+
+
+class Upstream(BaseModel):
+    """One row of the table: an API that answers requests, and how it is asked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    base_url: str
+    auth: Auth = "bearer"
+    models: Names = ()
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    complete_url: bool = False
+    context_length: Counts = {}
+    max_output_tokens: Counts = {}
+    fallback: Names = ()
+    timeout: Annotated[float, BeforeValidator(refuse_bool), Field(gt=0, allow_inf_nan=False)] | None = None
+    max_retries: Annotated[int, BeforeValidator(refuse_bool), Field(ge=0, le=10)] | None = None
+    organization: str | None = None
+    project: str | None = None
+    ca_file: str | None = None
+    network_proxy: str | None = None
+    _is_first: bool = PrivateAttr(default=False)
+
+    @field_validator("name")
+    @classmethod
+    def check_name(cls, name: str) -> str:
+        """Refuse what could not stand before a slash, or in the name of a variable."""
+        if NAME.fullmatch(name) is None:
+            raise ValueError(f"{cut(name)!r} is no name: letters, digits, - and _ make one")
+        return name
+
+    @field_validator("headers")
+    @classmethod
+    def check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        """Refuse headers that cannot be sent, that are the proxy's own, or that would hold a key in a file."""
+        for name, value in headers.items():
+            folded = name.lower()
+            if HEADER_NAME.fullmatch(name) is None or not value.isprintable():
+                raise ValueError(f"{cut(name)!r} is no header that can be sent")
+            if folded in OWN_HEADERS:
+                raise ValueError(f"the header {name} is the proxy's own")
+            if folded in KEY_HEADERS and KEY_PLACE not in value:
+                raise ValueError(f"the header {name} would keep a key in a file; write {KEY_PLACE} in its place")
+        return headers
+
+    @field_validator("query")
+    @classmethod
+    def check_query(cls, query: dict[str, str]) -> dict[str, str]:
+        """Refuse parameters that would hold a key in a file."""
+        for name, value in query.items():
+            folded = name.lower().replace("-", "").replace("_", "")
+            if folded in KEY_PARAMETERS and KEY_PLACE not in value:
+                raise ValueError(f"{cut(name)} in the query would keep a key in a file; write {KEY_PLACE} in its place")
+        return query
+
+    @field_validator("ca_file")
+    @classmethod
+    def check_ca_file(cls, path: str | None) -> str | None:
+        """Try the certificates: later every request would fail of them."""
+        if path is not None:
+            trusting(path)
+        return path
+
+    @model_validator(mode="before")
+    @classmethod
+    def split_query(cls, values: Any) -> Any:
+        """Bring the base URL into its one form, and move its query into `query`."""
+        if not isinstance(values, dict) or not isinstance(values.get("base_url"), str):
+            return values
+        url, question, query = values["base_url"].strip().partition("?")
+        values = {**values, "base_url": parse_upstream_url(url, is_complete=values.get("complete_url") is True)}
+        if question:
+            pairs = dict(pair.partition("=")[::2] for pair in query.split("&") if pair)
+            values["query"] = {**pairs, **(values.get("query") or {})}
+        return values
+
+    @property
+    def is_first(self) -> bool:
+        """Tell whether it is the one of OPENAI_BASE_URL, which no table holds."""
+        return self._is_first
+
+    @property
+    def origin(self) -> str:
+        """Return scheme, host and port: whom its key is for."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether it runs on this computer; then it needs no key."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
+    def key_variable(self) -> str:
+        """Return the environment variable of its key."""
+        return f"OPENAI_API_KEY_{self.name.upper().replace('-', '_')}"
+
+    def table(self) -> dict[str, Any]:
+        """Return the row as the settings file holds it: without what is at its default."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+Upstreams = Annotated[tuple[Upstream, ...], BeforeValidator(parse_table)]
+
+
+def parse_aliases(value: object) -> object:
+    """Read aliases from JSON text or a table; one target is a chain of one. Raises ValueError for what is no alias."""
+    value = parse_json(value)
+    if not isinstance(value, dict):
+        raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
+    return {name: parse_alias(name, targets) for name, targets in value.items()}
+
+
+def parse_alias(name: str, targets: object) -> tuple[str, ...]:
+    """Return an alias's targets; raises ValueError."""
+    chain = [targets] if isinstance(targets, str) else targets
+    if not name.strip() or "/" in name or not name.isprintable():
+        raise ValueError(f"{cut(name)!r} is no alias: a name without a slash is one")
+    if not isinstance(chain, (list, tuple)) or not 0 < len(chain) <= MAX_ALIAS_TARGETS:
+        raise ValueError(f"the alias {cut(name)} needs a model, or a list of at most {MAX_ALIAS_TARGETS}")
+    if not all(isinstance(target, str) and target.strip() and target.isprintable() for target in chain):
+        raise ValueError(f"the alias {cut(name)} has a target that is no model's name")
+    return tuple(target.strip() for target in chain)
+
+
+Aliases = Annotated[dict[str, tuple[str, ...]], BeforeValidator(parse_aliases)]
+
+
+class Contradiction(ValueError):
+    """A value that is fine alone and wrong beside another."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(why)
+        self.field = field
+        self.why = why
+
+
+def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
+    """Return the upstream that OPENAI_BASE_URL and its kin describe, whose values have been checked."""
+    name = OPENAI if urlsplit(base_url).hostname == OPENAI_HOST else DEFAULT
+    upstream = Upstream.model_construct(
+        name=name, base_url=base_url, organization=organization, project=project, ca_file=ca_file
+    )
+    upstream._is_first = True  # noqa: SLF001  its own module's
+    return upstream
+
+
+def check_upstreams(
+    upstreams: Sequence[Upstream], chosen: str | None, aliases: Mapping[str, Sequence[str]], port: int, http: bool
+) -> None:
+    """Refuse a table that contradicts itself, or leaves a key open; `port` is the proxy's own. Raises Contradiction."""
+    names = [upstream.name for upstream in upstreams]
+    with contradicting("proxy_upstreams"):
+        check_names(upstreams[0], upstreams[1:])
+        check_addresses(upstreams[1:], port, http)
+    with contradicting("proxy_upstream"):
+        check_choice(chosen, names)
+    with contradicting("proxy_aliases"):
+        check_aliases(aliases, names)
+
+
+@contextmanager
+def contradicting(field: str) -> Iterator[None]:
+    """Say of which setting a ValueError within the block tells."""
+    try:
+        yield
+    except ValueError as error:
+        raise Contradiction(field, str(error)) from error
+
+
+def check_names(first: Upstream, rows: Sequence[Upstream]) -> None:
+    """Refuse two upstreams of one name, and fallbacks that nobody is; raises ValueError.
+
+    Names are compared without case: two that differ in it alone would share a variable for their keys.
+    """
+    seen = {first.name.lower(): first.name}
+    variables = {"OPENAI_API_KEY": first.name}
+    for row in rows:
+        if (other := seen.get(row.name.lower())) is not None:
+            taken = ", as that of OPENAI_BASE_URL is; use another name" if other == first.name else ""
+            raise ValueError(f"two upstreams are named {row.name}{taken}")
+        if (other := variables.get(row.key_variable)) is not None:
+            raise ValueError(f"{row.name} and {other} would share the variable {row.key_variable}")
+        seen[row.name.lower()] = row.name
+        variables[row.key_variable] = row.name
+    names = set(seen.values())
+    for row in rows:
+        for name in row.fallback:
+            if name == row.name or name not in names:
+                why = "itself" if name == row.name else f"{cut(name)}, which is no upstream"
+                raise ValueError(f"{row.name} falls back to {why}")
+
+
+def check_addresses(rows: Sequence[Upstream], port: int, http: bool) -> None:
+    """Refuse an address where a key would be read on its way, and the proxy's own; raises ValueError."""
+    for row in rows:
+        address = urlsplit(row.base_url)
+        if address.scheme == "http" and not row.is_local and not http:
+            raise ValueError(f"the key of {row.name} would travel in the clear")
+        if row.is_local and (address.port or DEFAULT_PORTS[address.scheme]) == port:
+            raise ValueError(f"{row.name} is the proxy's own address: it would call itself")
+
+
+def check_choice(chosen: str | None, names: Sequence[str]) -> None:
+    """Refuse a choice that is no upstream; raises ValueError."""
+    if chosen is not None and chosen not in names:
+        raise ValueError(f"the upstreams are {', '.join(names)}")
+
+
+def check_aliases(aliases: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
+    """Refuse an alias in a circle, and one whose target's prefix is no upstream; raises ValueError."""
+    for alias in aliases:
+        check_alias(alias, aliases, names, ())
+
+
+def check_alias(alias: str, aliases: Mapping[str, Sequence[str]], names: Sequence[str], way: tuple[str, ...]) -> None:
+    """Look at an alias and those it names; `way` is how it was come to. Raises ValueError."""
+    if alias in way:
+        raise ValueError(f"the aliases {', '.join(way[way.index(alias) :])} name each other in a circle")
+    for target in aliases[alias]:
+        if target in aliases:
+            check_alias(target, aliases, names, (*way, alias))
+            continue
+        prefix, slash, model = target.partition("/")
+        if slash and (prefix not in names or not model):
+            raise ValueError(f"the alias {alias} names {cut(target)}, and {cut(prefix)} is no upstream")

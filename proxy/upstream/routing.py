@@ -1,0 +1,94 @@
+"""Which upstream a request goes to, and with which model: by alias, prefix, pattern or choice, in this order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from proxy.settings.model import Settings
+from proxy.settings.upstreams import Upstream
+
+MAX_MODEL_CHARACTERS = 256  # a longer name is none, and would take long to refuse
+
+
+@dataclass(frozen=True)
+class Target:
+    """An upstream to ask, and the model to ask it for."""
+
+    upstream: Upstream
+    model: str | None  # None where the request names none
+
+
+class Routing:
+    """The routes of one settings snapshot, prepared: a look-up costs a few dictionary reads and one match."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._upstreams = {upstream.name: upstream for upstream in settings.upstreams}
+        self._chosen = settings.chosen_upstream
+        self._patterns = [(pattern.lower(), upstream) for upstream in settings.upstreams for pattern in upstream.models]
+        self._aliases = {name: tuple(self._expand(name, settings)) for name in settings.proxy_aliases}
+        self.is_plain = len(self._upstreams) == 1 and not self._aliases
+
+    def targets(self, model: str | None, named: str | None = None) -> tuple[Target, ...]:
+        """Return whom to ask, in order: the first answers, the others where it fails before its first byte.
+
+        `named` is the upstream that a header asks for; it decides where nothing about the model does. One that is no
+        upstream's name decides nothing.
+        """
+        if model is not None:
+            chain = self._aliases.get(model)
+            if chain is not None:
+                return chain
+        first = self._target(model, named)
+        if not first.upstream.fallback:
+            return (first,)
+        others = (self._upstreams[name] for name in first.upstream.fallback)
+        return (first, *(Target(upstream, first.model) for upstream in others))
+
+    def is_alias(self, model: str) -> bool:
+        """Tell whether a model's name is one of the user's own."""
+        return model in self._aliases
+
+    def _target(self, model: str | None, named: str | None = None) -> Target:
+        if model is None:
+            return Target(self._upstreams.get(named or "", self._chosen), None)
+        prefix, slash, rest = model.partition("/")
+        if slash and rest and (upstream := self._upstreams.get(prefix)) is not None:
+            return Target(upstream, rest)
+        if self._patterns and len(model) <= MAX_MODEL_CHARACTERS:
+            folded = model.lower()
+            for pattern, upstream in self._patterns:
+                if fits(folded, pattern):
+                    return Target(upstream, model)
+        return Target(self._upstreams.get(named or "", self._chosen), model)
+
+    def _expand(self, alias: str, settings: Settings) -> Iterator[Target]:
+        """Yield the targets of an alias, those of the aliases it names among them; the settings hold no circle."""
+        for target in settings.proxy_aliases[alias]:
+            if target in settings.proxy_aliases:
+                yield from self._expand(target, settings)
+            else:
+                yield self._target(target)
+
+
+def fits(text: str, pattern: str) -> bool:
+    """Tell whether a pattern fits a whole text: `*` stands for any text, `?` for any one character.
+
+    It goes back to the last star alone, so that its time is at most the product of both lengths: an expression with
+    many stars can take for ever.
+    """
+    if pattern[:-1].isalnum() and pattern.endswith("*"):
+        return text.startswith(pattern[:-1])
+    at = star = -1
+    here = there = 0
+    while here < len(text):
+        sign = pattern[there : there + 1]
+        if sign == "*":
+            star, at = there, here
+            there += 1
+        elif sign and sign in ("?", text[here]):
+            here, there = here + 1, there + 1
+        elif star >= 0:
+            at += 1
+            here, there = at, star + 1
+        else:
+            return False
+    return not pattern[there:].strip("*")
