@@ -18,6 +18,7 @@ from proxy.keys.changes import AnnouncingKeychain, KeyChanges
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.reading import Keys
 from proxy.keys.upstream_key import Keychain, Secrets
+from proxy.keys.upstream_keys import UpstreamKeys
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
@@ -37,6 +38,7 @@ class Services:
     store: SettingsStore
     settings_follower: SettingsFollower  # started and stopped by whoever runs the program
     secrets: Secrets
+    upstream_keys: UpstreamKeys
     proxy_keys: ProxyKeys
     keys: Keys
     refused_origins: RefusedOrigins
@@ -64,8 +66,7 @@ class Services:
 
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
-        upstream_key = self.secrets.state.key
-        return [*([upstream_key] if upstream_key else []), *(key.key for key in self.proxy_keys.current)]
+        return [*self.upstream_keys.held(), *(key.key for key in self.proxy_keys.current)]
 
     def hide(self, text: str) -> str:
         """Take the keys out of a text; they are asked for anew at each, for they change while the program runs."""
@@ -107,11 +108,12 @@ def assemble(
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(lambda: environment_key(store), lambda: announcing)
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
+    upstream_keys = UpstreamKeys(secrets, lambda: announcing)
     keys = Keys(secrets, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
     observers = Observers(health, LogLine())
-    router = UpstreamRouter(store, lambda: services.chosen(), secrets)
+    router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
         paths.function_tools_file,
@@ -125,6 +127,7 @@ def assemble(
         store=store,
         settings_follower=SettingsFollower(store),
         secrets=secrets,
+        upstream_keys=upstream_keys,
         proxy_keys=proxy_keys,
         keys=keys,
         refused_origins=RefusedOrigins(),

@@ -9,7 +9,9 @@ raises ProxyError where there is none. Its `kinds` say which requests pass it; w
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
+from proxy.exchange.models import Models
 from proxy.exchange.request import Kind, Request
 from proxy.exchange.route import Route
 from proxy.exchange.rules import Rules
@@ -28,10 +30,12 @@ from proxy.settings.model import Settings
 STAGES: tuple[type[Stage], ...] = (
     Decode,  # json: read the body, undo its encoding, read the JSON object
     Upload,  # relay: read a small body, pass a large one along as it arrives
+    Models,  # relay: list the models of all upstreams, where there are several
+    Choose,  # choose upstream and model; ask the next of a chain where one fails before its first byte
     Rules,  # json: apply the user's parameter defaults, overrides and drops
     Tools,  # json: offer our tools, run what the model calls, ask again with the results
     StreamUsage,  # json: ask streams for the tokens they use, hide that from the client, repair a refusal of it
-    Route,  # choose upstream and key; ask again where that is worth it: the one loop of retries
+    Route,  # take the upstream's client and key; ask again where that is worth it: the one loop of retries
     Validate,  # turn the upstream's answer into the client's, repair what can be, else raise an error of ours
     Send,  # send, and return the upstream's answer once its status is known
 )

@@ -9,6 +9,7 @@ from proxy.policy.access import Caller
 from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings
 from proxy.stream.keep_alive import KeepAlive
+from proxy.upstream.routing import Target
 
 if TYPE_CHECKING:
     from proxy.upstream.client import UpstreamClient  # which brings the SDK
@@ -40,6 +41,7 @@ class RequestHead:
     caller: Caller
     encoding: str = ""  # of the body, as its header names it
     client: str | None = None  # the calling program
+    upstream: str | None = None  # the name of the one it asks for
     wants_json: bool = False  # this endpoint answers with JSON (or, streamed, with events) and nothing else
 
 
@@ -65,7 +67,8 @@ class Request:
     fields: dict[str, Any] = field(default_factory=dict)  # the client's JSON object, read
     rules: ParameterRules | None = None  # the user's, where there are any
     stream: StreamOptions | None = None  # given where the client asked for a stream of events
-    upstream: "UpstreamClient | None" = None  # the client of the one that was chosen, and
+    target: Target | None = None  # the upstream that was chosen for it
+    upstream: "UpstreamClient | None" = None  # the client of that one, and
     upstream_key: str = field(default="", repr=False)  # the key it is asked with
     needs_new_connection: bool = False
 

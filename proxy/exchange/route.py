@@ -1,4 +1,4 @@
-"""Stage: choose the upstream and its key, and ask again where the SDK would. It holds the one loop of retries."""
+"""Stage: ask the upstream that was chosen, and ask it again where the SDK would: the one loop of retries."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Route(Stage):
-    """Send with the client of the upstream that the settings name."""
+    """Send with the upstream's client and key."""
 
     kinds = frozenset({"json", "relay", "websocket"})
 
@@ -27,8 +27,11 @@ class Route(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the answer no further try is due after; raises UpstreamFailure, NoUpstreamKey, SettingsBroken."""
-        client, request.upstream_key = await self._router.connect(request.head.caller.upstream_key)
-        request.upstream, flow.upstream = client, client.name
+        assert request.target is not None  # noqa: S101  the stage before has chosen one
+        upstream = request.target.upstream
+        client, request.upstream_key = await self._router.connect(upstream, request.head.caller.upstream_key)
+        request.upstream = client
+        flow.upstream = client.name if upstream.is_unnamed else upstream.name
         tries = 0  # that were answered
         while True:
             flow.attempts += 1

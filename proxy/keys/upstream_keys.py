@@ -1,6 +1,5 @@
 """The keys of all upstreams: each has an entry of its own in the keyring, and each goes to its own upstream alone."""
 
-import os
 from collections.abc import Callable
 
 from proxy.keys.upstream_key import UPSTREAM, Keychain, Secrets
@@ -14,11 +13,10 @@ class UpstreamKeys:
     its base URL moves to another server, the key stays behind, and has to be entered again.
     """
 
-    def __init__(self, first: Secrets, keychain: Callable[[], Keychain], on_change: Callable[[], None]) -> None:
+    def __init__(self, first: Secrets, keychain: Callable[[], Keychain]) -> None:
         self._first = first
         self._keychain = keychain
-        self._on_change = on_change
-        self._others: dict[str, Secrets] = {}
+        self._others: dict[str, Secrets] = {}  # by the keyring's entry
 
     def of(self, upstream: Upstream) -> Secrets:
         """Return what holds an upstream's key."""
@@ -27,11 +25,7 @@ class UpstreamKeys:
         entry = entry_of(upstream)
         secrets = self._others.get(entry)
         if secrets is None:
-            variable = upstream.key_variable
-            made = Secrets(lambda: os.environ.get(variable, "").strip() or None, self._keychain, entry)
-            secrets = self._others.setdefault(entry, made)
-            if secrets is made:
-                made.listen(self._on_change)
+            secrets = self._others.setdefault(entry, Secrets(upstream.environment_key, self._keychain, entry))
         return secrets
 
     def reload(self) -> None:
@@ -40,9 +34,9 @@ class UpstreamKeys:
             if secrets.loaded.is_set():
                 secrets.reload()
 
-    def known(self) -> list[str]:
+    def held(self) -> list[str]:
         """Return the keys that are held, which must appear nowhere."""
-        states = [secrets.state for secrets in list(self._others.values())]
+        states = [secrets.state for secrets in (self._first, *self._others.values())]
         return [state.key for state in states if state.key]
 
 

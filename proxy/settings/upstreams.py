@@ -1,5 +1,6 @@
 """The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -122,6 +123,11 @@ class Upstream(BaseModel):
         return self._is_first
 
     @property
+    def is_unnamed(self) -> bool:
+        """Tell whether nobody has given it a name: OPENAI_BASE_URL names a server other than OpenAI's."""
+        return self._is_first and self.name == DEFAULT
+
+    @property
     def origin(self) -> str:
         """Return scheme, host and port: whom its key is for."""
         parts = urlsplit(self.base_url)
@@ -136,6 +142,10 @@ class Upstream(BaseModel):
     def key_variable(self) -> str:
         """Return the environment variable of its key."""
         return f"OPENAI_API_KEY_{self.name.upper().replace('-', '_')}"
+
+    def environment_key(self) -> str | None:
+        """Return the key the environment holds for it."""
+        return os.environ.get(self.key_variable, "").strip() or None
 
     def table(self) -> dict[str, Any]:
         """Return the row as the settings file holds it: without what is at its default."""

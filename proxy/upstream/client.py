@@ -12,7 +12,9 @@ from yarl import URL
 
 from proxy.errors.upstream import UpstreamStaleConnection
 from proxy.http.answer import Answer
+from proxy.settings.upstreams import Upstream
 from proxy.upstream import retry, wire
+from proxy.upstream.auth import with_key, with_query
 from proxy.upstream.errors import BrokenOff, opening
 from proxy.upstream.handshake import shake_hands
 from proxy.upstream.messages import UpstreamRequest
@@ -26,6 +28,7 @@ from proxy.upstream.wire import WireAnswer
 MAX_KEYS = 64
 MAX_REMEMBERED_HEADS = 256
 PIECE_BYTES = 262_144
+NO_KEY = "none"  # the SDK insists on one; it is taken out of what is sent
 
 
 class UpstreamClient:
@@ -33,6 +36,7 @@ class UpstreamClient:
 
     def __init__(self, options: UpstreamOptions) -> None:
         self.options = options
+        self.upstream: Upstream | None = None  # whom it is in use for
         with opening:  # before anything is open: not every address that settings take is one to the SDK
             address = httpx2.URL(options.base_url)
         self.name = address.netloc.decode("ascii")
@@ -76,7 +80,7 @@ class UpstreamClient:
         self._running += 1
         try:
             with opening:
-                answer = await shake_hands(self._fresh_session, self._url(request), headers)
+                answer = await shake_hands(self._fresh_session, self._url(request, key), headers)
         except BaseException:
             self._note_end()
             raise
@@ -128,12 +132,13 @@ class UpstreamClient:
         if request.length is not None:
             headers["content-length"] = str(request.length)
         body = in_pieces(request.body) if isinstance(request.body, bytes) else request.body
-        url = URL(self._url(request), encoded=True)
+        url = URL(self._url(request, key), encoded=True)
         response = await session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
         return WireAnswer.of(response)
 
-    def _url(self, request: UpstreamRequest) -> str:
-        return self.options.base_url + request.path + (f"?{request.query}" if request.query else "")
+    def _url(self, request: UpstreamRequest, key: str) -> str:
+        query = with_query(request.query, self.options, key) if self.options.query else request.query
+        return self.options.base_url + request.path + (f"?{query}" if query else "")
 
     async def _head(self, request: UpstreamRequest, key: str) -> wire.Head:
         """Return the head of a request; the same ones come again and again."""
@@ -141,12 +146,13 @@ class UpstreamClient:
         head = self._heads.get(kind)
         if head is None:
             headers = await self._headers(request, key)
-            head = self._heads[kind] = wire.Head.of(self._session, request.method, self._url(request), headers)
+            head = self._heads[kind] = wire.Head.of(self._session, request.method, self._url(request, key), headers)
         return head
 
     async def _headers(self, request: UpstreamRequest, key: str) -> CIMultiDict[str]:
         """Lay the caller's headers over those the SDK would send."""
-        prepared = await self._sdk_headers(request.method, key)
+        sent_by_sdk = await self._sdk_headers(request.method, key or NO_KEY)
+        prepared = with_key({str(name): value for name, value in sent_by_sdk.items()}, self.options, key)
         given = {name for name, _ in request.headers}
         if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
             given.update(name for name in prepared if name.startswith("x-stainless-"))

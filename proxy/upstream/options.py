@@ -1,11 +1,13 @@
-"""What the connection to the upstream depends on; a change of any of it means a new connection."""
+"""What the connection to an upstream depends on; a change of any of it means a new connection."""
 
 from dataclasses import dataclass
 
 from proxy.settings.model import Settings
+from proxy.settings.upstreams import Auth, Upstream
 from proxy.upstream.network_proxy import ProxyVariable, find_network_proxy
 
 CONNECT_LIMIT_S = 5.0
+DIRECT = "none"  # as an upstream's network proxy: there is to be none
 
 
 @dataclass(frozen=True)
@@ -19,16 +21,32 @@ class UpstreamOptions:
     project: str | None
     ca_file: str | None
     network_proxy: ProxyVariable | None
+    auth: Auth = "bearer"
+    headers: tuple[tuple[str, str], ...] = ()  # added to every request; may hold the place of the key
+    query: tuple[tuple[str, str], ...] = ()  # the same
 
     @classmethod
-    def of(cls, settings: Settings) -> "UpstreamOptions":
-        """Pick them out of a snapshot, and ask environment and system for the proxy now."""
+    def of(cls, settings: Settings, upstream: Upstream | None = None) -> "UpstreamOptions":
+        """Pick them out of a snapshot, and ask environment and system for the proxy now; None: the chosen upstream."""
+        upstream = upstream or settings.chosen_upstream
         return cls(
-            base_url=settings.openai_base_url,
-            timeout_s=settings.openai_timeout,
-            max_retries=settings.openai_max_retries,
-            organization=settings.openai_organization,
-            project=settings.openai_project,
-            ca_file=settings.openai_ca_file,
-            network_proxy=find_network_proxy(settings.openai_base_url),
+            base_url=upstream.base_url,
+            timeout_s=settings.openai_timeout if upstream.timeout is None else upstream.timeout,
+            max_retries=settings.openai_max_retries if upstream.max_retries is None else upstream.max_retries,
+            organization=upstream.organization,
+            project=upstream.project,
+            ca_file=upstream.ca_file,
+            network_proxy=proxy_for(upstream),
+            auth=upstream.auth,
+            headers=tuple(upstream.headers.items()),
+            query=tuple(upstream.query.items()),
         )
+
+
+def proxy_for(upstream: Upstream) -> ProxyVariable | None:
+    """Return the network's proxy on the way to an upstream: its own setting, else what the environment names."""
+    if upstream.network_proxy is None:
+        return find_network_proxy(upstream.base_url)
+    if upstream.network_proxy == DIRECT:
+        return None
+    return ProxyVariable(f"network_proxy of {upstream.name}", upstream.network_proxy)

@@ -1,13 +1,17 @@
-"""Choose the client of the upstream that the settings in force name, and the key it is asked with."""
+"""Choose upstreams for a model, and give each its client and the key it is asked with."""
 
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from proxy.errors.keyring import NoUpstreamKey
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import Upstream
+from proxy.upstream.cooldown import Cooldown
 from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.routing import Routing, Target
 
 if TYPE_CHECKING:
     from proxy.upstream.client import UpstreamClient
@@ -22,6 +26,13 @@ class KeySource(Protocol):
         """Return the key, once the keyring has been read; raises NoUpstreamKey."""
 
 
+class KeyRing(Protocol):
+    """The keys of all upstreams."""
+
+    def of(self, upstream: Upstream) -> KeySource:
+        """Return where an upstream's key comes from."""
+
+
 class UpstreamRouter:
     """Hold one client for each upstream in use. Every method runs on the event loop of its first call.
 
@@ -29,52 +40,101 @@ class UpstreamRouter:
     chosen.
     """
 
-    def __init__(self, store: SettingsStore, chosen: Callable[[], Settings], keys: KeySource) -> None:
+    def __init__(self, store: SettingsStore, chosen: Callable[[], Settings], keys: KeyRing) -> None:
         self._store = store
         self._chosen = chosen
         self._keys = keys
-        self._clients: list[UpstreamClient] = []  # the last one is in use; answers of the others still run
-        self._fits: object = None  # what was in force in the store when the client was chosen
-        self._key = ""
-        self._key_fits: tuple[object, object] = (None, None)  # the same of the key, and its version
+        self.cooldown = Cooldown()
+        self._settings: Settings | None = None  # those the routes, and the clients that are ready, were made for
+        self._in_force: object = None  # what was in force in the store at that time
+        self._routing: Routing | None = None
+        self._ready: dict[str, UpstreamClient] = {}  # by the upstream's name: those known to fit the settings
+        self._clients: dict[str, UpstreamClient] = {}  # the latest of each name
+        self._late: dict[str, UpstreamClient] = {}  # the same for requests that began under other settings
+        self._former: list[UpstreamClient] = []  # retired, but for their last answers
+        self._held_keys: dict[str, tuple[object, str]] = {}  # by name: the version of what was read, and the key
 
     async def warm_up(self) -> None:
         """Import the SDK in a worker thread: it takes half a second, and the port answers before."""
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.client")
 
-    async def connect(self, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
-        """Return the client to send with, and the key: the caller's, where it brought one.
+    def routing(self) -> Routing:
+        """Return the routes of the settings in force; raises SettingsBroken."""
+        if self._routing is None or self._in_force is not self._store.in_force:
+            in_force = self._store.in_force
+            settings = self._chosen()
+            self._routing, self._settings, self._in_force = Routing(settings), settings, in_force
+            names = frozenset(upstream.name for upstream in settings.upstreams)
+            self.cooldown.keep_only(names)
+            self._ready, self._held_keys = {}, {}
+            for name in self._clients.keys() - names:
+                self._retire(self._clients.pop(name))
+            for client in self._late.values():
+                self._retire(client)
+            self._late = {}
+        return self._routing
 
-        Raises SettingsBroken, NoUpstreamKey, SettingError and UpstreamFailure.
+    def targets(self, model: str | None, named: str | None = None) -> tuple[Target, ...]:
+        """Return whom to ask for a model, in order; raises SettingsBroken."""
+        return self.routing().targets(model, named)
+
+    async def connect(self, upstream: Upstream, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
+        """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
+
+        Raises NoUpstreamKey, SettingError and UpstreamFailure.
         """
-        if self._fits is not self._store.in_force:
-            self._chosen()  # raises before the key is asked for, whose keyring may have to wait for its user
-        key = self._key if callers_key is None else callers_key
-        if callers_key is None and self._key_fits != (self._store.in_force, self._keys.version):
-            fits = (self._store.in_force, self._keys.version)
-            key = self._key = await self._keys.get()
-            self._key_fits = fits
-        if self._fits is not self._store.in_force:
-            await self._renew_client()
-        return self._clients[-1], key
+        key = callers_key if callers_key is not None else await self._key(upstream)
+        client = self._ready.get(upstream.name)
+        if client is None or client.upstream is not upstream:
+            client = await self._prepare(upstream)
+        return client, key
 
     async def close(self) -> None:
         """Close every connection."""
-        clients, self._clients, self._fits = self._clients, [], None
+        clients = [*self._clients.values(), *self._late.values(), *self._former]
+        self._clients, self._ready, self._late, self._former, self._routing = {}, {}, {}, [], None
         for client in clients:
             await client.close()
 
-    async def _renew_client(self) -> None:
-        """Choose the client for the settings in force; a former one is closed once its last answer has ended."""
+    async def _key(self, upstream: Upstream) -> str:
+        """Return the key the proxy holds for an upstream; one on this computer may have none. Raises NoUpstreamKey."""
+        if upstream.auth == "none":
+            return ""
+        source = self._keys.of(upstream)
+        held = self._held_keys.get(upstream.name)
+        if held is not None and held[0] is source.version:
+            return held[1]
+        version = source.version
+        try:
+            key = await source.get()
+        except NoUpstreamKey:
+            if not upstream.is_local:
+                raise
+            return ""
+        self._held_keys[upstream.name] = (version, key)
+        return key
+
+    async def _prepare(self, upstream: Upstream) -> "UpstreamClient":
+        """Return the upstream's client; a former one is closed once its last answer has ended."""
         await self.warm_up()
         from proxy.upstream.client import UpstreamClient  # noqa: PLC0415  brings the SDK; warm_up has paid for it
 
-        in_force = self._store.in_force
-        options = UpstreamOptions.of(self._chosen())
-        if not self._clients or self._clients[-1].options != options:
-            client = UpstreamClient(options)
-            for former in self._clients:
-                former.retire()
-            self._clients = [*(former for former in self._clients if not former.is_closed), client]
-        self._fits = in_force
+        settings = self._settings
+        assert settings is not None  # noqa: S101  whoever has an upstream has asked for its route
+        options = UpstreamOptions.of(settings, upstream)
+        is_late = upstream not in settings.upstreams  # the request began under other settings, and ends where it began
+        clients = self._late if is_late else self._clients
+        client = clients.get(upstream.name)
+        if client is None or client.options != options:
+            if client is not None:
+                self._retire(client)
+            client = clients[upstream.name] = UpstreamClient(options)
+        client.upstream = upstream
+        if not is_late:
+            self._ready[upstream.name] = client
+        return client
+
+    def _retire(self, client: "UpstreamClient") -> None:
+        client.retire()
+        self._former = [*(former for former in self._former if not former.is_closed), client]

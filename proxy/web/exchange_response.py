@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_CLIENT_NAME = 60  # characters
 HandOver = Callable[[Exchange, list[tuple[str, str]]], None]
+UPSTREAM = "HTTP_X_PROXY_UPSTREAM"  # names the upstream for a request whose model names none
 HAND_OVER = "proxy.hand_over"  # environ key: the server's function that takes an exchange
 
 
@@ -41,7 +42,16 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
     method, caller = environ["REQUEST_METHOD"], g.caller
     encoding = environ.get("HTTP_CONTENT_ENCODING", "")
     return RequestHead(
-        kind, method, path.removeprefix("/v1"), query, headers, caller, encoding, client_program(), wants_json
+        kind,
+        method,
+        path.removeprefix("/v1"),
+        query,
+        headers,
+        caller,
+        encoding,
+        client_program(),
+        environ.get(UPSTREAM) or None,
+        wants_json,
     )
 
 

@@ -1,0 +1,141 @@
+"""Stage: choose the upstream and the model, and ask the next of a chain where one fails before its first byte."""
+
+import logging
+import time
+from dataclasses import replace
+
+from proxy.errors.keyring import NoUpstreamKey
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.first_content import HeldAnswer, first_content
+from proxy.exchange.request import Request
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.flow.health import wait_s
+from proxy.http.answer import Answer
+from proxy.policy.body import rewrite
+from proxy.policy.params import MODEL
+from proxy.upstream.routing import Target
+
+UPSTREAM_HEADER = "x-proxy-upstream"
+SHORT_WAIT_S = 10.0  # a rate limit that is over so soon is waited for, not fled
+STATEFUL = "previous_response_id"  # what it names lies with one upstream
+
+log = logging.getLogger(__name__)
+
+
+class Choose(Stage):
+    """Find whom a request goes to, by its model, and say so in the answer where there is a choice."""
+
+    kinds = frozenset({"json", "relay", "websocket"})
+
+    def __init__(self, parts: Parts) -> None:
+        self._router = parts.router
+        self._cooldown = parts.router.cooldown
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Return the first good answer of the chain, else the first one's own; raises what `next` raises."""
+        routing = self._router.routing()
+        if request.target is not None:  # an earlier stage has chosen
+            return await next(flow, request)
+        model = request.fields.get(MODEL)
+        targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
+        if len(targets) == 1 or not may_fall_back(request):
+            answer = await next(flow, aimed(flow, request, targets[0]))
+            self._note(flow, targets[0], answer)
+        else:
+            answer = await self._along(flow, request, targets, next)
+        if not routing.is_plain and flow.upstream is not None:
+            answer.headers = answer.headers.replaced(UPSTREAM_HEADER, flow.upstream)
+        return answer
+
+    async def _along(self, flow: Flow, request: Request, targets: tuple[Target, ...], next: Next) -> Answer:  # noqa: A002
+        """Ask one after the other, past those that rest; where all rest or fail, the first one's answer counts."""
+        first: Answer | ProxyError | None = None
+        failed: Target | None = None
+        for target in targets:
+            name = target.upstream.name
+            if not self._cooldown.is_ready(name):
+                log.debug("%s goes past %s, which rests", flow.id, name)
+                continue
+            if failed is not None:
+                flow.note_repair(f"fell back from {failed.upstream.name} to {name}")
+            outcome, reason, lasts_s = await self._try(flow, request, target, next)
+            if reason is None and isinstance(outcome, Answer):
+                return outcome
+            if first is None:
+                first = outcome
+            if reason is None:  # a failure that is not the upstream's
+                break
+            rest = self._cooldown.note_failure(name, reason, lasts_s)
+            log.warning("%s: %s failed (%s) and rests for %.0f s", flow.id, name, reason, rest.lasts_s)
+            failed = target
+            if flow.tool_rounds:  # tools have been run for it: nobody runs them twice
+                break
+        if first is None:
+            return await next(flow, aimed(flow, request, targets[0]))
+        if isinstance(first, ProxyError):
+            raise first
+        return first
+
+    async def _try(
+        self,
+        flow: Flow,
+        request: Request,
+        target: Target,
+        next: Next,  # noqa: A002
+    ) -> tuple[Answer | ProxyError, str | None, float | None]:
+        """Ask one; return its answer or failure, why the next is to be asked (None: it is not), and its own wait."""
+        name = target.upstream.name
+        try:
+            answer = await first_content(await next(flow, aimed(flow, request, target)))
+        except UpstreamFailure as failure:
+            return failure, failure.code or failure.title, None
+        except NoUpstreamKey as failure:
+            return failure, "no key", None
+        except ProxyError as failure:
+            self._cooldown.note_undecided(name)
+            return failure, None, None
+        except BaseException:
+            self._cooldown.note_undecided(name)
+            raise
+        reason, lasts_s = reason_to_leave(flow, answer)
+        if reason is None:
+            self._cooldown.note_success(name)
+        else:
+            answer.close()
+        return answer, reason, lasts_s
+
+    def _note(self, flow: Flow, target: Target, answer: Answer) -> None:
+        if answer.status < 400 and self._cooldown.note_success(target.upstream.name):
+            log.info("%s: %s answers again", flow.id, target.upstream.name)
+
+
+def may_fall_back(request: Request) -> bool:
+    """Tell whether another upstream could answer this request: what others hold the state of it could not."""
+    return request.head.kind == "json" and not request.fields.get(STATEFUL)
+
+
+def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:
+    """Return why another upstream is to be asked after this answer, None where it stands; and its wait in seconds."""
+    if answer.failure is not None:
+        return answer.failure.code or answer.failure.title, None
+    if isinstance(answer, HeldAnswer) and answer.tells_error:
+        return "an error at the beginning of its stream", None
+    if flow.upstream_status == 429:
+        lasts_s = wait_s(answer.headers, time.time())
+        return (f"rate limited for {lasts_s:.0f} s", lasts_s) if lasts_s > SHORT_WAIT_S else (None, None)
+    return (f"status {flow.upstream_status}", None) if flow.upstream_status >= 500 else (None, None)
+
+
+def aimed(flow: Flow, request: Request, target: Target) -> Request:
+    """Return the request for one target: with the model that goes there."""
+    flow.upstream = target.upstream.name
+    if target.model is None or target.model == request.fields.get(MODEL):
+        flow.model_sent = target.model or flow.model_sent
+        return replace(request, target=target)
+    assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
+    flow.model_sent = target.model
+    body = rewrite(request.body, {MODEL: target.model})
+    fields = {**request.fields, MODEL: target.model}
+    return replace(request, target=target, body=body, length=len(body), fields=fields)

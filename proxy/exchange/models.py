@@ -1,0 +1,190 @@
+"""Stage: the list of models of all upstreams, with the user's aliases, where there is more than one upstream."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote, unquote
+
+from proxy.errors.proxy_error import ProxyError
+from proxy.errors.upstream import UpstreamInvalidResponse, UpstreamTimeout
+from proxy.exchange.choose import UPSTREAM_HEADER
+from proxy.exchange.request import Request
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.http.answer import Answer, WholeAnswer, whole
+from proxy.http.headers import Headers
+from proxy.settings.model import Settings
+from proxy.settings.upstreams import Upstream
+from proxy.stream.event_json import read_object
+from proxy.upstream.routing import Target, fits
+
+MODELS = "/models"
+LIST_LIMIT_S = 3.0
+KEPT_S = 600.0  # so long the last good list stands in for one that is not to be had
+STALE = "x-proxy-stale"  # names the upstreams whose lists are not of now
+OWNER = "alias"
+Row = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The models of an upstream, and when they came, on the monotonic clock."""
+
+    upstream: Upstream
+    rows: list[Row]
+    at: float
+    is_stale: bool = False
+
+
+class Models(Stage):
+    """Answer for all upstreams at once; with one upstream and no alias its own answer passes as it came."""
+
+    kinds = frozenset({"relay"})
+
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: ARG002  as a stage
+        self._clock = clock
+        self._kept: dict[tuple[str, str], Listed] = {}  # the last good list, by the upstream's name and address
+
+    def is_on(self, settings: Settings) -> bool:
+        """Tell whether the list is more than one upstream's own."""
+        return len(settings.upstreams) > 1 or bool(settings.proxy_aliases)
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Return the list, or one model; raises what `next` raises."""
+        head = request.head
+        path = head.path.rstrip("/")
+        if head.method != "GET" or head.upstream is not None:
+            return await next(flow, request)
+        if path == MODELS:
+            return await self._list(flow, request, next)
+        if path.startswith(f"{MODELS}/"):
+            return await one_model(flow, request, unquote(path.removeprefix(f"{MODELS}/")), next)
+        return await next(flow, request)
+
+    async def _list(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        settings = request.settings
+        chosen = settings.chosen_upstream
+        upstreams = [chosen, *(upstream for upstream in settings.upstreams if upstream is not chosen)]
+        found = await asyncio.gather(*(self._fetch(upstream, flow, request, next) for upstream in upstreams))
+        lists = [each for each in found if isinstance(each, Listed)]
+        if not lists and isinstance(found[0], ProxyError):
+            raise found[0]
+        rows = [alias_row(name, settings) for name in settings.proxy_aliases]
+        rows += [row_of(each, row, is_chosen=each.upstream is chosen) for each in lists for row in each.rows]
+        stale = [each.upstream.name for each in lists if each.is_stale]
+        flow.upstream, flow.upstream_status, flow.status = chosen.name, 200, 200
+        headers = Headers((("content-type", "application/json"), (UPSTREAM_HEADER, chosen.name)))
+        if stale:
+            headers = headers.plus((STALE, ", ".join(stale)))
+        return whole(200, headers, json.dumps({"object": "list", "data": rows}, ensure_ascii=False).encode())
+
+    async def _fetch(self, upstream: Upstream, flow: Flow, request: Request, next: Next) -> Listed | ProxyError:  # noqa: A002
+        """Return an upstream's list, the last good one where it has none now, or why there is neither."""
+        place = (upstream.name, upstream.base_url)
+        own = Flow(flow.method, flow.path, is_own_key=flow.is_own_key)  # several are asked at once for one request
+        try:
+            asked = replace(request, target=Target(upstream, None))
+            rows = await asyncio.wait_for(read_list(own, asked, next), LIST_LIMIT_S)
+        except (ProxyError, asyncio.TimeoutError) as error:
+            failure = error if isinstance(error, ProxyError) else UpstreamTimeout(f"no list in {LIST_LIMIT_S:.0f} s")
+            kept = self._kept.get(place)
+            if kept is None or self._clock() - kept.at > KEPT_S:
+                log.warning("%s: the models of %s are not listed: %s", flow.id, upstream.name, failure)
+                return failure
+            log.info("%s: the models of %s are those of before: %s", flow.id, upstream.name, failure)
+            return replace(kept, is_stale=True)
+        finally:
+            flow.attempts += own.attempts
+        listed = self._kept[place] = Listed(upstream, rows, self._clock())
+        return listed
+
+
+async def read_list(flow: Flow, request: Request, next: Next) -> list[Row]:  # noqa: A002
+    """Return the models an upstream lists; raises UpstreamInvalidResponse where it lists none, and as `next`."""
+    value = read_object(await read_whole(await next(flow, request)))
+    data = value.get("data") if value else None
+    if not isinstance(data, list):
+        raise UpstreamInvalidResponse(f"status {flow.upstream_status}, and no list of models")
+    return [row for row in data if isinstance(row, dict) and isinstance(row.get("id"), str)]
+
+
+async def read_whole(answer: Answer) -> bytes:
+    """Return an answer's body; raises UpstreamFailure."""
+    if answer.body is not None:
+        return answer.body
+    pieces = []
+    try:
+        while piece := await answer.next_chunk():
+            pieces.append(piece)
+    finally:
+        answer.close()
+    return b"".join(pieces)
+
+
+async def one_model(flow: Flow, request: Request, model: str, next: Next) -> Answer:  # noqa: A002
+    """Return what is known of one model: an alias is ours, a prefix says whom to ask."""
+    settings = request.settings
+    if model in settings.proxy_aliases:
+        body = json.dumps(alias_row(model, settings), ensure_ascii=False).encode()
+        flow.status = 200
+        return whole(200, Headers((("content-type", "application/json"),)), body)
+    prefix, _, rest = model.partition("/")
+    upstream = upstream_named(settings, prefix) if rest else None
+    if upstream is None:
+        return await next(flow, request)
+    path = f"{MODELS}/{quote(rest, safe='/:@')}"
+    asked = replace(request, target=Target(upstream, None), head=replace(request.head, path=path))
+    answer = await next(flow, asked)
+    value = read_object(answer.body) if answer.status == 200 and answer.body is not None else None
+    if value is None:
+        return answer
+    row = row_of(Listed(upstream, [], 0.0), value, is_chosen=False)
+    return as_json(answer, {**row, "id": model})
+
+
+def upstream_named(settings: Settings, name: str) -> Upstream | None:
+    """Return the upstream of a name."""
+    return next((upstream for upstream in settings.upstreams if upstream.name == name), None)
+
+
+def as_json(answer: Answer, value: Row) -> WholeAnswer:
+    """Return an answer with another body."""
+    return whole(answer.status, answer.headers, json.dumps(value, ensure_ascii=False).encode())
+
+
+def row_of(listed: Listed, row: Row, *, is_chosen: bool) -> Row:
+    """Return a model as the list has it: with a prefix where it is not the chosen upstream's, and what it lacks."""
+    upstream, model = listed.upstream, str(row.get("id", ""))
+    filled = {"id": model if is_chosen else f"{upstream.name}/{model}", **{k: v for k, v in row.items() if k != "id"}}
+    known = {"context_length": upstream.context_length, "max_output_tokens": upstream.max_output_tokens}
+    for name, limits in known.items():
+        if filled.get(name) is None and (limit := limit_for(model, limits)) is not None:
+            filled[name] = limit
+    return {**filled, **{name: value for name, value in defaults(upstream).items() if filled.get(name) is None}}
+
+
+def defaults(upstream: Upstream) -> Row:
+    """Return what some clients need of every model."""
+    return {"object": "model", "created": 0, "owned_by": upstream.name}
+
+
+def limit_for(model: str, limits: dict[str, int]) -> int | None:
+    """Return the limit whose pattern fits first."""
+    return next((limit for pattern, limit in limits.items() if fits(model.lower(), pattern.lower())), None)
+
+
+def alias_row(name: str, settings: Settings) -> Row:
+    """Return an alias as the list has it."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": OWNER,
+        "aliases_for": list(settings.proxy_aliases[name]),
+    }

@@ -1,0 +1,337 @@
+"""Several upstreams behind one address: which is asked, with which key and model, and who is asked next."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fakes.running_proxy import RunningProxy
+from fakes.scripted_upstream import (
+    Answer,
+    CloseBeforeHeaders,
+    Fin,
+    HeadThenStall,
+    Html,
+    Json,
+    Redirect,
+    ScriptedUpstream,
+    SilentBeforeHeaders,
+    Sse,
+    completion,
+    completion_chunks,
+)
+from fakes.shared_upstream import Fresh, proxy_before
+
+KEY = "key-of-the-other-upstream"
+PLAIN = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture(scope="module")
+def other_provider() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as provider:
+        yield provider
+
+
+@pytest.fixture
+def first(provider: ScriptedUpstream) -> Fresh:
+    fresh = Fresh(provider)
+    fresh.answer(Json(completion("of the first")))
+    return fresh
+
+
+@pytest.fixture
+def other(other_provider: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> Fresh:
+    monkeypatch.setenv("OPENAI_API_KEY_OTHER", KEY)
+    fresh = Fresh(other_provider)
+    fresh.answer(Json(completion("of the other")))
+    return fresh
+
+
+class Desk:
+    """A proxy before two upstreams, named `default` and `other`."""
+
+    def __init__(self, first: Fresh, other: Fresh, folder: Path) -> None:
+        self.first, self.other, self.folder = first, other, folder
+
+    def run(self, row: dict[str, Any] | None = None, **settings: Any) -> Any:
+        rows = [{"name": "other", "base_url": self.other.base_url, **(row or {})}]
+        settings = {"proxy_upstreams": rows, "openai_max_retries": 0, "openai_timeout": 1.0, **settings}
+        return proxy_before(self.first.base_url, self.folder, **settings)
+
+
+@pytest.fixture
+def desk(first: Fresh, other: Fresh, tmp_path: Path) -> Desk:
+    return Desk(first, other, tmp_path)
+
+
+def chat(proxy: RunningProxy, model: str | None, **fields: Any) -> Any:
+    headers = fields.pop("headers", None)
+    body = {**PLAIN, **({"model": model} if model is not None else {}), **fields}
+    return proxy.http.post("/v1/chat/completions", json=body, headers=headers)
+
+
+def text(reply: Any) -> str:
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+def test_a_prefix_chooses_the_upstream_and_is_not_sent(desk: Desk) -> None:
+    with desk.run() as proxy:
+        reply = chat(proxy, "other/m")
+    assert text(reply) == "of the other"
+    assert desk.other.request.json()["model"] == "m"
+    assert desk.other.request.header("Authorization") == f"Bearer {KEY}"
+    assert reply.headers["x-proxy-upstream"] == "other"
+    assert desk.first.requests == []
+
+
+@pytest.mark.parametrize("model", ["m", "meta/llama", None])
+def test_the_chosen_one_gets_the_rest(desk: Desk, model: str | None) -> None:
+    with desk.run() as proxy:
+        assert text(chat(proxy, model)) == "of the first"
+        proxy.services.store.update(proxy_upstream="other")
+        assert text(chat(proxy, model)) == "of the other"
+    assert desk.other.request.json().get("model") == model
+    assert KEY not in str(desk.first.request.headers)
+
+
+def test_a_pattern_and_an_alias_choose(desk: Desk) -> None:
+    with desk.run({"models": ["llama-*"]}, proxy_aliases={"fast": "other/small", "llama-1": "default/big"}) as proxy:
+        assert text(chat(proxy, "llama-3")) == "of the other"
+        assert text(chat(proxy, "fast")) == "of the other"
+        assert text(chat(proxy, "llama-1")) == "of the first"
+    assert [request.json()["model"] for request in desk.other.requests] == ["llama-3", "small"]
+    assert desk.first.request.json()["model"] == "big"
+
+
+def test_a_header_names_the_upstream_and_is_not_sent(desk: Desk) -> None:
+    desk.other.answer(Json({"id": "f"}), path="/v1/files")
+    with desk.run() as proxy:
+        reply = proxy.http.post("/v1/files", content=b"x", headers={"X-Proxy-Upstream": "other"})
+    assert reply.json() == {"id": "f"}
+    assert desk.other.request.header("X-Proxy-Upstream") is None
+    assert desk.first.requests == []
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "value"),
+    [
+        ({"auth": "x-api-key"}, "X-Api-Key", KEY),
+        ({"auth": "api-key"}, "Api-Key", KEY),
+        ({"auth": "none"}, "Authorization", None),
+        ({"headers": {"X-Title": "desk", "Authorization": "Token {key}"}}, "Authorization", f"Token {KEY}"),
+        ({"headers": {"X-Title": "desk"}}, "X-Title", "desk"),
+    ],
+)
+def test_the_key_comes_in_the_form_the_upstream_takes(
+    desk: Desk, row: dict[str, Any], header: str, value: str | None
+) -> None:
+    with desk.run(row) as proxy:
+        assert text(chat(proxy, "other/m")) == "of the other"
+    assert desk.other.request.header(header) == value
+    shown = [value for _, value in desk.other.request.headers if KEY in value]
+    assert len(shown) == (0 if row.get("auth") == "none" else 1)
+
+
+def test_the_query_of_a_base_url_is_kept(desk: Desk) -> None:
+    row = {"base_url": f"{desk.other.base_url}?api-version=1&a=b", "query": {"c": "d e"}}
+    with desk.run(row) as proxy:
+        assert text(chat(proxy, "other/m")) == "of the other"
+    assert desk.other.request.target == "/v1/chat/completions?api-version=1&a=b&c=d%20e"
+
+
+def test_an_upstream_on_this_computer_needs_no_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY_OTHER")
+    with desk.run() as proxy:
+        assert text(chat(proxy, "other/m")) == "of the other"
+    assert desk.other.request.header("Authorization") is None
+
+
+def test_each_key_stays_with_its_origin(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY_OTHER")
+    with desk.run() as proxy:
+        keys, store = proxy.services.upstream_keys, proxy.services.store
+        keys.of(store.current.upstreams[1]).keep(KEY)
+        assert text(chat(proxy, "other/m")) == "of the other"
+        assert desk.other.request.header("Authorization") == f"Bearer {KEY}"
+    with desk.run({"base_url": desk.first.base_url}) as moved:
+        moved.services.upstream_keys._keychain = lambda: proxy.keychain
+        assert text(chat(moved, "other/m")) == "of the first"
+    assert desk.first.request.header("Authorization") is None
+
+
+FAILING: list[Answer] = [
+    CloseBeforeHeaders(),
+    SilentBeforeHeaders(),
+    Html(),
+    Html(status=502),
+    Json({"error": {"message": "down"}}, 500),
+    Json({"error": {"message": "slow down"}}, 429, headers=[("Retry-After", "60")]),
+    Redirect("https://elsewhere.example"),
+]
+
+
+@pytest.mark.parametrize("failing", FAILING, ids=lambda failing: type(failing).__name__)
+def test_the_next_of_a_chain_is_asked_where_one_fails(desk: Desk, failing: Answer) -> None:
+    desk.first.answer(failing)
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        reply = chat(proxy, "smart")
+        assert text(reply) == "of the other"
+        assert reply.headers["x-proxy-upstream"] == "other"
+        asked = len(desk.first.requests)
+        assert text(chat(proxy, "smart")) == "of the other"  # the first one rests
+    assert len(desk.first.requests) == asked
+    assert [request.json()["model"] for request in desk.other.requests] == ["b", "b"]
+
+
+ROLE = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [{"id": "c", "object": "chat.completion.chunk", "choices": [ROLE]}],
+        [{"error": {"message": "overloaded", "type": "server_error", "code": None}}],
+        [{"id": "c", "choices": [ROLE]}, {"error": {"message": "overloaded"}}],
+    ],
+)
+def test_the_next_is_asked_where_a_stream_ends_before_its_content(desk: Desk, events: list[Any]) -> None:
+    desk.first.answer(Sse(events, done=False))
+    desk.other.answer(Sse(completion_chunks("of ", "the other")))
+    with desk.run({}, proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy, proxy.sdk() as sdk:
+        chunks = list(sdk.chat.completions.create(model="smart", messages=[], stream=True))
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert said == "of the other"
+
+
+def test_nobody_is_asked_once_content_has_come(desk: Desk) -> None:
+    chunks = completion_chunks("of the first")[:-1]
+    desk.first.answer(Sse(chunks, done=False, end=Fin()))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        reply = chat(proxy, "smart", stream=True)
+    assert "of the first" in reply.text
+    assert "upstream_truncated" in reply.text
+    assert desk.other.requests == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_a_refusal_of_the_request_is_the_answer(desk: Desk, status: int) -> None:
+    desk.first.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        assert chat(proxy, "smart").status_code == status
+    assert desk.other.requests == []
+
+
+def test_a_short_rate_limit_is_the_answer(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "slow"}}, 429, headers=[("Retry-After", "5")]))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        assert chat(proxy, "smart").status_code == 429
+    assert desk.other.requests == []
+
+
+def test_where_all_fail_the_first_ones_answer_counts(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "the first is down"}}, 503))
+    desk.other.answer(Json({"error": {"message": "the other is down"}}, 500))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        for _ in range(2):
+            reply = chat(proxy, "smart")
+            assert (reply.status_code, reply.json()["error"]["message"]) == (503, "the first is down")
+
+
+def test_an_upstream_may_fall_back_whatever_the_model(desk: Desk) -> None:
+    desk.other.answer(CloseBeforeHeaders())
+    with desk.run({"fallback": ["default"]}) as proxy:
+        assert text(chat(proxy, "other/m")) == "of the first"
+    assert desk.first.request.json()["model"] == "m"
+
+
+def test_what_lies_with_one_upstream_stays_there(desk: Desk) -> None:
+    desk.other.answer(Json({"error": {"message": "down"}}, 500))
+    with desk.run({"fallback": ["default"]}) as proxy:
+        body = {"model": "other/m", "input": "hi", "previous_response_id": "resp_1"}
+        assert proxy.http.post("/v1/responses", json=body).status_code == 500
+    assert desk.first.requests == []
+
+
+def test_what_was_begun_is_closed_before_the_next_is_asked(desk: Desk) -> None:
+    desk.first.answer(HeadThenStall())
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        assert text(chat(proxy, "smart")) == "of the other"
+    desk.first.wait_for_hangup()
+
+
+def test_rules_see_the_model_that_is_sent(desk: Desk) -> None:
+    rules = {"small": {"temperature": 1}}
+    with desk.run(proxy_aliases={"fast": "other/small"}, openai_param_defaults={"small*": rules["small"]}) as proxy:
+        chat(proxy, "fast")
+    assert desk.other.request.json()["temperature"] == 1
+
+
+def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> None:
+    with proxy_before(desk.first.base_url, tmp_path) as proxy:
+        reply = chat(proxy, "default/m")
+    assert "x-proxy-upstream" not in reply.headers
+    assert desk.first.request.json()["model"] == "m"
+
+
+OWN: dict[str, Any] = {"object": "list", "data": [{"id": "a", "created": 5, "owned_by": "x", "extra": [1]}]}
+OTHERS: dict[str, Any] = {"object": "list", "data": [{"id": "llama-1"}, {"id": "org/b", "context_length": 7}]}
+
+
+class TestModels:
+    """The list of models."""
+
+    def test_all_are_listed(self, desk: Desk) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(OTHERS), path="/v1/models")
+        row = {"context_length": {"*": 100, "llama-*": 1}, "max_output_tokens": {"llama-*": 9}}
+        with desk.run(row, proxy_aliases={"fast": "other/llama-1"}) as proxy:
+            rows = {row["id"]: row for row in proxy.http.get("/v1/models").json()["data"]}
+        assert list(rows) == ["fast", "a", "other/llama-1", "other/org/b"]
+        assert rows["a"] == {**OWN["data"][0], "object": "model"}
+        assert rows["other/org/b"]["context_length"] == 7
+        assert (rows["other/llama-1"]["context_length"], rows["other/llama-1"]["max_output_tokens"]) == (100, 9)
+        assert rows["other/llama-1"]["created"] == 0
+
+    def test_the_chosen_ones_come_without_a_prefix(self, desk: Desk) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(OTHERS), path="/v1/models")
+        with desk.run(proxy_upstream="other") as proxy:
+            ids = [row["id"] for row in proxy.http.get("/v1/models").json()["data"]]
+        assert ids == ["llama-1", "org/b", "default/a"]
+
+    @pytest.mark.parametrize(
+        "failing", [CloseBeforeHeaders(), SilentBeforeHeaders(), Html(), Json({"data": 1}), Json([], 500)]
+    )
+    def test_one_that_fails_is_left_out_or_told_from_memory(self, desk: Desk, failing: Answer) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(failing, path="/v1/models")
+        with desk.run() as proxy:
+            reply = proxy.http.get("/v1/models")
+            assert [row["id"] for row in reply.json()["data"]] == ["a"]
+            desk.other.answer(Json(OTHERS), path="/v1/models")
+            proxy.http.get("/v1/models")
+            desk.other.answer(failing, path="/v1/models")
+            reply = proxy.http.get("/v1/models")
+        assert [row["id"] for row in reply.json()["data"]] == ["a", "other/llama-1", "other/org/b"]
+        assert reply.headers["x-proxy-stale"] == "other"
+
+    def test_with_one_upstream_the_bytes_are_its_own(self, desk: Desk, tmp_path: Path) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        with proxy_before(desk.first.base_url, tmp_path) as proxy:
+            assert proxy.http.get("/v1/models").json() == OWN
+
+    @pytest.mark.parametrize("written", ["other/org/b", "other%2Forg%2Fb"])
+    def test_one_model_is_found_by_prefix(self, desk: Desk, written: str) -> None:
+        desk.other.answer(Json({"id": "org/b", "object": "model"}))
+        with desk.run() as proxy:
+            reply = proxy.http.get(f"/v1/models/{written}")
+        assert reply.json()["id"] == "other/org/b"
+        assert desk.other.request.path == "/v1/models/org/b"
+
+    def test_an_alias_is_a_model(self, desk: Desk) -> None:
+        with desk.run(proxy_aliases={"fast": "other/m"}) as proxy:
+            assert proxy.http.get("/v1/models/fast").json()["aliases_for"] == ["other/m"]
+        assert json.dumps(desk.other.requests) == "[]"
