@@ -55,6 +55,11 @@ def state_file() -> Path:
     return Path(platformdirs.user_state_dir(APP_ID, appauthor=False)) / "state.toml"
 
 
+def learned_repairs_file() -> Path:
+    """Return the file of the parameters that models were found to do without."""
+    return state_file().with_name("learned-repairs.json")
+
+
 def key_changes_file() -> Path:
     """Return the file that stands for the last change of keys in the keyring."""
     return state_file().with_name("keys-changed")

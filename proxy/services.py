@@ -8,6 +8,7 @@ from typing import Any
 from proxy import paths
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
+from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
@@ -39,6 +40,7 @@ class Services:
     settings_follower: SettingsFollower  # started and stopped by whoever runs the program
     secrets: Secrets
     upstream_keys: UpstreamKeys
+    learned_repairs: LearnedRepairs
     proxy_keys: ProxyKeys
     keys: Keys
     refused_origins: RefusedOrigins
@@ -121,13 +123,15 @@ def assemble(
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
     )
     store.listen(tools.follow)
-    parts = Parts(router, tools, observers, lambda text: services.hide(text), keep_alive_s)
+    learned_repairs = LearnedRepairs(paths.learned_repairs_file())
+    parts = Parts(router, tools, observers, lambda text: services.hide(text), learned_repairs, keep_alive_s)
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
         settings_follower=SettingsFollower(store),
         secrets=secrets,
         upstream_keys=upstream_keys,
+        learned_repairs=learned_repairs,
         proxy_keys=proxy_keys,
         keys=keys,
         refused_origins=RefusedOrigins(),

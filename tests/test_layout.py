@@ -35,7 +35,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "server": "errors http",
     "upstream": "errors http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
-    "exchange": "errors flow http logs policy settings stream tools upstream",
+    "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # wiring
     "services": "errors exchange flow keys logs paths policy settings tools upstream",

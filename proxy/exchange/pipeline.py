@@ -12,6 +12,7 @@ from functools import partial
 from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
 from proxy.exchange.models import Models
+from proxy.exchange.repair import Repair
 from proxy.exchange.request import Kind, Request
 from proxy.exchange.route import Route
 from proxy.exchange.rules import Rules
@@ -34,6 +35,7 @@ STAGES: tuple[type[Stage], ...] = (
     Choose,  # choose upstream and model; ask the next of a chain where one fails before its first byte
     Rules,  # json: apply the user's parameter defaults, overrides and drops
     Tools,  # json: offer our tools, run what the model calls, ask again with the results
+    Repair,  # json: ask once more without a parameter that the model refuses, and remember that
     StreamUsage,  # json: ask streams for the tokens they use, hide that from the client, repair a refusal of it
     Route,  # take the upstream's client and key; ask again where that is worth it: the one loop of retries
     Validate,  # turn the upstream's answer into the client's, repair what can be, else raise an error of ours

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.request import Kind, Request
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
@@ -25,6 +26,7 @@ class Parts:
     tools: ToolExecution
     observers: Observers
     hide: Callable[[str], str]  # takes the keys out of a text
+    learned_repairs: LearnedRepairs
     keep_alive_s: float = KEEP_ALIVE_S
 
 

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     openai_stream_usage: bool = setting(
         True, "Ask streamed chats for the tokens they used, where the client does not; it sees no difference", YES_NO
     )
+    proxy_repair_parameters: bool = setting(
+        True, "Ask once more without a parameter that a model refuses, such as `temperature`, and remember it", YES_NO
+    )
     openai_organization: str | None = setting(None, "Sent as `OpenAI-Organization`", "an organization id")
     openai_project: str | None = setting(None, "Sent as `OpenAI-Project`", "a project id")
     openai_ca_file: str | None = setting(

@@ -1,0 +1,87 @@
+"""Stage: ask once more without a parameter that an upstream refuses and a request can do without; remember that."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from proxy.exchange.request import Request
+from proxy.exchange.stage import Next, Parts, Stage
+from proxy.flow.flow import Flow
+from proxy.http.answer import Answer
+from proxy.policy.body import REMOVED, read_object, rewrite
+from proxy.policy.refused_parameters import Repair as Change
+from proxy.policy.refused_parameters import repair_for
+from proxy.settings.model import Settings
+
+REFUSALS = (400, 422)
+
+log = logging.getLogger(__name__)
+
+
+class Repair(Stage):
+    """Apply what is known of the model, and learn from its refusals."""
+
+    kinds = frozenset({"json"})
+
+    def __init__(self, parts: Parts) -> None:
+        self._learned = parts.learned_repairs
+
+    def is_on(self, settings: Settings) -> bool:
+        """Tell whether the user wants it."""
+        return settings.proxy_repair_parameters
+
+    async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
+        """Return the answer, the first refusal where the second try is refused too; raises what `next` raises."""
+        assert request.target is not None  # noqa: S101  a stage before has chosen it
+        place = (request.target.upstream.name, flow.model_sent or "")
+        if known := self._learned.of(*place):
+            request = self._changed(flow, request, known)
+        answer = await next(flow, request)
+        if flow.upstream_status not in REFUSALS or answer.body is None:
+            return answer
+        fields = sent_fields(flow, request)
+        change = repair_for(answer.body, fields)
+        if change is None:
+            return answer
+        first_status = flow.upstream_status
+        log.info(
+            "%s: %s of %s refuses %s; it is asked once more: %s", flow.id, place[1], place[0], change.parameter, change
+        )
+        again = await next(flow, with_changes(request, fields, [change]))
+        if flow.upstream_status < 400:
+            flow.note_repair(str(change))
+            self._learned.learn(*place, change)
+            return again
+        second = repair_for(again.body, fields) if flow.upstream_status in REFUSALS else None
+        if second is not None and second.parameter != change.parameter:  # the first one was mended: next time both are
+            self._learned.learn(*place, change)
+        again.close()
+        flow.upstream_status = first_status
+        flow.status = answer.status
+        return answer
+
+    def _changed(self, flow: Flow, request: Request, known: list[Change]) -> Request:
+        fields = sent_fields(flow, request)
+        changes = [change for change in known if change.parameter in fields]
+        for change in changes:
+            flow.note_repair(str(change))
+        return with_changes(request, fields, changes) if changes else request
+
+
+def sent_fields(flow: Flow, request: Request) -> dict[str, Any]:
+    """Return what is in the body that goes upstream; rules and tools have changed it since it was read."""
+    assert isinstance(request.body, bytes)  # noqa: S101  a stage before has read it
+    return read_object(request.body) if flow.rules or flow.tool_rounds else request.fields
+
+
+def with_changes(request: Request, fields: dict[str, Any], changes: list[Change]) -> Request:
+    """Return the request with parameters dropped or renamed."""
+    assert isinstance(request.body, bytes)  # noqa: S101  as above
+    members: dict[str, Any] = {}
+    for change in changes:
+        members[change.parameter] = REMOVED
+        if change.new_name is not None and change.new_name not in fields:
+            members[change.new_name] = fields[change.parameter]
+    body = rewrite(request.body, members)
+    kept = {name: value for name, value in {**request.fields, **members}.items() if value is not REMOVED}
+    return replace(request, body=body, length=len(body), fields=kept)
