@@ -18,7 +18,7 @@ from proxy.flow.observers import Observers
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.reading import Keys
-from proxy.keys.upstream_key import Keychain, Secrets
+from proxy.keys.upstream_key import Keychain, KeyState, Secrets
 from proxy.keys.upstream_keys import UpstreamKeys
 from proxy.logs import log
 from proxy.logs.redaction import redact
@@ -26,8 +26,10 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.discovery import Found, find
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 
@@ -80,18 +82,34 @@ class Services:
             raise OriginNotAllowed(f"{origin!r} is not among those refused last")
         self.store.update(proxy_allowed_origins=lambda held: held if origin in held else (*held, origin))
 
-    def try_key(self, key: str) -> str | None:
-        """Ask the upstream whether it accepts a key: None, or what it said, or why it was not asked. Blocks."""
+    def try_key(self, key: str, upstream: Upstream | None = None) -> str | None:
+        """Ask an upstream whether it accepts a key: None, or what it said, or why it was not asked. Blocks.
+
+        Without one, that of OPENAI_BASE_URL is asked, whose key this is.
+        """
         from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
 
         try:
             settings = self.chosen()
         except SettingsBroken as error:
             return str(error)
-        refusal = try_key(UpstreamOptions.of(settings), key)
+        refusal = try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
         if refusal is None:
             self.health.note_accepted_key()
         return refusal
+
+    def find_local(self) -> list[Found]:
+        """Return the model servers that answer on this computer. Blocks for half a second."""
+        return find(without=[self.store.current.proxy_port])
+
+    def try_upstream(self, upstream: Upstream, key: str | None = None) -> str | None:
+        """Ask an upstream with a key, else with the one held for it, as `try_key`. Blocks."""
+        if key is not None:
+            return self.try_key(key, upstream)
+        state = KeyState() if upstream.auth == "none" else self.upstream_keys.of(upstream).load()
+        if state.key is None and not upstream.is_local and upstream.auth != "none":
+            return f"the key is {state}"
+        return self.try_key(state.key or "", upstream)
 
 
 def assemble(

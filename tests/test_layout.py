@@ -241,7 +241,7 @@ def test_the_proxy_never_imports_the_tray() -> None:
 
 WIRING = {
     *("proxy.hosting", "proxy.lifespan", "proxy.web.app", "proxy.web.asgi"),
-    *("proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools"),
+    *("proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools", "proxy.cli.upstreams"),
     *("tray_app.__main__", "tray_app.app", "tray_app.controller", "tray_app.triggers"),
 }
 

@@ -16,6 +16,7 @@ from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
 from tray_app.errors import ClipboardUnavailable
 from tray_app.opener import open_path, open_url
+from tray_app.view import USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
 SETTINGS_HEAD = "# Settings of the proxy; the README lists them all. Keys do not belong here.\n# proxy_port = 8000\n"
@@ -48,6 +49,7 @@ class Commands:
             "view-logs": self.view_logs,
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
+            "manage-upstreams": lambda: self.open_page("upstreams"),
             "documentation": lambda: open_url(DOCUMENTATION),
             "quit": quit_program,
         }
@@ -56,10 +58,20 @@ class Commands:
         """Run the command of a menu line; its failure is shown in the menu until the next click."""
         self.problem = None
         try:
-            self._by_key[key]()
+            self._command(key)()
         except (ProxyError, OSError) as error:
             log.warning("%s: %s", key, error)
             self.problem = str(error)
+
+    def _command(self, key: str) -> Callable[[], None]:
+        if key.startswith(USE_UPSTREAM):
+            return lambda: self.use_upstream(key.removeprefix(USE_UPSTREAM))
+        return self._by_key[key]
+
+    def use_upstream(self, name: str) -> None:
+        """Send the next requests to another upstream, and save that; raises SettingError."""
+        is_first = self._store.current.upstreams[0].name == name
+        self._store.update(proxy_upstream=None if is_first else name)
 
     def toggle_server(self) -> None:
         """Start the server, or stop it."""

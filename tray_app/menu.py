@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["action", "check", "separator", "submenu"]
+Kind = Literal["action", "check", "radio", "separator", "submenu"]
+TOGGLES: tuple[Kind, ...] = ("check", "radio")
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Line:
     children: tuple["Line", ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.checked is not None) != (self.kind == "check"):
-            raise ValueError(f"menu line {self.key!r}: only a check has `checked`, and it must have one")
+        if (self.checked is not None) != (self.kind in TOGGLES):
+            raise ValueError(f"menu line {self.key!r}: only a check or radio has `checked`, and it must have one")
         if self.children and self.kind != "submenu":
             raise ValueError(f"menu line {self.key!r}: only a submenu has children")
         if not self.label and self.kind != "separator":
@@ -30,7 +31,7 @@ class Line:
     @property
     def is_clickable(self) -> bool:
         """Whether this line can be clicked now."""
-        return self.enabled and self.kind in ("action", "check")
+        return self.enabled and self.kind in ("action", *TOGGLES)
 
 
 @dataclass(frozen=True)

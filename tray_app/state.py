@@ -1,8 +1,10 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
 from proxy.identity import TITLE, __version__
+from proxy.keys.upstream_key import Secrets
+from proxy.settings.upstreams import Upstream
 from tray_app.controller import ProxyController
-from tray_app.view import TrayState
+from tray_app.view import TrayState, UpstreamChoice
 
 
 def read_state(
@@ -11,17 +13,26 @@ def read_state(
     """Return the current state."""
     services = controller.services
     store, settings = services.store, services.store.current
+    chosen = settings.chosen_upstream
+    keys, cooldown = services.upstream_keys, services.router.cooldown
+    held = keys.of(chosen)
+    key = held.state
     return TrayState(
         title=TITLE,
         version=__version__,
         base_url=controller.base_url,
         start_problem=controller.problem,
-        key=services.secrets.state,
+        key=key,
         # Until the keyring has been read, the key is not known to be missing.
-        needs_no_key=settings.proxy_forward_auth_header or not services.secrets.loaded.is_set(),
+        needs_no_key=settings.proxy_forward_auth_header or not held.loaded.is_set() or needs_no_key(chosen),
         health=services.health.current,
         is_working=is_working,
-        upstream=settings.openai_base_url,
+        upstream=chosen.base_url,
+        upstreams=tuple(
+            choice(each, keys.of(each), cooldown.resting_s(each.name), is_chosen=each is chosen)
+            for each in settings.upstreams
+        ),
+        upstream_fixed_by=store.fixed_by("proxy_upstream"),
         tools_on=settings.enable_tool_execution,
         tools_fixed_by=store.fixed_by("enable_tool_execution"),
         key_required=settings.proxy_require_api_key,
@@ -33,3 +44,15 @@ def read_state(
         log_problem=log_problem,
         other_port=controller.other_port,
     )
+
+
+def choice(upstream: Upstream, held: Secrets, rests_s: float, *, is_chosen: bool) -> UpstreamChoice:
+    """Return an upstream as the menu offers it."""
+    lacks_key = held.loaded.is_set() and held.state.key is None and not needs_no_key(upstream)
+    state = "no key" if lacks_key else f"cooling down for {rests_s:.0f} s" if rests_s else ""
+    return UpstreamChoice(upstream.name, is_chosen, state)
+
+
+def needs_no_key(upstream: Upstream) -> bool:
+    """Tell whether an upstream is asked without a key."""
+    return upstream.auth == "none" or (upstream.is_local and not upstream.is_first)

@@ -11,7 +11,17 @@ from proxy.logs.redaction import redact
 from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
+USE_UPSTREAM = "use-upstream "  # and the name
 MAX_ROW_LENGTH, MAX_ROWS = 60, 4  # a menu is as wide as its longest line, and wraps none
+
+
+@dataclass(frozen=True)
+class UpstreamChoice:
+    """One upstream, as the menu offers it."""
+
+    name: str
+    is_chosen: bool
+    state: str  # "" while it is healthy
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class TrayState:
     settings_known: bool  # the last good ones are in force; if there are none, nothing is relayed
     log_problem: str | None  # why the log cannot be written
     other_port: int | None  # a free port to offer if the configured one is taken
+    upstreams: tuple[UpstreamChoice, ...] = ()
+    upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
 
 
 def look(state: TrayState) -> Look:
@@ -70,7 +82,13 @@ def status_text(state: TrayState) -> str:
         return f"Rate limited until {until:%H:%M}"
     if state.health.kind != "healthy":
         return f"Upstream {state.health.kind}"
-    return f"Running on {state.base_url}"
+    via = f", via {chosen_upstream(state)}" if len(state.upstreams) > 1 else ""
+    return f"Running on {state.base_url}{via}"
+
+
+def chosen_upstream(state: TrayState) -> str:
+    """Return the name of the upstream that is chosen."""
+    return next((choice.name for choice in state.upstreams if choice.is_chosen), "")
 
 
 def icon_state(state: TrayState) -> str:
@@ -114,11 +132,31 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         Line("dashboard", "Dashboard…", is_default=True),
         Line("settings-file", "Settings file"),
         fourth,
-        Line("upstream", "Upstream", "submenu", children=(Line("upstream-url", state.upstream, enabled=False),)),
+        upstream_menu(state),
         Line("help", "Help", "submenu", children=help_lines(state)),
         fifth,
         Line("quit", "Quit"),
     ]
+
+
+def upstream_menu(state: TrayState) -> Line:
+    """Return the submenu of upstreams: which one is chosen, and how each is doing."""
+    address = Line("upstream-url", state.upstream, enabled=False)
+    if len(state.upstreams) < 2:
+        return Line("upstream", "Upstream", "submenu", children=(address, Line("manage-upstreams", "Manage…")))
+    fixed = f" (fixed by the {state.upstream_fixed_by})" if state.upstream_fixed_by else ""
+    choices = tuple(
+        Line(
+            USE_UPSTREAM + choice.name,
+            redact(choice.name + (f": {choice.state}" if choice.state else "")) + (fixed if choice.is_chosen else ""),
+            "radio",
+            checked=choice.is_chosen,
+            enabled=not fixed,
+        )
+        for choice in state.upstreams
+    )
+    children = (*choices, Line("between-upstreams", kind="separator"), address, Line("manage-upstreams", "Manage…"))
+    return Line("upstream", f"Upstream: {redact(chosen_upstream(state))}", "submenu", children=children)
 
 
 def notes(state: TrayState) -> list[Line]:

@@ -3,15 +3,15 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from proxy import paths
-from proxy.cli.terminal import say
+from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
+from proxy.cli.upstreams import named, upstream
 from proxy.command import command, started_as
 from proxy.errors.keyring import KeyringFailure
 from proxy.errors.proxy_error import ProxyError
@@ -134,6 +134,9 @@ def doctor() -> None:
         sys.exit(1)
 
 
+FOR_UPSTREAM = click.option("--upstream", "name", help="The upstream that is meant, where there are several.")
+
+
 @cli.group()
 def key() -> None:
     """Set, show or delete the upstream key in the system's keyring."""
@@ -141,26 +144,29 @@ def key() -> None:
 
 @key.command("set")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
-def set_key(*, from_stdin: bool) -> None:
+@FOR_UPSTREAM
+def set_key(name: str | None, *, from_stdin: bool) -> None:
     """Store the upstream key, asked for without being shown."""
     if not (from_stdin or sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask at; hand the key over with --stdin.")
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
-    say(f"Upstream key: {secrets().keep(text)}")
+    say(f"Upstream key: {secrets(name).keep(text)}")
 
 
 @key.command("status")
-def show_key() -> None:
+@FOR_UPSTREAM
+def show_key(name: str | None) -> None:
     """Tell whether there is one, and its end."""
     with log_silent():  # the state says it
-        state = secrets().load()
+        state = secrets(name).load()
     say(f"Upstream key: {state}")
 
 
 @key.command("delete")
-def delete_key() -> None:
+@FOR_UPSTREAM
+def delete_key(name: str | None) -> None:
     """Delete the upstream key from the keyring."""
-    say(f"Upstream key: {secrets().forget()}")
+    say(f"Upstream key: {secrets(name).forget()}")
 
 
 @cli.group("proxy-key")
@@ -204,13 +210,15 @@ def revoke_proxy_key(name: str) -> None:
 
 
 cli.add_command(tools)
+cli.add_command(upstream)
 
 
-def secrets() -> "Secrets":
-    """Return the secrets of this computer's user."""
+def secrets(name: str | None) -> "Secrets":
+    """Return what holds an upstream's key; the one of OPENAI_BASE_URL where none is named. Raises SettingError."""
     from proxy.services import assemble  # noqa: PLC0415  as above
 
-    return assemble().secrets
+    services = assemble()
+    return services.secrets if name is None else services.upstream_keys.of(named(services, name))
 
 
 def proxy_keys() -> "ProxyKeys":
@@ -230,16 +238,6 @@ def own_base_url() -> str:
 
     settings = SettingsStore(paths.settings_file()).chosen
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
-
-
-@contextmanager
-def log_silent() -> Iterator[None]:
-    """Keep quiet in the log what the command itself says."""
-    logging.disable(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

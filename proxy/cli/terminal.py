@@ -1,6 +1,9 @@
 """Print where somebody reads it: nothing that could steer a terminal, and no letter it cannot show."""
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -22,3 +25,13 @@ def show(text: object, *, err: bool = False) -> None:
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
     click.echo(escape(str(text)).encode(encoding, "backslashreplace").decode(encoding), err=err)
+
+
+@contextmanager
+def log_silent() -> Iterator[None]:
+    """Keep quiet in the log what the command itself says."""
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

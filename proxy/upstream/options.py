@@ -26,9 +26,8 @@ class UpstreamOptions:
     query: tuple[tuple[str, str], ...] = ()  # the same
 
     @classmethod
-    def of(cls, settings: Settings, upstream: Upstream | None = None) -> "UpstreamOptions":
-        """Pick them out of a snapshot, and ask environment and system for the proxy now; None: the chosen upstream."""
-        upstream = upstream or settings.chosen_upstream
+    def of(cls, settings: Settings, upstream: Upstream) -> "UpstreamOptions":
+        """Pick them out of a snapshot, and ask environment and system for the proxy now."""
         return cls(
             base_url=upstream.base_url,
             timeout_s=settings.openai_timeout if upstream.timeout is None else upstream.timeout,

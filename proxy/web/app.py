@@ -38,6 +38,11 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             allow_origin=services.allow_origin,
             try_key=services.try_key,
             recent_log=recent_lines,
+            upstream_keys=services.upstream_keys,
+            try_upstream=services.try_upstream,
+            find_local=services.find_local,
+            resting_s=services.router.cooldown.resting_s,
+            learned=services.learned_repairs.all,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

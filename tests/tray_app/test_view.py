@@ -9,7 +9,7 @@ from proxy.errors.keyring import KeyringLocked
 from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from tray_app.menu import Line
-from tray_app.view import TrayState, look
+from tray_app.view import TrayState, UpstreamChoice, look
 
 NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
 HEALTHY = TrayState(
@@ -160,3 +160,20 @@ def test_no_login_is_in_the_menu_however_its_lines_are_broken(monkeypatch: pytes
     assert "…@proxy:3128" in text.replace(" ", "") or field == "base_url"
     for secret in ("anna", "Winter2026x", "very", "bob", "s3cr3t"):
         assert secret not in text
+
+
+def test_several_upstreams_are_radio_lines_with_their_state() -> None:
+    choices = (UpstreamChoice("openai", True, ""), UpstreamChoice("groq", False, "no key"))
+    shown = look(replace(HEALTHY, upstreams=choices))
+    menu = next(line for line in shown.lines if line.key == "upstream")
+    radios = [(line.key, line.label, line.checked) for line in menu.children if line.kind == "radio"]
+    assert menu.label == "Upstream: openai"
+    assert radios == [("use-upstream openai", "openai", True), ("use-upstream groq", "groq: no key", False)]
+    assert shown.status.endswith(", via openai")
+
+
+def test_a_choice_of_the_environment_cannot_be_clicked() -> None:
+    choices = (UpstreamChoice("openai", True, ""), UpstreamChoice("groq", False, ""))
+    shown = look(replace(HEALTHY, upstreams=choices, upstream_fixed_by="environment"))
+    menu = next(line for line in shown.lines if line.key == "upstream")
+    assert [line.is_clickable for line in menu.children if line.kind == "radio"] == [False, False]

@@ -18,7 +18,7 @@ from tray_app.backends.menu_properties import (
     properties,
     shape,
 )
-from tray_app.menu import Line, walk
+from tray_app.menu import TOGGLES, Line, walk
 
 INTERFACE = "com.canonical.dbusmenu"
 PATH = "/StatusNotifierItem/Menu"
@@ -123,7 +123,7 @@ class DbusMenu:
 
     def _event(self, id_: int, event: str, _data: Variant, _time: int) -> Body:
         if event == "clicked" and id_ != ROOT and (line := self._line(id_)).is_clickable:
-            if line.kind == "check":
+            if line.kind in TOGGLES:
                 self._clicked_checks.add(id_)
             self._on_click(line.key)
         return ()

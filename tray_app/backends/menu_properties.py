@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tray_app.backends.exported import Variant
-from tray_app.menu import Line
+from tray_app.menu import TOGGLES, Line
 
 Properties = dict[str, Variant]
 
@@ -27,8 +27,9 @@ def properties(line: Line) -> Properties:
         "enabled": ("b", line.enabled),
         KEY_PROPERTY: ("s", line.key),
     }
-    if line.kind == "check":
-        written |= {"toggle-type": ("s", "checkmark"), "toggle-state": ("i", int(bool(line.checked)))}
+    if line.kind in TOGGLES:
+        form = "radio" if line.kind == "radio" else "checkmark"
+        written |= {"toggle-type": ("s", form), "toggle-state": ("i", int(bool(line.checked)))}
     if line.kind == "submenu":
         written |= {"children-display": ("s", "submenu")}
     return written

@@ -11,7 +11,7 @@ from typing import Any
 from tray_app.backends.backend import LatestLook, Program
 from tray_app.backends.stop_request import StopRequest
 from tray_app.backends.task_queue import Task, TaskQueue
-from tray_app.menu import Line
+from tray_app.menu import TOGGLES, Line
 
 STOP_TIMEOUT_S = 2.0
 
@@ -165,6 +165,6 @@ class PystrayBackend:
                 self._program.on_click(line.key)
 
         about: dict[str, Any] = {"default": line.is_default, "enabled": line.enabled}
-        if line.kind == "check":
-            about["checked"] = lambda _: line.checked
+        if line.kind in TOGGLES:
+            about |= {"checked": lambda _: line.checked, "radio": line.kind == "radio"}
         return self._pystray.MenuItem(self._label(line.label), act, **about)

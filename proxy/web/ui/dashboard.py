@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from proxy.flow.health import UpstreamHealth
 from proxy.keys.upstream_key import Secrets
+from proxy.keys.upstream_keys import UpstreamKeys
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.web.ui.sessions import Sessions
 
-PLACES = ("doctor", "approvals", "log")  # where a link may lead, beside the first page
+PLACES = ("doctor", "approvals", "log", "upstreams")  # where a link may lead, beside the first page
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,26 @@ class Dashboard:
         return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}" + (f"&to={to}" if to in PLACES else "")
 
 
+class ModelServer(Protocol):
+    """A server of models on this computer."""
+
+    @property
+    def name(self) -> str:
+        """Return what an upstream of its kind is called."""
+
+    @property
+    def title(self) -> str:
+        """Return the program's name."""
+
+    @property
+    def base_url(self) -> str:
+        """Return its address."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the ids of its models."""
+
+
 @dataclass(frozen=True)
 class PageParts:
     """The parts of the proxy that the pages show and change."""
@@ -40,3 +63,8 @@ class PageParts:
     allow_origin: Callable[[str], None]  # raises ProxyError, OSError
     try_key: Callable[[str], str | None]  # return what the upstream says against a key; blocks
     recent_log: Callable[[], Sequence[str]]
+    upstream_keys: UpstreamKeys
+    try_upstream: Callable[[Upstream, str | None], str | None]  # with a key that is not kept yet; None: the held one
+    find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
+    resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
+    learned: Callable[[], Sequence[object]]  # repairs learnt from refusals

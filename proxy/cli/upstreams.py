@@ -1,0 +1,147 @@
+"""The command line's `upstream` group: list, add, remove, choose, find and test upstreams."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from proxy.cli.terminal import log_silent, say
+from proxy.command import command
+from proxy.errors.configuration import SettingError
+
+if TYPE_CHECKING:
+    from proxy.services import Services
+    from proxy.settings.upstreams import Upstream
+
+
+@click.group()
+def upstream() -> None:
+    """Choose where requests go: list, add, remove, use, find, test."""
+
+
+@upstream.command("list")
+def list_upstreams() -> None:
+    """List the upstreams; the chosen one is marked."""
+    with log_silent():  # the lines say it
+        services = assembled()
+        for row in services.store.current.upstreams:
+            services.upstream_keys.of(row).load()
+    settings = services.store.current
+    for row in settings.upstreams:
+        mark = "*" if row is settings.chosen_upstream else " "
+        models = ", ".join(row.models)
+        falls = f"falls back to {', '.join(row.fallback)}" if row.fallback else ""
+        facts = "  ".join(part for part in (models, falls, key_words(services, row)) if part)
+        say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
+    for name, targets in settings.proxy_aliases.items():
+        say(f"  {name:15} alias of {', then '.join(targets)}")
+    for learned in services.learned_repairs.all():
+        say(f"  learnt: {learned}")
+
+
+@upstream.command("add")
+@click.argument("name")
+@click.argument("base_url")
+@click.option("--auth", type=click.Choice(["bearer", "x-api-key", "api-key", "none"]), help="How it takes its key.")
+@click.option("--model", "models", multiple=True, help="A model, or a pattern such as llama-*, that always goes here.")
+@click.option("--fallback", multiple=True, help="The upstream to ask where this one fails.")
+@click.option("--complete-url", is_flag=True, help="The base URL is whole: no /v1 is appended.")
+def add(
+    name: str,
+    base_url: str,
+    auth: str | None,
+    models: tuple[str, ...],
+    fallback: tuple[str, ...],
+    *,
+    complete_url: bool,
+) -> None:
+    """Add an upstream, or replace the one of that name."""
+    given = {"auth": auth, "models": models, "fallback": fallback, "complete_url": complete_url}
+    row = {"name": name, "base_url": base_url, **{field: value for field, value in given.items() if value}}
+    services = assembled()
+    services.store.update(proxy_upstreams=lambda rows: [*(each for each in rows if each.name != name), row])
+    added = next(each for each in services.store.current.upstreams if each.name == name)
+    say(f"Added: {added.name}, {added.base_url}")
+    if added.auth != "none" and not added.is_local:
+        say(f"Its key: `{command(f'key set --upstream {name}')}`, or {added.key_variable} in the environment.")
+
+
+@upstream.command("remove")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Remove an upstream; its key leaves the keyring too."""
+    services = assembled()
+    row = named(services, name)
+    if row.is_first:
+        raise SettingError(f"{name} is the upstream of OPENAI_BASE_URL; change that setting")
+    chosen = services.store.current.proxy_upstream
+    changes: dict[str, Any] = {"proxy_upstream": None} if chosen == name else {}
+    services.store.update(proxy_upstreams=lambda rows: [each for each in rows if each.name != name], **changes)
+    say(f"Removed: {name}")
+    services.upstream_keys.of(row).forget()
+
+
+@upstream.command("use")
+@click.argument("name")
+def use(name: str) -> None:
+    """Send all requests there that no alias, prefix or pattern sends elsewhere."""
+    services = assembled()
+    row = named(services, name)
+    services.store.update(proxy_upstream=None if row.is_first else name)
+    say(f"In use: {name}, {row.base_url}")
+
+
+@upstream.command("find")
+def find() -> None:
+    """Look for model servers on this computer: Ollama, LM Studio, llama.cpp, vLLM, Jan."""
+    services = assembled()
+    known = {row.base_url for row in services.store.current.upstreams}
+    found = services.find_local()
+    for each in found:
+        is_known = each.base_url in known
+        adding = "known already" if is_known else f"`{command(f'upstream add {each.name} {each.base_url}')}`"
+        say(f"{each.title:12} {each.base_url:32} {len(each.models)} models   {adding}")
+    if not found:
+        say("No model server answers on its usual port.", err=True)
+
+
+@upstream.command("test")
+@click.argument("name", required=False)
+def test(name: str | None) -> None:
+    """Ask an upstream for its models, with its key; the chosen one if none is named."""
+    services = assembled()
+    row = named(services, name) if name else services.store.current.chosen_upstream
+    refusal = services.try_upstream(row)
+    say(f"{row.name}: {refusal or 'it accepts the key and lists its models'}", err=refusal is not None)
+    if refusal is not None:
+        sys.exit(1)
+
+
+@upstream.command("forget-repairs")
+def forget_repairs() -> None:
+    """Forget which parameters which models were found to refuse."""
+    say(f"Forgotten: {assembled().learned_repairs.forget()}")
+
+
+def named(services: "Services", name: str) -> "Upstream":
+    """Return the upstream of a name; raises SettingError."""
+    for row in services.store.current.upstreams:
+        if row.name == name:
+            return row
+    names = ", ".join(row.name for row in services.store.current.upstreams)
+    raise SettingError(f"there is no upstream {name!r}; there are {names}")
+
+
+def key_words(services: "Services", row: "Upstream") -> str:
+    """Say whether an upstream has its key."""
+    if row.auth == "none":
+        return "needs no key"
+    state = services.upstream_keys.of(row).state
+    return "no key" if state.key is None and not row.is_local else f"key {state}" if state.key else "local, no key"
+
+
+def assembled() -> "Services":
+    """Return the parts, as the settings have them."""
+    from proxy.services import assemble  # noqa: PLC0415  pydantic costs the most of a start
+
+    return assemble()
