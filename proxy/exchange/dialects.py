@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 
+from proxy.exchange.error_shapes import MESSAGES
 from proxy.exchange.refusals import hide_in_event
 from proxy.exchange.request import StreamOptions
 from proxy.policy.body import REMOVED, rewrite
-from proxy.stream import responses
+from proxy.stream import messages, responses
 from proxy.stream.checker import Dialect
 from proxy.stream.completions import CompletionsDialect
 from proxy.stream.keep_alive import ErrorEvent
+from proxy.stream.messages import MessagesDialect
 from proxy.stream.responses import ResponsesDialect
 
 COMPLETIONS = ("/chat/completions", "/completions")
@@ -22,6 +24,8 @@ def error_event_for(path: str) -> ErrorEvent | None:
     """Return what writes an error in the streams of an endpoint, None where its streams are not known."""
     if path in COMPLETIONS:
         return CompletionsDialect.error_event
+    if path == MESSAGES:
+        return messages.error_event
     return responses.error_event if path == RESPONSES else None
 
 
@@ -33,6 +37,8 @@ def dialect_for(path: str, options: StreamOptions, hide: Hide) -> Dialect | None
         return CompletionsDialect(asked_usage=options.asked_usage, without_usage=without_usage, hide=hide_bytes)
     if path == RESPONSES or path.startswith(RESPONSES + "/"):
         return ResponsesDialect(hide=hide_bytes)
+    if path == MESSAGES:
+        return MessagesDialect(hide=hide_bytes)
     return None
 
 

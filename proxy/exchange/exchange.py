@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.error_shapes import in_form_of
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Request, RequestBody, RequestHead
 from proxy.flow.flow import Flow, Outcome, find_usage
@@ -95,7 +96,8 @@ class Exchange:
         except Exception:
             log.exception("%s failed", flow.id)
             error = ServerFault()
-        return whole(error.status, Headers((*error.headers(), ("x-request-id", flow.id))), error.body()), error
+        told = in_form_of(self.head.path, error.status, error.body())
+        return whole(error.status, Headers((*error.headers(), ("x-request-id", flow.id))), told), error
 
     async def _deliver(self, answer: Answer, client: Any, keep_alive: KeepAlive, flow: Flow) -> UpstreamFailure | None:
         """Pass the answer on to its end; return what broke it off."""

@@ -11,6 +11,7 @@ from proxy.errors.upstream import (
 )
 from proxy.exchange.answers import CheckedAnswer, PassedAnswer
 from proxy.exchange.dialects import dialect_for
+from proxy.exchange.error_shapes import reshaped
 from proxy.exchange.hidden_errors import find_error
 from proxy.exchange.refusals import explain_refusal
 from proxy.exchange.replay import events_of
@@ -73,7 +74,8 @@ class Expected:
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
         """Return a refusal of the upstream's as the client is told of it."""
-        return whole(status, *explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key))
+        refusal = whole(status, *explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key))
+        return reshaped(self.request.head.path, refusal, is_upstreams=True)
 
 
 async def answer_for(upstream: Answer, expected: Expected) -> Answer:

@@ -23,6 +23,7 @@ from proxy.errors.upstream import (
 RUN = secrets.token_hex(4)  # tells the ids of this run from those of another
 NUMBERS = itertools.count(1)
 TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))  # completions', responses'
+CACHE_READ, CACHE_WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
 DECODER = json.JSONDecoder()
 
 
@@ -71,7 +72,9 @@ class Usage(NamedTuple):
             if counted and isinstance(counted.get(up), int):
                 cached = count(counted.get(f"{up}_details"), "cached_tokens")
                 reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
-                return cls(counted[up], count(counted, down), cached, reasoning)
+                # Claude's API counts what it read from its cache, or wrote to it, beside the input.
+                read, written = count(counted, CACHE_READ), count(counted, CACHE_WRITTEN)
+                return cls(counted[up] + read + written, count(counted, down), cached + read, reasoning)
         return None
 
     def __str__(self) -> str:

@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, unquote
 from proxy.settings.parsing import fold_name
 
 # Those with rules of their own, below /v1; some upstreams name the model before them, in the address.
-JSON_ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/embeddings")
+JSON_ENDPOINTS = (
+    *("/chat/completions", "/completions", "/responses", "/embeddings"),
+    *("/messages/count_tokens", "/messages"),  # Claude's API
+)
 ENDPOINT = re.compile(
     rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(JSON_ENDPOINTS)})(?:\.\w*)?"
 )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from proxy.settings.certificates import trusting
 from proxy.settings.parsing import DEFAULT_PORTS, cut, is_loopback, parse_json, parse_upstream_url, refuse_bool
@@ -62,7 +62,6 @@ class Upstream(BaseModel):
     project: str | None = None
     ca_file: str | None = None
     network_proxy: str | None = None
-    _is_first: bool = PrivateAttr(default=False)
 
     @field_validator("name")
     @classmethod
@@ -120,12 +119,12 @@ class Upstream(BaseModel):
     @property
     def is_first(self) -> bool:
         """Tell whether it is the one of OPENAI_BASE_URL, which no table holds."""
-        return self._is_first
+        return isinstance(self, FirstUpstream)
 
     @property
     def is_unnamed(self) -> bool:
         """Tell whether nobody has given it a name: OPENAI_BASE_URL names a server other than OpenAI's."""
-        return self._is_first and self.name == DEFAULT
+        return self.is_first and self.name == DEFAULT
 
     @property
     def origin(self) -> str:
@@ -150,6 +149,10 @@ class Upstream(BaseModel):
     def table(self) -> dict[str, Any]:
         """Return the row as the settings file holds it: without what is at its default."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class FirstUpstream(Upstream):
+    """The upstream of OPENAI_BASE_URL."""
 
 
 Upstreams = Annotated[tuple[Upstream, ...], BeforeValidator(parse_table)]
@@ -190,11 +193,9 @@ class Contradiction(ValueError):
 def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
     """Return the upstream that OPENAI_BASE_URL and its kin describe, whose values have been checked."""
     name = OPENAI if urlsplit(base_url).hostname == OPENAI_HOST else DEFAULT
-    upstream = Upstream.model_construct(
+    return FirstUpstream.model_construct(
         name=name, base_url=base_url, organization=organization, project=project, ca_file=ca_file
     )
-    upstream._is_first = True  # noqa: SLF001  its own module's
-    return upstream
 
 
 def check_upstreams(

@@ -88,6 +88,8 @@ class KeepAlive:
             return body
         value = read_object(body) or {}
         error = value.get("error")
+        if isinstance(error, dict) and value.get("type") == "error":  # Claude's form
+            return self._error_event({"code": None, **error})
         if not isinstance(error, dict):  # a refusal in a form of its own
             said = body.decode("utf-8", "replace")
             error = {"message": said, "type": "upstream_error", "param": None, "code": f"upstream_status_{status}"}

@@ -16,7 +16,7 @@ WsgiApp = Callable[["WSGIEnvironment", "StartResponse"], Iterable[bytes]]
 API_ROOTS = frozenset(
     (
         "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "edits",
-        "embeddings", "engines", "evals", "files", "fim", "fine_tuning", "health", "images", "models",
+        "embeddings", "engines", "evals", "files", "fim", "fine_tuning", "health", "images", "messages", "models",
         "moderations", "organization", "realtime", "rerank", "responses", "score", "threads", "tokenize",
         "uploads", "vector_stores", "videos",
     )

@@ -8,6 +8,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.request import BodyTooLarge, MalformedRequest, UnknownPath, WrongMethod
+from proxy.exchange.error_shapes import in_form_of
 from proxy.flow.observers import Observers
 from proxy.web.exchange_response import refused_flow, request_id
 from proxy.web.guard import OWN_PAGES
@@ -32,7 +33,8 @@ def install(app: Flask, hide: Callable[[str], str], observers: Observers) -> Non
             flow = refused_flow()
             flow.is_probe = is_probe(error)
             observers.refuse(flow, error)
-        return Response(error.body(), error.status, [*error.headers(), ("x-request-id", number)])
+        body = in_form_of(request.path.removeprefix("/v1"), error.status, error.body())
+        return Response(body, error.status, [*error.headers(), ("x-request-id", number)])
 
     def respond_http(error: HTTPException) -> Response:
         response = respond(in_our_words(error))

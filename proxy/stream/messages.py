@@ -1,0 +1,90 @@
+"""The streams of Claude's messages: typed events from message_start to message_stop.
+
+Source: Anthropic's documentation of streaming, and what its official SDK reads.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.errors.upstream import UpstreamFailure
+from proxy.stream.completions import Rewrite
+from proxy.stream.event_json import read_event, write_event
+from proxy.stream.sse import Event
+
+STOP = "message_stop"
+# The kinds of error this API has, by status.
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+API_ERROR = "api_error"
+
+
+class MessagesDialect:
+    """Follow one such stream; `hide` takes keys out of what the upstream says of an error."""
+
+    def __init__(self, *, hide: Rewrite | None = None) -> None:
+        self.usage: dict[str, Any] | None = None
+        self.is_over = False
+        self.is_settled = False
+        self._hide = hide
+        self._is_ordinary = False
+
+    def see(self, event: Event) -> bytes:
+        """Return what goes to the client in the event's place; raises UpstreamFailure."""
+        self._is_ordinary = False
+        if not event.whole:
+            self.is_over = event.name == STOP
+            return event.raw
+        value = read_event(event.data or b"")
+        kind = value.get("type") or event.name
+        if kind == "error":
+            self.is_settled = True
+            return self._hide(event.raw) if self._hide else event.raw
+        if kind == STOP:
+            self.is_over = True
+        elif kind == "message_start":
+            message = value.get("message")
+            self._count(message.get("usage") if isinstance(message, dict) else None)
+        elif kind == "message_delta":
+            self._count(value.get("usage"))
+        self._is_ordinary = kind == "content_block_delta"
+        return event.raw
+
+    def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
+        """Return None: only the upstream can say how a message ends."""
+        return None
+
+    def is_ordinary(self) -> bool:
+        """Tell whether the last event seen said nothing but some text."""
+        return self._is_ordinary
+
+    def error_event(self, error: Mapping[str, Any]) -> bytes:
+        """Write an error as this API does."""
+        return error_event(error)
+
+    def _count(self, usage: object) -> None:
+        """Take the tokens told so far; a later count replaces an earlier one of its name."""
+        if isinstance(usage, dict):
+            told = {name: value for name, value in usage.items() if value is not None}
+            self.usage = {**(self.usage or {}), **told}
+
+
+def error_event(error: Mapping[str, Any]) -> bytes:
+    """Write an error object as the event that makes the official SDK raise."""
+    return write_event(error_object(error, API_ERROR), "error")
+
+
+def error_object(error: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return an error in this API's form; the code of ours stays beside its type."""
+    told = {"type": kind, "message": error.get("message") or ""}
+    if error.get("code"):
+        told["code"] = error["code"]
+    return {"type": "error", "error": told}
