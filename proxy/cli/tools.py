@@ -54,7 +54,7 @@ def list_tools() -> None:
         asyncio.run(toolbox.settle())
         for tool in toolbox.registry.tools.values():
             say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
-        for sentence in toolbox.problems():
+        for sentence in (*toolbox.problems(), *toolbox.notes()):
             say(sentence, err=True)
     if not services.store.current.enable_tool_execution:
         show("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)

@@ -38,7 +38,7 @@ class Toolbox:
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
         self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
-        self._servers = McpSource(servers_path)
+        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()))
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:
@@ -49,7 +49,16 @@ class Toolbox:
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
         broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
-        return [*broken, *self._file.left_out, *self._servers.problems()]
+        hidden = [
+            f"The tool {tool.name} of the MCP server {tool.source} is left out: another tool has its name"
+            for tool in self._servers.tools
+            if self.registry.tools.get(tool.name) is not tool
+        ]
+        return [*broken, *self._file.left_out, *self._servers.problems(), *hidden]
+
+    def notes(self) -> list[str]:
+        """Return a sentence for what is worth knowing and not wrong."""
+        return self._servers.notes()
 
     async def settle(self, limit_s: float = SETTLE_S) -> None:
         """Wait until every source has said what it has: MCP servers take a moment to come up."""
