@@ -13,6 +13,7 @@ from proxy.logs.redaction import redact
 from proxy.settings.parsing import stays_on_this_computer
 from proxy.tools.mcp.config import McpServerConfig
 from proxy.tools.mcp.lines import MAX_LINE_BYTES
+from proxy.tools.mcp.tolerance import mended
 
 CONNECT_S = 15.0
 READ_S = 300.0  # a call may be long; its own limit is shorter
@@ -34,7 +35,7 @@ MEANINGS = {
 
 
 class WatchedStream:
-    """A stream of the SDK's that calls a function when it ends."""
+    """A stream of the SDK's that mends what comes, and calls a function when it ends."""
 
     def __init__(self, stream: Any, ended: Callable[[], None]) -> None:
         self._stream = stream
@@ -46,7 +47,7 @@ class WatchedStream:
     async def receive(self) -> Any:
         """Return the next message."""
         try:
-            return await self._stream.receive()
+            return mended(await self._stream.receive())
         except BaseException:
             self._ended()
             raise
@@ -56,7 +57,7 @@ class WatchedStream:
 
     async def __anext__(self) -> Any:
         try:
-            return await self._stream.__anext__()
+            return mended(await self._stream.__anext__())
         except BaseException:
             self._ended()
             raise

@@ -9,6 +9,7 @@ from mcp_types import Tool as ServerTool
 
 from proxy.tools.defined import check_for
 from proxy.tools.mcp.schemas import normalised
+from proxy.tools.mcp.tolerance import WRONG, given_schema
 from proxy.tools.rich_result import RichResult
 from proxy.tools.tool import CallFailed, JsonObject, NotATool, Tool
 
@@ -22,9 +23,12 @@ Call = Callable[[str, JsonObject], Awaitable[str]]
 
 def tool_of(server: str, name: str, tool: ServerTool, call: Call) -> Tool:
     """Return the tool a server offers, under its full name; raises NotATool."""
-    parameters = normalised(tool.input_schema)
+    if isinstance(wrong := tool.input_schema.get(WRONG), str):
+        raise NotATool(wrong)
+    given = given_schema(tool.input_schema)
+    parameters = normalised(given)
     try:
-        arguments_of = check_for(tool.input_schema)
+        arguments_of = check_for(given)
     except NotATool:  # wrong somewhere, and mended
         arguments_of = check_for(parameters)
     else:

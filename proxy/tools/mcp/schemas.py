@@ -12,7 +12,7 @@ from proxy.tools.tool import JsonObject, NotATool
 
 MAX_DEPTH = 40
 MAX_BYTES = 65_536
-MAX_PARTS = 1_000  # alternatives at the top; one that names another twice doubles with each step
+MAX_PARTS = 200  # alternatives at the top; one that names another twice doubles with each step
 # Kinds that are no JSON Schema and yet common, by what they mean.
 KINDS = {
     **dict.fromkeys(("str", "text", "date", "datetime"), "string"),
@@ -194,7 +194,7 @@ def mend_items(schema: JsonObject, depth: int) -> None:
 
 def mend_required(schema: JsonObject, given: JsonObject) -> None:
     """Keep the names of what is required, also those of members that say so of themselves, as once was the way."""
-    names = list(names_in(schema.pop("required", None)))
+    names = names_in(schema.pop("required", None))
     own = given.get("properties")
     for name, member in own.items() if isinstance(own, dict) else ():
         if isinstance(member, dict) and member.get("required") is True:
@@ -203,9 +203,9 @@ def mend_required(schema: JsonObject, given: JsonObject) -> None:
         schema["required"] = list(dict.fromkeys(names))
 
 
-def names_in(value: object) -> Iterator[str]:
-    """Yield the texts in a list."""
-    yield from (name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
+def names_in(value: object) -> list[str]:
+    """Return the texts in a list."""
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
 
 
 def local(reference: str, root: JsonObject) -> Any:

@@ -17,6 +17,7 @@ from proxy.tools.mcp.environment import prepare
 from proxy.tools.mcp.last_words import LastWords
 from proxy.tools.mcp.lines import Lines, Noise, message_in
 from proxy.tools.mcp.orphans import Orphans
+from proxy.tools.mcp.tolerance import mended
 
 CHUNK_BYTES = 65_536
 LEAVE_S = 2.0  # for a server to end by itself when its input does, as the protocol asks
@@ -70,7 +71,7 @@ class ServerProcess:
                     message = message_in(line, is_cut=is_cut)
                     if message is not None:
                         with suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-                            await messages.send(SessionMessage(message))
+                            await messages.send(mended(SessionMessage(message)))
                     elif line.strip():
                         is_noisy = True
                         self._noise.note()
