@@ -1,4 +1,4 @@
-"""An MCP server that does what a test needs: over stdio, HTTP (`--port`) or SSE (`--sse`); it ends when it is told to."""
+"""An MCP server that does what a test needs: over stdio, HTTP (`--port`) or SSE (`--sse`); it can end itself."""
 
 import asyncio
 import os

@@ -22,7 +22,7 @@ PERMANENT = (404, 405)  # what an address answers that speaks the older transpor
 
 MEANINGS = {
     400: "it does not take the first message; check the address",
-    401: "it wants a login; put its token into the entry's headers, as in README",
+    401: "it wants a login; put its token into the entry's headers, as in MCP.md",
     402: "it wants to be paid",
     403: "it refuses this login; check the token in the entry's headers",
     404: "nothing is at this address; it often ends in /mcp or /sse",
