@@ -117,6 +117,7 @@ def assemble(
         paths.function_tools_file,
         paths.mcp_servers_file,
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
+        announcing,
     )
     store.listen(tools.follow)
     parts = Parts(router, tools, observers, lambda text: services.hide(text), keep_alive_s)

@@ -75,6 +75,25 @@ def call_tool(name: str, arguments: str) -> None:
         sys.exit(1)
 
 
+@tools.command("login")
+@click.argument("server")
+def log_in(server: str) -> None:
+    """Log in to an MCP server that asks for it.
+
+    The page to open is shown; the login is kept in the keyring, and a running proxy uses it within a minute.
+    """
+    with opened(assembled().tools) as toolbox:
+        try:
+            count = asyncio.run(toolbox.log_in(server, lambda url: show(f"Open this page and log in: {url}")))
+        except LookupError:
+            show(f"mcp.json names no server {server!r} with a url.", err=True)
+            sys.exit(1)
+        except Exception as error:  # noqa: BLE001  the SDK, an extra, is not imported here
+            show(f"The login did not work: {error}", err=True)
+            sys.exit(1)
+    show(f"Logged in: the server lists {count} tools.")
+
+
 def assembled() -> "Services":
     """Return the parts, wired; raises SettingsBroken where nobody knows which tools the user has chosen."""
     from proxy.services import assemble  # noqa: PLC0415  the command line's other groups need none of it

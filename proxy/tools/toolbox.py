@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
@@ -20,6 +21,9 @@ from proxy.tools.shipped.source import ShippedSource
 from proxy.tools.tool import CallRecord
 from proxy.tools.workers import Workers
 
+if TYPE_CHECKING:
+    from proxy.tools.mcp.login import Vault
+
 SETTLE_S = 35.0
 
 
@@ -32,13 +36,14 @@ class Toolbox:
         file_path: Callable[[], Path],
         servers_path: Callable[[], Path],
         consent: Consent,
+        vault: "Vault | None" = None,
     ) -> None:
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
         self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
-        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()))
+        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()), vault)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:
@@ -69,6 +74,10 @@ class Toolbox:
         """Run a tool for the user, without a question."""
         await self.settle()
         return await self._runner.run(self.registry.tools.get(name), name, arguments, CallLimits.of(self._settings()))
+
+    async def log_in(self, server: str, show: Callable[[str], None]) -> int:
+        """Log in to an MCP server and return how many tools it has, as `McpSource.log_in` does."""
+        return await self._servers.log_in(server, show)
 
     def stop(self) -> None:
         """End what still runs, MCP servers too."""

@@ -1,6 +1,6 @@
 """The way to a server at a URL, over the SDK's transports, and what its answers mean where it does not come up."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ PERMANENT = (404, 405)  # what an address answers that speaks the older transpor
 
 MEANINGS = {
     400: "it does not take the first message; check the address",
-    401: "it wants a login; put its token into the entry's headers, as in MCP.md",
+    401: "it wants a login; run `openai-tray-proxy tools login` with its name, or put a token into its headers",
     402: "it wants to be paid",
     403: "it refuses this login; check the token in the entry's headers",
     404: "nothing is at this address; it often ends in /mcp or /sse",
@@ -93,8 +93,16 @@ class BoundedStream(httpx2.AsyncByteStream):
 class Remote:
     """One run of the connection to a server elsewhere; it remembers the answer that was in the way."""
 
-    def __init__(self, config: McpServerConfig, *, is_sse: bool) -> None:
+    def __init__(
+        self,
+        config: McpServerConfig,
+        login: Callable[[], Awaitable[httpx2.Auth | None]],
+        *,
+        is_sse: bool,
+    ) -> None:
         self._config = config
+        self._login = login
+        self._auth: httpx2.Auth | None = None
         self._is_sse = is_sse
         self.status: int | None = None  # of the first answer that is no good
         self._said = ""
@@ -103,6 +111,8 @@ class Remote:
     async def open(self, ended: Callable[[], None]) -> AsyncGenerator[TransportStreams, None]:
         """Reach the URL; `ended` is called when the connection is over."""
         url = self._config.url or ""
+        if not any(name.lower() == "authorization" for name, _ in self._config.headers):
+            self._auth = await self._login()
         if self._is_sse:
             async with sse_client(url, httpx_client_factory=self._client, sse_read_timeout=QUIET_S) as (read, write):
                 yield WatchedStream(read, ended), write
@@ -127,7 +137,7 @@ class Remote:
         return httpx2.AsyncClient(
             headers={"accept-encoding": "identity", **(headers or {}), **dict(self._config.headers)},
             timeout=timeout or httpx2.Timeout(CONNECT_S, read=READ_S),
-            auth=auth,
+            auth=auth or self._auth,
             mounts=direct_ways(self._config.url or ""),
             event_hooks={"response": [self._look_at]},
         )
@@ -136,10 +146,13 @@ class Remote:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream" and isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = BoundedStream(response.stream)
-        if self._said or response.request.method == "DELETE":
-            return
+        if response.request.method == "DELETE" or response.request.url != httpx2.URL(self._config.url or ""):
+            return  # what a login asks for elsewhere is its own affair
         status = response.status_code
-        if said := meaning_of(status, kind, response.headers.get("location", "")):
+        said = meaning_of(status, kind, response.headers.get("location", ""))
+        if not said:
+            self.status, self._said = None, ""
+        elif not self._said:
             self.status, self._said = status, said
 
 

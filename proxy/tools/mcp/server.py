@@ -15,6 +15,7 @@ from proxy.tools.mcp.config import McpServerConfig
 from proxy.tools.mcp.environment import SECRET, ProgramNotFound
 from proxy.tools.mcp.last_words import LastWords
 from proxy.tools.mcp.listing import NOTHING, Offered, list_tools
+from proxy.tools.mcp.login import Login
 from proxy.tools.mcp.orphans import Orphans
 from proxy.tools.mcp.reasons import described, innermost, is_end
 from proxy.tools.mcp.remote import PERMANENT, Remote
@@ -45,8 +46,10 @@ class McpServer:
         call_from: Callable[..., Any],
         limits: Callable[[], CallLimits],
         orphans: Orphans,
+        login: Callable[[str], Login] | None = None,
     ) -> None:
         self.config = config
+        self._login = login
         self.tools: tuple[Tool, ...] = ()
         self.left_out: tuple[str, ...] = ()  # a sentence for each tool that is not offered
         self.problem: str | None = None
@@ -173,10 +176,13 @@ class McpServer:
 
     def _transport(self, end: Callable[[], None]) -> AbstractAsyncContextManager[Any]:
         if self.config.command is None:
-            self._remote = Remote(self.config, is_sse=self._is_sse)
+            self._remote = Remote(self.config, self._stored_login, is_sse=self._is_sse)
             return self._remote.open(end)
         self._process = ServerProcess(self.config, self._orphans, LastWords(secrets_of(self.config)))
         return open_stdio(self._process, end)
+
+    async def _stored_login(self) -> Any:
+        return await self._login(self.config.url or "").stored() if self._login is not None else None
 
     async def _serve(self) -> None:
         over, listed_anew = self._over, asyncio.Event()

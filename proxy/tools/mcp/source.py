@@ -23,6 +23,7 @@ from proxy.tools.workers import Workers
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from proxy.tools.mcp.login import Vault
     from proxy.tools.mcp.server import McpServer
 
 T = TypeVar("T")
@@ -37,8 +38,11 @@ log = logging.getLogger(__name__)
 class McpSource:
     """Start the servers, take note of changes in mcp.json, stop them. For any thread."""
 
-    def __init__(self, path: Callable[[], Path], limits: Callable[[], CallLimits]) -> None:
+    def __init__(
+        self, path: Callable[[], Path], limits: Callable[[], CallLimits], vault: "Vault | None" = None
+    ) -> None:
         self._path = path
+        self._vault = vault
         self._limits = limits
         self._orphans = Orphans()
         self._workers = Workers("mcp")
@@ -125,12 +129,15 @@ class McpSource:
 
     async def _apply(self, configs: list[McpServerConfig]) -> None:
         """Bring the running servers in line with the file."""
+        from proxy.tools.mcp.login import Login  # noqa: PLC0415  as above
         from proxy.tools.mcp.server import McpServer  # noqa: PLC0415  the SDK is an extra, and takes its time
 
+        vault = self._vault
+        login = (lambda url: Login(url, vault, self._in_thread)) if vault is not None else None
         gone = [self._servers.pop(config) for config in list(self._servers) if config not in configs]
         for config in configs:
             if config not in self._servers:
-                self._servers[config] = McpServer(config, self._note, self._call, self._limits, self._orphans)
+                self._servers[config] = McpServer(config, self._note, self._call, self._limits, self._orphans, login)
         await asyncio.gather(*(server.stop() for server in gone))
         self._note()
 
@@ -149,6 +156,23 @@ class McpSource:
     def _call(self, coroutine: "Coroutine[Any, Any, T]") -> "asyncio.Future[T]":
         """Await something on the servers' loop, from a tool's."""
         return asyncio.wrap_future(self._workers.await_(coroutine))
+
+    def _in_thread(self, function: Callable[[], Any]) -> "asyncio.Future[Any]":
+        return asyncio.wrap_future(self._workers.call(function))
+
+    async def log_in(self, name: str, show: Callable[[str], None]) -> int:
+        """Log in to a server of the file and return how many tools it has; `show` is given the page to open.
+
+        Raises BrokenServersFile, LookupError where no server at a URL has the name, LoginFailed.
+        """
+        configs, _ = await self._in_thread(lambda: read_servers(self._path()))
+        config = next((config for config in configs if config.name == name and config.url is not None), None)
+        if config is None or self._vault is None:
+            raise LookupError(name)
+        from proxy.tools.mcp.connecting import log_in  # noqa: PLC0415  as above
+
+        count: int = await log_in(config, self._vault, self._in_thread, show)
+        return count
 
     def _apply_now(self, configs: list[McpServerConfig]) -> None:
         """Bring the servers in line, from another thread."""
