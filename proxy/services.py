@@ -139,6 +139,7 @@ def assemble(
         paths.function_tools_file,
         paths.mcp_servers_file,
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
+        announcing,
     )
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())

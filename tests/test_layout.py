@@ -69,10 +69,15 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
-    "httpx2": ("proxy/upstream/", "proxy/tools/mcp/transport.py"),  # the MCP SDK's client too
+    "httpx2": ("proxy/upstream/", "proxy/tools/mcp/remote.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
+    "anyio": ("proxy/tools/mcp/stdio.py",),  # the streams a transport of the SDK is made of
     **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
-    "pydantic": ("proxy/settings/", "proxy/tools/schema.py"),  # a tool's type hints are a schema as settings are
+    "pydantic": (
+        "proxy/settings/",
+        "proxy/tools/schema.py",
+        "proxy/tools/mcp/login.py",
+    ),  # a tool's type hints are a schema as settings are
     "pydantic_core": ("proxy/policy/body.py", "proxy/tools/runner.py", "proxy/tools/schema.py"),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
     "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches

@@ -54,7 +54,7 @@ def list_tools() -> None:
         asyncio.run(toolbox.settle())
         for tool in toolbox.registry.tools.values():
             say(f"{tool.name:31} {tool.source:18} {tool.description.partition(chr(10))[0]}")
-        for sentence in toolbox.problems():
+        for sentence in (*toolbox.problems(), *toolbox.notes()):
             say(sentence, err=True)
     if not services.store.current.enable_tool_execution:
         show("Tools are off: no model is offered them before ENABLE_TOOL_EXECUTION is true.", err=True)
@@ -73,6 +73,25 @@ def call_tool(name: str, arguments: str) -> None:
     show(record.result)
     if record.outcome != "ok":
         sys.exit(1)
+
+
+@tools.command("login")
+@click.argument("server")
+def log_in(server: str) -> None:
+    """Log in to an MCP server that asks for it.
+
+    The page to open is shown; the login is kept in the keyring, and a running proxy uses it within a minute.
+    """
+    with opened(assembled().tools) as toolbox:
+        try:
+            count = asyncio.run(toolbox.log_in(server, lambda url: show(f"Open this page and log in: {url}")))
+        except LookupError:
+            show(f"mcp.json names no server {server!r} with a url.", err=True)
+            sys.exit(1)
+        except Exception as error:  # noqa: BLE001  the SDK, an extra, is not imported here
+            show(f"The login did not work: {error}", err=True)
+            sys.exit(1)
+    show(f"Logged in: the server lists {count} tools.")
 
 
 def assembled() -> "Services":

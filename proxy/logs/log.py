@@ -27,6 +27,7 @@ QUIET = (
 )
 SERVERS = ("gunicorn", "hypercorn", "uvicorn")  # where one of them is the program, it writes its own lines
 SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
+TOLD = ("mcp.client", "mcp.shared")  # a traceback for each odd line of a server; what matters of it is told by us
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in SILENT:
+    for name in (*SILENT, *TOLD):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
     catch_crashes(formatter.format)
@@ -82,6 +83,8 @@ def log_to_stderr() -> Log | None:
         return None
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in TOLD:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
     handler = LogQueue(formatter, logging.StreamHandler())
     handler.addFilter(lambda record: not record.name.startswith(SERVERS))

@@ -15,6 +15,7 @@ EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are cal
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
 
 if TYPE_CHECKING:
+    from proxy.tools.mcp.login import Vault
     from proxy.tools.toolbox import Toolbox
 
 
@@ -27,11 +28,13 @@ class ToolExecution:
         default_file: Callable[[], Path],
         servers_file: Callable[[], Path],
         consent: Consent,
+        vault: "Vault | None" = None,
     ) -> None:
         self.consent = consent
         self._settings = settings
         self._default_file = default_file
         self._servers_file = servers_file
+        self._vault = vault
         self._opening = threading.Lock()
         self._toolbox: Toolbox | None = None
         self._holders = 0
@@ -63,7 +66,7 @@ class ToolExecution:
             if self._toolbox is None:
                 from proxy.tools.toolbox import Toolbox  # noqa: PLC0415  who runs no tools does not pay for it
 
-                self._toolbox = Toolbox(self._settings, self.file_path, self._servers_file, self.consent)
+                self._toolbox = Toolbox(self._settings, self.file_path, self._servers_file, self.consent, self._vault)
             return self._toolbox
 
     def file_path(self) -> Path:

@@ -87,7 +87,7 @@ class Runner:
         )
         future = asyncio.wrap_future(work)
         try:
-            done, _ = await asyncio.wait({future}, timeout=limits.seconds)
+            done, _ = await asyncio.wait({future}, timeout=None if tool.keeps_time else limits.seconds)
         finally:
             future.cancel()  # does nothing to one that is done
         if not done:

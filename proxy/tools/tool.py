@@ -41,6 +41,7 @@ class Tool:
     is_async: bool = False
     source: str = "function_tools.py"
     is_trusted: bool = True  # runs without a question where the user has not decided otherwise
+    keeps_time: bool = False  # raises CallFailed by itself when its time is up
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
@@ -20,6 +21,9 @@ from proxy.tools.shipped.source import ShippedSource
 from proxy.tools.tool import CallRecord
 from proxy.tools.workers import Workers
 
+if TYPE_CHECKING:
+    from proxy.tools.mcp.login import Vault
+
 SETTLE_S = 35.0
 
 
@@ -32,13 +36,14 @@ class Toolbox:
         file_path: Callable[[], Path],
         servers_path: Callable[[], Path],
         consent: Consent,
+        vault: "Vault | None" = None,
     ) -> None:
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
         self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
-        self._servers = McpSource(servers_path)
+        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()), vault)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:
@@ -49,7 +54,16 @@ class Toolbox:
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
         broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
-        return [*broken, *self._file.left_out, *self._servers.problems()]
+        hidden = [
+            f"The tool {tool.name} of the MCP server {tool.source} is left out: another tool has its name"
+            for tool in self._servers.tools
+            if self.registry.tools.get(tool.name) is not tool
+        ]
+        return [*broken, *self._file.left_out, *self._servers.problems(), *hidden]
+
+    def notes(self) -> list[str]:
+        """Return a sentence for what is worth knowing and not wrong."""
+        return self._servers.notes()
 
     async def settle(self, limit_s: float = SETTLE_S) -> None:
         """Wait until every source has said what it has: MCP servers take a moment to come up."""
@@ -60,6 +74,10 @@ class Toolbox:
         """Run a tool for the user, without a question."""
         await self.settle()
         return await self._runner.run(self.registry.tools.get(name), name, arguments, CallLimits.of(self._settings()))
+
+    async def log_in(self, server: str, show: Callable[[str], None]) -> int:
+        """Log in to an MCP server and return how many tools it has, as `McpSource.log_in` does."""
+        return await self._servers.log_in(server, show)
 
     def stop(self) -> None:
         """End what still runs, MCP servers too."""

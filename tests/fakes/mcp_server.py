@@ -1,4 +1,4 @@
-"""An MCP server that does what a test needs: over stdio, or over HTTP with `--port`; it ends when it is told to."""
+"""An MCP server that does what a test needs: over stdio, HTTP (`--port`) or SSE (`--sse`); it can end itself."""
 
 import asyncio
 import os
@@ -65,7 +65,9 @@ def long_name() -> str:
 
 
 if __name__ == "__main__":
-    if "--port" in sys.argv:
+    if "--sse" in sys.argv:
+        server.run("sse", host="127.0.0.1", port=int(sys.argv[-1]))
+    elif "--port" in sys.argv:
         server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[-1]))
     else:
         server.run("stdio")

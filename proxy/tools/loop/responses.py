@@ -9,6 +9,7 @@ from proxy.tools.arguments import NAMES, arguments_in, sent_back
 from proxy.tools.loop.mixed_turns import MixedTurns, key_for
 from proxy.tools.loop.offer import objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
+from proxy.tools.rich_result import output_of
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
 CUT = ("incomplete", "failed", "cancelled")  # ends after which no calls are run
@@ -93,7 +94,7 @@ def in_api_form(item: JsonObject, offered: Offer) -> JsonObject:
 def output_items(turn: ResponseTurn, records: Iterable[CallRecord]) -> list[JsonObject]:
     """Return the items that answer our calls of a turn."""
     return [
-        {"type": "function_call_output", "call_id": call.id, "output": record.result}
+        {"type": "function_call_output", "call_id": call.id, "output": output_of(record.result)}
         for call, record in zip(turn.ours, records, strict=True)
     ]
 

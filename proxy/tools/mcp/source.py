@@ -8,18 +8,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from itertools import chain
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from proxy.tools.file_source import Stamp, stamp_of
 from proxy.tools.mcp.config import BrokenServersFile, McpServerConfig, read_servers
+from proxy.tools.mcp.names import marked
+from proxy.tools.mcp.orphans import Orphans
+from proxy.tools.runner import CallLimits
 from proxy.tools.tool import Tool
 from proxy.tools.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from proxy.tools.mcp.login import Vault
     from proxy.tools.mcp.server import McpServer
 
 T = TypeVar("T")
@@ -34,8 +38,13 @@ log = logging.getLogger(__name__)
 class McpSource:
     """Start the servers, take note of changes in mcp.json, stop them. For any thread."""
 
-    def __init__(self, path: Callable[[], Path]) -> None:
+    def __init__(
+        self, path: Callable[[], Path], limits: Callable[[], CallLimits], vault: "Vault | None" = None
+    ) -> None:
         self._path = path
+        self._vault = vault
+        self._limits = limits
+        self._orphans = Orphans()
         self._workers = Workers("mcp")
         self._stamp: Stamp | None = None
         self._configuring = threading.Lock()
@@ -52,17 +61,22 @@ class McpSource:
 
     def problems(self) -> list[str]:
         """Return a sentence for everything that is wrong with the file or a server."""
-        ill = [
-            f"The MCP server {server.config.name} does not run: {server.problem}"
-            for server in list(self._servers.values())
-            if server.problem
-        ]
+        servers = list(self._servers.values())
+        ill = [f"The MCP server {each.config.name} does not run: {each.problem}" for each in servers if each.problem]
         ill += [
-            f"The MCP server {server.config.name} has said nothing yet"
-            for server in list(self._servers.values())
-            if not server.problem and not server.settled.is_set()
+            f"The MCP server {each.config.name} has said nothing yet"
+            for each in servers
+            if not each.problem and not each.settled.is_set()
         ]
-        return [*self._file_problems, *ill]
+        return [*self._file_problems, *ill, *(sentence for server in servers for sentence in server.left_out)]
+
+    def notes(self) -> list[str]:
+        """Return a sentence for what is worth knowing and not wrong."""
+        return [
+            f"The MCP server {server.config.name} runs and offers no tools"
+            for server in list(self._servers.values())
+            if not server.problem and server.settled.is_set() and server.has_no_tools
+        ]
 
     @property
     def is_stale(self) -> bool:
@@ -90,6 +104,7 @@ class McpSource:
         if self._servers:
             self._apply_now([])
         self._workers.stop()
+        self._orphans.stop()
         self._stamp = None
 
     def _configure(self) -> None:
@@ -114,12 +129,15 @@ class McpSource:
 
     async def _apply(self, configs: list[McpServerConfig]) -> None:
         """Bring the running servers in line with the file."""
+        from proxy.tools.mcp.login import Login  # noqa: PLC0415  as above
         from proxy.tools.mcp.server import McpServer  # noqa: PLC0415  the SDK is an extra, and takes its time
 
+        vault = self._vault
+        login = (lambda url: Login(url, vault, self._in_thread)) if vault is not None else None
         gone = [self._servers.pop(config) for config in list(self._servers) if config not in configs]
         for config in configs:
             if config not in self._servers:
-                self._servers[config] = McpServer(config, self._note, self._call)
+                self._servers[config] = McpServer(config, self._note, self._call, self._limits, self._orphans, login)
         await asyncio.gather(*(server.stop() for server in gone))
         self._note()
 
@@ -127,11 +145,34 @@ class McpSource:
         await asyncio.gather(*(server.settled.wait() for server in self._servers.values()))
 
     def _note(self) -> None:
-        self._tools = tuple(chain.from_iterable(server.tools for server in self._servers.values()))
+        tools: dict[str, Tool] = {}
+        for server in self._servers.values():
+            for tool in server.tools:
+                # Two servers can make one name: "a" with "b__c" and "a__b" with "c", or "my files" and "my_files".
+                name = tool.name if tool.name not in tools else marked(tool.name, f"{tool.source}\n{tool.name}")
+                tools[name] = tool if name == tool.name else replace(tool, name=name)
+        self._tools = tuple(tools.values())
 
     def _call(self, coroutine: "Coroutine[Any, Any, T]") -> "asyncio.Future[T]":
         """Await something on the servers' loop, from a tool's."""
         return asyncio.wrap_future(self._workers.await_(coroutine))
+
+    def _in_thread(self, function: Callable[[], Any]) -> "asyncio.Future[Any]":
+        return asyncio.wrap_future(self._workers.call(function))
+
+    async def log_in(self, name: str, show: Callable[[str], None]) -> int:
+        """Log in to a server of the file and return how many tools it has; `show` is given the page to open.
+
+        Raises BrokenServersFile, LookupError where no server at a URL has the name, LoginFailed.
+        """
+        configs, _ = await self._in_thread(lambda: read_servers(self._path()))
+        config = next((config for config in configs if config.name == name and config.url is not None), None)
+        if config is None or self._vault is None:
+            raise LookupError(name)
+        from proxy.tools.mcp.connecting import log_in  # noqa: PLC0415  as above
+
+        count: int = await log_in(config, self._vault, self._in_thread, show)
+        return count
 
     def _apply_now(self, configs: list[McpServerConfig]) -> None:
         """Bring the servers in line, from another thread."""

@@ -17,7 +17,7 @@ import pytest
 from fakes.ports import free_port
 from proxy.tools.mcp import server as server_module
 from proxy.tools.mcp.config import BrokenServersFile, read_servers
-from proxy.tools.mcp.results import full_name
+from proxy.tools.mcp.names import full_name
 from proxy.tools.mcp.source import McpSource
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import CallRecord
@@ -39,7 +39,8 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.source = McpSource(lambda: path)
+        self.limits = LIMITS
+        self.source = McpSource(lambda: path, lambda: self.limits)
         self._workers = Workers()
 
     def write(self, **servers: Any) -> None:
@@ -54,6 +55,7 @@ class Desk:
         return [tool.name for tool in self.source.tools]
 
     def call(self, name: str, limits: CallLimits = LIMITS, /, **arguments: Any) -> CallRecord:
+        self.limits = limits
         tool = next((tool for tool in self.source.tools if tool.name == name), None)
         return asyncio.run(Runner(self._workers).run(tool, name, json.dumps(arguments), limits))
 
@@ -188,9 +190,9 @@ def test_a_call_that_takes_too_long_leaves_a_server_that_works_alone(shared: Des
 
 @on_posix
 def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "ALIVE_S", 0.3)
-    monkeypatch.setattr("mcp.client.stdio.PROCESS_TERMINATION_TIMEOUT", 0.2)
-    monkeypatch.setattr("mcp.client.stdio.FORCE_KILL_TIMEOUT", 0.2)
+    monkeypatch.setattr("proxy.tools.mcp.calls.ALIVE_S", 0.3)
+    monkeypatch.setattr("proxy.tools.mcp.stdio.LEAVE_S", 0.2)
+    monkeypatch.setattr("proxy.tools.mcp.stdio.TERMINATE_S", 0.2)
     short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
     [process] = children("mortal")
     process.suspend()
@@ -216,8 +218,8 @@ def test_commands_that_cannot_run_are_named(desk: Desk) -> None:
     desk.write(nowhere={"command": "/no/such/program"}, ends={"command": sys.executable, "args": ["-c", "pass"]})
 
     problems = sorted(desk.source.problems())
-    assert problems[0].startswith("The MCP server ends does not run: ")
-    assert problems[1].startswith("The MCP server nowhere does not run: FileNotFoundError")
+    assert problems[0] == "The MCP server ends does not run: it has ended with exit code 0"
+    assert problems[1].startswith("The MCP server nowhere does not run: the program '/no/such/program' was not found; ")
 
 
 def test_a_change_of_the_file_starts_and_stops_servers(own: Desk) -> None:
@@ -327,6 +329,7 @@ def test_entries_that_are_none_are_named_and_the_others_stay(tmp_path: Path) -> 
         "off": {"command": "x", "disabled": True},
         "neither": {},
         "old": {"type": "sse", "url": "https://example.org/sse"},
+        "pipe": {"type": "named-pipe", "url": "https://example.org/sse"},
         "odd": {"command": "x", "args": "a"},
         "line\nbreak": {"command": "x"},
         "list": [],
@@ -335,7 +338,7 @@ def test_entries_that_are_none_are_named_and_the_others_stay(tmp_path: Path) -> 
 
     servers, problems = read_servers(path)
 
-    assert [server.name for server in servers] == ["good", "far"]
+    assert [server.name for server in servers] == ["good", "far", "old"]
     assert len(problems) == 5
 
 
