@@ -7,6 +7,7 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
+from proxy.tools.forks import guard_forks
 from proxy.tools.loop.apis import open_loop
 from proxy.tools.loop.mixed_turns import MixedTurns
 from proxy.tools.loop.models_without_tools import ModelsWithoutTools
@@ -33,6 +34,7 @@ class Toolbox:
         servers_path: Callable[[], Path],
         consent: Consent,
     ) -> None:
+        guard_forks()
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
@@ -48,7 +50,7 @@ class Toolbox:
 
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
-        broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
+        broken = [f"{self._file.problem}. The tools it held before stay in use."] if self._file.problem else []
         return [*broken, *self._file.left_out, *self._servers.problems()]
 
     async def settle(self, limit_s: float = SETTLE_S) -> None:
