@@ -41,5 +41,8 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         changes = {**chat.next_changes(fields, session.trail), **session.choice()}
     if first is None and not turn.ours:
         return answer
+    texts.append(turn.text)
+    if not session.may_run and turn.leaves_open and not (turn.text and "response_format" in fields):
+        texts.append(session.limit_told)
     merged = chat.merge(completion, turn, first, texts, usage)
     return whole_answer(200, answer.headers, compact(merged), merged.get("usage"))

@@ -39,6 +39,8 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         shown += turn.visible(offer)
         usage = sum_usage(usage, response.get("usage"))
         changes = {**responses.next_changes(fields, session.trail, outputs), **session.choice()}
+    if not session.may_run and turn.leaves_open:
+        response = {**response, "output": [*response["output"], responses.message_item(session.limit_told)]}
     merged = responses.merge(response, fields, offer, shown, usage)
     if merged == response:
         return answer

@@ -40,7 +40,7 @@ class Session:
         self._parts = parts
         self._limits = CallLimits.of(settings)
         self._most_calls = settings.tool_max_calls
-        self._rounds_left = settings.tool_max_rounds
+        self._rounds_left = self._most_rounds = settings.tool_max_rounds
         self._upstream = settings.openai_base_url
 
     @property
@@ -57,6 +57,11 @@ class Session:
     def may_run(self) -> bool:
         """Tell whether calls are still run; after the last round the model has to do without."""
         return self._rounds_left > 0
+
+    @property
+    def limit_told(self) -> str:
+        """Return what the user is told where the model has not answered by the last round."""
+        return f"[No answer: the limit of rounds of tool calls was reached (TOOL_MAX_ROUNDS={self._most_rounds}).]"
 
     async def request_turn(self, changes: JsonObject | None = None) -> Answer:
         """Ask the upstream for the next turn; raises ProxyError."""

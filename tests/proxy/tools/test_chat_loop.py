@@ -18,6 +18,7 @@ from proxy.flow.flow import Outcome
 from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
+LIMIT = "[No answer: the limit of rounds of tool calls was reached (TOOL_MAX_ROUNDS=3).]"
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
 
 
@@ -97,7 +98,21 @@ def test_a_model_that_calls_on_regardless_is_cut_short(tool_proxy: RunningProxy,
     assert len(upstream.requests) == 4
     assert choice["finish_reason"] == "stop"
     assert "tool_calls" not in choice["message"]
-    assert choice["message"]["content"] == "\n\n".join(["Again."] * 4)
+    assert choice["message"]["content"] == "\n\n".join([*["Again."] * 4, LIMIT])
+
+
+@pytest.mark.parametrize(
+    "last",
+    [called(WEATHER), completion(""), completion(None), called(WEATHER, ("b", "nothing_known", ""))],
+)
+def test_the_limit_is_told_to_the_user_who_would_be_left_without_an_answer(
+    tool_proxy: RunningProxy, upstream: Fresh, last: dict[str, Any]
+) -> None:
+    upstream.answers([*[Json(called(WEATHER))] * 3, Json(last)])
+
+    choice = post(tool_proxy)["choices"][0]
+
+    assert (choice["message"]["content"], choice["finish_reason"]) == (LIMIT, "stop")
 
 
 @pytest.mark.core
