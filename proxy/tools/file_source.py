@@ -85,7 +85,10 @@ class FileSource:
             if self._loading is None or self._loading.stamp != stamp:
                 for useless in filter(None, (self._loading, self._given_up)):
                     self._workers.leave(useless.done)
-                self._loading, self._given_up = Loading(stamp, self._workers.call(lambda: self._load(path, stamp))), None
+                self._loading, self._given_up = (
+                    Loading(stamp, self._workers.call(lambda: self._load(path, stamp))),
+                    None,
+                )
             return self._loading
 
     def _load(self, path: Path, stamp: Stamp | None) -> None:

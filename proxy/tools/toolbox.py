@@ -51,7 +51,8 @@ class Toolbox:
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
         broken = [f"{self._file.problem}. The tools it held before stay in use."] if self._file.problem else []
-        return [*broken, *self._file.left_out, *self._servers.problems()]
+        refused = self._parts.without_tools.sentences()
+        return [*broken, *self._file.left_out, *self._servers.problems(), *refused]
 
     async def settle(self, limit_s: float = SETTLE_S) -> None:
         """Wait until every source has said what it has: MCP servers take a moment to come up."""

@@ -133,7 +133,9 @@ class ChatEditor:
 
     def _edit_choice(self, choice: JsonObject, value: JsonObject, size_bytes: int) -> JsonObject:
         delta = dict(choice["delta"]) if isinstance(choice.get("delta"), dict) else {}
-        shown = [self._shown(self._calls.add(part, size_bytes), part) for part in objects(delta.pop("tool_calls", None))]
+        shown = [
+            self._shown(self._calls.add(part, size_bytes), part) for part in objects(delta.pop("tool_calls", None))
+        ]
         finish = choice.get("finish_reason") or None  # an empty word is taken for an end by some clients
         if finish:
             shown += [self._shown(call, {}) for call in self._calls.settle()]

@@ -196,9 +196,7 @@ class SaidSoFar:
 
 def assemble_turn(message: JsonObject, calls: GrowingCalls, finish: str, offer: Offer) -> ChatTurn:
     """Return the turn that said this and made these calls."""
-    return read_turn(
-        {**message, "tool_calls": [{"type": "function", **call.raw} for call in calls.all]}, finish, offer
-    )
+    return read_turn({**message, "tool_calls": [{"type": "function", **call.raw} for call in calls.all]}, finish, offer)
 
 
 def joined(pieces: Sequence[Any]) -> Any:

@@ -15,7 +15,6 @@ from proxy.tools.tool import JsonObject
 
 async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     """Return one response for all rounds, in which no tool of ours is named; raises ProxyError."""
-    offer = session.offer
     turns: list[tuple[ResponseTurn, Sequence[JsonObject]]] = []
     shown: list[JsonObject] = []
     usage: Any = None
@@ -26,6 +25,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         )
         if response is None or not isinstance(response.get("output"), list):
             return answer
+        offer = session.offer  # known now that the first turn is here
         turn = responses.read_turn(objects(response["output"]), response.get("status"), offer)
         if not turn.wants_results or not session.may_run:
             break

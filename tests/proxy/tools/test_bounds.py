@@ -1,9 +1,8 @@
 """What the loop remembers is bounded, and makes room by forgetting the oldest, not everything."""
 
-from proxy.http.answer import whole
-from proxy.http.headers import Headers
 from proxy.tools.loop.mixed_turns import FORGOTTEN_AFTER_S, MixedTurns
 from proxy.tools.loop.models_without_tools import MAX_MODELS, ModelsWithoutTools
+from proxy.tools.tool import Tool
 
 
 def test_the_oldest_of_the_mixed_turns_makes_room_and_not_all_of_them() -> None:
@@ -37,9 +36,10 @@ def test_a_mixed_turn_that_is_looked_up_lives_as_long_again() -> None:
 
 
 def test_the_model_that_refused_longest_ago_makes_room_for_another() -> None:
-    models, answer = ModelsWithoutTools(), whole(400, Headers(), b"no tools")
+    models, tools = ModelsWithoutTools(), {"one": Tool("one", "", {}, str)}
     for number in range(MAX_MODELS + 1):
-        models.note("upstream", number, answer)
+        models.note("upstream", number, None, b"no tools")
 
-    assert not models.holds("upstream", 0)
-    assert models.holds("upstream", 1)
+    assert models.allowed("upstream", 0, tools, beside_others=False) == tools
+    assert models.allowed("upstream", 1, tools, beside_others=False) == {}
+    assert len(models.sentences()) == MAX_MODELS
