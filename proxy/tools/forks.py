@@ -37,7 +37,7 @@ def drop_connections() -> None:
 
 def open_descriptors() -> list[int]:
     """Return the numbers of all open descriptors; raises OSError."""
-    return [int(name) for name in os.listdir(DESCRIPTORS) if name.isdecimal()]
+    return [int(name) for name in os.listdir(DESCRIPTORS) if name.isdecimal()]  # noqa: PTH208  numbers, no paths
 
 
 def is_connection(descriptor: int) -> bool:

@@ -13,7 +13,6 @@ from proxy.tools.loop.offer import name_of, objects
 from proxy.tools.loop.request import Offer
 from proxy.tools.tool import JsonObject
 
-
 MAX_UNREAD_BYTES = 65_536
 MAX_SAID_BYTES = 1_048_576
 MAX_CALLS = 1_024  # in one turn
@@ -106,7 +105,7 @@ class GrowingCalls:
         return any(call.is_ours is False for call in self.all)
 
     def add(self, part: JsonObject, size_bytes: int = 0) -> GrowingCall:
-        """Take a piece, and return the call it belongs to; raises UpstreamInvalidEvent for more than a turn can hold."""
+        """Take a piece, and return the call it belongs to; raises UpstreamInvalidEvent where there are too many."""
         self._bytes += size_bytes
         if len(self.all) >= MAX_CALLS or self._bytes > MAX_CALLS_BYTES:
             raise UpstreamInvalidEvent("it makes more calls, or longer ones, than a turn can hold")

@@ -17,7 +17,6 @@ from proxy.tools.loop.tool_refusals import blamed, refuses_tools
 from proxy.tools.runner import CallLimits, Runner, log_call
 from proxy.tools.tool import CallFailed, CallRecord, JsonObject, Tool
 
-
 MAX_REFUSALS = 4  # so often single tools are left out; then all of ours are
 
 
@@ -89,7 +88,7 @@ class Session:
             left_out |= refused
             self._leave_out(refused)
             answer = await self.request_turn()
-            if answer.status < 400:  # noqa: PLR2004  they were what was in the way
+            if answer.status < 400:
                 model = self.request.fields.get("model")
                 tools = left_out if self.offer.tools else None
                 self._parts.without_tools.note(self._upstream, model, tools, said)

@@ -7,6 +7,7 @@ is none of those. The texts are those of OpenAI, OpenRouter, Groq, Mistral, Deep
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 from proxy.http.answer import Answer
@@ -39,7 +40,7 @@ ABOUT_MESSAGES = re.compile(
 )
 PLACE = re.compile(r"(?i)\b(?:tools|functions?_?declarations|functions)(?:\[|\.)(\d+)")
 GEMINI_PLACE = re.compile(r"(?i)function_?declarations\[(\d+)\]")
-NAMED = re.compile(r"[\"'`“‘«]([A-Za-z0-9_.-]{1,64})[\"'`”’»]")
+NAMED = re.compile(r"[\"'`\u201c\u2018\u00ab]([A-Za-z0-9_.-]{1,64})[\"'`\u201d\u2019\u00bb]")
 
 
 def refuses_tools(answer: Answer, model: object) -> bool:
@@ -77,9 +78,7 @@ def blamed(answer: Answer, names: Sequence[str]) -> frozenset[str]:
     pattern = GEMINI_PLACE if any(GEMINI_PLACE.search(text) for text in texts) else PLACE
     numbers = {int(number) for text in texts for number in pattern.findall(text)}
     for place in locations(error):
-        numbers |= {
-            after for before, after in zip(place, place[1:], strict=False) if before == "tools" and type(after) is int
-        }
+        numbers |= {after for before, after in pairwise(place) if before == "tools" and type(after) is int}
     by_place = frozenset(names[number] for number in numbers if number < len(names))
     by_name = frozenset(name for text in texts for name in NAMED.findall(text)) & frozenset(names)
     return by_name or by_place

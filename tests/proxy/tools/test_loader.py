@@ -293,7 +293,7 @@ def test_a_load_that_ends_late_is_used_while_the_file_is_the_same(file: Path) ->
             "Bad: it cannot be turned into text",
         ),
         (
-            f"class Odd(list):\n    def __iter__(self): raise SystemExit\nTOOLS = Odd()\ndef execute_tool(n, a): ...\n{GOOD}",
+            "class Odd(list):\n    def __iter__(self): raise SystemExit\nTOOLS = Odd()\ndef execute_tool(n, a): ...\n",
             "line 2: SystemExit",
         ),
     ],

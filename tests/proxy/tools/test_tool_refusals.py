@@ -94,7 +94,7 @@ OF_TOOLS: list[tuple[int, Any]] = [
             {
                 "error": {
                     "code": 400,
-                    "message": "* GenerateContentRequest.tools[0].function_declarations[3].name: [FIELD_INVALID] invalid",
+                    "message": "* GenerateContentRequest.tools[0].function_declarations[3].name: [FIELD_INVALID]",
                     "status": "INVALID_ARGUMENT",
                 }
             }
@@ -158,7 +158,7 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the messages, 500 in the functions, 500 in the completion). Please reduce the length of the messages, functions, or completion.",
+                "message": "This model's maximum context length is 8192 tokens. You asked for 9000 (500 in the functions).",
                 "code": "context_length_exceeded",
                 "param": "messages",
                 "type": "invalid_request_error",
@@ -169,7 +169,7 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (500 in the functions).",
+                "message": "This model's maximum context length is 8192 tokens. You asked for 9000 (500 in the functions).",
                 "code": 400,
                 "type": "BadRequestError",
             }
@@ -201,7 +201,7 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. (insufficient tool messages)",
+                "message": "'tool_calls' must be followed by tool messages for each 'tool_call_id'.",
                 "param": "messages.[2].role",
             }
         },
@@ -229,18 +229,14 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "the request exceeds the available context size. try increasing the context size or enable context shift; tools not allowed"
+                "message": "the request exceeds the available context size. enable context shift; tools not allowed"
             }
         },
     ),
     (400, {"error": {"message": "my-tool-model does not support image input"}}),
     (
         400,
-        {
-            "error": {
-                "message": "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
-            }
-        },
+        {"error": {"message": "Function call turn comes immediately after a user turn or a function response turn."}},
     ),
     (404, {"error": {"message": "Unknown request URL: POST /chat. see tools docs"}}),
     (400, {"error": {"message": "Your account cannot use the tool. ", "code": "insufficient_quota"}}),
