@@ -1,7 +1,14 @@
 """What the loop remembers is bounded, and makes room by forgetting the oldest, not everything."""
 
+import json
+
+import pytest
+
+from proxy.errors.upstream import UpstreamInvalidEvent
+from proxy.tools.loop.deltas import MAX_CALLS_BYTES, MAX_SAID_BYTES, MAX_UNREAD_BYTES, GrowingCalls, SaidSoFar
 from proxy.tools.loop.mixed_turns import FORGOTTEN_AFTER_S, MixedTurns
 from proxy.tools.loop.models_without_tools import MAX_MODELS, ModelsWithoutTools
+from proxy.tools.loop.request import Offer
 from proxy.tools.tool import Tool
 
 
@@ -43,3 +50,24 @@ def test_the_model_that_refused_longest_ago_makes_room_for_another() -> None:
     assert models.allowed("upstream", 0, tools, beside_others=False) == tools
     assert models.allowed("upstream", 1, tools, beside_others=False) == {}
     assert len(models.sentences()) == MAX_MODELS
+
+
+def test_of_what_a_stream_says_its_beginning_alone_is_kept() -> None:
+    said = SaidSoFar()
+    chunk = json.dumps({"choices": [{"delta": {"content": "x" * 1000}}]}).encode()
+    for _ in range(20_000):
+        said.note(chunk)
+
+    assert MAX_SAID_BYTES <= len(said.message()["content"]) < MAX_SAID_BYTES + 2 * MAX_UNREAD_BYTES
+
+
+@pytest.mark.parametrize("part", [{"index": 0, "function": {"arguments": "x" * 1000}}, {"index": 0, "id": "a"}])
+def test_the_calls_of_a_turn_are_bounded(part: dict[str, object]) -> None:
+    calls = GrowingCalls(Offer({}, frozenset(), (), is_forced=False))
+
+    def flood() -> None:
+        for number in range(MAX_CALLS_BYTES // 1000 + 2):
+            calls.add({**part, **({"id": f"c{number}"} if "id" in part else {})}, 1000)
+
+    with pytest.raises(UpstreamInvalidEvent):
+        flood()

@@ -1,4 +1,4 @@
-"""Whatever an upstream puts in the place of a call, of its arguments or of a delta: no bug of ours, nothing half run."""
+"""Whatever an upstream puts in the place of a call or of a delta: no bug of ours, and nothing half run."""
 
 import asyncio
 import json

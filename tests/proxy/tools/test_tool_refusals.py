@@ -158,7 +158,7 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "This model's maximum context length is 8192 tokens. You asked for 9000 (500 in the functions).",
+                "message": "This model's maximum context length is 8192 tokens. You used 9000 (500 in the functions).",
                 "code": "context_length_exceeded",
                 "param": "messages",
                 "type": "invalid_request_error",
@@ -169,7 +169,7 @@ OF_OTHER_THINGS: list[tuple[int, Any]] = [
         400,
         {
             "error": {
-                "message": "This model's maximum context length is 8192 tokens. You asked for 9000 (500 in the functions).",
+                "message": "This model's maximum context length is 8192 tokens. You used 9000 (500 in the functions).",
                 "code": 400,
                 "type": "BadRequestError",
             }
