@@ -146,8 +146,11 @@ def is_another(call: GrowingCall, part: JsonObject) -> bool:
     if part.get("id") and "id" in call.head:
         return bool(part["id"] != call.head["id"])
     # A whole call behind a whole call. The same one again may be no second one: together they are told as unreadable.
-    new, old = holder_of(part), call.raw.get("function", {})
-    if not name_of(new) or not is_whole(arguments_in(new)) or not is_whole(arguments_in(old)):
+    new = holder_of(part)
+    if not name_of(new) or not is_whole(arguments_in(new)):
+        return False
+    old = call.raw.get("function", {})  # joined here alone: done for each piece, a long call would take minutes
+    if not is_whole(arguments_in(old)):
         return False
     return name_of(new) != name_of(old) or meaning_of(arguments_in(new)) != meaning_of(arguments_in(old))
 
