@@ -3,6 +3,7 @@
 Loading runs the file, so it belongs in a worker thread.
 """
 
+import codecs
 import inspect
 import sys
 from collections.abc import Callable
@@ -11,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from proxy.tools.plain_form import has_plain_form, read_plain_form
-from proxy.tools.schema import first_line, tool_of
-from proxy.tools.tool import NotATool, Tool
+from proxy.tools.plain_form import Unclear, has_plain_form, read_plain_form
+from proxy.tools.schema import tool_of
+from proxy.tools.tool import NotATool, Tool, told_of
 
 MODULE = "function_tools"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # as PowerShell writes
 
 
 class BrokenToolsFile(Exception):
@@ -31,9 +33,14 @@ class LoadedTools:
 
 
 def load_tools(path: Path) -> LoadedTools:
-    """Run the file and return its tools; raises BrokenToolsFile."""
+    """Run the file and return its tools; raises BrokenToolsFile, whatever the file does."""
     module = run_file(path)
-    tools, left_out = (read_plain_form if has_plain_form(module) else read_functions)(module, path.name)
+    try:
+        tools, left_out = (read_plain_form if has_plain_form(module) else read_functions)(module, path.name)
+    except Unclear as why:
+        raise BrokenToolsFile(f"{path.name}: {why}") from why
+    except BaseException as error:  # what is looked at are the user's own objects
+        raise BrokenToolsFile(f"{where(error, path)}: {told_of(error)}") from error
     return LoadedTools(tuple(tools), tuple(left_out))
 
 
@@ -44,14 +51,20 @@ def run_file(path: Path) -> ModuleType:
     before = sys.modules.get(MODULE)
     sys.modules[MODULE] = module  # dataclasses look their module up there
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file
-    except (Exception, SystemExit) as error:
+        exec(compile(read_source(path), str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file
+    except BaseException as error:  # SystemExit too, and what a file makes up itself
         if before is None:
             del sys.modules[MODULE]
         else:
             sys.modules[MODULE] = before
-        raise BrokenToolsFile(f"{where(error, path)}: {type(error).__name__}: {first_line(error)}") from error
+        raise BrokenToolsFile(f"{where(error, path)}: {told_of(error)}") from error
     return module
+
+
+def read_source(path: Path) -> bytes | str:
+    """Return the text of a file, as bytes where Python itself finds out how they are encoded; raises OSError."""
+    source = path.read_bytes()
+    return source.decode("utf-16") if source.startswith(UTF_16) else source
 
 
 def where(error: BaseException, path: Path) -> str:
@@ -74,15 +87,22 @@ def read_functions(module: ModuleType, source: str) -> tuple[list[Tool], list[st
             tools.append(tool_of(function, source))
         except NotATool as reason:  # noqa: PERF203  each one stands for itself
             left_out.append(f"{name} is no tool: {reason}")
+        except Exception as error:  # noqa: BLE001  its hints and defaults are the user's own objects
+            left_out.append(f"{name} is no tool: {told_of(error)}")
     return tools, left_out
 
 
 def public_functions(module: ModuleType) -> list[tuple[str, Callable[..., Any]]]:
-    """Return the functions a module defines itself and shows: those of __all__, or those without an underscore."""
+    """Return the functions a module defines itself and shows: those of __all__, or those without an underscore.
+
+    Raises Unclear where `__all__` is none: without it more would be shown than was meant.
+    """
     shown = getattr(module, "__all__", None)
+    if shown is not None and not (isinstance(shown, (list, tuple)) and all(isinstance(name, str) for name in shown)):
+        raise Unclear("__all__ is no list of names")
     return [
         (name, value)
-        for name, value in vars(module).items()
+        for name, value in list(vars(module).items())
         if inspect.isfunction(value)
         and value.__module__ == module.__name__
         and (name in shown if shown is not None else not name.startswith("_"))

@@ -6,12 +6,26 @@ from types import ModuleType
 from typing import Any
 
 from proxy.tools.defined import ANY_OBJECT, check_for
-from proxy.tools.tool import JsonObject, NotATool, Tool
+from proxy.tools.tool import JsonObject, NotATool, Tool, told_of
+
+
+class Unclear(Exception):
+    """Say why a file leaves open which of its functions are tools: then none is."""
 
 
 def has_plain_form(module: ModuleType) -> bool:
-    """Tell whether a module is written in the plain form."""
-    return isinstance(getattr(module, "TOOLS", None), (list, tuple)) and callable(getattr(module, "execute_tool", None))
+    """Tell whether a module is written in the plain form; raises Unclear where half of it is missing or wrong.
+
+    Taken for the other form, it would offer every function that was written to help.
+    """
+    names = vars(module)
+    if "TOOLS" not in names and "execute_tool" not in names:
+        return False
+    if not isinstance(names.get("TOOLS"), (list, tuple)):
+        raise Unclear("it has execute_tool, and its TOOLS is no list" if "TOOLS" not in names else "TOOLS is no list")
+    if not callable(names.get("execute_tool")):
+        raise Unclear("it has TOOLS, and no function execute_tool")
+    return True
 
 
 def read_plain_form(module: ModuleType, source: str) -> tuple[list[Tool], list[str]]:
@@ -23,6 +37,8 @@ def read_plain_form(module: ModuleType, source: str) -> tuple[list[Tool], list[s
             tools.append(defined_tool(definition, module.execute_tool, source))
         except NotATool as reason:  # noqa: PERF203  each one stands for itself
             left_out.append(f"definition {number} of TOOLS is no tool: {reason}")
+        except Exception as error:  # noqa: BLE001  definitions are the user's own objects
+            left_out.append(f"definition {number} of TOOLS is no tool: {told_of(error)}")
     return tools, left_out
 
 
@@ -47,4 +63,5 @@ def defined_tool(definition: object, execute: Callable[[str, JsonObject], Any], 
         invoke,
         is_async=inspect.iscoroutinefunction(execute),
         source=source,
+        may_block=True,
     )

@@ -45,7 +45,7 @@ def tool_of(function: Callable[..., Any], source: str) -> Tool:
         return function(*positional, **values)
 
     is_async = inspect.iscoroutinefunction(function)
-    return Tool(function.__name__, description, schema, invoke, is_async=is_async, source=source)
+    return Tool(function.__name__, description, schema, invoke, is_async=is_async, source=source, may_block=True)
 
 
 def argument_model(

@@ -25,6 +25,17 @@ class NotATool(Exception):
     """Say why something cannot be offered to the model."""
 
 
+def told_of(error: BaseException) -> str:
+    """Return an exception's kind and first line, whatever the user's code has made of either."""
+    kind = type.__dict__["__name__"].__get__(type(error))
+    try:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = str.__str__(said).partition("\n")[0]
+    except BaseException:  # noqa: BLE001  __str__ is the user's code
+        text = "it cannot be turned into text"
+    return f"{kind}: {text}" if text else str(kind)
+
+
 @dataclass(frozen=True)
 class Tool:
     """One tool.
@@ -40,6 +51,7 @@ class Tool:
     invoke: Callable[[str], Any]
     is_async: bool = False
     source: str = "function_tools.py"
+    may_block: bool = False  # its code is a stranger to us: where it awaits, it does so on an event loop of its own
     is_trusted: bool = True  # runs without a question where the user has not decided otherwise
     keeps_time: bool = False  # raises CallFailed by itself when its time is up
 

@@ -8,6 +8,7 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
+from proxy.tools.forks import guard_forks
 from proxy.tools.loop.apis import open_loop
 from proxy.tools.loop.mixed_turns import MixedTurns
 from proxy.tools.loop.models_without_tools import ModelsWithoutTools
@@ -38,6 +39,7 @@ class Toolbox:
         consent: Consent,
         vault: "Vault | None" = None,
     ) -> None:
+        guard_forks()
         self._settings = settings
         self._workers = Workers()
         self._file = FileSource(file_path, self._workers)
@@ -53,13 +55,14 @@ class Toolbox:
 
     def problems(self) -> list[str]:
         """Return a sentence for everything that was meant to be a tool and is none."""
-        broken = [f"{self._file.problem}. The file's tools are not in use."] if self._file.problem else []
+        broken = [f"{self._file.problem}. The tools it held before stay in use."] if self._file.problem else []
         hidden = [
             f"The tool {tool.name} of the MCP server {tool.source} is left out: another tool has its name"
             for tool in self._servers.tools
             if self.registry.tools.get(tool.name) is not tool
         ]
-        return [*broken, *self._file.left_out, *self._servers.problems(), *hidden]
+        refused = self._parts.without_tools.sentences()
+        return [*broken, *self._file.left_out, *self._servers.problems(), *hidden, *refused]
 
     def notes(self) -> list[str]:
         """Return a sentence for what is worth knowing and not wrong."""

@@ -38,14 +38,16 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
     if parts.mixed_turns:
         changes = {**changes, **api.restore_results(fields, parts.mixed_turns, request.caller)}
     fields = {**fields, **changes}
-    allowed = {name: tool for name, tool in tools.items() if parts.consent.rule_for(tool) != "never"}
-    is_unable = parts.without_tools.holds(settings.openai_base_url, fields.get("model"))
-    offer = None if is_unable and not fields.get("tools") else api.offer(fields, allowed)
+    allowed: Mapping[str, Tool] = {
+        name: tool for name, tool in tools.items() if parts.consent.rule_for(tool) != "never"
+    }
+    allowed = parts.without_tools.allowed(
+        settings.openai_base_url, fields.get("model"), allowed, beside_others=bool(fields.get("tools"))
+    )
+    offer = api.offer(fields, allowed)
     if offer is None:
         return await request.send(request.rewrite(request.content, changes) if changes else request.content)
-    own = fields.get("tools")
-    added: JsonObject = {"tools": [*(own if isinstance(own, list) else ()), *offer.definitions]}
-    session = Session(request, offer, {**changes, **added}, settings, parts)
+    session = Session(request, offer, changes, settings, parts)
     if fields.get("stream") is not True:
         return await api.answer_whole(session, fields)
     first = await session.request_first_turn()

@@ -15,21 +15,23 @@ class ArgumentEvents:
     """Follow the calls of one turn."""
 
     def __init__(self) -> None:
-        self._pieces: dict[str, object] = {}
+        self._pieces: dict[str, list[object]] = {}
         self._whole: dict[str, object] = {}
 
     def note(self, kind: str, event: JsonObject) -> None:
         """Take what an event tells, where it is about arguments."""
         place = place_of(event.get("output_index"), event.get("item_id"))
         if kind == PIECE:
-            self._pieces[place] = join_pieces(self._pieces.get(place), event.get("delta"))
+            piece = event.get("delta")
+            if piece not in (None, ""):
+                self._pieces.setdefault(place, []).append(piece)
         elif kind == WHOLE:
             self._whole[place] = join_pieces(self._whole.get(place), event.get("arguments"))
 
     def settle(self, index: object, call: JsonObject) -> JsonObject:
         """Return a call with what was told of its arguments beside it; what was told is then used up."""
         place = place_of(index, call.get("id"))
-        told = [text_of(self._pieces.pop(place, None)), text_of(self._whole.pop(place, None))]
+        told = ["".join(map(text_of, self._pieces.pop(place, ()))), text_of(self._whole.pop(place, None))]
         return with_arguments(call, *told)
 
 

@@ -35,6 +35,11 @@ class ChatTurn(Turn):
         """Tell whether tools of ours are to be run for it."""
         return bool(self.ours) and self.finish in CALLED
 
+    @property
+    def leaves_open(self) -> bool:
+        """Tell whether the user is left without an answer where its calls of ours are not run."""
+        return not self.clients and self.finish in CALLED and (bool(self.ours) or not self.message.get("content"))
+
 
 def offer(fields: JsonObject, tools: Mapping[str, Tool]) -> Offer | None:
     """Return what to add to a request, None where it is to be left alone."""
@@ -143,7 +148,7 @@ def asked(messages: Sequence[Any]) -> str:
 def merge(
     completion: JsonObject, turn: ChatTurn, first: JsonObject | None, texts: Sequence[str], usage: Any
 ) -> JsonObject:
-    """Return one completion for all rounds: the first one's id, one text, the client's calls alone."""
+    """Return one completion for all rounds: the first one's id, the texts as one, the client's calls alone."""
     choice = objects(completion.get("choices"))[0]
     message = dict(choice.get("message") or {})
     raw = turn.message.get("tool_calls", ())
@@ -152,7 +157,7 @@ def merge(
     if left:
         message["tool_calls"] = left
     if isinstance(message.get("content"), (str, type(None))):  # else it is in parts, which are left as they are
-        told = [text for text in (*texts, turn.text) if text]
+        told = [text for text in texts if text]
         message["content"] = BETWEEN_TEXTS.join(told) if told else (None if left else "")
     finish = "stop" if turn.ours and not left and turn.finish == "tool_calls" else choice.get("finish_reason")
     head: JsonObject = {name: first[name] for name in ("id", "created") if first and name in first}

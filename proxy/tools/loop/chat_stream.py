@@ -11,7 +11,7 @@ from proxy.stream.event_json import read_object, write_event
 from proxy.stream.sse import Event
 from proxy.tools.loop import chat
 from proxy.tools.loop.chat import BETWEEN_TEXTS, CALLED, ChatTurn
-from proxy.tools.loop.deltas import GrowingCall, GrowingCalls, assemble_turn
+from proxy.tools.loop.deltas import GrowingCall, GrowingCalls, SaidSoFar, assemble_turn
 from proxy.tools.loop.mixed_turns import key_for
 from proxy.tools.loop.offer import objects
 from proxy.tools.loop.request import sum_usage
@@ -19,6 +19,7 @@ from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
 
 DONE = b"[DONE]"
+MAX_HELD_BYTES = 1_048_576  # of what follows the end of a turn: its usage, and the last event
 TELLING = re.compile(rb'"tool_calls"|"function_call"|"role"|"error"|"(?:finish_reason|usage)"\s*:\s*["{]|\[DONE\]')
 
 
@@ -39,10 +40,14 @@ class ChatEditor:
     def begin_round(self) -> None:
         """Expect the chunks of another turn."""
         self._number += 1
-        self._seen: list[bytes] = []
+        self._said = SaidSoFar()
+        self._has_text = False  # this round has said something
+        self._closing: bytes = b""  # what is told just before the end
+        self._held_bytes = 0
         self._calls = GrowingCalls(self._session.offer)
         self._separates = self._text_shown
         self._usage_now: Any = None
+        self._leaves_open = False  # the turn ends at the limit, and the user has no answer
         self._held: list[bytes] | None = None  # what follows the end of a turn whose calls we run
         self.turn: ChatTurn | None = None  # set once the turn is known to need results of ours
         self.turn_is_over = False
@@ -53,7 +58,7 @@ class ChatEditor:
         data = event.data
         if data is None:
             return event.raw
-        self._seen.append(data)
+        self._said.note(data)
         if self._number == 1 and self._head and self._held is None and not TELLING.search(data):
             return event.raw
         if data.strip() == DONE:
@@ -88,7 +93,7 @@ class ChatEditor:
     def _end(self, event: Event) -> bytes:
         if self._held is None:
             return event.raw
-        self._held.append(event.raw)
+        self._hold(event.raw, MAX_HELD_BYTES + len(event.raw))
         self.turn_is_over = True
         return b""
 
@@ -100,7 +105,7 @@ class ChatEditor:
         choices = objects(value.get("choices"))
         if choices and not self._head:  # a prelude without choices has no id worth the name
             self._head = {name: value[name] for name in ("id", "created") if name in value}
-        edited = self._edit_choice(choices[0]) if choices else None
+        edited = self._edit_choice(choices[0], value, len(event.raw)) if choices else None
         goes_on = self.turn is not None and not self.turn.clients
         if self._number == 1 and not goes_on and (edited is None or edited == choices[0]):
             shown = event.raw
@@ -108,10 +113,17 @@ class ChatEditor:
             shown = b""
         else:
             shown = write_event(self._whole(value, [edited] if edited is not None else [], with_usage=not goes_on))
+        shown, self._closing = self._closing + shown, b""
         if self._held is None or (goes_on and not was_held):
             return shown
-        self._held.append(shown)
+        self._hold(shown, MAX_HELD_BYTES)
         return b""
+
+    def _hold(self, shown: bytes, limit_bytes: int) -> None:
+        """Hold back what follows the end of a turn, as far as there is room."""
+        if self._held is not None and self._held_bytes + len(shown) <= limit_bytes:
+            self._held.append(shown)
+            self._held_bytes += len(shown)
 
     def _whole(self, value: JsonObject, choices: list[JsonObject], *, with_usage: bool) -> JsonObject:
         whole = {**value, **self._head, "choices": choices}
@@ -119,17 +131,24 @@ class ChatEditor:
             whole["usage"] = sum_usage(self._usage, self._usage_now) if with_usage else None
         return whole
 
-    def _edit_choice(self, choice: JsonObject) -> JsonObject:
+    def _edit_choice(self, choice: JsonObject, value: JsonObject, size_bytes: int) -> JsonObject:
         delta = dict(choice["delta"]) if isinstance(choice.get("delta"), dict) else {}
-        shown = [self._shown(self._calls.add(part), part) for part in objects(delta.pop("tool_calls", None))]
+        shown = [
+            self._shown(self._calls.add(part, size_bytes), part) for part in objects(delta.pop("tool_calls", None))
+        ]
         finish = choice.get("finish_reason") or None  # an empty word is taken for an end by some clients
         if finish:
             shown += [self._shown(call, {}) for call in self._calls.settle()]
-            finish = self._finish(str(finish))
-        told = [part for part in shown if part is not None]
-        if told:
-            delta["tool_calls"] = told
-        self._edit_role(delta, has_lost=len(told) < len(shown))
+            finish = self._finish(str(finish), has_text=self._has_text or bool(delta.get("content")))
+            if finish and self._leaves_open:
+                told = (BETWEEN_TEXTS if self._text_shown or self._has_text else "") + self._session.limit_told
+                ahead = {**choice, "delta": {"content": told}, "finish_reason": None}
+                self._closing = write_event({**self._whole(value, [ahead], with_usage=False)})
+        left = [part for part in shown if part is not None]
+        if left:
+            delta["tool_calls"] = left
+        self._edit_role(delta, has_lost=len(left) < len(shown))
+        self._has_text = self._has_text or bool(delta.get("content"))
         if self._separates and isinstance(delta.get("content"), str) and delta["content"]:
             delta["content"] = BETWEEN_TEXTS + delta["content"]
             self._separates = False
@@ -153,14 +172,16 @@ class ChatEditor:
             part = call.raw  # with what had to wait until the name was whole
         return {**without_empty(part), "index": call.shown_as}
 
-    def _finish(self, finish: str) -> str | None:
+    def _finish(self, finish: str, *, has_text: bool) -> str | None:
         """Return the client's reason for the end, None where the turn goes on with results of ours."""
+        is_open = (self._calls.has_ours or not has_text) and not self._calls.has_clients
+        self._leaves_open = is_open and finish in CALLED and not self._session.may_run
         if not self._calls.has_ours:
             return finish
-        is_clients_too = any(call.is_ours is False for call in self._calls.all)
+        is_clients_too = self._calls.has_clients
         if finish not in CALLED or not self._session.may_run:
             return finish if is_clients_too or finish != "tool_calls" else "stop"
-        self.turn = assemble_turn(self._seen, self._calls, finish, self._session.offer)
+        self.turn = assemble_turn(self._said.message(), self._calls, finish, self._session.offer)
         self._held = []
         return finish if is_clients_too else None
 

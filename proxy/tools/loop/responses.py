@@ -27,6 +27,12 @@ class ResponseTurn(Turn):
         """Tell whether tools of ours are to be run for it."""
         return bool(self.ours) and self.status not in CUT
 
+    @property
+    def leaves_open(self) -> bool:
+        """Tell whether the user is left without an answer where its calls of ours are not run."""
+        has_message = any(item.get("type") == "message" and item.get("content") for item in self.items)
+        return not self.clients and self.status not in CUT and (bool(self.ours) or not has_message)
+
     def visible(self, offer: Offer) -> list[JsonObject]:
         """Return the items the client sees."""
         return [item for item in self.items if not is_our_call(item, offer)]
@@ -96,6 +102,29 @@ def output_items(turn: ResponseTurn, records: Iterable[CallRecord]) -> list[Json
     return [
         {"type": "function_call_output", "call_id": call.id, "output": output_of(record.result)}
         for call, record in zip(turn.ours, records, strict=True)
+    ]
+
+
+def message_item(text: str) -> JsonObject:
+    """Return an item that says something to the user."""
+    part = {"type": "output_text", "text": text, "annotations": []}
+    item_id = f"msg_{secrets.token_hex(12)}"
+    return {"id": item_id, "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+
+
+def message_events(item: JsonObject, index: int) -> list[JsonObject]:
+    """Return the events that tell of such an item, their numbers left to who sends them."""
+    [part] = item["content"]
+    place = {"sequence_number": 0, "output_index": index}
+    inside = {**place, "item_id": item["id"], "content_index": 0}
+    empty = {**part, "text": ""}
+    return [
+        {"type": "response.output_item.added", **place, "item": {**item, "status": "in_progress", "content": []}},
+        {"type": "response.content_part.added", **inside, "part": empty},
+        {"type": "response.output_text.delta", **inside, "delta": part["text"], "logprobs": []},
+        {"type": "response.output_text.done", **inside, "text": part["text"], "logprobs": []},
+        {"type": "response.content_part.done", **inside, "part": part},
+        {"type": "response.output_item.done", **place, "item": item},
     ]
 
 

@@ -15,7 +15,6 @@ from proxy.tools.tool import JsonObject
 
 async def answer_whole(session: Session, fields: JsonObject) -> Answer:
     """Return one response for all rounds, in which no tool of ours is named; raises ProxyError."""
-    offer = session.offer
     turns: list[tuple[ResponseTurn, Sequence[JsonObject]]] = []
     shown: list[JsonObject] = []
     usage: Any = None
@@ -26,6 +25,7 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         )
         if response is None or not isinstance(response.get("output"), list):
             return answer
+        offer = session.offer  # known now that the first turn is here
         turn = responses.read_turn(objects(response["output"]), response.get("status"), offer)
         if not turn.wants_results or not session.may_run:
             break
@@ -39,6 +39,8 @@ async def answer_whole(session: Session, fields: JsonObject) -> Answer:
         shown += turn.visible(offer)
         usage = sum_usage(usage, response.get("usage"))
         changes = {**responses.next_changes(fields, session.trail, outputs), **session.choice()}
+    if not session.may_run and turn.leaves_open:
+        response = {**response, "output": [*response["output"], responses.message_item(session.limit_told)]}
     merged = responses.merge(response, fields, offer, shown, usage)
     if merged == response:
         return answer

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from proxy.errors.upstream import UpstreamInvalidEvent
 from proxy.stream.event_json import read_object, write_event
 from proxy.stream.responses import LAST, error_event
 from proxy.stream.sse import Event
@@ -16,6 +17,7 @@ from proxy.tools.loop.responses import ResponseTurn
 from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
 
+MAX_ITEMS_BYTES = 64 * 1_048_576
 OPENING = ("response.created", "response.in_progress", "response.queued")
 DELTA = re.compile(rb'"type"\s*:\s*"response\.(?:output_text|refusal|reasoning\w*)\.delta"')
 
@@ -42,6 +44,7 @@ class ResponsesEditor:
         self._indices: dict[int, int | None] = {}  # the client's index of an item, None for one of ours
         self._told = ArgumentEvents()
         self._items: list[JsonObject] = []
+        self._items_bytes = 0
         self._last: JsonObject = {}
         self.turn: ResponseTurn | None = None
         self.turn_is_over = False
@@ -62,7 +65,7 @@ class ResponsesEditor:
         if kind == "error" or (value.get("error") and "response" not in value):
             self.is_broken = True
             return self._write(kind, value)
-        return self._edit(kind, value)
+        return self._edit(kind, value, len(data))
 
     def finish_mixed(self, records: Sequence[CallRecord]) -> bytes:
         """Keep the results of a turn of both sides, and return the end of the client's stream."""
@@ -89,13 +92,13 @@ class ResponsesEditor:
         assert self.turn is not None  # noqa: S101  only a turn that wanted results has records
         return self.turn
 
-    def _edit(self, kind: str, value: JsonObject) -> bytes:
+    def _edit(self, kind: str, value: JsonObject, size_bytes: int) -> bytes:
         if kind in OPENING:
             return self._open(kind, value)
         if kind in LAST:
             return self._end(kind, value)
         if isinstance(item := value.get("item"), dict):
-            self._note_item(kind, value.get("output_index"), item)
+            self._note_item(kind, value.get("output_index"), item, size_bytes)
         self._told.note(kind, value)
         index = value.get("output_index")
         if isinstance(index, int):
@@ -116,11 +119,14 @@ class ResponsesEditor:
             value = {**value, "response": responses.without_ours(response, self._fields, self._session.offer)}
         return self._write(kind, value)
 
-    def _note_item(self, kind: str, index: object, item: JsonObject) -> None:
+    def _note_item(self, kind: str, index: object, item: JsonObject, size_bytes: int) -> None:
         is_ours = responses.is_our_call(item, self._session.offer)
         if kind == "response.output_item.done":
             settled = self._told.settle(index, item)
             self._items.append(settled if is_ours else item)
+            self._items_bytes += size_bytes
+            if self._items_bytes > MAX_ITEMS_BYTES:
+                raise UpstreamInvalidEvent("its items are larger than any response")
         if not isinstance(index, int) or index in self._indices:
             return
         if is_ours:
@@ -139,7 +145,20 @@ class ResponsesEditor:
         if turn.wants_results and self._session.may_run:
             self.turn, self.turn_is_over, self._is_shifted = turn, True, True
             return b""
+        if not self._session.may_run and turn.leaves_open:
+            return self._tell_limit() + self._finish()
         return self._finish()
+
+    def _tell_limit(self) -> bytes:
+        """Add an item that tells the user why there is no answer."""
+        item = responses.message_item(self._session.limit_told)
+        told = b"".join(
+            self._write(event["type"], event) for event in responses.message_events(item, self._items_shown)
+        )
+        self._items_shown += 1
+        response = self._last["response"]
+        self._last = {**self._last, "response": {**response, "output": [*response["output"], item]}}
+        return told
 
     def _settled(self, index: int, item: JsonObject) -> JsonObject:
         """Return an item of the last event; what was told of a call of ours before is held against it."""

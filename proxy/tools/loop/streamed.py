@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
-from proxy.errors.upstream import UpstreamFailure, UpstreamInvalidResponse
+from proxy.errors.upstream import UpstreamFailure, UpstreamInvalidEvent, UpstreamInvalidResponse
 from proxy.http.answer import Answer
 from proxy.stream.keep_alive import KEEP_ALIVE
 from proxy.stream.sse import Event, EventSplitter
@@ -17,6 +17,7 @@ from proxy.tools.loop.session import Session
 from proxy.tools.tool import CallRecord, JsonObject
 
 KEEP_ALIVE_EVERY_S = 2.0
+MAX_EVENT_BYTES = 64 * 1_048_576
 LINGER_S = 0.2  # so long an upstream may take to end its answer after the last event, to keep its connection
 
 log = logging.getLogger(__name__)
@@ -113,6 +114,8 @@ class LoopedAnswer(Answer):
         self._left = b"" if self._left is not None else None
         rest = self._splitter.end() if not chunk else None
         events = self._splitter.feed(chunk) if chunk else [rest] if rest else []
+        if self._splitter.open_bytes > MAX_EVENT_BYTES:
+            raise UpstreamInvalidEvent("it is longer than any event")
         given = b"".join([self._editor.feed(event) for event in events])
         editor = self._editor
         if editor.turn is not None and not editor.is_broken and (editor.turn_is_over or not chunk):

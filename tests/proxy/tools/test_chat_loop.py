@@ -18,6 +18,7 @@ from proxy.flow.flow import Outcome
 from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
+LIMIT = "[No answer: the limit of rounds of tool calls was reached (TOOL_MAX_ROUNDS=3).]"
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
 
 
@@ -97,7 +98,21 @@ def test_a_model_that_calls_on_regardless_is_cut_short(tool_proxy: RunningProxy,
     assert len(upstream.requests) == 4
     assert choice["finish_reason"] == "stop"
     assert "tool_calls" not in choice["message"]
-    assert choice["message"]["content"] == "\n\n".join(["Again."] * 4)
+    assert choice["message"]["content"] == "\n\n".join([*["Again."] * 4, LIMIT])
+
+
+@pytest.mark.parametrize(
+    "last",
+    [called(WEATHER), completion(""), completion(None), called(WEATHER, ("b", "nothing_known", ""))],
+)
+def test_the_limit_is_told_to_the_user_who_would_be_left_without_an_answer(
+    tool_proxy: RunningProxy, upstream: Fresh, last: dict[str, Any]
+) -> None:
+    upstream.answers([*[Json(called(WEATHER))] * 3, Json(last)])
+
+    choice = post(tool_proxy)["choices"][0]
+
+    assert (choice["message"]["content"], choice["finish_reason"]) == (LIMIT, "stop")
 
 
 @pytest.mark.core
@@ -331,6 +346,57 @@ def test_a_model_that_takes_no_tools_is_asked_without_them(tool_proxy: RunningPr
     ]
 
     assert ["tools" in request.json() for request in upstream.requests] == [True, False, False]
+
+
+BAD_SCHEMA = Json(
+    {"error": {"message": "Invalid schema for function 'book': no", "param": "tools[1].function.parameters"}},
+    status=400,
+)
+
+
+@pytest.mark.parametrize("own", [[], [OWN]])
+def test_a_tool_that_is_refused_is_left_out_alone_and_named(
+    tool_proxy: RunningProxy, upstream: Fresh, own: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    upstream.answers([BAD_SCHEMA, Json(completion("Hello.")), Json(completion("Again."))])
+
+    for _ in range(2):
+        post(tool_proxy, model=f"picky-{len(own)}", **({"tools": own} if own else {}))
+
+    offered = [{tool["function"]["name"] for tool in request.json()["tools"]} for request in upstream.requests]
+    assert [("book" in names, "weather" in names) for names in offered] == [(True, True), (False, True), (False, True)]
+    assert any("refuses the tools book" in sentence for sentence in tool_proxy.services.tools.toolbox().problems())
+    assert any("refuses the tools book" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"message": "maximum context length is 8192 tokens (500 in the functions)", "code": "context_length_exceeded"},
+        {"message": "The model `my-tool` does not exist: unknown", "code": "model_not_found"},
+        {"message": "messages with role 'tool' must follow 'tool_calls'", "param": "messages.[3].role"},
+    ],
+)
+def test_a_refusal_that_merely_mentions_tools_is_passed_on_and_turns_none_off(
+    tool_proxy: RunningProxy, upstream: Fresh, refusal: dict[str, Any]
+) -> None:
+    upstream.answers([Json({"error": refusal}, status=400), Json(completion("Hello."))])
+
+    answer = tool_proxy.http.post(CHAT, json={"model": "mention", "messages": MESSAGES})
+    post(tool_proxy, model="mention")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, refusal["message"])
+    assert ["tools" in request.json() for request in upstream.requests] == [True, True]
+
+
+def test_what_still_fails_without_our_tools_was_not_their_fault(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answers([NO_TOOLS, Json({"error": {"message": "no"}}, status=400), Json(completion("Hello."))])
+
+    answer = tool_proxy.http.post(CHAT, json={"model": "not-their-fault", "messages": MESSAGES})
+    post(tool_proxy, model="not-their-fault")
+
+    assert answer.json()["error"]["message"] == "no"
+    assert ["tools" in request.json() for request in upstream.requests] == [True, False, True]
 
 
 def test_a_refusal_of_the_clients_own_tools_is_the_clients_to_see(tool_proxy: RunningProxy, upstream: Fresh) -> None:

@@ -34,6 +34,7 @@ from proxy.tools.loop import streamed
 from waiting import wait_for
 
 WEATHER = ("call_1", "weather", '{"city": "Ulm"}')
+LIMIT = "[No answer: the limit of rounds of tool calls was reached (TOOL_MAX_ROUNDS=3).]"
 OWN: dict[str, Any] = {"type": "function", "function": {"name": "open_file", "parameters": {"type": "object"}}}
 WITH_USAGE = {"stream_options": {"include_usage": True}}
 SSE_HEAD = [Status(200), Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
@@ -414,6 +415,21 @@ def test_after_the_last_round_the_model_must_do_without(tool_proxy: RunningProxy
     check_coherent(parts)
     assert parts[-1]["choices"][0]["finish_reason"] == "stop"
     assert [request.json().get("tool_choice") for request in upstream.requests] == [None, None, None, "none"]
+    said = "".join(part["choices"][0]["delta"].get("content") or "" for part in parts if part["choices"])
+    assert said == "\n\n".join([*["Again."] * 4, LIMIT])
+
+
+@pytest.mark.parametrize("last", [called_chunks(WEATHER), text_chunks(), text_chunks(""), [chunk({}, "stop")]])
+def test_the_limit_is_told_to_the_user_who_would_be_left_without_an_answer(
+    tool_proxy: RunningProxy, upstream: Fresh, last: list[dict[str, Any]]
+) -> None:
+    upstream.answers([*[Sse(called_chunks(WEATHER))] * 3, Sse(last)])
+
+    parts = chunks(stream(tool_proxy))
+
+    check_coherent(parts)
+    assert parts[-1]["choices"][0]["finish_reason"] == "stop"
+    assert "".join(part["choices"][0]["delta"].get("content") or "" for part in parts) == LIMIT
 
 
 @pytest.mark.parametrize(

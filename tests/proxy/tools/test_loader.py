@@ -13,6 +13,7 @@ from proxy.tools.file_source import FileSource
 from proxy.tools.loader import BrokenToolsFile, load_tools
 from proxy.tools.tool import CallFailed
 from proxy.tools.workers import Workers
+from waiting import wait_for
 
 GOOD = 'def greet(name: str) -> str:\n    """Greet."""\n    return f"Hello {name}"\n'
 PLAIN = """
@@ -185,10 +186,8 @@ def test_a_broken_file_keeps_the_last_good_set_and_is_told_once(
     assert source.problem is None
 
 
-def test_a_file_that_takes_too_long_is_waited_for_once(
-    file: Path, source: FileSource, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("proxy.tools.file_source.LOAD_LIMIT_S", 0.2)
+def test_a_file_that_takes_too_long_is_waited_for_once(file: Path) -> None:
+    source = FileSource(lambda: file, Workers(), load_limit_s=0.2)
     write(file, GOOD)
     source.load()
     write(file, "import threading\nthreading.Event().wait(20)\n")
@@ -224,3 +223,94 @@ def test_the_example_is_a_file_of_tools(file: Path) -> None:
     assert [tool.name for tool in loaded.tools] == ["roll_dice"]
     assert loaded.left_out == ()
     assert len(loaded.tools[0].invoke('{"count": 3}')) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import threading\nthreading.Event().wait(20)\n",
+        "import time\nwhile True:\n    time.sleep(0.01)\n",
+        "while True:\n    pass\n",
+    ],
+)
+def test_a_load_that_hangs_is_told_left_behind_and_begun_anew_when_the_file_changes(
+    file: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    source = FileSource(lambda: file, Workers(), load_limit_s=0.2)
+    write(file, GOOD)
+    source.load()
+    write(file, text)
+
+    asyncio.run(source.refresh())
+    assert names(source) == ["greet"]
+    assert "was not loaded within 0.2 seconds" in (source.problem or "")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+    write(file, GOOD.replace("greet", "hello"))
+    asyncio.run(source.refresh())
+    assert (names(source), source.problem) == (["hello"], None)
+
+
+def test_a_file_that_is_mended_while_it_hangs_is_not_held_up(file: Path) -> None:
+    source = FileSource(lambda: file, Workers(), load_limit_s=5)
+
+    async def mend() -> None:
+        write(file, "import threading\nthreading.Event().wait(20)\n")
+        hanging = asyncio.create_task(source.refresh())
+        await asyncio.sleep(0)
+        write(file, GOOD)
+        await source.refresh()
+        assert names(source) == ["greet"]
+        hanging.cancel()
+
+    began = time.monotonic()
+    asyncio.run(mend())
+    assert time.monotonic() - began < 4
+
+
+def test_a_load_that_ends_late_is_used_while_the_file_is_the_same(file: Path) -> None:
+    source = FileSource(lambda: file, Workers(), load_limit_s=0.1)
+    write(file, f"import time\ntime.sleep(0.4)\n{GOOD}")
+    asyncio.run(source.refresh())
+    assert names(source) == []
+
+    wait_for(lambda: names(source) == ["greet"], "the late load to be used")
+    assert source.problem is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"TOOLS = []\n{GOOD}", "it has TOOLS, and no function execute_tool"),
+        (f"TOOLS = []\nexecute_tool = 5\n{GOOD}", "it has TOOLS, and no function execute_tool"),
+        (f"TOOLS = {{}}\ndef execute_tool(name, arguments): ...\n{GOOD}", "TOOLS is no list"),
+        (f"TOOL = []\ndef execute_tool(name: str, arguments: dict) -> str: ...\n{GOOD}", "its TOOLS is no list"),
+        (f'__all__ = "greeting"\n{GOOD}', "__all__ is no list of names"),
+        (f"__all__ = [greet]\n{GOOD}".replace("[greet]", "[5]"), "__all__ is no list of names"),
+        (f"class Bad(BaseException): ...\n{GOOD}raise Bad('no')\n", "line 5: Bad: no"),
+        (
+            f"class Bad(Exception):\n    def __str__(self): raise ValueError\n{GOOD}raise Bad\n",
+            "Bad: it cannot be turned into text",
+        ),
+        (
+            "class Odd(list):\n    def __iter__(self): raise SystemExit\nTOOLS = Odd()\ndef execute_tool(n, a): ...\n",
+            "line 2: SystemExit",
+        ),
+    ],
+)
+def test_a_file_that_is_half_wrong_offers_nothing_more_than_was_meant(file: Path, text: str, said: str) -> None:
+    write(file, text)
+
+    with pytest.raises(BrokenToolsFile, match=said):
+        load_tools(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_of_notepad_or_powershell_is_read(file: Path, encoding: str, end: str) -> None:
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    file.write_bytes((mark + GOOD.replace("Greet.", "Grüßen.").replace("\n", end)).encode(encoding))
+
+    [tool] = load_tools(file).tools
+    assert tool.description == "Grüßen."
+    assert tool.invoke('{"name": "Ann"}') == "Hello Ann"

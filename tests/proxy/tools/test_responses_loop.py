@@ -13,6 +13,7 @@ from fakes.shared_upstream import Fresh
 
 PATH = "/v1/responses"
 WEATHER = call("call_1", "weather", '{"city": "Ulm"}')
+LIMIT = "[No answer: the limit of rounds of tool calls was reached (TOOL_MAX_ROUNDS=3).]"
 OWN: dict[str, Any] = {"type": "function", "name": "open_file", "parameters": {"type": "object"}, "strict": False}
 OWN_CALL = call("call_own", "open_file", '{"path":"a"}')
 OUTPUT = {"type": "function_call_output", "call_id": "call_1", "output": "It rains in Ulm."}
@@ -289,3 +290,26 @@ def test_the_sdks_see_one_response(tool_proxy: RunningProxy, upstream: Fresh) ->
     upstream.answers([streamed(WEATHER), streamed(message("Rain."))])
     kinds = asyncio.run(ask())
     assert kinds.count("response.created") == kinds.count("response.completed") == 1
+
+
+@pytest.mark.parametrize("last", [(WEATHER,), (), (thought(),)])
+@pytest.mark.parametrize("streamed_too", [False, True])
+def test_the_limit_is_told_to_the_user_who_would_be_left_without_an_answer(
+    tool_proxy: RunningProxy, upstream: Fresh, last: tuple[Any, ...], streamed_too: bool
+) -> None:
+    turns = [*[(WEATHER,)] * 3, last]
+    ids = [f"resp_{number}" for number in range(4)]
+    if streamed_too:
+        upstream.answers([streamed(*turn, response_id=name) for turn, name in zip(turns, ids, strict=True)])
+        told = stream(tool_proxy)
+        check_coherent(told)
+        answer = told[-1]["response"]
+        assert "".join(event["delta"] for event in told if event["type"] == "response.output_text.delta") == LIMIT
+        kinds = [event["type"] for event in told[-7:]]
+        assert kinds[0] == "response.output_item.added"
+    else:
+        upstream.answers([Json(response(*turn, response_id=name)) for turn, name in zip(turns, ids, strict=True)])
+        answer = post(tool_proxy)
+
+    assert answer["output"][-1]["content"][0]["text"] == LIMIT
+    assert not any(item["type"] == "function_call" for item in answer["output"])

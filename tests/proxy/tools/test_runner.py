@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -255,3 +256,117 @@ def test_the_model_is_told_no_login_of_the_networks_proxy(
     result = run(fetch).result
 
     assert "no way through http://…@proxy:3128 for …; see http://h?key=…" in result
+
+
+class Unspeakable(Exception):
+    """Cannot be turned into text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+class LoudText(str):
+    """Raises where it is looked at."""
+
+    def encode(self, *_: object) -> bytes:
+        raise RuntimeError("no bytes")
+
+    def __len__(self) -> int:
+        raise RuntimeError("no length")
+
+
+class LoudDict(dict[str, int]):
+    """Raises where it is written."""
+
+    def items(self) -> Any:
+        raise SystemExit(3)
+
+
+@pytest.mark.parametrize("error", [Unspeakable(), SystemExit(2), KeyboardInterrupt(), GeneratorExit(), MemoryError()])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_whatever_is_raised_becomes_a_sentence(
+    run: Callable[..., CallRecord], error: BaseException, is_async: bool
+) -> None:
+    def plain() -> str:
+        raise error
+
+    async def awaiting() -> str:
+        raise error
+
+    record = run(awaiting if is_async else plain)
+
+    assert record.outcome == "failed"
+    assert record.result.startswith(f"Error: The tool failed: {type(error).__name__}")
+
+
+def test_a_result_that_raises_where_it_is_written_or_measured_hurts_nobody(run: Callable[..., CallRecord]) -> None:
+    def loud_text() -> Any:
+        return LoudText("well")
+
+    def loud_dict() -> Any:
+        return LoudDict(a=1)
+
+    def endless() -> Any:
+        return iter(int, 1)
+
+    def failing() -> Any:
+        return (1 // (3 - n) for n in range(9))
+
+    assert run(loud_text).result == "well"
+    assert run(loud_dict).outcome in ("ok", "failed")
+    assert run(endless).outcome == "too large"
+    assert run(failing).result == "Error: The tool failed: ZeroDivisionError: integer division or modulo by zero"
+
+
+def test_an_asynchronous_tool_that_blocks_stops_no_other(workers: Workers) -> None:
+    runner, limits = Runner(workers), CallLimits(seconds=1.5, arguments_bytes=1000, result_bytes=1000)
+
+    async def blocks() -> str:
+        time.sleep(3)  # noqa: ASYNC251  what this is about
+        return "late"
+
+    async def awaits() -> str:
+        await asyncio.sleep(0.2)
+        return "in time"
+
+    async def both() -> list[CallRecord]:
+        tools = [tool_of(function, "test") for function in (blocks, awaits)]
+        return await asyncio.gather(*(runner.run(tool, tool.name, "{}", limits) for tool in tools))
+
+    blocked, other = asyncio.run(both())
+
+    assert blocked.outcome == "timed out"
+    assert (other.result, other.seconds < 1) == ("in time", True)
+
+
+def test_a_tool_that_was_caught_blocking_is_run_again_on_another_loop(workers: Workers) -> None:
+    runner, limits = Runner(workers), CallLimits(seconds=0.2, arguments_bytes=1000, result_bytes=1000)
+    is_first = [True]
+
+    async def blocks_once() -> str:
+        if is_first.pop() if is_first else False:
+            while True:
+                pass
+        return "well"
+
+    async def twice() -> list[CallRecord]:
+        tool = tool_of(blocks_once, "test")
+        return [await runner.run(tool, tool.name, "{}", limits) for _ in range(2)]
+
+    first, second = asyncio.run(twice())
+
+    assert (first.outcome, second.result) == ("timed out", "well")
+
+
+def test_what_runs_for_ever_in_python_ends_when_its_time_is_up(run: Callable[..., CallRecord]) -> None:
+    ended = threading.Event()
+
+    def run_for_ever() -> str:
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    assert run(run_for_ever, limits=SHORT).outcome == "timed out"
+    assert ended.wait(5)
