@@ -26,6 +26,7 @@ from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 
@@ -45,6 +46,7 @@ class Services:
     router: UpstreamRouter
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
+    habits: Habits
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -119,7 +121,8 @@ def assemble(
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
     )
     store.listen(tools.follow)
-    parts = Parts(router, tools, observers, lambda text: services.hide(text), keep_alive_s)
+    habits = Habits(paths.habits_file)
+    parts = Parts(router, tools, observers, lambda text: services.hide(text), habits, keep_alive_s)
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
@@ -133,6 +136,7 @@ def assemble(
         router=router,
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
+        habits=habits,
     )
     return services
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
+from proxy.errors.request import InvalidJson
 from proxy.exchange.refusals import hide_in_event
 from proxy.exchange.request import StreamOptions
 from proxy.policy.body import REMOVED, rewrite
 from proxy.stream import responses
 from proxy.stream.checker import Dialect
-from proxy.stream.completions import CompletionsDialect
+from proxy.stream.completions import CompletionsDialect, FinishHabits
 from proxy.stream.keep_alive import ErrorEvent
 from proxy.stream.responses import ResponsesDialect
 
@@ -25,17 +26,22 @@ def error_event_for(path: str) -> ErrorEvent | None:
     return responses.error_event if path == RESPONSES else None
 
 
-def dialect_for(path: str, options: StreamOptions, hide: Hide) -> Dialect | None:
+def dialect_for(path: str, options: StreamOptions, hide: Hide, habits: FinishHabits | None = None) -> Dialect | None:
     """Return what follows a stream of an endpoint, None where its streams are not known."""
     hide_bytes = partial(hide_in_event, hide=hide)
     if path in COMPLETIONS:
         without_usage = remove_usage if options.hides_usage else None
-        return CompletionsDialect(asked_usage=options.asked_usage, without_usage=without_usage, hide=hide_bytes)
+        return CompletionsDialect(
+            asked_usage=options.asked_usage, without_usage=without_usage, hide=hide_bytes, habits=habits
+        )
     if path == RESPONSES or path.startswith(RESPONSES + "/"):
         return ResponsesDialect(hide=hide_bytes)
     return None
 
 
 def remove_usage(data: bytes) -> bytes:
-    """Take the member `usage` out of an event's JSON."""
-    return rewrite(data, {"usage": REMOVED})
+    """Take the member `usage` out of an event's JSON; what cannot be rewritten stays as it is."""
+    try:
+        return rewrite(data, {"usage": REMOVED})
+    except (ValueError, InvalidJson):  # of another encoding than UTF-8, or nested too deeply
+        return data

@@ -10,6 +10,7 @@ from proxy.flow.observers import Observers
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.habits import Habits
 from proxy.upstream.router import UpstreamRouter
 
 Next = Callable[[Flow, Request], Awaitable[Answer]]
@@ -25,6 +26,7 @@ class Parts:
     tools: ToolExecution
     observers: Observers
     hide: Callable[[str], str]  # takes the keys out of a text
+    habits: Habits  # what upstreams were seen to do
     keep_alive_s: float = KEEP_ALIVE_S
 
 
