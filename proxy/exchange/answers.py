@@ -132,10 +132,11 @@ class CheckedAnswer(Answer):
         return self._checker.end(failure)
 
     async def begin(self) -> bool:
-        """Hold the first events back, and tell whether they are a stream's: no failure, no error, not its very end."""
+        """Hold the first events back, and tell whether they are those of an answer, not of a refusal."""
         if not self._held:
             self._held = await self.next_chunk()
-        return bool(self._held) and self.failure is None and not self._checker.is_settled
+        is_refused = self.failure is not None or self._checker.is_settled
+        return bool(self._held) and (self._checker.has_begun or not is_refused)
 
     async def next_chunk(self) -> bytes:
         """Return the next whole events, b"" at the end; raises UpstreamFailure where half of one has been shown."""

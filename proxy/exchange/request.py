@@ -63,6 +63,7 @@ class Request:
     body: bytes | AsyncIterator[bytes] | None = None  # as it goes upstream; None: there is none
     length: int | None = None  # in bytes, where it is known
     fields: dict[str, Any] = field(default_factory=dict)  # the client's JSON object, read
+    is_outline: bool = False  # of which only its outline is kept: the body is large
     rules: ParameterRules | None = None  # the user's, where there are any
     stream: StreamOptions | None = None  # given where the client asked for a stream of events
     upstream: "UpstreamClient | None" = None  # the client of the one that was chosen, and

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors.request import ModelInAddress
+from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -41,7 +42,7 @@ class Rules(Stage):
             raise ModelInAddress
         assert isinstance(request.body, bytes)  # noqa: S101  the stage before has read it
         request.headers = as_json(request.headers)
-        request.body, changes = rules.apply(request.body, request.fields)
+        request.body, changes = await off_loop(len(request.body), rules.apply, request.body, request.fields)
         if changes:
             flow.rules = tuple(changes)
             model = changes.get(MODEL)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from proxy.errors.upstream import UpstreamFailure, UpstreamProtocolFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.exchange.answers import CheckedAnswer
 from proxy.exchange.decode import STREAM_OPTIONS
+from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -59,7 +60,8 @@ class StreamUsage(Stage):
         if is_settled or not (options is None or isinstance(options, dict)):
             return await next(flow, request)
         assert isinstance(request.body, bytes)  # noqa: S101  an earlier stage has read it
-        body = rewrite(request.body, {STREAM_OPTIONS: {**(options or {}), "include_usage": True}})
+        asked = {STREAM_OPTIONS: {**(options or {}), "include_usage": True}}
+        body = await off_loop(len(request.body), rewrite, request.body, asked)
         counting = replace(request, body=body, length=len(body), stream=replace(stream, hides_usage=True))
         is_known = self._habits.has(upstream, model, Habit.TAKES_USAGE)
         answer, failure = await tried(flow, counting, next)

@@ -74,8 +74,10 @@ class Expected:
     @property
     def dialect(self) -> Dialect | None:
         """Return what follows a stream of this endpoint, None where its streams are not known."""
-        of_model = HabitsOfModel(self.habits, self.request.settings.openai_base_url, self.flow.model_sent or "")
-        return dialect_for(self.request.head.path, self.request.stream or StreamOptions(), self.hide, of_model)
+        path = self.request.head.path
+        endpoint = self.request.settings.openai_base_url + path
+        of_model = HabitsOfModel(self.habits, endpoint, self.flow.model_sent or "")
+        return dialect_for(path, self.request.stream or StreamOptions(), self.hide, of_model)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
         """Return a refusal of the upstream's as the client is told of it."""
@@ -86,10 +88,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class HabitsOfModel:
-    """Whether one model of an upstream ends its streams with a finish_reason."""
+    """Whether one model of an upstream's endpoint ends its streams with a finish_reason."""
 
     habits: Habits
-    upstream: str
+    upstream: str  # its endpoint's address
     model: str
 
     def note_done(self, *, has_finish: bool) -> bool:

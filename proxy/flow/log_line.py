@@ -74,8 +74,14 @@ def level_of(flow: Flow) -> int:
         return logging.DEBUG
     if flow.outcome is Outcome.REFUSED_BY_PROXY:
         return logging.WARNING if status >= 500 else logging.INFO
-    if isinstance(flow.failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus)) or status == 401 or flow.refused_for == "key":
+    if (
+        isinstance(flow.failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus))
+        or status == 401
+        or flow.refused_for == "key"
+    ):
         return logging.ERROR
     return (
-        logging.WARNING if isinstance(flow.failure, UpstreamFailure) or status in (402, 403, 429) or status >= 500 else logging.INFO
+        logging.WARNING
+        if isinstance(flow.failure, UpstreamFailure) or status in (402, 403, 429) or status >= 500
+        else logging.INFO
     )

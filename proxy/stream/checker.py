@@ -46,6 +46,7 @@ class StreamChecker:
         self._is_clear = True  # no event is unfinished
         self._recognised = b""  # the last chunk of which some was not read
         self.is_over = False  # nothing more is to be taken or given
+        self.has_begun = False  # the upstream has said something of its answer
         self.failure: UpstreamFailure | None = None
 
     @property
@@ -112,6 +113,7 @@ class StreamChecker:
                 return b""
             return (event.raw if is_taken else b"") + self._fail(failure)
         self.is_over = self._dialect.is_over
+        self.has_begun |= self._dialect.is_ordinary()
         if self._dialect.is_ordinary() and not is_taken:
             self._template.learn(event.raw, seen)
         return seen

@@ -105,8 +105,8 @@ class CompletionsDialect:
         if self._without_usage is None or "usage" not in value:
             return event.raw
         is_last = not found if not choices else self._is_finished()
-        if usage and is_last and not any(map(says_something, choices)):
-            return b""
+        if usage:  # with words, it would have come unasked too
+            return b"" if is_last and not any(map(says_something, choices)) else event.raw
         return replaced_data(event, data, self._without_usage(data))
 
     def _see_choice(self, choice: object) -> bool:

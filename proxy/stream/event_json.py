@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from proxy.errors.upstream import UpstreamInvalidEvent
+from proxy.http.json_values import holds_too_many
 
 ARGUMENTS = b"arguments"  # of tool calls; some upstreams send them as an object
 
@@ -35,7 +36,9 @@ def read_object(data: bytes) -> dict[str, Any] | None:
 
 
 def read_value(data: bytes) -> tuple[bool, Any]:
-    """Return whether bytes hold JSON, and its value; what is nested too deeply to be read is none."""
+    """Return whether bytes hold JSON, and its value; what is nested too deeply, or holds too much, is none."""
+    if holds_too_many(data):
+        return False, None
     try:
         return True, json.loads(data, object_pairs_hook=keep_members) if ARGUMENTS in data else json.loads(data)
     except (ValueError, RecursionError):

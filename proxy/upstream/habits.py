@@ -42,7 +42,7 @@ TOLD = {
     Habit.NEVER_FINISHES: "sends no finish_reason, so its [DONE] alone ends an answer",
 }
 
-Key = tuple[str, str, Habit]  # base URL, model
+Key = tuple[str, str, Habit]  # base URL, or the address of one endpoint; model
 
 
 class Habits:
