@@ -121,7 +121,7 @@ def assemble(
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
     )
     store.listen(tools.follow)
-    habits = Habits(paths.habits_file)
+    habits = Habits(paths.habits_file())
     parts = Parts(router, tools, observers, lambda text: services.hide(text), habits, keep_alive_s)
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(

@@ -48,7 +48,7 @@ Key = tuple[str, str, Habit]  # base URL, or the address of one endpoint; model
 class Habits:
     """Remember. Every method runs on the event loop, `described` on any thread."""
 
-    def __init__(self, file: Callable[[], Path], clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._clock = clock
         self._seen_at: OrderedDict[Key, float] | None = None  # by the wall clock: a day passes in sleep too
@@ -77,7 +77,7 @@ class Habits:
 
     def described(self) -> list[str]:
         """Return in words what was learnt that changes how an upstream is asked or judged."""
-        facts = self._seen_at if self._seen_at is not None else read(self._file())
+        facts = self._seen_at if self._seen_at is not None else read(self._file)
         return [
             f"{upstream}, model {model or 'not named'}: {TOLD[habit]}"
             for (upstream, model, habit), seen_at in list(facts.items())
@@ -86,14 +86,14 @@ class Habits:
 
     def _facts(self) -> OrderedDict[Key, float]:
         if self._seen_at is None:
-            self._seen_at = read(self._file())
+            self._seen_at = read(self._file)
         return self._seen_at
 
     def _save(self, facts: dict[Key, float]) -> None:
         rows = [[upstream, model, habit.value, seen_at] for (upstream, model, habit), seen_at in facts.items()]
         try:
             with self._writing:
-                write_private(self._file(), json.dumps(rows).encode())
+                write_private(self._file, json.dumps(rows).encode())
         except OSError as error:
             log.debug("what was learnt of upstreams cannot be kept: %s", error)
 
