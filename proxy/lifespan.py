@@ -1,27 +1,38 @@
 """What runs beside the requests while a server serves them, and what is closed when it stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from proxy.errors.proxy_error import ProxyError
+from proxy.flow.health import UpstreamHealth
+from proxy.http.headers import Headers
 from proxy.keys.reading import Keys
 from proxy.services import Services
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
 
 KEY_CHANGES_EVERY_S = 2.0
+PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
+MAX_ANSWER_BYTES = 1_048_576
+
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
     """Follow the keys and hold the tools until the block ends; then close upstream connections and stop the tools."""
     following = asyncio.create_task(follow_keys(services.keys))
+    asking = asyncio.create_task(ask_again(services.health, services.router))
     services.tools.hold()
     try:
         yield
     finally:
         following.cancel()
-        await asyncio.wait([following])
+        asking.cancel()
+        await asyncio.wait([following, asking])
         await services.router.close()
         await asyncio.to_thread(services.tools.release)
 
@@ -30,6 +41,37 @@ async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:
     """Import the SDK and start the tools; a request that comes meanwhile waits for the same import."""
     await router.warm_up()
     await tools.warm_up()
+
+
+async def ask_again(health: UpstreamHealth, router: UpstreamRouter, pauses_s: Sequence[float] = PAUSES_S) -> None:
+    """Ask an upstream that is down for its models, until it answers: nobody else might ask for hours."""
+    failed = 0
+    while True:
+        await asyncio.sleep(pauses_s[min(failed, len(pauses_s) - 1)])
+        if not health.is_down():
+            failed = 0
+        elif await answers(router):
+            health.note_recovery()
+            failed = 0
+        else:
+            failed += 1
+
+
+async def answers(router: UpstreamRouter) -> bool:
+    """Tell whether the upstream gives a whole answer to a question that costs nothing; it may be a refusal."""
+    try:
+        client, key = await router.connect(router.chosen_upstream())
+        answer = await client.send(UpstreamRequest("GET", "/models", "", Headers(), None, None), key)
+        try:
+            left = MAX_ANSWER_BYTES
+            while left > 0 and (chunk := await answer.next_chunk()):
+                left -= len(chunk)
+        finally:
+            answer.close()
+    except ProxyError as error:
+        log.debug("the upstream is still down: %s", error)
+        return False
+    return answer.status < 500
 
 
 async def follow_keys(keys: Keys) -> None:

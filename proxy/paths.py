@@ -65,6 +65,11 @@ def key_changes_file() -> Path:
     return state_file().with_name("keys-changed")
 
 
+def habits_file() -> Path:
+    """Return the file in which the program remembers what upstreams were seen to do."""
+    return state_file().with_name("upstreams.json")
+
+
 def asset(name: str) -> Path:
     """Return an asset's path: beside the code in a checkout, inside the package when installed."""
     package = Path(__file__).parent

@@ -30,6 +30,7 @@ from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.discovery import Found, find
+from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 
@@ -51,6 +52,7 @@ class Services:
     router: UpstreamRouter
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
+    habits: Habits
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -143,7 +145,8 @@ def assemble(
     )
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
-    parts = Parts(router, tools, observers, lambda text: services.hide(text), learned_repairs, keep_alive_s)
+    habits = Habits(paths.habits_file())
+    parts = Parts(router, tools, observers, lambda text: services.hide(text), learned_repairs, habits, keep_alive_s)
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
@@ -159,6 +162,7 @@ def assemble(
         router=router,
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
+        habits=habits,
     )
     return services
 

@@ -33,14 +33,14 @@ DOORS_IN_WORDS: dict[str, str] = {
     "stream": "errors flow http",  # flow: what passes is counted, and announced
     # connections, and what happens between them
     "server": "errors http",
-    "upstream": "errors http settings",
+    "upstream": "errors files http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # wiring
     "services": "errors exchange flow keys logs paths policy settings tools upstream",
     "process": "",
-    "lifespan": "keys services tools upstream",
+    "lifespan": "errors flow http keys services tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
@@ -51,7 +51,9 @@ DOORS_IN_WORDS: dict[str, str] = {
     "hosting": "demo errors flow lifespan server services settings web",
     "running": "errors files",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
-    "cli": "command errors hosting identity keys logs paths process running server services settings tools web",
+    "cli": (
+        "command errors hosting identity keys logs paths process running server services settings tools upstream web"
+    ),
     "__main__": "cli",
     # flow, keys and tools for their states alone
     "tray_app": (

@@ -103,6 +103,8 @@ class Notifier:
         """Notify of a problem that the user has to act on; of failures once, when there are several in a row."""
         if health.kind == "key refused":
             self.notify("The upstream refuses the key", f"Set another one: {self._where}.")
+        elif health.kind == "out of credit":
+            self.notify("The upstream account is out of credit", "It answers again once there is money on it.")
         elif health.kind == "unsafe":
             self.notify("Upstream unsafe", health.detail)
         elif health.kind == "failing":

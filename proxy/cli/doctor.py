@@ -12,6 +12,7 @@ from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
 from proxy.settings.store import SettingsStore
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.habits import Habits
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Examined(Protocol):
     @property
     def tools(self) -> ToolExecution:
         """Return the tools."""
+
+    @property
+    def habits(self) -> Habits:
+        """Return what upstreams were seen to do."""
 
     def try_key(self, key: str) -> str | None:
         """Return what the upstream says against a key; blocks."""
@@ -113,4 +118,9 @@ def check_tools(parts: Examined) -> Finding:
     return Finding("Tools", is_good=not problems, detail=" ".join(problems) or f"{count} ready")
 
 
-CHECKS = (check_settings, check_log, check_key, check_upstream, check_access, check_tools)
+def check_habits(parts: Examined) -> Finding:
+    """Say what was learnt of upstreams that changes how they are asked, or when their answers count as whole."""
+    return Finding("Learnt of upstreams", is_good=True, detail="; ".join(parts.habits.described()) or "nothing unusual")
+
+
+CHECKS = (check_settings, check_log, check_key, check_upstream, check_access, check_tools, check_habits)

@@ -15,7 +15,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-SMALL_BYTES = 65_536  # a larger body is decoded in a worker thread
 MAX_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
 MAX_ENCODINGS = 3
 MAX_MEMBERS = 64  # each costs a copy of the rest of the body
@@ -46,10 +45,7 @@ async def decoded(named: str, body: bytes, limit_bytes: int) -> bytes:
     if len(names) > MAX_ENCODINGS or not all(name in DECODERS for name in names):
         raise EncodingUnsupported(named[:100])
     for name in reversed(names):
-        if len(body) > SMALL_BYTES:
-            body = await asyncio.to_thread(decode, name, body, limit_bytes)
-        else:
-            body = decode(name, body, limit_bytes)
+        body = await asyncio.to_thread(decode, name, body, limit_bytes)  # a few bytes may hold millions
     return body
 
 

@@ -3,35 +3,40 @@
 import json
 import re
 from collections.abc import Callable
-from typing import Any
 
 from proxy.errors.proxy_error import error_body
+from proxy.exchange.refusal_words import About, about, read_words
 from proxy.http.headers import Headers
+from proxy.stream.event_json import read_value
 
 KEY_REFUSED = "The upstream refused the API key this proxy holds; give it a valid one (OPENAI_API_KEY)."
-KEY_STATUSES = (401, 403)
 JSON_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 DATA = b"data:"
 
 
 def explain_refusal(
     status: int, headers: Headers, body: bytes, hide: Callable[[str], str], *, own_key: bool
-) -> tuple[Headers, bytes]:
-    """Return headers and body for the client, secrets taken out; `own_key`: the proxy's own key was used."""
+) -> tuple[Headers, bytes, About]:
+    """Return headers and body for the client, secrets taken out, and what the refusal is about.
+
+    `own_key`: the proxy's own key was used. A refusal of it is told in words of ours that hold the upstream's;
+    every other that is JSON stays as it came.
+    """
     body = hide_in(body, hide)
-    error = read_error(body)
-    about_our_key = own_key and status in KEY_STATUSES
-    if error is not None and not about_our_key:
-        return headers, body
-    said = str((error or {}).get("message") or f"The upstream answered {status} without an error message")
-    kind = str((error or {}).get("type") or "upstream_error")
+    words = read_words(body)
+    subject = about(status, words)
+    if subject == "credit":  # no waiting mends it, whoever waits
+        headers = headers.replaced("x-should-retry", "false")
+    about_our_key = own_key and subject == "key"
+    if words.is_json and not about_our_key:
+        return headers, body, subject
+    said = words.message or f"The upstream answered {status} without an error message"
     if about_our_key:
-        code = (error or {}).get("code")
-        said = hide(f"{KEY_REFUSED} It said: {said}{f' (code {code})' if code else ''}")
-    body = error_body(
-        said, type=kind, code="upstream_invalid_api_key" if about_our_key else f"upstream_status_{status}"
-    )
-    return headers.replaced("content-type", "application/json"), body
+        codes = ", ".join(dict.fromkeys(code for code in words.codes if code not in (words.kind, words.message)))
+        said = f"{KEY_REFUSED} It said: {said}{f' (code {codes})' if codes else ''}"
+    code = "upstream_invalid_api_key" if about_our_key else f"upstream_status_{status}"
+    body = error_body(hide(said), type=words.kind or "upstream_error", code=code)
+    return headers.without("content-encoding").replaced("content-type", "application/json"), body, subject
 
 
 def hide_in(body: bytes, hide: Callable[[str], str]) -> bytes:
@@ -39,7 +44,7 @@ def hide_in(body: bytes, hide: Callable[[str], str]) -> bytes:
     encoding = json.detect_encoding(body)
     try:
         text = body.decode(encoding, "surrogateescape")
-        hidden = hide_in_strings(text, hide) if read_error(body) is not None else hide(text)
+        hidden = hide_in_strings(text, hide) if read_value(body)[0] else hide(text)
         return body if hidden == text else hidden.encode(encoding, "surrogateescape")
     except UnicodeError:  # half of a character, in an encoding that is not told of such
         return hide(body.decode("latin-1")).encode("latin-1", "replace")
@@ -66,13 +71,3 @@ def hide_in_event(raw: bytes, hide: Callable[[str], str]) -> bytes:
         DATA + hide_in(line[len(DATA) :], hide) if line.startswith(DATA) else hide_in(line, hide)
         for line in raw.splitlines(keepends=True)
     )
-
-
-def read_error(body: bytes) -> dict[str, Any] | None:
-    """Return the error object of a JSON body, {} where it is JSON of another shape, None where it is no JSON."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    error = value.get("error") if isinstance(value, dict) else None
-    return error if isinstance(error, dict) else {}

@@ -5,21 +5,40 @@ from typing import Any
 
 from proxy.stream.completions import DONE_EVENT
 from proxy.stream.event_json import write_event
+from proxy.stream.responses import ENDS
 
 CHUNK_MEMBERS = ("id", "created", "model", "service_tier", "system_fingerprint")
 Events = Iterator[bytes]
 
 
-def events_of(value: Mapping[str, Any], *, with_usage: bool) -> Iterator[bytes] | None:
-    """Return the events of a completion or a response, None where it is neither."""
-    if isinstance(value.get("choices"), list):
-        return completion_events(value, with_usage=with_usage)
-    return response_events(value) if isinstance(value.get("output"), list) else None
+def events_of(value: Mapping[str, Any], *, with_usage: bool) -> Events | None:
+    """Return the events of a completion or a response, None where it is neither, all its parts included."""
+    choices, output = value.get("choices"), value.get("output")
+    if isinstance(choices, list):
+        is_chat = any("message" in choice for choice in choices if isinstance(choice, dict))
+        if not all(is_choice(choice, is_chat=is_chat) for choice in choices):
+            return None
+        return completion_events(value, is_chat=is_chat, with_usage=with_usage)
+    if isinstance(output, list):
+        return response_events(value) if all(isinstance(item, dict) for item in output) else None
+    return None
 
 
-def completion_events(value: Mapping[str, Any], *, with_usage: bool) -> Events:
+def is_choice(choice: object, *, is_chat: bool) -> bool:
+    """Tell whether a choice can be told as chunks."""
+    if not isinstance(choice, dict):
+        return False
+    if not is_chat:
+        return isinstance(choice.get("text", ""), str)
+    message = choice.get("message")
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    is_message = message is None or isinstance(message, dict)
+    is_calls = calls is None or (isinstance(calls, list) and all(isinstance(call, dict) for call in calls))
+    return is_message and is_calls
+
+
+def completion_events(value: Mapping[str, Any], *, is_chat: bool, with_usage: bool) -> Events:
     """Yield the chunks of a completion: for each choice its text and its finish, then the usage, then the end."""
-    is_chat = any("message" in choice for choice in value["choices"])
     kind = "chat.completion.chunk" if is_chat else "text_completion"
     head = {"object": kind, **{name: value[name] for name in CHUNK_MEMBERS if name in value}}
     for place, choice in enumerate(value["choices"]):
@@ -50,8 +69,9 @@ def response_events(value: Mapping[str, Any]) -> Events:
     events: list[dict[str, Any]] = [{"type": "response.created", "response": started}]
     for place, item in enumerate(value["output"]):
         events += item_events(item, {"output_index": place})
-    status = str(value.get("status") or "completed")
-    events.append({"type": f"response.{status}", "response": value})
+    status = value.get("status")
+    ended = status if isinstance(status, str) and status in ENDS else "completed"
+    events.append({"type": f"response.{ended}", "response": value})
     for number, event in enumerate(events):
         yield write_event({**event, "sequence_number": number}, event["type"])
 
@@ -63,6 +83,8 @@ def item_events(item: Mapping[str, Any], where: Mapping[str, Any]) -> list[dict[
     parts = item.get("content") if item.get("type") == "message" else None
     for number, part in enumerate(parts if isinstance(parts, list) else ()):
         here = {**where, "item_id": item.get("id"), "content_index": number}
+        if not isinstance(part, dict):  # told as it came, with the whole item
+            continue
         events.append({"type": "response.content_part.added", **here, "part": {**part, "text": ""}})
         if part.get("type") == "output_text":
             text = part.get("text", "")

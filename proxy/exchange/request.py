@@ -65,12 +65,18 @@ class Request:
     body: bytes | AsyncIterator[bytes] | None = None  # as it goes upstream; None: there is none
     length: int | None = None  # in bytes, where it is known
     fields: dict[str, Any] = field(default_factory=dict)  # the client's JSON object, read
+    is_outline: bool = False  # of which only its outline is kept: the body is large
     rules: ParameterRules | None = None  # the user's, where there are any
     stream: StreamOptions | None = None  # given where the client asked for a stream of events
     target: Target | None = None  # the upstream that was chosen for it
     upstream: "UpstreamClient | None" = None  # the client of that one, and
     upstream_key: str = field(default="", repr=False)  # the key it is asked with
     needs_new_connection: bool = False
+
+    @property
+    def upstream_address(self) -> str:
+        """Return the base URL of the upstream that was chosen."""
+        return self.target.upstream.base_url if self.target else self.settings.openai_base_url
 
     @property
     def is_repeatable(self) -> bool:

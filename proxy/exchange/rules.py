@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from proxy.errors.request import ModelInAddress
+from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -41,14 +42,15 @@ class Rules(Stage):
             raise ModelInAddress
         assert isinstance(request.body, bytes)  # noqa: S101  the stage before has read it
         request.headers = as_json(request.headers)
-        request.body, changes = rules.apply(request.body, request.fields)
+        body = request.body
+        body, changes = await off_loop(len(body), rules.apply, body, request.fields)
         if changes:
             flow.rules = tuple(changes)
             model = changes.get(MODEL)
             flow.model_sent = model if isinstance(model, str) else flow.model_sent
             if log.isEnabledFor(logging.DEBUG):
                 log.debug("%s rules: %s", flow.id, in_words(changes))
-        request.length = len(request.body)
+        request.body, request.length = body, len(body)
         return await next(flow, request)
 
     def _rules_of(self, settings: Settings) -> ParameterRules:

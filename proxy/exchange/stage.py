@@ -11,6 +11,7 @@ from proxy.flow.observers import Observers
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
+from proxy.upstream.habits import Habits
 from proxy.upstream.router import UpstreamRouter
 
 Next = Callable[[Flow, Request], Awaitable[Answer]]
@@ -27,6 +28,7 @@ class Parts:
     observers: Observers
     hide: Callable[[str], str]  # takes the keys out of a text
     learned_repairs: LearnedRepairs
+    habits: Habits  # what upstreams were seen to do
     keep_alive_s: float = KEEP_ALIVE_S
 
 

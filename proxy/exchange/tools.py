@@ -1,7 +1,9 @@
 """Stage: offer the model our tools, run those it calls, and ask again with their results."""
 
 from dataclasses import replace
+from typing import Any
 
+from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -46,7 +48,8 @@ class Tools(Stage):
         return await self._tools.open(
             ToolRequest(
                 path=request.head.path,
-                fields=read_object(request.body) if flow.rules else request.fields,  # the rules have changed the body
+                upstream=request.upstream_address,
+                fields=await self._fields(flow, request),
                 content=request.body,
                 request_id=flow.id,
                 caller=name_of(request.head.caller),
@@ -57,6 +60,14 @@ class Tools(Stage):
                 note_repair=flow.note_repair,
             )
         )
+
+    @staticmethod
+    async def _fields(flow: Flow, request: Request) -> dict[str, Any]:
+        """Return the body's object: read again where the rules have changed it, or only its outline was kept."""
+        assert isinstance(request.body, bytes)  # noqa: S101  as above
+        if not flow.rules and not request.is_outline:
+            return request.fields
+        return await off_loop(len(request.body), read_object, request.body)
 
 
 def name_of(caller: Caller) -> str:

@@ -1,5 +1,6 @@
 """Stage: check the upstream's answer, and make of it what the client gets."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from proxy.errors.upstream import (
     UpstreamProtocolFailure,
     UpstreamUnexpectedStatus,
 )
-from proxy.exchange.answers import CheckedAnswer, PassedAnswer
+from proxy.exchange.answers import BegunAnswer, CheckedAnswer, PassedAnswer
 from proxy.exchange.dialects import dialect_for
 from proxy.exchange.error_shapes import reshaped
 from proxy.exchange.hidden_errors import find_error
@@ -26,13 +27,15 @@ from proxy.policy.websocket import listed, proof_for
 from proxy.stream.checker import Dialect, StreamChecker
 from proxy.stream.event_json import read_object
 from proxy.stream.keep_alive import EVENT_STREAM
+from proxy.upstream.habits import Habit, Habits
 from proxy.upstream.messages import UpstreamSocket
 
 MAX_WHOLE_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error
 MAX_REPLAYED_BYTES = 16_777_216  # up to here JSON is made a stream of
 PAGES = ("text/html", "application/xhtml+xml")
 EVENTS = "text/event-stream"
-DOCUMENTS = (*PAGES, "application/json")  # what is no stream, whoever asked for one; some upstreams misname theirs
+JSON = "application/json"
+IS_JSON = re.compile(r"[\w.+-]+/(?:[\w.-]+\+)?json\b", re.IGNORECASE)
 TRIED_AGAIN = (408, 409, 429)  # the statuses below 500 after which the SDK tries again
 
 
@@ -43,17 +46,18 @@ class Validate(Stage):
 
     def __init__(self, parts: Parts) -> None:
         self._hide = parts.hide
+        self._habits = parts.habits
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return what the client is given; raises UpstreamFailure where the upstream gave no usable answer."""
         upstream = await next(flow, request)
-        flow.upstream_status = upstream.status
+        flow.upstream_status, flow.refused_for = upstream.status, ""
         try:
             if isinstance(upstream, UpstreamSocket):
                 check_handshake(request.headers, upstream.headers)
                 return upstream
             hide = self._hide if flow.is_own_key else without_logins  # a caller's own key is no secret to them
-            return await answer_for(upstream, Expected(request, flow, hide))
+            return await answer_for(upstream, Expected(request, flow, hide, self._habits))
         except BaseException:
             upstream.close()
             raise
@@ -66,16 +70,45 @@ class Expected:
     request: Request
     flow: Flow
     hide: Callable[[str], str]
+    habits: Habits
 
     @property
     def dialect(self) -> Dialect | None:
         """Return what follows a stream of this endpoint, None where its streams are not known."""
-        return dialect_for(self.request.head.path, self.request.stream or StreamOptions(), self.hide)
+        path = self.request.head.path
+        endpoint = self.request.upstream_address + path
+        of_model = HabitsOfModel(self.habits, endpoint, self.flow.model_sent or "")
+        return dialect_for(path, self.request.stream or StreamOptions(), self.hide, of_model)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
         """Return a refusal of the upstream's as the client is told of it."""
-        refusal = whole(status, *explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key))
-        return reshaped(self.request.head.path, refusal, is_upstreams=True)
+        headers, body, subject = explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key)
+        self.flow.refused_for = subject
+        return reshaped(self.request.head.path, whole(status, headers, body), is_upstreams=True)
+
+
+@dataclass(frozen=True, slots=True)
+class HabitsOfModel:
+    """Whether one model of an upstream's endpoint ends its streams with a finish_reason."""
+
+    habits: Habits
+    upstream: str  # its endpoint's address
+    model: str
+
+    def note_done(self, *, has_finish: bool) -> bool:
+        """Take note of a stream that came to its `[DONE]`; return whether one without a finish_reason is whole.
+
+        Where none ever came, the first such stream is still told as broken off; where one came before, every such is.
+        """
+        if has_finish:
+            self.habits.learn(self.upstream, self.model, Habit.SENDS_FINISH)
+            return False
+        if self.habits.has(self.upstream, self.model, Habit.NEVER_FINISHES):
+            self.habits.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
+            return True
+        if not self.habits.has(self.upstream, self.model, Habit.SENDS_FINISH):
+            self.habits.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
+        return False
 
 
 async def answer_for(upstream: Answer, expected: Expected) -> Answer:
@@ -92,14 +125,22 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
     if status >= 400:
         body = await read_refusal(upstream)
         return expected.refusal(status, for_client(upstream.headers), body)
-    if kind == EVENTS or (wants_stream and kind not in DOCUMENTS):
-        dialect, headers = expected.dialect, for_client(upstream.headers)
-        return CheckedAnswer(upstream, headers, StreamChecker(dialect)) if dialect else PassedAnswer(upstream, headers)
-    if request.head.wants_json and kind in PAGES:
-        raise UpstreamInvalidResponse(f"it is {kind}")
-    if kind == "application/json":
-        return await check_json(upstream, expected)
-    return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+    if not (request.head.wants_json or wants_stream or kind == EVENTS):
+        if kind == JSON:
+            return await check_json(upstream, expected)
+        return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+    dialect = expected.dialect
+    if dialect is None and not request.head.wants_json:  # nobody knows what it should be
+        return PassedAnswer(upstream, for_client(upstream.headers))
+    begun = await BegunAnswer.of(upstream)
+    if begun.is_page or (kind in PAGES and not (begun.is_json or begun.is_stream)):
+        raise UpstreamInvalidResponse("it is a page" if begun.is_page else f"it is {kind}")
+    if begun.is_json or (kind == JSON and not begun.is_stream):
+        return await check_json(begun, expected)
+    if begun.is_stream or kind == EVENTS or wants_stream:
+        headers = named_as(EVENTS, for_client(begun.headers))
+        return CheckedAnswer(begun, headers, StreamChecker(dialect)) if dialect else PassedAnswer(begun, headers)
+    return PassedAnswer(begun, passed_headers(begun, keeps_length=True))
 
 
 async def check_json(upstream: Answer, expected: Expected) -> Answer:
@@ -108,11 +149,14 @@ async def check_json(upstream: Answer, expected: Expected) -> Answer:
     dialect = expected.dialect if request.stream is not None else None
     limit = MAX_WHOLE_BYTES if dialect is None else MAX_REPLAYED_BYTES
     if (upstream.content_length or 0) > limit:
-        return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+        headers = passed_headers(upstream, keeps_length=True)
+        return PassedAnswer(upstream, named_as(JSON, headers) if request.head.wants_json else headers)
     body = await read_at_most(upstream, limit)
     if len(body) <= limit and request.head.wants_json and not looks_like_json(body):
         raise UpstreamInvalidResponse
     headers = for_client(upstream.headers)
+    if request.head.wants_json:
+        headers = named_as(JSON, headers)
     if len(body) > limit:
         return PassedAnswer(upstream, headers, arrived=body)
     if request.head.wants_json and b'"error"' in body and (error := find_error(body)):
@@ -132,7 +176,8 @@ def as_stream(status: int, body: bytes, request: Request, dialect: Dialect) -> W
     if events is None:
         raise UpstreamInvalidResponse("it is JSON, but no completion")
     checker = StreamChecker(dialect)
-    answer = whole(status, EVENT_STREAM, b"".join(checker.feed(event) for event in events) + checker.end())
+    pieces = [checker.feed(event) for event in events if not checker.is_over]
+    answer = whole(status, EVENT_STREAM, b"".join(pieces) + checker.end())
     answer.failure, answer.usage = checker.failure, checker.usage
     return answer
 
@@ -163,10 +208,17 @@ async def read_at_most(upstream: Answer, limit_bytes: int, pieces: list[bytes] |
 def looks_like_json(body: bytes) -> bool:
     """Tell whether a body is JSON by its letters and its two ends: a page or a piece of an answer is told by these."""
     try:
-        text = body.decode("utf-8").strip()
+        text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         return False
     return text[:1] + text[-1:] in ("{}", "[]")
+
+
+def named_as(kind: str, headers: Headers) -> Headers:
+    """Return the headers of an answer whose type names what it is: SDKs read what is named otherwise as a text."""
+    said = headers.get("content-type")
+    is_right = IS_JSON.match(said.strip()) if kind == JSON else said.strip().lower().startswith(kind)
+    return headers if is_right else headers.replaced("content-type", kind)
 
 
 def passed_headers(upstream: Answer, *, keeps_length: bool) -> Headers:

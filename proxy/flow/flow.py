@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.upstream import (
@@ -103,6 +103,7 @@ class Flow:
     upstream: str | None = None  # by its name in the log: the host of its address
     attempts: int = 0  # how often an upstream was asked
     upstream_status: int = 0  # of the last answer, as it came
+    refused_for: Literal["", "key", "credit"] = ""  # what the last answer was a refusal of: the key, or its money
     status: int | None = None  # what the client is told
     first_byte_s: float | None = None  # when the answer's first byte left for the client
     last_byte_s: float | None = None

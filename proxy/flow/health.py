@@ -14,7 +14,7 @@ from proxy.http.headers import Headers
 MIN_SERVER_ERRORS = 3  # in a row, before the upstream is called failing: a single one is soon asked again
 MAX_WAIT_S = 120.0
 
-Kind = Literal["healthy", "key refused", "rate limited", "failing", "unreachable", "unsafe"]
+Kind = Literal["healthy", "key refused", "out of credit", "rate limited", "failing", "unreachable", "unsafe"]
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ class UpstreamHealth(Observer):
         """
         status = flow.status or 0
         self._server_errors = self._server_errors + 1 if status >= 500 else 0
-        if status == 401 and flow.is_own_key:
+        if (status == 401 or flow.refused_for == "key") and flow.is_own_key:
             self._become(Health("key refused"))
             self._on_key_refused()
+        elif flow.refused_for == "credit":
+            if flow.is_own_key:
+                self._become(Health("out of credit"))
         elif status == 429:
             now = self._clock()
             lasts_s = wait_s(headers, now)
@@ -91,6 +94,16 @@ class UpstreamHealth(Observer):
     def note_accepted_key(self) -> None:
         """Take note that a key was tried and accepted, though no request was made; any thread."""
         if self._current.kind == "key refused":
+            self._become(HEALTHY)
+
+    def is_down(self) -> bool:
+        """Tell whether it could not be used, for a reason that may go by itself."""
+        return self.current.kind in ("failing", "unreachable", "unsafe")
+
+    def note_recovery(self) -> None:
+        """Take note that it was asked, beside all requests, and gave a whole answer; on the event loop."""
+        if self.is_down():
+            self._server_errors = self._failures = 0
             self._become(HEALTHY)
 
     def _become(self, health: Health, lasts_s: float | None = None) -> None:

@@ -60,6 +60,8 @@ def notes_on(flow: Flow) -> list[str]:
     }
     notes = [f"{name} {value}" for name, value in told.items() if value]
     notes += flow.repairs
+    if flow.refused_for == "credit":
+        notes.append("the upstream account is out of credit")
     if flow.outcome not in UNREMARKABLE and flow.outcome is not None:
         notes.append(f"{flow.outcome.value}{f': {flow.failure}' if flow.failure else ''}")
     return notes
@@ -72,8 +74,14 @@ def level_of(flow: Flow) -> int:
         return logging.DEBUG
     if flow.outcome is Outcome.REFUSED_BY_PROXY:
         return logging.WARNING if status >= 500 else logging.INFO
-    if isinstance(flow.failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus)) or status in (401, 403):
+    if (
+        isinstance(flow.failure, (UpstreamTlsFailure, UpstreamUnexpectedStatus))
+        or status == 401
+        or flow.refused_for == "key"
+    ):
         return logging.ERROR
     return (
-        logging.WARNING if isinstance(flow.failure, UpstreamFailure) or status == 429 or status >= 500 else logging.INFO
+        logging.WARNING
+        if isinstance(flow.failure, UpstreamFailure) or status in (402, 403, 429) or status >= 500
+        else logging.INFO
     )

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.errors.request import ProxyKeyMissing, ProxyKeyRefused
-from proxy.policy.headers import RequestHeaders
+from proxy.policy.headers import KEY_HEADERS, PROXY_KEY_HEADER, RequestHeaders
 from proxy.policy.websocket import key_among_protocols
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 
-PROXY_KEY_HEADER = "X-Proxy-Api-Key"
+BEARER = "bearer"
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,14 @@ class Admission:
 
 def admit(settings: Settings, keys: Callable[[], Iterable[tuple[str, str]]], headers: RequestHeaders) -> Caller:
     """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; `keys` returns (name, key) pairs."""
-    bearer = bearer_token(headers.get("Authorization", ""))
-    if bearer is None and "Sec-WebSocket-Protocol" in headers:
-        bearer = key_among_protocols(headers.get("Sec-WebSocket-Protocol", ""))
-    forwarded = bearer if settings.proxy_forward_auth_header else None
+    brought = callers_key(headers)
+    forwarded = brought if settings.proxy_forward_auth_header else None
     if not settings.proxy_require_api_key:
         return Caller(upstream_key=forwarded)
     if settings.proxy_forward_auth_header:
         offered = headers.get(PROXY_KEY_HEADER)
     else:
-        offered = bearer or headers.get("x-api-key") or headers.get(PROXY_KEY_HEADER)
+        offered = brought or headers.get(PROXY_KEY_HEADER)
     if not offered:
         raise ProxyKeyMissing(f"it comes in {PROXY_KEY_HEADER}" if settings.proxy_forward_auth_header else "")
     name = find_key(offered, keys())
@@ -60,10 +58,27 @@ def admit(settings: Settings, keys: Callable[[], Iterable[tuple[str, str]]], hea
     return Caller(key_name=name, upstream_key=forwarded)
 
 
-def bearer_token(authorization: str) -> str | None:
-    """Return the token of an `Authorization: Bearer` header."""
-    scheme, _, token = authorization.strip().partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+def callers_key(headers: RequestHeaders) -> str | None:
+    """Return the key that a caller brings where its SDK puts it, None where it brings none."""
+    authorization, *others = KEY_HEADERS
+    key = bearer_token(headers.get(authorization, ""))
+    if key is None and "Sec-WebSocket-Protocol" in headers:
+        key = key_among_protocols(headers.get("Sec-WebSocket-Protocol", ""))
+    return key or next((bare for name in others if (bare := bearer_token(headers.get(name, "")))), None)
+
+
+def bearer_token(value: str) -> str | None:
+    """Return the key that a header's value is: alone, as tools send it that leave the scheme out, or after `Bearer`.
+
+    A user who pasted `Bearer` into a field for the key sends that twice. Another scheme's login is no key.
+    """
+    token, has_scheme = value.strip(), False
+    while True:
+        scheme, _, rest = token.partition(" ")
+        if scheme.lower() != BEARER:
+            break
+        token, has_scheme = rest.strip(), True
+    return token if token and (has_scheme or " " not in token) else None
 
 
 def find_key(offered: str, keys: Iterable[tuple[str, str]]) -> str | None:

@@ -5,7 +5,7 @@ A member is touched in every spelling of its name and as often as it stands ther
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]  # in no stub; public since Python 2.6
@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from proxy.errors.request import InvalidJson
+from proxy.errors.request import BodyTooLarge, InvalidJson
+from proxy.http.json_values import MAX_VALUES, holds_too_many
 from proxy.settings.parsing import PARAMETER, fold_name
 
 SPACE = re.compile(r"[ \t\n\r]*")
@@ -81,7 +82,12 @@ class Change:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object a body holds; raises InvalidJson."""
+    """Return the JSON object a body holds; raises InvalidJson, and BodyTooLarge where it would become too many objects.
+
+    A large body takes a while: not for the event loop.
+    """
+    if holds_too_many(body):
+        raise BodyTooLarge(f"more than {MAX_VALUES} values")
     try:
         value = from_json(body)  # three times as fast as json, and stricter
     except ValueError:
@@ -89,6 +95,21 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidJson(f"it is a JSON {type_name(value)}")
     return value
+
+
+def outline(fields: Mapping[str, Any], needed: Collection[str]) -> dict[str, Any]:
+    """Return what rules and stages look at of a large body's object: its names, short texts and numbers.
+
+    Of the rest stays only what it is; those needed, by their folded names, stay whole.
+    """
+    return {name: value if fold_name(name) in needed else shortened(value) for name, value in fields.items()}
+
+
+def shortened(value: object) -> object:
+    """Return a value without what makes it large."""
+    if isinstance(value, (list, dict)):
+        return type(value)()
+    return value[:MAX_COMPARED] if isinstance(value, str) else value
 
 
 def read_json(body: bytes) -> object:

@@ -1,51 +1,96 @@
-"""Which headers travel: from the caller to the upstream, and from the upstream back. Allow-lists, both ways."""
+"""Which headers travel: all from the caller to the upstream and back, but for those named here.
+
+Values are bytes, held as Latin-1 text: what came as UTF-8 or as anything else goes on byte for byte.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any, Protocol, overload
 
-from proxy.errors.request import MalformedRequest
 from proxy.http.headers import Headers
 from proxy.identity import APP_ID, __version__
 
-TO_UPSTREAM = frozenset(
-    {
-        "accept",
-        "accept-language",
-        "content-type",
-        "content-encoding",
-        "http-referer",
-        "idempotency-key",
-        "if-match",
-        "if-none-match",
-        "openai-beta",
-        "openai-organization",
-        "openai-project",
-        "range",
-        "user-agent",
-        "x-client-request-id",
-        "x-title",
-    }
-)
-TO_UPSTREAM_PREFIXES = ("x-stainless-",)
+# What callers bring their key in, in the order in which it counts: OpenAI's, Azure's, Anthropic's, Google's SDKs.
+KEY_HEADERS = ("authorization", "api-key", "x-api-key", "x-goog-api-key")
+PROXY_KEY_HEADER = "X-Proxy-Api-Key"
 
-TO_CLIENT = frozenset(
+# Of one connection alone (RFC 9110, section 7.6.1), and how a body is framed there.
+OF_THE_CONNECTION = frozenset(
     {
-        "accept-ranges",
-        "cache-control",
-        "content-disposition",
-        "content-range",
-        "content-type",
-        "etag",
-        "last-modified",
-        "retry-after",
-        "retry-after-ms",
-        "x-request-id",
-        "x-should-retry",
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
     }
 )
-TO_CLIENT_PREFIXES = ("openai-", "x-ratelimit-")
+NOT_TO_UPSTREAM = OF_THE_CONNECTION | {
+    *KEY_HEADERS,
+    PROXY_KEY_HEADER.lower(),
+    "accept-encoding",  # the proxy reads the answer, so it chooses
+    "cookie",
+    "cookie2",
+    "forwarded",
+    "host",
+    "origin",
+    "referer",
+    "via",
+    "x-real-ip",
+    # Another method or address than those the rules for this request were chosen by.
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+}
+NOT_TO_UPSTREAM_PREFIXES = ("access-control-", "proxy-", "sec-", "x-forwarded-")
+
+# What an upstream could steer a browser with: for it all upstreams, and this program's pages, are one site.
+NOT_TO_CLIENT = OF_THE_CONNECTION | {
+    "accept-ch",
+    "activate-storage-access",
+    "alt-svc",
+    "clear-site-data",
+    "content-security-policy",
+    "content-security-policy-report-only",
+    "critical-ch",
+    "date",  # the server here says its own
+    "document-policy",
+    "expect-ct",
+    "feature-policy",
+    "nel",
+    "origin-agent-cluster",
+    "permissions-policy",
+    "public-key-pins",
+    "public-key-pins-report-only",
+    "referrer-policy",
+    "refresh",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "set-login",
+    "sourcemap",
+    "speculation-rules",
+    "strict-transport-security",
+    "timing-allow-origin",
+    "x-content-security-policy",
+    "x-frame-options",
+    "x-permitted-cross-domain-policies",
+    "x-sourcemap",
+    "x-webkit-csp",
+}
+NOT_TO_CLIENT_PREFIXES = ("access-control-", "cross-origin-", "proxy-", "sec-")
+LOGIN = re.compile(r"(?:^|,)\s*(?:basic|digest|negotiate|ntlm)\b", re.IGNORECASE)  # browsers ask their user, or answer
 
 EXPOSED_TO_PAGES = (
     "x-request-id",
@@ -76,32 +121,33 @@ class RequestHeaders(Protocol):
 
 def for_upstream(environ: Mapping[str, Any]) -> Headers:
     """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
-    passed = [(name, as_text(environ[key])) for key in environ if (name := upstream_name(key))]
+    named = named_by(environ.get("HTTP_CONNECTION", ""))
+    passed = [(name, environ[key]) for key in environ if (name := upstream_name(key)) and name not in named]
     return Headers((name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value)
 
 
-def as_text(value: str) -> str:
-    """Return the text of a header's bytes, which WSGI hands over as Latin-1; raises MalformedRequest."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedRequest("a header is not UTF-8") from error
-
-
-@lru_cache(maxsize=1024)
 def upstream_name(environ_key: str) -> str | None:
     """Return the header that an environment key stands for, where it may go upstream."""
+    if not environ_key.startswith("HTTP_") and environ_key != "CONTENT_TYPE":
+        return None
     name = environ_key.removeprefix("HTTP_").replace("_", "-").lower()
-    is_header = environ_key.startswith("HTTP_") or environ_key == "CONTENT_TYPE"
-    return name if is_header and (name in TO_UPSTREAM or name.startswith(TO_UPSTREAM_PREFIXES)) else None
+    return None if name in NOT_TO_UPSTREAM or name.startswith(NOT_TO_UPSTREAM_PREFIXES) else name
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's headers, names in lower case, goes to the client."""
+    headers = list(headers)
+    named = named_by(",".join(value for name, value in headers if name == "connection"))
     return Headers(
         (name, value if value.isprintable() else CONTROL.sub("", value))
         for name, value in headers
-        if name in TO_CLIENT or name.startswith(TO_CLIENT_PREFIXES)
+        if name not in NOT_TO_CLIENT
+        and name not in named
+        and not name.startswith(NOT_TO_CLIENT_PREFIXES)
+        and not (name == "www-authenticate" and LOGIN.search(value))
     )
+
+
+def named_by(connection: str) -> frozenset[str]:
+    """Return the headers that a Connection header names: they go no further than it does."""
+    return frozenset(name.strip().lower() for name in connection.split(",")) if connection else frozenset()

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from proxy.policy.body import ALONE, REMOVED, Mark, already_says, rewrite
-from proxy.settings.parsing import fold_name, is_model_pattern
+from proxy.settings.parsing import UNTOUCHABLE, fold_name, is_model_pattern
 
 ANY_MODEL = "*"
 MODEL = "model"
@@ -41,7 +41,8 @@ class ParameterRules:
         """
         changes = self.changes(fields)
         asked = requested_model(fields)
-        if self.look_at_the_model and asked is not None:
+        is_for_model = self.look_at_the_model or (isinstance(asked, str) and fold_name(asked) in self._objects)
+        if is_for_model and asked is not None:
             changes.setdefault(MODEL, asked)
         if not changes or already_says(body, fields, changes):
             return body, {}
@@ -57,9 +58,13 @@ class ParameterRules:
         present = self._names.intersection(map(fold_name, fields))
         asked = requested_model(fields)
         model = self._choose_model(asked if isinstance(asked, str) else "")
-        changed = {key: rule for key, rule in collect(self.defaults, model).items() if key not in present}
+        defaults, overrides = (
+            for_named(collect(self.defaults, model), model),
+            for_named(collect(self.overrides, model), model),
+        )
+        changed = {key: rule for key, rule in defaults.items() if key not in present}
         changed |= collect(self.drop, model)
-        changed |= collect(self.overrides, model)
+        changed |= overrides
         changed.pop(MODEL, None)
         if model and model != asked:
             changed[MODEL] = (MODEL, model)
@@ -86,7 +91,19 @@ class ParameterRules:
     @cached_property
     def _names(self) -> frozenset[str]:
         """Return the folded names of all parameters they are about."""
-        return frozenset(name for _, parameters in (*self.defaults, *self.drop, *self.overrides) for name in parameters)
+        rules = [parameters for _, parameters in (*self.defaults, *self.drop, *self.overrides)]
+        inner = (by_name(rule) for parameters in rules for _, rule in parameters.values() if isinstance(rule, dict))
+        return frozenset(name for parameters in (*rules, *inner) for name in parameters)
+
+    @cached_property
+    def _objects(self) -> frozenset[str]:
+        """Return the folded names under which an object stands: each may be a parameter's, or a model's."""
+        return frozenset(
+            key
+            for _, parameters in (*self.defaults, *self.overrides)
+            for key, (_, rule) in parameters.items()
+            if isinstance(rule, dict)
+        )
 
     def _choose_model(self, asked: str) -> str:
         model = asked or str(collect(self.defaults, "").get(MODEL, (MODEL, ""))[1])
@@ -115,6 +132,15 @@ def split_drop(entry: str) -> tuple[str, Parameters]:
 def by_name(parameters: Mapping[str, Any]) -> Parameters:
     """Return parameters by what all spellings of their names have in common."""
     return {fold_name(name): (name, value) for name, value in parameters.items()}
+
+
+def for_named(rules: dict[str, tuple[str, Any]], model: str) -> dict[str, tuple[str, Any]]:
+    """Return the rules with those for this very model in the place of an object that stands under its name."""
+    named = rules.get(fold_name(model.strip())) if model else None
+    if named is None or not isinstance(named[1], dict):
+        return rules
+    others = {key: rule for key, rule in rules.items() if key != fold_name(model.strip())}
+    return others | {key: rule for key, rule in by_name(named[1]).items() if key not in UNTOUCHABLE}
 
 
 def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:

@@ -17,6 +17,7 @@ SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
 UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+HAS_DIGIT = re.compile(r"[0-9]")
 LONGEST_SHOWN = 200
 NUMBERS = re.compile(r"[0-9a-fx.]+")  # of an address: decimal, octal after a 0, hexadecimal after 0x
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -209,8 +210,11 @@ def names_within(value: object) -> Iterator[str]:
 
 
 def is_model_pattern(name: str, value: object) -> bool:
-    """Tell a model pattern from a parameter: its value is an object and its name is one no parameter has."""
-    return isinstance(value, dict) and PARAMETER.fullmatch(name) is None
+    """Tell a model pattern from a parameter: its value is an object and its name is one no such parameter has.
+
+    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object.
+    """
+    return isinstance(value, dict) and (PARAMETER.fullmatch(name) is None or HAS_DIGIT.search(name) is not None)
 
 
 def fold_name(name: str) -> str:

@@ -19,7 +19,8 @@ class Dialect(Protocol):
     """What one kind of stream means: one object for each stream."""
 
     usage: Mapping[str, Any] | None  # what the upstream counted, once it said so
-    is_over: bool  # the last event has been seen
+    is_over: bool  # the last event has been seen, and nothing may follow it
+    is_complete: bool  # the last event has been seen; what follows it is passed on
     is_settled: bool  # an error has been told, so that the end is not judged
 
     def see(self, event: Event) -> bytes:
@@ -45,6 +46,7 @@ class StreamChecker:
         self._is_clear = True  # no event is unfinished
         self._recognised = b""  # the last chunk of which some was not read
         self.is_over = False  # nothing more is to be taken or given
+        self.has_begun = False  # the upstream has said something of its answer
         self.failure: UpstreamFailure | None = None
 
     @property
@@ -56,6 +58,16 @@ class StreamChecker:
     def at_border(self) -> bool:
         """Tell whether what was given out ends between two events."""
         return not self._splitter.is_taken
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether the last event has passed, after which others may still come."""
+        return self._dialect.is_complete
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether the upstream has told an error in the stream."""
+        return self._dialect.is_settled
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes to the client now: nothing while an event is not whole."""
@@ -70,7 +82,7 @@ class StreamChecker:
         if self.is_over:
             return last
         self.is_over = True
-        if self._dialect.is_settled:
+        if self._dialect.is_settled or self._dialect.is_complete:
             return last
         ending = self._dialect.ending(failure)
         return last + (self._fail(failure or UpstreamTruncated("it ended too early")) if ending is None else ending)
@@ -97,10 +109,11 @@ class StreamChecker:
         try:
             seen = self._dialect.see(event)
         except UpstreamFailure as failure:
-            if self._dialect.is_settled:
+            if self._dialect.is_settled or self._dialect.is_complete:
                 return b""
             return (event.raw if is_taken else b"") + self._fail(failure)
         self.is_over = self._dialect.is_over
+        self.has_begun |= self._dialect.is_ordinary()
         if self._dialect.is_ordinary() and not is_taken:
             self._template.learn(event.raw, seen)
         return seen

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from proxy.errors.upstream import UpstreamInvalidEvent
+from proxy.http.json_values import holds_too_many
 
 ARGUMENTS = b"arguments"  # of tool calls; some upstreams send them as an object
 
@@ -20,21 +21,28 @@ class Doubled(dict[str, Any]):
         return self._pairs
 
 
-def read_event(data: bytes) -> dict[str, Any]:
-    """Return the object an event holds; raises UpstreamInvalidEvent."""
-    value = read_object(data)
-    if value is None:
+def read_event(data: bytes) -> Any:
+    """Return the object an event holds, or one of the values that SDKs pass over; raises UpstreamInvalidEvent."""
+    is_json, value = read_value(data)
+    if not is_json or (isinstance(value, (list, str)) and value):
         raise UpstreamInvalidEvent
     return value
 
 
 def read_object(data: bytes) -> dict[str, Any] | None:
     """Return the JSON object that bytes hold, None where they hold none; no member of a call's arguments is lost."""
-    try:
-        value = json.loads(data, object_pairs_hook=keep_members) if ARGUMENTS in data else json.loads(data)
-    except (ValueError, RecursionError):
-        return None
+    _, value = read_value(data)
     return value if isinstance(value, dict) else None
+
+
+def read_value(data: bytes) -> tuple[bool, Any]:
+    """Return whether bytes hold JSON, and its value; what is nested too deeply, or holds too much, is none."""
+    if holds_too_many(data):
+        return False, None
+    try:
+        return True, json.loads(data, object_pairs_hook=keep_members) if ARGUMENTS in data else json.loads(data)
+    except (ValueError, RecursionError):
+        return False, None
 
 
 def keep_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,8 +31,9 @@ class MessagesDialect:
     """Follow one such stream; `hide` takes keys out of what the upstream says of an error."""
 
     def __init__(self, *, hide: Rewrite | None = None) -> None:
-        self.usage: dict[str, Any] | None = None
+        self.usage: Mapping[str, Any] | None = None
         self.is_over = False
+        self.is_complete = False
         self.is_settled = False
         self._hide = hide
         self._is_ordinary = False

@@ -1,4 +1,4 @@
-"""The streams of responses: numbered events, of which the last says completed, failed or incomplete."""
+"""The streams of responses: numbered events, of which one says how the response ended."""
 
 import re
 from collections.abc import Mapping
@@ -9,8 +9,10 @@ from proxy.stream.completions import DONE, Rewrite
 from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
 
-LAST = frozenset({"response.completed", "response.failed", "response.incomplete", "response.cancelled"})
-LAST_OF_ENDLESS = re.compile(rb'"type": ?"(response\.(?:completed|failed|incomplete|cancelled))"')
+ENDS = ("completed", "failed", "incomplete", "cancelled", "canceled", "done", "expired", "aborted", "terminated")
+LAST = frozenset(f"response.{end}" for end in ENDS)  # OpenAI's, and those of gateways
+LAST_OF_ENDLESS = re.compile(rb'"type": ?"(response\.(?:%b))"' % "|".join(ENDS).encode())
+ONE_STATE = re.compile(r"response\.[a-z_]+")  # an event about the whole response, not about a part of it
 
 
 class ResponsesDialect:
@@ -19,6 +21,7 @@ class ResponsesDialect:
     def __init__(self, *, hide: Rewrite | None = None) -> None:
         self.usage: Mapping[str, Any] | None = None
         self.is_over = False
+        self.is_complete = False
         self.is_settled = False
         self._hide = hide
         self._number = -1
@@ -31,18 +34,20 @@ class ResponsesDialect:
         if data.strip() == DONE:
             return self._see_done(event)
         if not event.whole:
-            self.is_over = event.name in LAST or LAST_OF_ENDLESS.search(data) is not None
+            self.is_complete |= event.name in LAST or LAST_OF_ENDLESS.search(data) is not None
             return event.raw
         value = read_event(data)
-        kind = value.get("type") or event.name
+        if not isinstance(value, dict):
+            return event.raw
+        kind = named if isinstance(named := value.get("type"), str) and named else event.name
         if isinstance(number := value.get("sequence_number"), int):
             self._number = max(self._number, number)
         if kind == "error" or (value.get("error") and "response" not in value):
             self.is_settled = True
             return self._hide(event.raw) if self._hide else event.raw
-        if kind in LAST:
+        if is_last(kind, value):
             self._see_last(value)
-        self._is_ordinary = str(kind).endswith(".delta")
+        self._is_ordinary = kind.endswith(".delta")
         return event.raw
 
     def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
@@ -58,16 +63,25 @@ class ResponsesDialect:
         return error_event(error, self._number + 1)
 
     def _see_done(self, event: Event) -> bytes:
-        if not self.is_settled:
+        if not self.is_settled and not self.is_complete:
             raise UpstreamTruncated("its end came before response.completed")
         self.is_over = True
         return event.raw
 
     def _see_last(self, value: Mapping[str, Any]) -> None:
-        self.is_over = True
+        self.is_complete = True
         response = value.get("response")
         usage = response.get("usage") if isinstance(response, dict) else None
-        self.usage = usage if isinstance(usage, dict) else None
+        self.usage = usage if isinstance(usage, dict) else self.usage
+
+
+def is_last(kind: str, value: Mapping[str, Any]) -> bool:
+    """Tell whether an event says how the response ended: by its name, or by the state of the response it holds."""
+    if kind in LAST:
+        return True
+    response = value.get("response")
+    status = response.get("status") if isinstance(response, dict) else None
+    return isinstance(status, str) and status in ENDS and ONE_STATE.fullmatch(kind) is not None
 
 
 def error_event(error: Mapping[str, Any], number: int = 0) -> bytes:

@@ -79,6 +79,12 @@ class UpstreamRouter:
         """Return whom to ask for a model, in order; raises SettingsBroken."""
         return self.routing().targets(model, named)
 
+    def chosen_upstream(self) -> Upstream:
+        """Return the upstream the user has chosen; raises SettingsBroken."""
+        self.routing()
+        assert self._settings is not None  # noqa: S101  the routes were made for them
+        return self._settings.chosen_upstream
+
     async def connect(self, upstream: Upstream, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
         """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
 

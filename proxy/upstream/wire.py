@@ -105,7 +105,7 @@ class Head:
         lines += [f"{name}: {value}" for name, value in pattern.headers.items() if name.lower() != "content-length"]
         if any(IN_NO_HEADER.search(line) for line in lines):
             raise ValueError("a header holds a line break")
-        return cls(pattern, "\r\n".join(lines).encode())
+        return cls(pattern, "\r\n".join(lines).encode("latin-1"))
 
 
 async def send(session: aiohttp.ClientSession, head: Head, body: bytes) -> WireAnswer:

@@ -356,7 +356,7 @@ LEVELS: dict[str, tuple[Answer, int]] = {
     "an answer": (Json(completion()), logging.INFO),
     "400": (refusal(400), logging.INFO),
     "401": (refusal(401), logging.ERROR),
-    "403": (refusal(403), logging.ERROR),
+    "403": (refusal(403), logging.WARNING),
     "404": (refusal(404), logging.INFO),
     "429": (refusal(429, NEVER), logging.WARNING),
     "503": (refusal(503, NEVER), logging.WARNING),

@@ -257,7 +257,9 @@ STAY_HERE = {
     "X-Api-Key": "of-the-caller",
     "Keep-Alive": "timeout=5",
     "TE": "trailers",
-    "X-Unknown": "1",
+    "Api-Key": "of-the-caller",
+    "X-Goog-Api-Key": "of-the-caller",
+    "Sec-Fetch-Site": "same-origin",
 }
 GO_UP = {
     "OpenAI-Beta": "assistants=v2",
@@ -267,11 +269,14 @@ GO_UP = {
     "X-Stainless-Lang": "python",
     "HTTP-Referer": "https://app.example",
     "X-Title": "App",
+    "X-Unknown": "1",
 }
 
 
 @pytest.mark.parametrize("path", [CHAT, FILES])
-def test_what_the_api_defines_goes_up_and_nothing_else(proxy: RunningProxy, upstream: Fresh, path: str) -> None:
+def test_what_is_the_callers_own_stays_here_and_all_else_goes_up(
+    proxy: RunningProxy, upstream: Fresh, path: str
+) -> None:
     lines = [f"{name}: {value}" for name, value in (STAY_HERE | GO_UP).items()]
     assert knock(proxy, "POST", path, *lines, "User-Agent: tool/1").status == 200
     request = upstream.request
@@ -287,16 +292,17 @@ def test_what_the_api_defines_goes_up_and_nothing_else(proxy: RunningProxy, upst
 # --- response headers back --------------------------------------------------------------------------------------------
 
 
-def test_what_the_api_defines_comes_back_and_nothing_else(proxy: RunningProxy, upstream: Fresh) -> None:
+def test_what_steers_a_browser_stays_there_and_all_else_comes_back(proxy: RunningProxy, upstream: Fresh) -> None:
     back = {"x-request-id": "r1", "openai-processing-ms": "5", "x-ratelimit-limit-requests": "9", "retry-after": "1"}
+    back |= {"server": "upstream", "x-unknown": "1", "location": "/v1/realtime/calls/1"}
     kept_away = {
         "set-cookie": "a=b",
         "strict-transport-security": "max-age=1",
         "alt-svc": 'h3=":443"',
         "access-control-allow-origin": "*",
-        "server": "upstream",
-        "x-unknown": "1",
-        "location": "http://elsewhere",
+        "clear-site-data": "*",
+        "refresh": "0",
+        "content-security-policy": "default-src 'none'",
         "www-authenticate": "Basic",
     }
     upstream.answer(Json(completion(), headers=[*back.items(), *kept_away.items()]))

@@ -42,7 +42,7 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
         name: tool for name, tool in tools.items() if parts.consent.rule_for(tool) != "never"
     }
     allowed = parts.without_tools.allowed(
-        settings.openai_base_url, fields.get("model"), allowed, beside_others=bool(fields.get("tools"))
+        request.upstream, fields.get("model"), allowed, beside_others=bool(fields.get("tools"))
     )
     offer = api.offer(fields, allowed)
     if offer is None:

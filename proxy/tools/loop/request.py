@@ -15,6 +15,7 @@ class ToolRequest:
     """One request, and the way to ask the upstream for it, in as many rounds as it takes."""
 
     path: str
+    upstream: str  # the address of the one that is asked
     fields: JsonObject  # the body, read
     content: bytes  # the body as it goes upstream without tools
     request_id: str

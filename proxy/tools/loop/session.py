@@ -45,7 +45,7 @@ class Session:
         self._limits = CallLimits.of(settings)
         self._most_calls = settings.tool_max_calls
         self._rounds_left = self._most_rounds = settings.tool_max_rounds
-        self._upstream = settings.openai_base_url
+        self._upstream = request.upstream
 
     @property
     def mixed_turns(self) -> MixedTurns:

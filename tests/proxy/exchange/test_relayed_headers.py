@@ -1,4 +1,4 @@
-"""Which headers reach the upstream, and which come back: what the API knows, and nothing of anybody else's."""
+"""Which headers reach the upstream, and which come back: all but those that are another's, or steer a browser."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +39,9 @@ GO_UP = {
     "X-Title": "App",
     "X-Stainless-Lang": "js",
     "X-Stainless-Helper-Method": "stream",
+    "Anthropic-Version": "2023-06-01",
+    "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "X-Something-Else": "1",
 }
 STAY = {
     "Authorization": "Bearer callers-key",
@@ -59,7 +62,11 @@ STAY = {
     "Proxy-Connection": "keep-alive",
     "Sec-Fetch-Mode": "cors",
     "Accept-Encoding": "gzip, br",
-    "X-Something-Else": "1",
+    "Api-Key": "callers-key",
+    "X-Goog-Api-Key": "callers-key",
+    "X-Forwarded-Proto": "https",
+    "Access-Control-Request-Method": "POST",
+    "X-Http-Method-Override": "DELETE",
 }
 
 
@@ -228,26 +235,30 @@ COME_BACK = {
     "X-RateLimit-Reset-Requests": "1s",
     "X-Request-Id": "req_1",
     "X-Should-Retry": "false",
+    "CF-Ray": "1",
+    "Location": "/v1/realtime/calls/rtc_1",
+    "Server": "nginx",
+    "Via": "1.1 x",
+    "X-Powered-By": "x",
 }
 STAY_THERE = {
     "Access-Control-Allow-Credentials": "true",
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "*",
     "Alt-Svc": 'h3=":443"',
-    "CF-Ray": "1",
     "Connection": "keep-alive",
     "Content-Security-Policy": "default-src 'none'",
     "Keep-Alive": "timeout=5",
-    "Location": "http://evil.example",
     "Proxy-Authenticate": "Basic",
     "Public-Key-Pins": "x",
-    "Server": "nginx",
     "Set-Cookie": "a=1",
     "Strict-Transport-Security": "max-age=1",
     "Trailer": "X-A",
-    "Vary": "Origin",
-    "Via": "1.1 x",
-    "X-Powered-By": "x",
+    "Clear-Site-Data": '"*"',
+    "Refresh": "0; url=http://evil.example",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Service-Worker-Allowed": "/",
+    "WWW-Authenticate": "Basic realm=x",
 }
 ANSWERS = {
     "a plain answer": Json(completion("Hello"), headers=[*COME_BACK.items(), *STAY_THERE.items()]),

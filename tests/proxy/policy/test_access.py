@@ -58,13 +58,18 @@ def test_a_browsers_key_among_the_sub_protocols_counts_where_there_is_no_other(
         ("Bearer", None),
         ("Bearer ", None),
         ("", None),
-        ("abc", None),
+        ("abc", "abc"),
+        ("  abc ", "abc"),
+        ("Bearer Bearer abc", "abc"),
+        ("bearer  BEARER abc", "abc"),
+        ("Bearer Bearer", None),
         ("Basic abc", None),
-        ("Bearerabc", None),
+        ("Token abc", None),
+        ("Bearerabc", "Bearerabc"),
         ("XBearer abc", None),
     ],
 )
-def test_a_bearer_token_is_read_from_its_header_alone(authorization: str, token: str | None) -> None:
+def test_a_key_is_read_with_and_without_its_scheme(authorization: str, token: str | None) -> None:
     assert bearer_token(authorization) == token
 
 
@@ -94,7 +99,13 @@ def test_no_keys_let_nobody_in() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Authorization": "Bearer anything"}, {"x-api-key": "anything"}, {"Authorization": "garbage"}],
+    [
+        {},
+        {"Authorization": "Bearer anything"},
+        {"x-api-key": "anything"},
+        {"api-key": "anything"},
+        {"Authorization": "garbage"},
+    ],
 )
 def test_without_required_keys_everybody_is_let_in_and_no_token_is_kept(headers: dict[str, str]) -> None:
     assert admit(settings(proxy_api_keys=KEYS), Headers(headers)) == Caller(key_name=None, upstream_key=None)
@@ -106,6 +117,11 @@ def test_without_required_keys_everybody_is_let_in_and_no_token_is_kept(headers:
         {"Authorization": "Bearer second-proxy-key"},
         {"authorization": "bearer second-proxy-key"},
         {"x-api-key": "second-proxy-key"},
+        {"api-key": "second-proxy-key"},
+        {"x-goog-api-key": "second-proxy-key"},
+        {"Authorization": "second-proxy-key"},
+        {"Authorization": "Bearer Bearer second-proxy-key"},
+        {"api-key": "Bearer second-proxy-key"},
         {"X-Proxy-Api-Key": "second-proxy-key"},
         {"Authorization": "Basic dXNlcjpwdw==", "x-api-key": "second-proxy-key"},
     ],
@@ -164,7 +180,15 @@ def test_a_wrong_key_says_that_it_is_not_about_the_openai_key() -> None:
 
 @pytest.mark.parametrize(
     ("headers", "upstream_key"),
-    [({"Authorization": "Bearer callers-own"}, "callers-own"), ({}, None), ({"x-api-key": "callers-own"}, None)],
+    [
+        ({"Authorization": "Bearer callers-own"}, "callers-own"),
+        ({}, None),
+        ({"x-api-key": "callers-own"}, "callers-own"),
+        ({"api-key": "callers-own"}, "callers-own"),
+        ({"x-goog-api-key": "callers-own"}, "callers-own"),
+        ({"Authorization": "callers-own"}, "callers-own"),
+        ({"X-Proxy-Api-Key": "callers-own"}, None),
+    ],
 )
 def test_with_forwarding_on_the_bearer_token_is_the_upstream_key(
     headers: dict[str, str], upstream_key: str | None
@@ -243,10 +267,13 @@ def test_a_proxy_key_never_goes_upstream(locked: RunningProxy, upstream: Fresh) 
         ("Authorization", "Bearer first-proxy-key"),
         ("x-api-key", "first-proxy-key"),
         ("X-Proxy-Api-Key", "first-proxy-key"),
+        ("api-key", "first-proxy-key"),
+        ("x-goog-api-key", "first-proxy-key"),
+        ("Authorization", "first-proxy-key"),
     ]:
         assert locked.http.post("/v1/chat/completions", json={}, headers={name: value}).status_code == 200
 
-    assert len(upstream.requests) == 3
+    assert len(upstream.requests) == 6
     for request in upstream.requests:
         assert dict(request.headers)["authorization"] == "Bearer sk-the-upstream-key-0001"
         assert "first-proxy-key" not in json.dumps(request.headers)

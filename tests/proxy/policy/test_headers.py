@@ -7,6 +7,7 @@ import pytest
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
+from proxy.http.headers import encoded
 from proxy.identity import APP_ID, __version__
 from proxy.policy.headers import EXPOSED_TO_PAGES, for_client, for_upstream
 from proxy.server.environ import environ_for
@@ -34,12 +35,23 @@ GO_UPSTREAM = [
     "x-stainless-read-timeout",
     "X-Stainless-Helper-Method",
     "X-Stainless-Poll-Helper",
+    # of other APIs, gateways and tracers, and of tomorrow
+    "anthropic-version",
+    "anthropic-beta",
+    "x-goog-user-project",
+    "traceparent",
+    "x-codex-turn-state",
+    "Helicone-Auth",
+    "session-id",
+    "X-Anything-Else",
+    "x-stainless",
 ]
 STAY_HERE = [
     "Authorization",
     "x-api-key",
     "X-Proxy-Api-Key",
     "api-key",
+    "x-goog-api-key",
     "Cookie",
     "Cookie2",
     "Origin",
@@ -67,8 +79,10 @@ STAY_HERE = [
     "Sec-Fetch-Mode",
     "Access-Control-Request-Headers",
     "X-HTTP-Method-Override",
-    "X-Anything-Else",
-    "x-stainless",
+    "X-Original-URL",
+    "HTTP2-Settings",
+    "X-Forwarded-Anything",
+    "Accept-Encoding",
 ]
 GO_BACK = [
     "content-type",
@@ -84,6 +98,14 @@ GO_BACK = [
     "x-ratelimit-limit-requests",
     "x-ratelimit-remaining-tokens",
     "x-ratelimit-reset-tokens",
+    "location",  # of a realtime session
+    "link",
+    "server",
+    "cf-ray",
+    "anthropic-organization-id",
+    "x-anything-else",
+    "openai",
+    "content-encoding",  # where it still holds: what was undone is not named any more
 ]
 STAY_UPSTREAM = [
     "set-cookie",
@@ -98,21 +120,13 @@ STAY_UPSTREAM = [
     "connection",
     "keep-alive",
     "transfer-encoding",
-    "content-encoding",
     "content-length",
     "upgrade",
     "proxy-authenticate",
-    "www-authenticate",
-    "server",
     "date",
-    "location",
-    "link",
     "refresh",
     "clear-site-data",
     "service-worker-allowed",
-    "cf-ray",
-    "x-anything-else",
-    "openai",
 ]
 
 
@@ -146,6 +160,29 @@ def test_a_name_with_underscores_does_not_pass_for_the_one_with_hyphens() -> Non
     given = environ(("Content-Type", "application/json"), ("Content_Type", "text/html"))
 
     assert for_upstream(given) == [("content-type", "application/json")]
+
+
+def test_what_connection_names_goes_no_further() -> None:
+    given = environ(("Connection", "close, X-Hop"), ("X-Hop", "1"), ("X-Title", "t"))
+
+    assert for_upstream(given) == [("x-title", "t")]
+    assert for_client([("connection", "X-Hop"), ("x-hop", "1"), ("x-request-id", "r")]) == [("x-request-id", "r")]
+
+
+@pytest.mark.parametrize("value", ["Grüße".encode(), b"gr\xfc\xdfe", b"\xff\x80"])
+def test_a_value_goes_on_byte_for_byte(value: bytes) -> None:
+    text = value.decode("latin-1")
+    given = environ()
+    given["HTTP_X_TITLE"] = text
+
+    assert encoded(for_upstream(given)) == [(b"x-title", value)]
+    assert encoded(for_client([("x-title", text)])) == [(b"x-title", value)]
+
+
+@pytest.mark.parametrize("value", ["Basic realm=x", "NTLM", "Bearer, Digest a=b", "Negotiate"])
+def test_no_upstream_makes_a_browser_ask_for_a_login(value: str) -> None:
+    assert for_client([("www-authenticate", value)]) == []
+    assert for_client([("www-authenticate", "Bearer realm=x")]) != []
 
 
 def test_a_request_without_headers_sends_none_upstream() -> None:
@@ -214,7 +251,9 @@ def test_what_pages_may_read_also_comes_back() -> None:
 # Through the running proxy
 
 
-def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(upstream: Fresh, proxy: RunningProxy) -> None:
+def test_the_upstream_sees_the_headers_of_a_caller_but_for_those_of_his_own(
+    upstream: Fresh, proxy: RunningProxy
+) -> None:
     upstream.answer(Json(completion()))
     sent = {
         "Authorization": "Bearer secret-1",
@@ -223,7 +262,7 @@ def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(upstream: Fr
         "Referer": "http://secret-4",
         "Origin": "http://localhost:3000",
         "X-Forwarded-For": "secret-5",
-        "X-Custom": "secret-6",
+        "X-Custom": "of any API",
         "OpenAI-Beta": "assistants=v2",
         "X-Title": "My tool",
     }
@@ -235,7 +274,7 @@ def test_the_upstream_sees_the_api_headers_of_a_caller_and_no_other(upstream: Fr
     seen = {name.lower(): value for name, value in request.headers}
     assert (seen["openai-beta"], seen["x-title"]) == ("assistants=v2", "My tool")
     assert seen["host"] == f"127.0.0.1:{upstream.port}"
-    assert not seen.keys() & {"cookie", "origin", "referer", "x-api-key", "x-forwarded-for", "x-custom"}
+    assert not seen.keys() & {"cookie", "origin", "referer", "x-api-key", "x-forwarded-for"}
     assert "secret-" not in str(request.headers)
 
 

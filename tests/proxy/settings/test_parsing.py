@@ -345,6 +345,10 @@ def test_what_no_request_works_without_cannot_be_dropped(typed: object) -> None:
         ("gpt-4o", {"temperature": 1}, True),
         ("*", {}, True),
         ("response_format", {"type": "json_object"}, False),  # a parameter whose value is an object
+        ("o3", {"reasoning_effort": "low"}, True),
+        ("gpt4o", {}, True),
+        ("llama3", {"temperature": 1}, True),
+        ("o3", 5, False),
         ("gpt-*", 5, False),
         ("temperature", 1, False),
     ],

@@ -428,6 +428,7 @@ def test_a_bug_of_ours_is_told_in_the_stream_and_its_stack_stands_in_the_log_onl
         parts = LoopParts(Runner(workers), consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
         body = json.dumps(way.body()).encode()
         request = ToolRequest(
+            upstream="http://127.0.0.1:1/v1",
             path="/chat/completions",
             fields=way.body(),
             content=body,

@@ -1,0 +1,29 @@
+"""Work on large bodies: in a worker thread, one after the other, so that neither time nor memory adds up."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
+
+LARGE_BYTES = 1_048_576
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+    WeakKeyDictionary()
+)  # one for each server's loop
+
+
+def gate() -> asyncio.Semaphore:
+    """Return what lets one large body through at a time."""
+    return gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
+
+
+async def off_loop(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return what the work returns; what is small is done at once."""
+    if size <= LARGE_BYTES:
+        return work(*args, **kwargs)
+    async with gate():
+        return await asyncio.to_thread(partial(work, *args, **kwargs))
