@@ -1,6 +1,7 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
 from proxy.identity import TITLE, __version__
+from proxy.install import applications, autostart
 from tray_app.controller import ProxyController
 from tray_app.view import TrayState
 
@@ -11,6 +12,7 @@ def read_state(
     """Return the current state."""
     services = controller.services
     store, settings = services.store, services.store.current
+    login = autostart.status()
     return TrayState(
         title=TITLE,
         version=__version__,
@@ -32,4 +34,7 @@ def read_state(
         settings_known=store.is_known,
         log_problem=log_problem,
         other_port=controller.other_port,
+        starts_at_login=login.is_on,
+        login_problem=login.problem,
+        is_in_applications=applications.is_added(),
     )

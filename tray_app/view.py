@@ -37,6 +37,9 @@ class TrayState:
     settings_known: bool  # the last good ones are in force; if there are none, nothing is relayed
     log_problem: str | None  # why the log cannot be written
     other_port: int | None  # a free port to offer if the configured one is taken
+    starts_at_login: bool = False
+    login_problem: str | None = None  # why it will not start at login although it is to
+    is_in_applications: bool = True  # there is a launcher in the applications menu
 
 
 def look(state: TrayState) -> Look:
@@ -113,6 +116,8 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         Line("log-folder", "Open log folder"),
         Line("dashboard", "Dashboard…", is_default=True),
         Line("settings-file", "Settings file"),
+        Line("autostart", login_label(state), "check", checked=state.starts_at_login),
+        *([] if state.is_in_applications else [Line("add-launcher", "Add to applications menu")]),
         fourth,
         Line("upstream", "Upstream", "submenu", children=(Line("upstream-url", state.upstream, enabled=False),)),
         Line("help", "Help", "submenu", children=help_lines(state)),
@@ -142,6 +147,11 @@ def approval_label(pending_tools: tuple[str, ...]) -> str:
     """Say which tool waits for approval, and how many others do."""
     others = len(pending_tools) - 1
     return f"A tool asks to run: {pending_tools[0]}…" + (f" and {others} more" if others else "")
+
+
+def login_label(state: TrayState) -> str:
+    """Return the line of the start at login; a switch that does nothing says so."""
+    return "Start at login" + (f" ({state.login_problem})" if state.login_problem else "")
 
 
 def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy import paths
+from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.terminal import say
 from proxy.cli.tools import tools
 from proxy.command import command, started_as
@@ -203,7 +204,8 @@ def revoke_proxy_key(name: str) -> None:
     say(f"The key {name!r} is revoked.")
 
 
-cli.add_command(tools)
+for made in (tools, install, uninstall, autostart):
+    cli.add_command(made)
 
 
 def secrets() -> "Secrets":
