@@ -1,5 +1,6 @@
 """The launcher in the user's applications menu: add it, remove it, tell whether it is there."""
 
+import os
 import plistlib
 import shlex
 import shutil
@@ -28,8 +29,16 @@ def launcher_file() -> Path:
 
 
 def is_added() -> bool:
-    """Return whether the launcher is there."""
-    return launcher_file().exists()
+    """Return whether a launcher is there: the user's own, or that of a package for all users."""
+    return launcher_file().exists() or any(file.exists() for file in shared_launchers())
+
+
+def shared_launchers() -> list[Path]:
+    """Return where a package of the system puts the launcher."""
+    if sys.platform != "linux":
+        return []
+    folders = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    return [Path(folder) / "applications" / f"{APP_ID}.desktop" for folder in folders.split(":")]
 
 
 def add() -> Path:

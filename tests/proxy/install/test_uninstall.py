@@ -5,6 +5,7 @@ import pty
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,28 @@ def test_a_macos_application_starts_the_words_it_was_given(tmp_path: Path) -> No
     assert subprocess.run([script], capture_output=True, text=True, check=True).stdout == "two words $HOME\n"
     assert (folder / "Contents/Resources/icon.icns").is_file()
     assert b"LSUIElement" in (folder / "Contents/Info.plist").read_bytes()
+
+
+@pytest.mark.parametrize("stamp", [True, False])
+def test_the_venv_of_the_start_script_goes_last_and_no_other(empty_computer: Path, stamp: bool) -> None:
+    checkout = empty_computer / "a checkout"
+    shutil.copytree(ROOT / "proxy", checkout / "proxy", ignore=shutil.ignore_patterns("__pycache__"))
+    venv = checkout / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True, timeout=30)
+    packages = next(venv.glob("lib/python*/site-packages"))
+    (packages / "there.pth").write_text(f"{checkout}\n{sysconfig.get_path('purelib')}\n")
+    if stamp:
+        (venv / "start.stamp").write_text("app\n")
+
+    ended = subprocess.run(
+        [venv / "bin/python", "-I", "-m", "proxy", "uninstall", "--yes"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert venv.exists() is not stamp
+    assert "Everything is removed." in ended.stdout
+    assert (checkout / "proxy" / "identity.py").exists()
