@@ -17,6 +17,9 @@ target=$(cd -- "$target" && pwd -P)
 "$python" -m PyInstaller --noconfirm --log-level WARN --distpath "$target" --workpath "$target/work" \
     "$root/launchers/openai-tray-proxy.spec"
 rm -rf -- "$target/work"
+if command -v strip >/dev/null; then # a Python made with debug symbols is 16 MB larger; other libraries may not bear it
+    find "$target/openai-tray-proxy/_internal" -name 'libpython*' -type f -exec strip --strip-unneeded {} +
+fi
 
 command -v dpkg-deb >/dev/null || exit 0
 version=$(cd -- "$root" && "$python" -c 'from proxy.identity import __version__; print(__version__)')
@@ -55,4 +58,4 @@ Description: local OpenAI-compatible proxy in the system tray
  OpenAI API.
 CONTROL
 chmod -R u=rwX,go=rX "$tree"
-dpkg-deb --root-owner-group --build "$tree" "$target/openai-tray-proxy_${version}_$architecture.deb" >/dev/null
+dpkg-deb --root-owner-group -Zxz -z1 --build "$tree" "$target/openai-tray-proxy_${version}_$architecture.deb" >/dev/null

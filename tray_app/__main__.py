@@ -22,7 +22,7 @@ from proxy.process import tune_process
 from proxy.services import assemble
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
-from tray_app.notify import notify
+from tray_app.notify import show_failure
 from tray_app.own_window import leave_window
 from tray_app.single_instance import SingleInstance
 
@@ -54,7 +54,7 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool, replac
         run({name: value for name, value in chosen.items() if value is not None}, tray, Start(demo, replace, at_login))
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
         log.error("%s", error)  # noqa: TRY400  one sentence, for the user
-        notify(TITLE, redact(str(error)))
+        show_failure(redact(str(error)))
         say(str(error))
         sys.exit(1)
 
@@ -99,7 +99,7 @@ def activate(instance: SingleInstance) -> None:
     info = instance.running_instance()
     sentence = NO_ANSWER.format(f" (process {info.pid})" if info else "")
     say(sentence)
-    notify(TITLE, sentence)
+    show_failure(sentence)
 
 
 if __name__ == "__main__":

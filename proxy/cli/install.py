@@ -14,7 +14,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.install import applications
 from proxy.install import autostart as login
 from proxy.install.start_command import checkout
-from proxy.install.uninstall import Trace, data_traces, environment_trace, found, program_traces
+from proxy.install.uninstall import Trace, data_traces, environment_trace, found, leave_word, program_traces
 from proxy.running import end_all
 
 MANY = 3  # places; more are told as a number
@@ -73,7 +73,7 @@ def remove_all(program: list[Trace], data: list[Trace], *, takes_keys: bool) -> 
     if failures:
         return failures
     keys = [erase_keys] if takes_keys else []
-    steps = [*keys, login.switch_off, *(trace.remove for trace in [*data, *program])]
+    steps = [*keys, login.switch_off, *(trace.remove for trace in [*data, *program]), leave_word]
     failures = [failure for step in steps if (failure := failure_of(step))]
     remove_empty(trace.places[0].parent for trace in data)
     return failures

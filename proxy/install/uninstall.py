@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy import paths
-from proxy.install import applications, autostart
+from proxy.install import applications
 from proxy.install.start_command import checkout
-from proxy.install.writing import remove
+from proxy.install.writing import remove, writable
 
 STAMP = "start.stamp"  # what the start scripts write into the .venv they made
+REMOVE = "start.remove"  # what start.bat looks for
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Trace:
 
 
 def program_traces() -> list[Trace]:
-    """Return what the program has put on the desktop, and what it can make again."""
+    """Return what the program has put on the desktop, and what it can make again.
+
+    Start at login is switched off beside this: it is not a file everywhere.
+    """
     icons = tuple(applications.icon_files()) if sys.platform == "linux" else ()
-    start = () if sys.platform == "win32" else (autostart.entry_file(),)
     return [
         Trace("launcher", (applications.launcher_file(), *icons)),
-        Trace("start at login", start),
         Trace("log", (paths.log_file().parent,)),
         Trace("cache", (paths.cache_dir(),)),
         Trace("files of a running program", (paths.runtime_dir(),)),
@@ -55,11 +57,24 @@ def data_traces() -> list[Trace]:
 def environment_trace() -> Trace:
     """Return the .venv of the start script, if this program runs in it.
 
-    On Windows nobody can remove a program that runs: start.bat does it when this one has ended.
+    On Windows nobody can remove a program that runs: a file in it tells start.bat to do so. See `leave_word`.
     """
+    is_ours = is_own_environment() and sys.platform != "win32"
+    return Trace("packages of the program", (checkout() / ".venv",) if is_ours else ())
+
+
+def leave_word() -> None:
+    """Have start.bat remove .venv once this program has ended; raises InstallationFailed."""
+    file = checkout() / ".venv" / REMOVE
+    if sys.platform == "win32" and is_own_environment():
+        with writable(file):
+            file.touch()
+
+
+def is_own_environment() -> bool:
+    """Return whether this program runs in a .venv that a start script has made."""
     folder = checkout() / ".venv"
-    is_ours = Path(sys.prefix) == folder and (folder / STAMP).is_file()
-    return Trace("packages of the program", (folder,) if is_ours and sys.platform != "win32" else ())
+    return Path(sys.prefix) == folder and (folder / STAMP).is_file()
 
 
 def found(traces: Iterable[Trace]) -> list[Trace]:

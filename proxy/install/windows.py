@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 from proxy.install.writing import writable
 
@@ -81,7 +82,7 @@ if sys.platform == "win32":
         """Return a GUID as COM takes it."""
         return ctypes.create_string_buffer(uuid.UUID(text).bytes_le, 16)
 
-    def call(held: ctypes.c_void_p, place: int, *arguments: object) -> None:
+    def call(held: ctypes.c_void_p, place: int, *arguments: Any) -> None:
         """Call a method of a COM object; raises OSError."""
         kinds = [
             ctypes.c_wchar_p if isinstance(it, str) else ctypes.c_int if isinstance(it, int) else ctypes.c_void_p
