@@ -61,6 +61,7 @@ if sys.platform == "win32":
     def write_shortcut(file: Path, words: list[str], about: str, icon: Path) -> None:
         """Write a shortcut that starts these words; raises OSError."""
         ole32 = ctypes.OleDLL("ole32")
+        ole32.CoUninitialize.restype = None
         ole32.CoInitialize(None)
         link, saver = ctypes.c_void_p(), ctypes.c_void_p()
         try:
