@@ -29,7 +29,7 @@ def leave_window(say: Callable[[str], object]) -> None:
         stream.flush()
     child = os.fork()
     if child:
-        os._exit(stay(child))
+        sys.exit(stay(child))
     os.setsid()
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
