@@ -102,17 +102,6 @@ def test_what_the_session_starts_at_login_is_the_program_and_only_once(installed
     assert installed.tray.opened_so_far() == [], "a start at login opened something"
 
 
-def test_a_session_that_runs_every_autostart_entry_runs_this_one(installed: Installed) -> None:
-    if shutil.which("dex") is None:
-        pytest.skip("dex is not installed")
-    installed.run("autostart", "on")
-    session = {**installed.env, "XDG_CONFIG_DIRS": str(installed.home / "none")}
-
-    subprocess.run(["dex", "--autostart", "--environment", "XFCE"], env=session, check=True, timeout=30)
-
-    installed.tray.desktop.find_item(wait_for(installed.pid, "the program"))
-
-
 def test_the_program_goes_on_when_the_terminal_of_a_file_manager_is_closed(installed: Installed) -> None:
     if shutil.which("xterm") is None:
         pytest.skip("xterm is not installed")
