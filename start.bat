@@ -6,6 +6,7 @@ rem   start.bat                the tray icon; flags are handed on to it
 rem   start.bat headless       only the proxy, no tray
 rem   start.bat demo           the proxy with its built-in upstream: no key, no network
 rem   start.bat test           the whole test suite; what follows goes to pytest
+rem   start.bat install        adds it to the Start menu; uninstall removes all of it, this .venv too
 rem   start.bat check --stream any other command of the program
 
 setlocal EnableExtensions DisableDelayedExpansion
@@ -25,6 +26,8 @@ set "extra=app"
 if "%word%"=="test" set "extra=test"
 
 call :look_at_venv
+rem Nothing is updated to be removed.
+if "%word%%state%"=="uninstallupdate" set "state=fits"
 if not "%state%"=="fits" call :install_in_turn
 if not "%state%"=="fits" goto failed
 
@@ -36,6 +39,7 @@ if "%word:~0,1%"=="-" goto app
 if "%word%"=="headless" goto headless
 if "%word%"=="demo" goto demo
 if "%word%"=="test" goto test
+if "%word%"=="uninstall" goto uninstall
 "%venv_python%" -I -m proxy %args%
 exit /b %errorlevel%
 
@@ -58,6 +62,13 @@ set rest=%args:*test=%
 pushd "%root%"
 "%venv_python%" -m pytest%rest%
 exit /b %errorlevel%
+
+rem Nobody can remove a program that runs, so it leaves word that its packages are to go once it has ended.
+:uninstall
+"%venv_python%" -I -m proxy %args%
+set "answer=%errorlevel%"
+if exist "%venv%\start.remove" rmdir /s /q "%venv%"
+exit /b %answer%
 
 :app
 if not exist "%root%tray_app\__main__.py" goto app_without_tray
@@ -182,7 +193,7 @@ move /y "%stamp%" "%stamp%.before" >nul
 if exist "%stamp%" goto in_use
 
 :packages
-set pip="%venv_python%" -I -m pip install --quiet --no-input --disable-pip-version-check
+set pip="%venv_python%" -I -m pip install --no-input --disable-pip-version-check
 %pip% --require-hashes -r "%root%%list%"
 if not "%errorlevel%"=="0" goto not_installed
 %pip% --no-deps --no-build-isolation -e "%root%."

@@ -5,6 +5,7 @@
 #   ./start.sh headless       only the proxy, no tray
 #   ./start.sh demo           the proxy with its built-in upstream: no key, no network
 #   ./start.sh test           the whole test suite; what follows goes to pytest
+#   ./start.sh install        adds it to the applications menu; uninstall removes all of it, this .venv too
 #   ./start.sh check --stream any other command of the program
 #
 # What stands in requirements.lock is installed, each file held against its hash; requirements-test.lock is the same
@@ -24,6 +25,7 @@ set -u
 terminal=
 if [ -t 0 ] || [ -t 1 ] || [ -t 2 ]; then terminal=terminal; fi
 
+desktop_told=
 say() {
     printf '%s\n' "$1" >&2
 }
@@ -32,7 +34,11 @@ on_desktop() { # $1: error or news. Shows $2 and never waits: nobody may be ther
     [ -z "$terminal" ] && [ -n "${DISPLAY-}${WAYLAND_DISPLAY-}" ] || return 0
     title='OpenAI Tray Proxy'
     if [ "$1" = news ]; then
-        notify-send "$title" "$2"
+        if command -v notify-send; then
+            notify-send --expire-time=60000 "$title" "$2"
+        else
+            kdialog --title "$title" --passivepopup "$2" 60
+        fi
     elif command -v zenity; then
         zenity --error --no-markup --title="$title" --text="$2"
     elif command -v kdialog; then
@@ -46,7 +52,7 @@ on_desktop() { # $1: error or news. Shows $2 and never waits: nobody may be ther
 
 fail() {
     say "start.sh: $1"
-    on_desktop error "$1"
+    [ -n "$desktop_told" ] || on_desktop error "$1"
     exit 1
 }
 
@@ -69,6 +75,7 @@ root=$(CDPATH='' cd -P -- "$folder" && pwd -P) || fail "cannot enter the folder 
 venv=$root/.venv
 stamp=$venv/start.stamp
 log=$venv/install.log
+details=$venv/install-details.log # what pip does; while it is there an installation is shown
 
 # Another Python's settings must not reach ours. __PYVENV_LAUNCHER__ is how a macOS Python names itself to its children.
 unset PYTHONPATH PYTHONHOME __PYVENV_LAUNCHER__
@@ -159,8 +166,36 @@ run() { # $1: terminal, or the log to write to. In the background, so that a sig
     wait "$step"
 }
 
+# Shows how many of the packages in $list pip has taken up: a bar in the terminal, a window without one. It ends with
+# the file $details, or with this script.
+show_progress() {
+    if [ -t 2 ]; then
+        print_progress bar >&2
+    elif [ -z "$terminal" ] && [ -n "${DISPLAY-}${WAYLAND_DISPLAY-}" ] && command -v zenity >/dev/null; then
+        print_progress percent | zenity --progress --auto-close --no-cancel --width=420 --title='OpenAI Tray Proxy' \
+            --text='Installing. This is done once; then the program starts.' >/dev/null 2>&1
+    fi
+}
+
+print_progress() { # $1: bar or percent
+    total=$(grep -c '==' "$root/$list")
+    while [ -e "$details" ] && kill -0 $$ 2>/dev/null; do
+        count=$(grep -c ' Collecting ' "$details" 2>/dev/null)
+        if [ "${count:=0}" -gt "$total" ]; then count=$total; fi
+        if [ "$1" = percent ]; then
+            printf '%s\n' "$((count * 90 / (total + 1)))"
+        else
+            bar=$(printf '%*s' "$((count * 30 / (total + 1)))" '' | tr ' ' '#')
+            printf '\r  [%-30s] %s of %s packages ' "$bar" "$count" "$total"
+        fi
+        sleep 1 || break
+    done
+    if [ "$1" = percent ]; then printf '100\n'; else printf '\r%60s\r' ''; fi
+}
+
 stopped() {
     trap '' INT TERM HUP
+    rm -f -- "$details"
     if [ -n "$step" ]; then { kill "$step" && wait "$step"; } 2>/dev/null; fi
     say 'start.sh: stopped; the next start begins the installation again'
     exit "$1"
@@ -186,7 +221,9 @@ except OSError:
 make_venv() {
     find_python
     say 'Installing (first start only, about half a minute) …'
-    on_desktop news 'Installing. This is done once and takes about half a minute; then the program starts.'
+    if ! command -v zenity >/dev/null; then # which shows how far it is
+        on_desktop news 'Installing. This is done once and takes about half a minute; then the program starts.'
+    fi
     { rm -rf -- "$venv" && mkdir -- "$venv"; } 2>/dev/null ||
         fail "cannot make the folder $venv; who owns it, and is there room on the disk?"
     if ! run "$log" "$python" -I -m venv "$venv"; then
@@ -198,8 +235,9 @@ make_venv() {
 
 pip_install() { # The settings taken from it would send packages elsewhere, or a complete lock has no use for them.
     set -- env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT -u PIP_PYTHON -u PIP_CONSTRAINT -u PIP_REQUIRE_HASHES \
-        PIP_USER=0 "$venv/bin/python" -I -m pip install --quiet --no-input --disable-pip-version-check "$@"
-    run "${terminal:-$log}" "$@"
+        PIP_USER=0 "$venv/bin/python" -I -m pip install --quiet --log "$details" --no-input \
+        --disable-pip-version-check "$@"
+    run "$log" "$@"
 }
 
 install() {
@@ -212,9 +250,14 @@ install() {
     fi
     list=requirements.lock
     if [ "$extra" = test ]; then list=requirements-test.lock; fi
+    { : >"$details"; } 2>/dev/null || fail "cannot write to $venv; is there room on the disk?"
+    show_progress 9<&- &
+    progress=$!
     # The dot at the end: without it pip would read brackets at the end of a path as extras.
     pip_install --require-hashes -r "$root/$list" && pip_install --no-deps --no-build-isolation -e "$root/."
     code=$?
+    rm -f -- "$details"
+    wait "$progress"
     if [ "$code" = 0 ]; then
         { printf '%s\n' "$(venv_made_for)" "$extra" "$sums" >"$stamp.new" && mv -f -- "$stamp.new" "$stamp"; } ||
             fail "cannot write to $venv; is there room on the disk?"
@@ -222,8 +265,12 @@ install() {
     fi
     # A pip that fails by itself has changed nothing, so the old stamp is true again; one that was killed leaves ruins.
     if [ "$code" -lt 128 ] && [ -e "$stamp.before" ]; then mv -f -- "$stamp.before" "$stamp"; fi
-    if [ -n "$terminal" ]; then fail 'the installation failed; what pip said stands above'; fi
     cat "$log" >&2
+    why=$(grep -m 1 -i -e 'error' "$log" 2>/dev/null)
+    if [ -n "$terminal" ]; then fail 'the installation failed; what pip said stands above'; fi
+    on_desktop error "The installation failed. ${why:-pip gave no reason}. Is there a network, and room on the disk? \
+Start it again to try once more; what pip said stands in $log"
+    desktop_told=told
     fail "the installation failed; what pip said stands in $log"
 }
 
@@ -243,6 +290,7 @@ extra=app
 if [ "$word" = test ]; then extra='test'; fi
 
 look_at_venv
+if [ "$state" = update ] && [ "${1-}" = uninstall ]; then state=fits; fi # nothing is updated to be removed
 if [ "$state" != fits ]; then
     trap 'stopped 130' INT
     trap 'stopped 143' TERM

@@ -70,6 +70,21 @@ def habits_file() -> Path:
     return state_file().with_name("upstreams.json")
 
 
+def user_config_home() -> Path:
+    """Return the folder that holds the configuration of all programs."""
+    return Path(platformdirs.user_config_dir())
+
+
+def user_data_home() -> Path:
+    """Return the folder that holds the data of all programs; on Windows the roaming one, where the Start menu lies."""
+    return Path(platformdirs.user_data_dir(roaming=True))
+
+
+def cache_dir() -> Path:
+    """Return the folder of what can be fetched or made again."""
+    return Path(platformdirs.user_cache_dir(APP_ID, appauthor=False))
+
+
 def asset(name: str) -> Path:
     """Return an asset's path: beside the code in a checkout, inside the package when installed."""
     package = Path(__file__).parent

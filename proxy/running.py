@@ -8,10 +8,12 @@ import hmac
 import json
 import os
 import secrets
+import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -22,6 +24,8 @@ from proxy.errors.configuration import NoProxyRuns, RunsAlready
 from proxy.files import is_private, write_private
 
 ASK_LIMIT_S = 2.0
+ASK_AGAIN_S = 0.1
+END_LIMIT_S = 10.0
 LONGEST_LINK = 1000
 NONCE_HEADER = "X-Tray-Nonce"
 PROOF_HEADER = "X-Tray-Proof"
@@ -90,6 +94,22 @@ def check_own(folder: Path, port: int) -> None:
     """Raise RunsAlready where a taken port is a proxy's of the same user."""
     if any(info.port == port and ask(info, "link") for info in found(folder)):
         raise RunsAlready(f"a proxy of yours has port {port}")
+
+
+def end_all(folder: Path) -> list[InstanceInfo]:
+    """Ask the running proxies of a folder to end, and return those that still run after some seconds.
+
+    Only one that proves itself is ended: the process of another may have its number by now.
+    """
+    running = [info for info in found(folder) if ask(info, "link")]
+    for info in running:
+        with suppress(OSError):  # it has ended meanwhile, or is another user's
+            os.kill(info.pid, signal.SIGTERM)
+    deadline = time.monotonic() + END_LIMIT_S
+    while running and time.monotonic() < deadline:
+        time.sleep(ASK_AGAIN_S)
+        running = [info for info in running if ask(info, "link")]
+    return running
 
 
 def proof(token: str, *words: str) -> str:

@@ -50,15 +50,18 @@ DOORS_IN_WORDS: dict[str, str] = {
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",
     "running": "errors files",
+    # command: whether a start script has started us, and so starts us at login; identity: names of files and titles
+    "install": "command errors files identity paths",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": (
-        "command errors hosting identity keys logs paths process running server services settings tools upstream web"
+        "command errors hosting identity install keys logs paths process running server services settings tools"
+        " upstream web"
     ),
     "__main__": "cli",
     # flow, keys and tools for their states alone
     "tray_app": (
-        "cli command errors files flow hosting identity keys logs paths process running server services settings"
-        " tools web"
+        "cli command errors files flow hosting identity install keys logs paths process running server services"
+        " settings tools web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -14,19 +15,20 @@ from proxy.command import started_as
 from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
+from proxy.install.start_command import AT_LOGIN
 from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
 from proxy.process import tune_process
 from proxy.services import assemble
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
-from tray_app.notify import notify
+from tray_app.notify import show_failure
+from tray_app.own_window import leave_window
 from tray_app.single_instance import SingleInstance
 
 ACTIVATE_TIMEOUT_S = 5.0
-NO_ANSWER = (
-    "The program is already running but does not answer. Quit it from its menu or end its process, then start again."
-)
+NO_ANSWER = "The program is already running{} but does not answer. Start it with --replace to end that one."
+STAYS = "The program that is already running does not end; end its process by hand."
 
 log = logging.getLogger(__name__)
 
@@ -42,28 +44,42 @@ log = logging.getLogger(__name__)
     default="auto",
     help="How to show the icon; auto picks what this desktop supports.",
 )
-def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool) -> None:
+@click.option("--replace", is_flag=True, help="End the program that is already running, and take its place.")
+@click.option(AT_LOGIN, is_flag=True, help="Say nothing where the program is already running.")
+def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool, replace: bool, at_login: bool) -> None:
     """Show the icon in the system tray and run the proxy behind it."""
     chosen = {"proxy_host": host, "proxy_port": port}
     try:
-        run({name: value for name, value in chosen.items() if value is not None}, tray, demo=demo)
+        leave_window(say)
+        run({name: value for name, value in chosen.items() if value is not None}, tray, Start(demo, replace, at_login))
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
         log.error("%s", error)  # noqa: TRY400  one sentence, for the user
-        notify(TITLE, redact(str(error)))
+        show_failure(redact(str(error)))
         say(str(error))
         sys.exit(1)
 
 
-def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
+@dataclass(frozen=True)
+class Start:
+    """How the program was asked to start."""
+
+    demo: bool = False
+    replace: bool = False  # end the one that is already running
+    at_login: bool = False  # nobody waits for an answer
+
+
+def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
     """Run the tray, or activate the one that is already running; raises ConfigurationError."""
     with ExitStack() as stack:
         instance = stack.enter_context(SingleInstance(paths.runtime_dir()))
+        if not instance.is_first and start.replace and not instance.replace():
+            raise ConfigurationError(STAYS)
         if not instance.is_first:
-            link = instance.activate(ACTIVATE_TIMEOUT_S)
-            say(f"The program is already running. Its page (the link works once): {link}" if link else NO_ANSWER)
+            if not start.at_login:
+                activate(instance)
             return
         log_file = start_logging()
-        if demo:
+        if start.demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         services = assemble(command_line)
         log_file.hide(services.every_secret)
@@ -72,6 +88,18 @@ def run(command_line: dict[str, Any], tray: Wanted, *, demo: bool) -> None:
         has_terminal = sys.stdout is not None and sys.stdout.isatty()
         log_problem = None if log_file.file else f"{paths.log_file()} cannot be written"
         TrayApp(services, instance, tray, say, log_problem, has_terminal=has_terminal).run()
+
+
+def activate(instance: SingleInstance) -> None:
+    """Bring the running program's page to the front, or say that it does not answer and which process it is."""
+    link = instance.activate(ACTIVATE_TIMEOUT_S)
+    if link:
+        say(f"The program is already running. Its page (the link works once): {link}")
+        return
+    info = instance.running_instance()
+    sentence = NO_ANSWER.format(f" (process {info.pid})" if info else "")
+    say(sentence)
+    show_failure(sentence)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable
 
 from proxy import paths
+from proxy.command import command
 from proxy.errors.configuration import SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
+from proxy.install import applications, autostart
 from proxy.settings.store import SettingsStore
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
@@ -50,6 +52,8 @@ class Commands:
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
             "manage-upstreams": lambda: self.open_page("upstreams"),
+            "autostart": self.toggle_autostart,
+            "add-launcher": self.add_launcher,
             "documentation": lambda: open_url(DOCUMENTATION),
             "quit": quit_program,
         }
@@ -138,6 +142,18 @@ class Commands:
                 raise SettingsFileWrong(f"{file} is gone; only a restart goes back to the defaults")
             write_private(file, in_force.content or SETTINGS_HEAD.encode())
         open_path(file)
+
+    def toggle_autostart(self) -> None:
+        """Start at login, or no longer; raises InstallationFailed."""
+        if autostart.status().is_on:
+            autostart.switch_off()
+        else:
+            autostart.switch_on()
+
+    def add_launcher(self) -> None:
+        """Add the program to the applications menu; raises InstallationFailed."""
+        applications.add()
+        self._notify("Added to the applications menu", f"`{command('uninstall')}` removes it again.")
 
     def close(self) -> None:
         """Release the clipboard."""

@@ -13,6 +13,7 @@ from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, qu
 from proxy.command import command
 from proxy.files import write_private
 from proxy.flow.health import Health
+from proxy.install import applications
 from proxy.logs.redaction import without_logins
 from proxy.tools.consent import Question
 from tray_app.backends.backend import Backend
@@ -62,6 +63,8 @@ class Notifier:
         elif self._controller.problem is not None:
             self._say(f"The proxy is not running. {self._controller.problem}. {self._controller.advice}".rstrip())
             self.notify("The proxy is not running", self._controller.problem)
+        if self._is_first_run and not applications.is_added():
+            self._say(f"`{command('install')}` adds the program to the applications menu, so that a click starts it.")
         self.announce_settings()
 
     def announce_settings(self) -> None:

@@ -1,6 +1,7 @@
 """Show notifications over the session bus, for trays without notifications of their own."""
 
 import html
+import sys
 
 from proxy import paths
 from proxy.identity import APP_ID, TITLE
@@ -9,6 +10,7 @@ from tray_app.errors import BusUnavailable
 TIMEOUT_S = 1.0
 NAME, PATH = "org.freedesktop.Notifications", "/org/freedesktop/Notifications"
 REPLACES_NONE = 0
+ERROR_BOX = 0x10  # MB_ICONERROR, with OK alone
 SERVICE_DECIDES = -1  # how long it is shown
 
 
@@ -35,6 +37,15 @@ def notify(title: str, text: str) -> bool:
     except BusUnavailable:
         return False
     return True
+
+
+def show_failure(text: str) -> None:
+    """Show why the program ends where nobody reads a terminal; on Windows in a window that waits for its OK."""
+    is_shown = notify(TITLE, text)
+    if sys.platform == "win32" and not is_shown and sys.stdout is None:
+        import ctypes  # noqa: PLC0415  it has no windll elsewhere
+
+        ctypes.windll.user32.MessageBoxW(None, text, TITLE, ERROR_BOX)
 
 
 def icon_uri() -> str:

@@ -1,14 +1,17 @@
 """Allow one tray per user: a lock says that it runs, a file says how to reach it."""
 
 import os
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from proxy.files import make_private_dir
 from proxy.running import InstanceInfo, ask, publish, read
 
 RETRY_S = 0.1
+END_TIMEOUT_S = 5.0  # the program itself takes less, unless it hangs
 
 
 class SingleInstance:
@@ -60,6 +63,21 @@ class SingleInstance:
             if link is not None or time.monotonic() >= deadline:
                 return link
             time.sleep(RETRY_S)
+
+    def replace(self) -> bool:
+        """End the running instance and take its place; return whether that worked. It may take ten seconds.
+
+        What it has published is its own: whoever takes the lock removes what others left. One that hangs is killed.
+        """
+        info = self.running_instance()
+        for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+            if info is not None and not self.acquire():
+                with suppress(OSError):  # it has ended meanwhile
+                    os.kill(info.pid, number)
+            deadline = time.monotonic() + END_TIMEOUT_S
+            while not self.acquire() and time.monotonic() < deadline:
+                time.sleep(RETRY_S)
+        return self.is_first
 
     def release(self) -> None:
         """Release the lock; a second call does nothing."""

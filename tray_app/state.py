@@ -1,6 +1,7 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
 from proxy.identity import TITLE, __version__
+from proxy.install import applications, autostart
 from proxy.keys.upstream_key import Secrets
 from proxy.settings.upstreams import Upstream
 from tray_app.controller import ProxyController
@@ -17,6 +18,7 @@ def read_state(
     keys, cooldown = services.upstream_keys, services.router.cooldown
     held = keys.of(chosen)
     key = held.state
+    login = autostart.status()
     return TrayState(
         title=TITLE,
         version=__version__,
@@ -43,6 +45,9 @@ def read_state(
         settings_known=store.is_known,
         log_problem=log_problem,
         other_port=controller.other_port,
+        starts_at_login=login.is_on,
+        login_problem=login.problem,
+        is_in_applications=applications.is_added(),
     )
 
 

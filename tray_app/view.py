@@ -49,6 +49,9 @@ class TrayState:
     other_port: int | None  # a free port to offer if the configured one is taken
     upstreams: tuple[UpstreamChoice, ...] = ()
     upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
+    starts_at_login: bool = False
+    login_problem: str | None = None  # why it will not start at login although it is to
+    is_in_applications: bool = True  # there is a launcher in the applications menu
 
 
 def look(state: TrayState) -> Look:
@@ -131,6 +134,8 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         Line("log-folder", "Open log folder"),
         Line("dashboard", "Dashboard…", is_default=True),
         Line("settings-file", "Settings file"),
+        Line("autostart", login_label(state), "check", checked=state.starts_at_login),
+        *([] if state.is_in_applications else [Line("add-launcher", "Add to applications menu")]),
         fourth,
         upstream_menu(state),
         Line("help", "Help", "submenu", children=help_lines(state)),
@@ -180,6 +185,11 @@ def approval_label(pending_tools: tuple[str, ...]) -> str:
     """Say which tool waits for approval, and how many others do."""
     others = len(pending_tools) - 1
     return f"A tool asks to run: {pending_tools[0]}…" + (f" and {others} more" if others else "")
+
+
+def login_label(state: TrayState) -> str:
+    """Return the line of the start at login; a switch that does nothing says so."""
+    return "Start at login" + (f" ({state.login_problem})" if state.login_problem else "")
 
 
 def switch(key: str, label: str, fixed_by: str | None, *, on: bool) -> Line:

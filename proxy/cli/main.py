@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from proxy import paths
+from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import named, upstream
@@ -209,8 +210,8 @@ def revoke_proxy_key(name: str) -> None:
     say(f"The key {name!r} is revoked.")
 
 
-cli.add_command(tools)
-cli.add_command(upstream)
+for made in (tools, upstream, install, uninstall, autostart):
+    cli.add_command(made)
 
 
 def secrets(name: str | None) -> "Secrets":

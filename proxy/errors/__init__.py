@@ -2,7 +2,7 @@
 
 ProxyError                      proxy_error.py
 ├── ServerFault                 500: our own bug; beside it
-├── ConfigurationError          what stops a start: a bad setting, a taken port; to NoProxyRuns: configuration.py
+├── ConfigurationError          what stops a start: a bad setting, a taken port; to InstallationFailed: configuration.py
 │   ├── SettingError
 │   │   ├── SettingsContradict
 │   │   └── SettingsFileWrong
@@ -10,6 +10,7 @@ ProxyError                      proxy_error.py
 │       └── RunsAlready         it is this very program
 ├── SettingsBroken              503: what the user has chosen is not known
 ├── NoProxyRuns                 nobody gives a link to the page
+├── InstallationFailed          no launcher, no start at login, or a trace that stays
 ├── NoUpstreamKey               503; to KeyTooLong: keyring.py
 │   └── UpstreamKeyNotRead      503: the keyring failed
 ├── ProxyKeyTrouble             a name that is taken, or missing

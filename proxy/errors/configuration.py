@@ -63,3 +63,10 @@ class NoProxyRuns(ProxyError):
     title = "No proxy of yours runs here"
     hint = "`openai-tray-proxy serve` starts one in the terminal"
     code = "no_proxy_runs"
+
+
+class InstallationFailed(ProxyError):
+    """Say that the user's desktop could not be changed, or what was made not removed."""
+
+    title = "The desktop could not be changed"
+    code = "installation_failed"

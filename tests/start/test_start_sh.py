@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
 from fakes.environment import ROOT
+from waiting import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="start.bat is the way in on Windows")
 
@@ -340,6 +342,106 @@ def test_without_a_terminal_the_failure_is_shown_on_the_desktop(new_project, poo
 
     assert result.returncode == 1
     assert "Python 3.10 or newer is needed" in shown.read_text()
+
+
+# --- how far it is ---
+
+# A zenity that writes down what it was told, and shows nothing.
+ZENITY = """#!/bin/sh
+for word; do
+    [ "$word" = --progress ] && cat >'{folder}/progress'
+    [ "$word" = --error ] && echo "$@" >'{folder}/error'
+done
+exit 0
+"""
+
+
+@pytest.fixture
+def desktop(new_project, tmp_path) -> dict[str, str]:
+    """Return the variables of a desktop whose zenity writes its words into files."""
+    zenity = tmp_path / "desktop" / "zenity"
+    zenity.parent.mkdir()
+    zenity.write_text(ZENITY.format(folder=tmp_path))
+    zenity.chmod(0o755)
+    return {"PATH": f"{zenity.parent}:/usr/bin:/bin", "DISPLAY": ":99"}
+
+
+def test_a_terminal_shows_how_far_the_installation_is(new_project):
+    user, terminal = os.openpty()
+    with subprocess.Popen(
+        [new_project.start_sh, "demo"], env=new_project.environment, stdin=terminal, stderr=terminal, stdout=terminal
+    ) as process:
+        os.close(terminal)
+        seen = read_all(user)
+
+    assert process.returncode == 0
+    assert "of 1 packages" in seen
+    assert '["proxy", "serve", "--demo"]' in seen
+    assert not (new_project.root / ".venv" / "install-details.log").exists()
+
+
+def test_without_a_terminal_a_window_shows_it(new_project, desktop, tmp_path):
+    result = new_project.run("demo", env=desktop)
+
+    steps = [int(line) for line in (tmp_path / "progress").read_text().split()]
+    assert (result.returncode, words_told(result.stdout)) == (0, ["proxy", "serve", "--demo"])
+    assert steps == sorted(steps)
+    assert steps[-1] == 100
+    assert not (tmp_path / "error").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda lock: lock + "missing==1 --hash=sha256:" + 64 * "0" + "\n", "missing==1"),
+        (lambda lock: lock[: lock.index("sha256:")] + "sha256:" + 64 * "0" + "\n", "HASHES"),
+        (lambda lock: "no requirement at all ==\n", "no requirement at all"),
+    ],
+    ids=["nowhere", "hash", "broken"],
+)
+def test_the_reason_of_a_failure_is_shown_and_what_to_do(new_project, desktop, tmp_path, change, reason):
+    lock = new_project.root / "requirements.lock"
+    lock.write_text(change(lock.read_text()))
+
+    result = new_project.run("demo", env=desktop)
+
+    told = wait_for(lambda: (tmp_path / "error").exists() and (tmp_path / "error").read_text(), "a window")
+    assert result.returncode == 1
+    assert reason in told
+    assert "Start it again to try once more" in told
+    assert str(new_project.root / ".venv" / "install.log") in told
+
+
+def test_the_failure_in_a_terminal_stands_below_what_pip_said(new_project):
+    (new_project.root / "requirements.lock").write_text("missing==1 --hash=sha256:" + 64 * "0" + "\n")
+    user, terminal = os.openpty()
+    with subprocess.Popen(
+        [new_project.start_sh, "demo"], env=new_project.environment, stdin=terminal, stderr=terminal, stdout=terminal
+    ) as process:
+        os.close(terminal)
+        seen = read_all(user)
+
+    assert process.returncode == 1
+    assert seen.index("No matching distribution found") < seen.index("what pip said stands above")
+
+
+def read_all(terminal: int) -> str:
+    """Return what a terminal shows until everybody has left it."""
+    seen = b""
+    with suppress(OSError):  # how Linux says that nobody is there any more
+        while part := os.read(terminal, 65536):
+            seen += part
+    os.close(terminal)
+    return seen.decode()
+
+
+def test_nothing_is_updated_to_be_removed(new_project):
+    new_project.run("demo")
+    new_project.change_pyproject()
+
+    result = new_project.run("uninstall", "--yes")
+
+    assert (words_told(result.stdout), result.stderr) == (["proxy", "uninstall", "--yes"], "")
 
 
 # --- the twin ---

@@ -11,11 +11,12 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from proxy import paths
 from proxy.identity import TITLE
+from proxy.install import applications, autostart
 from proxy.keys.upstream_key import Keychain
 from proxy.services import assemble
 from tray_app.commands import Commands
 from tray_app.controller import ProxyController
-from tray_app.menu import walk
+from tray_app.menu import Line, walk
 from tray_app.state import read_state
 from tray_app.view import look
 
@@ -172,3 +173,49 @@ def test_a_link_that_leads_nowhere_is_not_filled(clicked: Clicked, tmp_path: Pat
     clicked.click("settings-file")
 
     assert not (tmp_path / "disk").exists()
+
+
+def test_start_at_login_is_switched_in_the_system_itself(clicked: Clicked) -> None:
+    assert clicked.click("autostart") is None
+    assert autostart.status().is_on
+    assert "Start at login" in checked(clicked)
+
+    assert clicked.click("autostart") is None
+    assert not autostart.status().is_on
+    assert "Start at login" not in checked(clicked)
+
+
+def test_what_another_program_does_to_the_start_at_login_shows_in_the_menu(clicked: Clicked) -> None:
+    clicked.click("autostart")
+    autostart.switch_off()
+
+    assert "Start at login" not in checked(clicked)
+
+
+def test_a_start_at_login_that_cannot_be_switched_on_is_said(clicked: Clicked) -> None:
+    folder = autostart.entry_file().parent
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("in the way")
+
+    assert "The desktop could not be changed" in (clicked.click("autostart") or "")
+
+
+def test_the_launcher_is_offered_until_it_is_there(clicked: Clicked) -> None:
+    assert "Add to applications menu" in labels(clicked)
+
+    assert clicked.click("add-launcher") is None
+
+    assert applications.is_added()
+    assert "Add to applications menu" not in labels(clicked)
+
+
+def lines_of(clicked: Clicked) -> list[Line]:
+    return list(walk(look(read_state(clicked.controller, None, None, is_working=False)).lines))
+
+
+def checked(clicked: Clicked) -> set[str]:
+    return {line.label for line in lines_of(clicked) if line.checked}
+
+
+def labels(clicked: Clicked) -> set[str]:
+    return {line.label for line in lines_of(clicked)}

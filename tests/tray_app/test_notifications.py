@@ -59,7 +59,9 @@ def test_only_the_first_start_is_notified(told: Told) -> None:
     told.notifier.announce_start()
 
     assert told.backend.told == [("The proxy is running", f"Base URL for your tools: {told.controller.base_url}")]
-    assert told.said == [f"Base URL for your tools:  {told.controller.base_url}"] * 2
+    address = f"Base URL for your tools:  {told.controller.base_url}"
+    assert told.said == [address, told.said[1], address]
+    assert told.said[1].startswith("`openai-tray-proxy install` adds the program to the applications menu")
 
 
 def test_a_first_start_that_does_not_serve_is_not_greeted(told: Told) -> None:

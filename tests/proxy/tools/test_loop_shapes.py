@@ -125,8 +125,17 @@ def looped(path: str, answers: list[WholeAnswer], *, is_stream: bool) -> tuple[b
         """Take note of nothing."""
 
     request = ToolRequest(
-        upstream="http://127.0.0.1:1/v1",
-        path, fields, json.dumps(fields).encode(), "id", "", send, rewrite, ignore, ignore, lambda: None
+        path,
+        "http://127.0.0.1:1/v1",
+        fields,
+        json.dumps(fields).encode(),
+        "id",
+        "",
+        send,
+        rewrite,
+        ignore,
+        ignore,
+        lambda: None,
     )
 
     async def run() -> bytes:

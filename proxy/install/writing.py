@@ -1,0 +1,52 @@
+"""Write and remove files in folders that other programs share, with a sentence where that fails."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from proxy.errors.configuration import InstallationFailed
+from proxy.files import put_in_place, target_of
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn an OSError into InstallationFailed that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise InstallationFailed(f"{error.filename or path}: {error.strerror or error}") from error
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole, in a folder whose rights stay as they are; raises OSError.
+
+    The file of another program may be a link to one kept elsewhere: it stays a link.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path = target_of(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        put_in_place(beside, path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a folder and return whether there was one; raises InstallationFailed.
+
+    Of a link only the link goes: what it leads to belongs to somebody else.
+    """
+    with writable(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+            return True
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
