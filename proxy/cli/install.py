@@ -94,11 +94,22 @@ def erase_keys() -> None:
     from proxy.keys.keychain import SystemKeychain  # noqa: PLC0415  as above
 
     try:
-        erase(SystemKeychain())
+        erase(SystemKeychain(), entries_of_upstreams())
     except KeyringAbsent:  # then there are no keys in it
         pass
     except KeyringFailure as error:
         raise type(error)(f"the keys are still in the keyring: {error.detail}") from error
+
+
+def entries_of_upstreams() -> list[str]:
+    """Return the keyring's entries of the upstreams that the settings name; none where those are wrong."""
+    from proxy.keys.upstream_keys import entry_of  # noqa: PLC0415  as above
+    from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
+
+    try:
+        return [entry_of(row) for row in SettingsStore(paths.settings_file()).current.proxy_upstreams]
+    except ProxyError:
+        return []
 
 
 def tell(head: str, traces: Iterable[Trace]) -> None:

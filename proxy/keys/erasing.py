@@ -1,12 +1,17 @@
 """Take everything of ours out of the system's keyring."""
 
+from collections.abc import Iterable
+
 from proxy.keys.proxy_keys import KEPT_AS
 from proxy.keys.upstream_key import UPSTREAM, Keychain
 
 ENTRIES = (UPSTREAM, KEPT_AS)
 
 
-def erase(keychain: Keychain) -> None:
-    """Delete every entry of the program; raises KeyringFailure, and the entries before that one are gone."""
-    for name in ENTRIES:
+def erase(keychain: Keychain, others: Iterable[str] = ()) -> None:
+    """Delete every entry of the program, and others; raises KeyringFailure, and the entries before that one are gone.
+
+    The keyring cannot be asked which entries it holds: those of more upstreams are known by the settings.
+    """
+    for name in (*ENTRIES, *others):
         keychain.delete(name)

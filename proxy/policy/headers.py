@@ -51,7 +51,7 @@ NOT_TO_UPSTREAM = OF_THE_CONNECTION | {
     "x-original-url",
     "x-rewrite-url",
 }
-NOT_TO_UPSTREAM_PREFIXES = ("access-control-", "proxy-", "sec-", "x-forwarded-")
+NOT_TO_UPSTREAM_PREFIXES = ("access-control-", "proxy-", "sec-", "x-forwarded-", "x-proxy-")
 
 # What an upstream could steer a browser with: for it all upstreams, and this program's pages, are one site.
 NOT_TO_CLIENT = OF_THE_CONNECTION | {
@@ -89,7 +89,7 @@ NOT_TO_CLIENT = OF_THE_CONNECTION | {
     "x-sourcemap",
     "x-webkit-csp",
 }
-NOT_TO_CLIENT_PREFIXES = ("access-control-", "cross-origin-", "proxy-", "sec-")
+NOT_TO_CLIENT_PREFIXES = ("x-proxy-", "access-control-", "cross-origin-", "proxy-", "sec-")
 LOGIN = re.compile(r"(?:^|,)\s*(?:basic|digest|negotiate|ntlm)\b", re.IGNORECASE)  # browsers ask their user, or answer
 
 EXPOSED_TO_PAGES = (
