@@ -5,18 +5,22 @@ exchange says that it would decide the same again: tools repeat their heads thou
 """
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
 from typing import Any, Protocol
 
 from cachetools import LRUCache
 
-from proxy.server.environ import Scope, environ_for
+from proxy.http.request_reader import IncomingHead
+from proxy.server.environ import Endpoints, environ_for
 
 Headers = list[tuple[str, str]]
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 HAND_OVER = "proxy.hand_over"  # environ key under which a response finds the function that takes its exchange
-MAX_KEPT = 256
+MAX_KEPT_BYTES = 2_000_000  # of some hundred usual heads
+OWN_BYTES = 4_000  # what a decision takes beside its head
+COPIES = 6  # of a head: raw, parsed, and what of it goes upstream
 
 
 class Exchange(Protocol):
@@ -33,14 +37,28 @@ class Decision:
     """What the app decided: an exchange, or an answer with a body."""
 
     def __init__(self) -> None:
+        self.head: IncomingHead | None = None
         self.exchange: Exchange | None = None
         self.status = 0
         self.headers: Headers = []
         self.body = b""
 
-    def decide(self, app: WsgiApp, scope: Scope, form: bytes = b"") -> "Decision":
+    @property
+    def size_bytes(self) -> int:
+        """Return about how much memory it takes."""
+        head = self.head
+        if head is None:
+            return OWN_BYTES
+        return OWN_BYTES + COPIES * (len(head.path) + len(head.query) + sum(map(len, chain(*head.headers))))
+
+    def holds(self) -> bool:
+        """Tell whether the app would decide the same again; refusals and WebSockets are decided anew."""
+        return self.exchange is not None and self.exchange.is_current()
+
+    def decide(self, app: WsgiApp, head: IncomingHead, endpoints: Endpoints, form: bytes = b"") -> "Decision":
         """Run the app; it reads `form` as the request's body."""
-        environ = environ_for(scope)
+        self.head = head
+        environ = environ_for(head, endpoints)
         environ["wsgi.input"] = io.BytesIO(form)
         environ[HAND_OVER] = self._take_over
         answer = app(environ, self._start)
@@ -59,26 +77,29 @@ class Decision:
 
 
 class Decisions:
-    """Ask the app, or remember what it said to the same head. Lives on the event loop."""
+    """Ask the app, or remember what it said to the same head. Lives on the event loop.
+
+    Only what the app has let in is kept, and no more than some bytes of it.
+    """
 
     def __init__(self, app: WsgiApp) -> None:
         self._app = app
-        self._kept: LRUCache[tuple[object, ...], Decision] = LRUCache(MAX_KEPT)
+        self._kept: LRUCache[Hashable, Decision] = LRUCache(MAX_KEPT_BYTES, lambda decision: decision.size_bytes)
+        self.kept = self._kept.get
 
-    def about(self, scope: Scope) -> Decision:
+    def about(self, head: IncomingHead, endpoints: Endpoints) -> Decision:
         """Return the decision about a request."""
-        head = (
-            scope["method"],
-            scope["raw_path"],
-            scope["query_string"],
-            scope["http_version"],
-            scope["server"],
-            *[header for header in scope["headers"] if header[0] != b"content-length"],
-        )
-        kept = self._kept.get(head)
-        if kept is not None and kept.exchange is not None and kept.exchange.is_current():
+        key = head.key or parsed_key(head, endpoints)
+        kept = self._kept.get(key)
+        if kept is not None and kept.holds():
             return kept
-        decision = Decision().decide(self._app, scope)
-        if decision.exchange is not None and decision.exchange.is_current():  # refusals and WebSockets are decided anew
-            self._kept[head] = decision
+        decision = Decision().decide(self._app, head, endpoints)
+        if decision.holds() and decision.size_bytes <= MAX_KEPT_BYTES:
+            self._kept[key] = decision
         return decision
+
+
+def parsed_key(head: IncomingHead, endpoints: Endpoints) -> Hashable:
+    """Return what tells a head from others, but for the length of its body."""
+    others = [header for header in head.headers if header[0] != b"content-length"]
+    return (endpoints.server, head.method, head.path, head.query, head.version, *others)
