@@ -14,6 +14,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 Key = tuple[Hashable, bytes, bytes]
 
 HEAD_END = b"\r\n\r\n"
+VERSIONS = ("1.0", "1.1")
 # The length of a body as nearly every client writes it. Digits enough for a body that comes in one packet.
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,15})\r\n")
 
@@ -121,9 +122,9 @@ class RequestReader:
             return 0
         found = LENGTH.search(data, 0, end + 2)
         if found is None:
-            key, stop = (self._place, data[:end], b""), end + 4
+            key, stop = (self._place, data[: end + 2], b""), end + 4
         else:
-            key = (self._place, data[: found.start(1)], data[found.end(1) : end])
+            key = (self._place, data[: found.start(1)], data[found.end(1) : end + 2])  # the last one begins a line
             stop = end + 4 + int(found[1])
             if stop > len(data):
                 return 0
@@ -199,7 +200,9 @@ class RequestReader:
     def on_headers_complete(self) -> None:
         """Hand the head over, unless an offer is to be taken out of it first."""
         parser, headers = self._parser, self._headers
-        method = parser.get_method().decode("latin-1")
+        method, version = parser.get_method().decode("latin-1"), parser.get_http_version()
+        if version not in VERSIONS:
+            raise MalformedRequest("it is not HTTP/1.1")
         check_head(self._target, headers)
         self._receiver.on_target(method, self._target)
         upgrades = parser.should_upgrade()
@@ -207,18 +210,18 @@ class RequestReader:
         is_handshake = upgrades and named.get(b"upgrade", b"").strip().lower() == b"websocket"
         if upgrades and not is_handshake:
             return
-        coding, said_length = named.get(b"transfer-encoding"), named.get(b"content-length")
-        if coding is not None and coding.lower() != b"chunked":
+        codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
             raise MalformedRequest("its transfer encoding is not chunked alone")
         target, _, query = self._target.partition(b"#")[0].partition(b"?")
         head = IncomingHead(
             method=method,
             path=target,
             query=query,
-            version=parser.get_http_version(),
+            version=version,
             headers=headers,
-            length=None if coding is not None else int(said_length or 0),
-            keeps_alive=not is_handshake and parser.get_http_version() == "1.1" and parser.should_keep_alive(),
+            length=None if codings else int(named.get(b"content-length", 0)),
+            keeps_alive=not is_handshake and version == "1.1" and parser.should_keep_alive(),
             expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
             is_handshake=is_handshake,
         )
@@ -238,12 +241,13 @@ class RequestReader:
         if end < 0 or not head.keeps_alive or head.expects_continue or head.length is None:
             return None
         raw = self._packet[: end + 2]
-        if not raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") == len(head.headers) + 1:
+        is_all_headers = raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") == len(head.headers) + 1
+        if not is_all_headers or raw.startswith(b"\r"):  # an empty line before it
             return None
         found = LENGTH.search(raw)
         if found is None:
-            return None if any(name == b"content-length" for name, _ in head.headers) else (self._place, raw[:-2], b"")
-        return (self._place, raw[: found.start(1)], raw[found.end(1) : -2])
+            return None if any(name == b"content-length" for name, _ in head.headers) else (self._place, raw, b"")
+        return (self._place, raw[: found.start(1)], raw[found.end(1) :])
 
     def on_chunk_header(self) -> None:
         """Count a chunk of the body."""

@@ -26,7 +26,6 @@ QUIET = (
     "werkzeug",
 )
 SERVERS = ("gunicorn", "hypercorn", "uvicorn")  # where one of them is the program, it writes its own lines
-SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,6 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in SILENT:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
     catch_crashes(formatter.format)
     if to_terminal and sys.stderr is not None:
