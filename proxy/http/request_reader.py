@@ -2,50 +2,28 @@
 
 import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors.request import HeadTooLarge, MalformedRequest, RequestRefused, TargetTooLong
-from proxy.http.sizes import MAX_HEAD_BYTES, MAX_TARGET_BYTES, BodyFraming, check_head
-
-RawHeaders = list[tuple[bytes, bytes]]
-Key = tuple[Hashable, bytes, bytes]
+from proxy.http.request_head import IncomingHead, Key, RawHeaders, encoded_head
+from proxy.http.sizes import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, BodyFraming
 
 HEAD_END = b"\r\n\r\n"
-VERSIONS = ("1.0", "1.1")
 # The length of a body as nearly every client writes it. Digits enough for a body that comes in one packet.
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,15})\r\n")
 
 
-@dataclass(slots=True)
-class IncomingHead:
-    """The head of a request as it came: nothing is judged, and the values are bytes."""
-
-    method: str
-    path: bytes  # as the client encoded it
-    query: bytes
-    version: str  # "1.1" or "1.0"
-    headers: RawHeaders  # names in lower case
-    length: int | None = 0  # of the body, in bytes; None: only its end tells
-    keeps_alive: bool = True  # the client may send another request behind it
-    expects_continue: bool = False
-    is_handshake: bool = False  # of a WebSocket: what follows is not HTTP
-    key: Key | None = None  # other heads with this key differ in nothing but the length of the body
-
-
 class Receiver(Protocol):
-    """Hear of the requests. What it raises refuses the one under way."""
-
-    def on_target(self, method: str, target: bytes) -> None:
-        """Judge the target of a request before anything else of it."""
-
-    def on_request(self, head: IncomingHead, body: bytes | None) -> None:
-        """Take a request; None: its body arrives by `on_body` and `on_end`."""
+    """Hear of the requests, once all of a packet was read that belongs to them."""
 
     def on_known(self, kept: Any, body: bytes) -> None:
-        """Take a whole request with the head of which `known` has returned something."""
+        """Take a whole request with a head for which `known` has returned something."""
+
+    def on_request(self, head: IncomingHead, body: bytes | None) -> None:
+        """Take a request, or refuse it by raising; None: its body arrives by `on_body` and `on_end`."""
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
@@ -71,19 +49,33 @@ class RequestReader:
         self._known = known
         self._place = place
         self._parser = HttpRequestParser(self)
-        self.framing = BodyFraming()
+        self._framing = BodyFraming()
         self.heads = 0  # begun so far
+        self.body_bytes = 0  # of all bodies so far
         self.is_between = True  # no byte of the next head has come
-        self.is_over = False  # the client has said that no request follows
+        self._is_in_body = False
+        self._is_last = False  # the client has said that no request follows
         self._is_tunnel = False
-        self._packet = b""  # the one being parsed, where a head begins with it
         self._fed_bytes = 0  # since the end of the last request
+        self._packet = b""  # the one being parsed, where a head begins with it
         self._target = b""
         self._headers: RawHeaders = []
+        self._head: IncomingHead | None = None  # complete, and the receiver has not heard of it
+        self._pieces: list[bytes] = []  # of its body
+
+    @property
+    def is_body_open(self) -> bool:
+        """Tell whether the body of a request that the receiver knows of is still arriving."""
+        return self._is_in_body and self._head is None
+
+    @property
+    def is_body_bare(self) -> bool:
+        """Tell whether the last packet brought nothing of the open body but what wraps it."""
+        return self._framing.is_bare
 
     @property
     def target(self) -> tuple[str, bytes]:
-        """Return method and target of the head under way, as far as they have come."""
+        """Return method and target of the head that came last, as far as they have come."""
         return (self._parser.get_method().decode("latin-1") if self._target else "", self._target)
 
     def close(self) -> None:
@@ -95,7 +87,7 @@ class RequestReader:
         if self._is_tunnel:
             self._receiver.on_tunnelled(data)
             return
-        if self.is_over and self.is_between:
+        if self._is_last and self.is_between:
             return  # what follows the last request is nothing to us
         while self.is_between and not self._fed_bytes:
             taken_bytes = self._take_known(data)
@@ -106,14 +98,23 @@ class RequestReader:
             data = data[taken_bytes:]
         self._fed_bytes += len(data)
         self._packet = data if self.is_between and self._fed_bytes == len(data) else b""
+        refusal: RequestRefused | None = None
+        tunnelled = b""
         try:
-            self._parse(data)
+            tunnelled = self._parse(data)
+            self._check_sizes(len(data))
+        except RequestRefused as error:
+            refusal = error
         except HttpParserError as error:
-            if self.is_over and self.is_between:
-                return  # it came in one packet with the last request
-            cause = error.__context__  # what a callback of ours raised, where it was one
-            raise cause if isinstance(cause, RequestRefused) else MalformedRequest("it cannot be read") from None
-        self._check_sizes(len(data))
+            if not (self._is_last and self.is_between):  # what came in one packet with the last request is passed over
+                cause = error.__context__  # what a callback of ours raised, where it was one
+                refusal = cause if isinstance(cause, RequestRefused) else MalformedRequest("it cannot be read")
+        if self._head is not None and not (refusal is not None and self._is_in_body):
+            self._announce()
+        if refusal is not None:
+            raise refusal
+        if tunnelled:
+            self._receiver.on_tunnelled(tunnelled)
 
     def _take_known(self, data: bytes) -> int:
         """Tell the receiver of a whole request with a known head; return its bytes, 0 where it must be parsed."""
@@ -135,11 +136,11 @@ class RequestReader:
         self._receiver.on_known(kept, data[end + 4 : stop])
         return stop
 
-    def _parse(self, data: bytes) -> None:
-        """Parse; an offer of another protocol (Java offers HTTP/2 with its first request) is passed over.
+    def _parse(self, data: bytes) -> bytes:
+        """Parse, and return what follows a handshake.
 
-        The parser stops at an offer, and cannot be told to go on: another begins with the same head without it. Each
-        round takes bytes, or the request is refused; raises MalformedRequest.
+        An offer of another protocol (Java offers HTTP/2 with its first request) is passed over. The parser stops at it
+        and cannot be told to go on: another begins with the same head without it. Each round takes bytes.
         """
         while data:
             try:
@@ -147,41 +148,54 @@ class RequestReader:
             except HttpParserUpgrade as offer:
                 taken_bytes = offer.args[0]
             else:
-                return
+                break
             data = data[taken_bytes:]
             if self._is_tunnel:
-                if data:
-                    self._receiver.on_tunnelled(data)
-                return
+                return data
             if not taken_bytes or not self._is_read_without_offer():
                 raise MalformedRequest("it leaves HTTP/1.1 for another protocol")
+        return b""
 
     def _is_read_without_offer(self) -> bool:
         """Go on with a new parser that has read the same head without its offer; False where that stops it too."""
-        version = self._parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self._parser.get_method(), self._target, version)]
-        lines += [b"%b: %b" % header for header in self._headers if header[0] != b"upgrade"]
+        old, others = self._parser, [header for header in self._headers if header[0] != b"upgrade"]
+        head = encoded_head(old.get_method(), self._target, old.get_http_version(), others)
         self._parser = HttpRequestParser(self)
         try:
-            self._parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+            self._parser.feed_data(head)
         except HttpParserUpgrade:
             return False
         return True
 
     def _check_sizes(self, packet_bytes: int) -> None:
-        """Refuse a head under way that is too large already, and too much around a body."""
-        self.framing.add_packet(packet_bytes)
-        if self.framing.is_open:
+        """Refuse a head under way that is too large already, and too much around a body in chunks."""
+        self._framing.add_packet(packet_bytes)
+        if self._is_in_body:
             return
         if not self.is_between and len(self._target) > MAX_TARGET_BYTES:
             raise TargetTooLong
         if self._fed_bytes > MAX_HEAD_BYTES:
             raise HeadTooLarge
 
+    def _announce(self) -> None:
+        """Tell the receiver of the request that has come."""
+        assert self._head is not None  # noqa: S101  the caller has looked
+        head, pieces, self._head, self._pieces = self._head, self._pieces, None, []
+        try:
+            self._receiver.on_request(head, None if self._is_in_body else b"".join(pieces))
+        except RequestRefused:
+            self._is_in_body = False
+            raise
+        if self._is_in_body:
+            for piece in pieces:
+                self._receiver.on_body(piece)
+
     # What the parser calls
 
     def on_message_begin(self) -> None:
         """Begin a head."""
+        if self._head is not None:
+            self._announce()
         self.heads += 1
         self.is_between = False
         self._target, self._headers = b"", []
@@ -192,25 +206,21 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, without the blanks behind its value, which the parser leaves there; count a trailer."""
-        if self.framing.is_open:
-            self.framing.add_trailer(name, value)
+        if self._is_in_body:
+            self._framing.add_trailer(name, value)
         else:
             self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Hand the head over, unless an offer is to be taken out of it first."""
-        parser, headers = self._parser, self._headers
-        method, version = parser.get_method().decode("latin-1"), parser.get_http_version()
-        if version not in VERSIONS:
-            raise MalformedRequest("it is not HTTP/1.1")
+        """Take the head, unless an offer is to be taken out of it first."""
+        headers, named = self._headers, dict(self._headers)
         check_head(self._target, headers)
-        self._receiver.on_target(method, self._target)
-        upgrades = parser.should_upgrade()
-        named = dict(headers)
-        is_handshake = upgrades and named.get(b"upgrade", b"").strip().lower() == b"websocket"
-        if upgrades and not is_handshake:
-            return
+        method, version = self._parser.get_method().decode("latin-1"), self._parser.get_http_version()
+        upgrades = self._parser.should_upgrade()
+        is_handshake = upgrades and named.get(b"upgrade", b"").lower() == b"websocket"
         codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
+        if version not in ("1.0", "1.1"):
+            raise MalformedRequest("it is not HTTP/1.1")
         if codings not in ([], [b"chunked"]):
             raise MalformedRequest("its transfer encoding is not chunked alone")
         target, _, query = self._target.partition(b"#")[0].partition(b"?")
@@ -221,16 +231,20 @@ class RequestReader:
             version=version,
             headers=headers,
             length=None if codings else int(named.get(b"content-length", 0)),
-            keeps_alive=not is_handshake and version == "1.1" and parser.should_keep_alive(),
+            keeps_alive=not is_handshake and version == "1.1" and self._parser.should_keep_alive(),
             expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
             is_handshake=is_handshake,
         )
+        if method == "CONNECT":  # whatever follows is not HTTP: the parser would stop here
+            self._receiver.on_request(head, None)
+        if upgrades and not is_handshake:
+            return
         head.key, self._packet = self._key_of(head), b""
-        self.is_over = not head.keeps_alive
-        self.framing.begin()
-        if is_handshake:
-            self._is_tunnel = True
-        self._receiver.on_request(head, b"" if head.length == 0 or is_handshake else None)
+        self._head = head
+        self._is_last, self._is_tunnel = not head.keeps_alive, is_handshake
+        self._is_in_body = True
+        if codings:
+            self._framing.begin()
 
     def _key_of(self, head: IncomingHead) -> Key | None:
         """Return the key of a head that began with this packet and ends in it, where each next one can be told by it.
@@ -246,24 +260,41 @@ class RequestReader:
             return None
         found = LENGTH.search(raw)
         if found is None:
-            return None if any(name == b"content-length" for name, _ in head.headers) else (self._place, raw, b"")
+            return (self._place, raw, b"") if b"content-length" not in dict(head.headers) else None
         return (self._place, raw[: found.start(1)], raw[found.end(1) :])
 
     def on_chunk_header(self) -> None:
         """Count a chunk of the body."""
-        self.framing.add_chunk()
+        self._framing.add_chunk()
 
     def on_body(self, piece: bytes) -> None:
-        """Hand over a piece of the body."""
-        self.framing.add_body(len(piece))
-        self._receiver.on_body(piece)
+        """Keep a piece of the body, or hand it over."""
+        self.body_bytes += len(piece)
+        if self._framing.is_open:
+            self._framing.add_body(len(piece))
+        if self._head is not None:
+            self._pieces.append(piece)
+        else:
+            self._receiver.on_body(piece)
 
     def on_message_complete(self) -> None:
         """Take note of the end of a request; the head of an offer has none."""
-        self._packet = b""  # a second head in it may be told by a key once it comes by itself
-        if not self.framing.is_open:
+        if not self._is_in_body:
             return
-        self.framing.end()
+        self._is_in_body = False
         self.is_between = True
         self._fed_bytes = 0  # what follows in the same packet is counted when its head is complete
-        self._receiver.on_end()
+        self._framing.end()
+        if self._head is None:
+            self._receiver.on_end()
+
+
+def check_head(target: bytes, headers: RawHeaders) -> None:
+    """Refuse a head that is too large; raises TargetTooLong or HeadTooLarge."""
+    if len(target) > MAX_TARGET_BYTES:
+        raise TargetTooLong(f"{len(target)} bytes")
+    if len(headers) > MAX_HEADERS:
+        raise HeadTooLarge(f"{len(headers)} headers")
+    size = sum(map(len, chain.from_iterable(headers))) + len(": \r\n") * len(headers)
+    if size > MAX_HEAD_BYTES:
+        raise HeadTooLarge(f"{size} bytes")

@@ -24,7 +24,7 @@ class Source(Protocol):
 class DownstreamBody:
     """What has arrived and was not read, and the wait for more. One reader at a time."""
 
-    __slots__ = ("_error", "_pieces", "_source", "_waiter", "held_bytes", "is_whole", "length")
+    __slots__ = ("_error", "_may_be_paused", "_pieces", "_source", "_waiter", "held_bytes", "is_whole", "length")
 
     def __init__(self, source: Source, length: int | None, whole: bytes | None) -> None:
         self.length = length if whole is None else len(whole)  # bytes; None: only its end tells
@@ -32,6 +32,7 @@ class DownstreamBody:
         self.held_bytes = len(whole) if whole else 0
         self._pieces = [whole] if whole else []
         self._source = source
+        self._may_be_paused = whole is None
         self._waiter: asyncio.Future[None] | None = None
         self._error: RequestRefused | None = None
 
@@ -81,7 +82,7 @@ class DownstreamBody:
 
     def _take(self) -> bytes:
         pieces, self._pieces, self.held_bytes = self._pieces, [], 0
-        if self.is_whole:
+        if self._may_be_paused and self.is_whole:
             self._source.listen()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

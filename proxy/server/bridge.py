@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.request import RequestRefused
 from proxy.server.client import DownstreamClient
-from proxy.server.decisions import Decision, Decisions, Exchange, WsgiApp
+from proxy.server.decisions import Decision, Decisions, WsgiApp
 
 NoteRefusal = Callable[[str, str, ProxyError], object]  # method and path as far as they have come, and the error
 Work = Coroutine[Any, Any, None]
@@ -37,26 +37,24 @@ class Bridge:
 
     def serve(self, client: DownstreamClient) -> Work | None:
         """Answer a request, or return what performs its exchange; the client's leaving cancels that."""
-        decision: Decision | None = client.kept
-        if decision is None or not decision.holds():
-            if self._in_worker and unquote_to_bytes(client.head.path).lstrip(b"/").startswith(self._in_worker):
-                return self._serve_in_worker(client)
-            try:
-                decision = self._decisions.about(client.head, client.endpoints)
-            except Exception:
-                log.exception("a request failed")
-                client.fail()
-                return None
-        if decision.exchange is not None:
-            client.added_headers = decision.headers
-            return self._perform(decision.exchange, client)
-        give(decision, client)
+        if client.kept is not None:
+            return self._perform(client.kept, client)
+        if self._in_worker and unquote_to_bytes(client.head.path).lstrip(b"/").startswith(self._in_worker):
+            return self._serve_in_worker(client)
+        try:
+            decision = self._decisions.about(client.head, client.endpoints)
+            if decision.exchange is not None:
+                return self._perform(decision, client)
+            give(decision, client)
+        except Exception:
+            log.exception("a request failed")
+            client.fail()
         return None
 
     async def _serve_in_worker(self, client: DownstreamClient) -> None:
         try:
             form = await client.body.read(FORM_LIMIT_BYTES)
-            decision = await asyncio.to_thread(Decision().decide, self._app, client.head, client.endpoints, form)
+            decision = await asyncio.to_thread(Decision(client.head).decide, self._app, client.endpoints, form)
             give(decision, client)
         except RequestRefused as error:
             self._refuse(client, error)
@@ -66,9 +64,15 @@ class Bridge:
             log.exception("a request failed")
             client.fail()
 
-    async def _perform(self, exchange: Exchange, client: DownstreamClient) -> None:
+    async def _perform(self, decision: Decision, client: DownstreamClient) -> None:
         try:
-            await exchange.perform(client.body, client)
+            if client.kept is not None and not decision.holds():
+                decision = self._decisions.about(client.head, client.endpoints)
+            if decision.exchange is None:
+                give(decision, client)
+                return
+            client.added_headers = decision.headers
+            await decision.exchange.perform(client.body, client)
         except RequestRefused as error:  # its body cannot be read; an exchange answers for what it finds itself
             self._refuse(client, error)
         except asyncio.CancelledError:  # the client is gone, or its grace at the program's end is over
@@ -83,11 +87,5 @@ class Bridge:
 
 
 def give(decision: Decision, client: DownstreamClient) -> None:
-    """Answer with what the app itself has said."""
-    client.added_headers = decision.headers
-    try:
-        client.answer(decision.status, [], decision.body)
-    except ValueError:
-        log.exception("a request failed")
-        client.added_headers = []
-        client.fail()
+    """Answer with what the app itself has said; raises ValueError for headers that are none."""
+    client.answer(decision.status, decision.headers, decision.body)

@@ -4,23 +4,32 @@ import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
-from proxy.http.answer_head import encode_head
 from proxy.http.batching import BatchedTransport
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 from proxy.server.body import DownstreamBody
-from proxy.server.environ import Endpoints
+from proxy.server.decisions import Endpoints
 
 Headers = list[tuple[str, str]]
 RawConnection = tuple[asyncio.Transport, bytes]  # one that is free, and what has already arrived on it
 
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {status: f"HTTP/1.1 {status} {PHRASES.get(status, '')}\r\n" for status in range(100, 600)}
 WITHOUT_BODY = (204, 304)
 RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)  # closing does not linger: it resets
 SWITCHED = ["connection: Upgrade\r\n", "upgrade: websocket\r\n"]
+
+
+class Dated(Protocol):
+    """The server."""
+
+    date_line: str  # the header that says when an answer was made
 
 
 class Connection(Protocol):
@@ -28,15 +37,12 @@ class Connection(Protocol):
 
     transport: BatchedTransport
     endpoints: Endpoints
+    server: Dated
     is_behind: bool  # the next write would have to wait for the client to read
 
     @property
     def is_gone(self) -> bool:
         """Tell whether the client has left."""
-
-    @property
-    def date_line(self) -> str:
-        """Return the header that says when an answer was made."""
 
     async def room(self) -> None:
         """Return when the client has taken enough of what was written."""
@@ -145,7 +151,7 @@ class DownstreamClient:
     def switch(self, headers: Headers) -> RawConnection:
         """Answer a WebSocket's handshake with 101, and give the connection away: it has left HTTP."""
         lines = [f"{name}: {value}\r\n" for name, value in headers]
-        self._write(encode_head(101, [self._connection.date_line, *SWITCHED, *lines]))
+        self._write(encode_head(101, [self._connection.server.date_line, *SWITCHED, *lines]))
         self.has_begun = self.has_ended = True
         return self._connection.transport, self._connection.leave_http()  # type: ignore[return-value]  # it is one in all that matters
 
@@ -180,7 +186,7 @@ class DownstreamClient:
     def _begin(self, status: int, headers: Headers) -> bytes:
         if not self._may_retry:
             headers = without_retry(status, headers)
-        lines = [self._connection.date_line]
+        lines = [self._connection.server.date_line]
         for name, value in [*headers, *self.added_headers]:
             name = name.lower()
             if name == "content-length":
@@ -223,3 +229,26 @@ class DownstreamClient:
         if not self.keeps_alive:
             self._connection.transport.close()
         self._connection.on_answered()
+
+
+def encode_head(status: int, lines: Iterable[str]) -> bytes:
+    """Return a head; each line ends as lines do here. Raises ValueError where one would pass for two.
+
+    A value is the text of its bytes in Latin-1, as in WSGI; what does not fit in there goes out as UTF-8.
+    """
+    lines = [STATUS_LINES[status], *lines]
+    text = "".join(lines)
+    if text.count("\n") != len(lines) or text.count("\r") != len(lines) or "\0" in text:
+        raise ValueError("a header holds a line break")
+    try:
+        return text.encode("latin-1") + b"\r\n"
+    except UnicodeEncodeError:
+        return b"".join(map(encoded_line, lines)) + b"\r\n"
+
+
+def encoded_line(line: str) -> bytes:
+    """Return a line of a head as bytes."""
+    try:
+        return line.encode("latin-1")
+    except UnicodeEncodeError:
+        return line.encode("utf-8", "surrogateescape")

@@ -13,11 +13,11 @@ from proxy.errors.request import (
     RequestTooSlow,
     TooManyConnections,
 )
-from proxy.http.answer_head import encode_head
 from proxy.http.batching import BatchedTransport
-from proxy.http.request_reader import IncomingHead, RequestReader
-from proxy.server.client import DownstreamClient
-from proxy.server.environ import Endpoints
+from proxy.http.request_head import IncomingHead
+from proxy.http.request_reader import RequestReader
+from proxy.server.client import DownstreamClient, encode_head
+from proxy.server.decisions import Endpoints
 
 MAX_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 MAX_WAITING = 8  # requests behind the one that is served; with more no more is read
@@ -38,10 +38,7 @@ class Server(Protocol):
     """What the connections of one server share."""
 
     app: App
-
-    @property
-    def date_line(self) -> str:
-        """Return the header that says when an answer was made."""
+    date_line: str  # the header that says when an answer was made
 
     def enter(self, connection: "ClientConnection") -> bool:
         """Take note of a connection; False where there are too many."""
@@ -61,16 +58,15 @@ class ClientConnection(asyncio.Protocol):
     endpoints: Endpoints
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()  # the last request's may end while the next one is served
+        self._tasks: list[asyncio.Task[None]] = []  # the last request's may end while the next one is served
         self._queue: deque[DownstreamClient] = deque()  # requests without an answer; the first one is being served
         self._held_refusal: ProxyError | None = None  # of a request whose turn to be answered has not come
         self._room: asyncio.Event | None = None  # made when the client first falls behind
         self._is_serving = False  # or is about to, in the next turn of the loop
         self._tunnelled = b""
         self.has_left_http = False
-        self._is_lost = False
         self.last: DownstreamClient | None = None  # the request that came last; its body may still be arriving
         self.is_behind = False
         self.is_reading_paused = False
@@ -80,11 +76,6 @@ class ClientConnection(asyncio.Protocol):
         """Tell whether the client has left."""
         return self.transport.is_closing()
 
-    @property
-    def date_line(self) -> str:
-        """Return the header that says when an answer was made."""
-        return self._server.date_line
-
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -93,8 +84,8 @@ class ClientConnection(asyncio.Protocol):
         self.endpoints = Endpoints(
             "http", address(transport.get_extra_info("sockname")), address(transport.get_extra_info("peername"))
         )
-        self.reader = RequestReader(self, self._server.app.known, self.endpoints.server)
-        if not self._server.enter(self):
+        self.reader = RequestReader(self, self.server.app.known, self.endpoints.server)
+        if not self.server.enter(self):
             self.refuse(TooManyConnections())
 
     def data_received(self, data: bytes) -> None:
@@ -110,12 +101,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's signature
         """Cancel what the client no longer waits for."""
-        self._is_lost = True
         self.resume_writing()
         self.reader.close()
-        for task in self._tasks:
-            task.cancel()
-        self._leave_if_done()
+        self._leave_after(self.stop())
 
     def pause_writing(self) -> None:
         """Have writers wait."""
@@ -132,20 +120,17 @@ class ClientConnection(asyncio.Protocol):
 
     # What the reader calls
 
-    def on_target(self, method: str, target: bytes) -> None:
-        """Let paths pass: this is no network proxy. Raises NotANetworkProxy or MalformedRequest."""
-        if method == "CONNECT":  # whatever follows is not HTTP
-            raise NotANetworkProxy(self._what_this_is())
-        if not target.startswith(b"/"):
-            why = f". This is not a network proxy: {self._what_this_is()}" if b"://" in target else ""
-            raise MalformedRequest(f"the request target must begin with a slash{why}")
-
     def on_known(self, kept: Any, body: bytes) -> None:
         """Take a whole request whose head is known."""
         self._take(DownstreamClient(self, kept.head, body, kept))
 
     def on_request(self, head: IncomingHead, body: bytes | None) -> None:
-        """Take a request, whose body may still be arriving."""
+        """Take a request, whose body may still be arriving; raises NotANetworkProxy or MalformedRequest."""
+        if head.method == "CONNECT":
+            raise NotANetworkProxy(self._what_this_is())
+        if not head.path.startswith(b"/"):
+            why = f". This is not a network proxy: {self._what_this_is()}" if b"://" in head.path else ""
+            raise MalformedRequest(f"the request target must begin with a slash{why}")
         self._take(DownstreamClient(self, head, body))
 
     def on_body(self, piece: bytes) -> None:
@@ -197,6 +182,7 @@ class ClientConnection(asyncio.Protocol):
     def leave_http(self) -> bytes:
         """Give the connection away; it counts until its task has ended. Return what has arrived on it already."""
         self.has_left_http = True
+        self._leave_after(self._running())
         tunnelled, self._tunnelled = self._tunnelled, b""
         return tunnelled
 
@@ -211,9 +197,10 @@ class ClientConnection(asyncio.Protocol):
 
     def stop(self) -> list["asyncio.Task[None]"]:
         """Have what still runs end now; return it."""
-        for task in self._tasks:
+        running = self._running()
+        for task in running:
             task.cancel()
-        return list(self._tasks)
+        return running
 
     def stall(self) -> None:
         """Tell who reads the body that no more of it comes."""
@@ -225,7 +212,7 @@ class ClientConnection(asyncio.Protocol):
 
         A running answer whose own request turns out to be broken is cut; a request that has its answer gets no second.
         """
-        last, is_of_last = self.last, self.reader.framing.is_open
+        last, is_of_last = self.last, self.reader.is_body_open
         if last is None or last.has_ended:
             self._end_with(None if last is not None and is_of_last else error, is_noted=True)
         elif not is_of_last:
@@ -243,12 +230,12 @@ class ClientConnection(asyncio.Protocol):
         if error is not None:
             method, target = self.reader.target
             if is_noted:  # the app has not heard of it
-                self._server.note_refusal(method, target.partition(b"?")[0].decode("latin-1"), error)
+                self.server.note_refusal(method, target.partition(b"?")[0].decode("latin-1"), error)
             body = error.body()
             headers = [(name, value) for name, value in error.headers() if name != "connection"]
             headers += [("content-length", str(len(body))), ("connection", "close")]
             lines = [f"{name}: {value}\r\n" for name, value in headers]
-            self.transport.write(encode_head(error.status, [self.date_line, *lines]) + body)
+            self.transport.write(encode_head(error.status, [self.server.date_line, *lines]) + body)
         self.transport.close()
 
     def _take(self, client: DownstreamClient) -> None:
@@ -264,19 +251,21 @@ class ClientConnection(asyncio.Protocol):
         if self.is_gone:
             return
         self._is_serving = True
-        work = self._server.app.serve(self._queue[0])
+        work = self.server.app.serve(self._queue[0])
         if work is not None:
-            task = self._loop.create_task(work)
-            self._tasks.add(task)
-            task.add_done_callback(self._served)
+            self._tasks = [*self._running(), self._loop.create_task(work)]
 
-    def _served(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
+    def _running(self) -> list["asyncio.Task[None]"]:
+        return [task for task in self._tasks if not task.done()]
+
+    def _leave_after(self, tasks: list["asyncio.Task[None]"]) -> None:
+        for task in tasks:
+            task.add_done_callback(self._leave_if_done)
         self._leave_if_done()
 
-    def _leave_if_done(self) -> None:
-        if (self._is_lost or self.has_left_http) and not self._tasks:
-            self._server.leave(self)
+    def _leave_if_done(self, _: object = None) -> None:
+        if not self._running():
+            self.server.leave(self)
 
     def _pause_reading(self) -> None:
         if not self.is_reading_paused:

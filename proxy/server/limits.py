@@ -3,10 +3,9 @@
 One look a second goes over all connections: a request pays nothing for it.
 """
 
-import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,7 +37,6 @@ class Watchdog:
 
     def __init__(self, connections: Iterable[ClientConnection], limits: Limits) -> None:
         self._connections = connections
-        self._limits = limits
         self._allowed: dict[Wait, float] = {
             "head": limits.head_s,
             "body": limits.body_s,
@@ -46,13 +44,6 @@ class Watchdog:
             "idle": limits.idle_s,
         }
         self._seen: dict[ClientConnection, tuple[tuple[Wait, int], float]] = {}  # what each waits for, and since when
-
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Look until there is nothing more to look at."""
-        now = asyncio.get_running_loop().time
-        while not is_over():
-            await asyncio.sleep(self._limits.look_every_s)
-            self.look(now())
 
     def look(self, now: float) -> None:
         """Look at each connection once."""
@@ -72,7 +63,7 @@ class Watchdog:
 
 def standing_of(connection: ClientConnection) -> tuple[Wait, int] | None:
     """Return what a connection waits for, with a number that changes when it moves; None where it waits for us."""
-    last, reader, framing = connection.last, connection.reader, connection.reader.framing
+    last, reader = connection.last, connection.reader
     if unread := connection.transport.get_write_buffer_size():
         return "reader", unread
     if connection.is_gone or connection.has_left_http:
@@ -80,9 +71,9 @@ def standing_of(connection: ClientConnection) -> tuple[Wait, int] | None:
     if last is not None and not last.has_ended:
         waits_for_body = not (last.body.is_whole or connection.is_reading_paused or last.waits_for_continue)
         # What wraps a body is no progress, and has the time of a head: a trailer that drips would never end.
-        return ("head" if framing.is_bare else "body", framing.body_bytes) if waits_for_body else None
-    if reader.heads and (reader.is_between or framing.is_open):
-        return "idle", reader.heads + framing.body_bytes
+        return ("head" if reader.is_body_bare else "body", reader.body_bytes) if waits_for_body else None
+    if reader.heads and (reader.is_between or reader.is_body_open):
+        return "idle", reader.heads + reader.body_bytes
     return "head", reader.heads  # none before the first byte
 
 

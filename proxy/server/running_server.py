@@ -26,23 +26,15 @@ class RunningServer:
         self._connections: set[ClientConnection] = set()
         self._draining = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._date: tuple[int, str] = (0, "")
+        self.date_line = date_line()
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._serve())
-        self._watchdog = loop.create_task(Watchdog(self._connections, limits).run(self._is_empty))
-
-    @property
-    def date_line(self) -> str:
-        """Return the header that says when an answer was made, to the second."""
-        now = int(time.time())
-        if self._date[0] != now:
-            self._date = (now, f"date: {formatdate(now, usegmt=True)}\r\n")
-        return self._date[1]
+        self._watching = loop.create_task(self._watch())
 
     @property
     def is_over(self) -> bool:
         """Tell whether its last connection has gone since it was drained."""
-        return self._watchdog.done()
+        return self._watching.done()
 
     def enter(self, connection: ClientConnection) -> bool:
         """Take note of a connection; False where there are too many."""
@@ -68,8 +60,8 @@ class RunningServer:
         await self._task
         tasks = [task for connection in self._connections for task in connection.stop()]
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._watchdog.cancel()
-        await asyncio.wait([self._watchdog])
+        self._watching.cancel()
+        await asyncio.wait([self._watching])
         for connection in list(self._connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells each connection that it is lost
@@ -93,6 +85,15 @@ class RunningServer:
         for connection in list(self._connections):
             connection.stop()
 
-    def _is_empty(self) -> bool:
-        """Tell whether it accepts no more and nobody is left."""
-        return self._task.done() and not self._connections
+    async def _watch(self) -> None:
+        """Look at the clock and at every connection, until no more is accepted and nobody is left."""
+        watchdog, now = Watchdog(self._connections, self._limits), asyncio.get_running_loop().time
+        while self._connections or not self._task.done():
+            await asyncio.sleep(self._limits.look_every_s)
+            self.date_line = date_line()
+            watchdog.look(now())
+
+
+def date_line() -> str:
+    """Return the header that says when an answer was made."""
+    return f"date: {formatdate(time.time(), usegmt=True)}\r\n"

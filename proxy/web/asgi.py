@@ -16,11 +16,10 @@ from urllib.parse import quote
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.request import RequestRefused, WebSocketUnsupported
 from proxy.flow.flow import Flow
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 from proxy.lifespan import running, warm_up
 from proxy.logs.log import Log, log_to_stderr
-from proxy.server.decisions import Decisions
-from proxy.server.environ import Endpoints
+from proxy.server.decisions import Decisions, Endpoints
 from proxy.services import Services, assemble
 from proxy.web.app import create_app
 from proxy.web.asgi_body import AsgiBody, Receive

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from proxy.errors.request import BodyTooLarge, MalformedRequest
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 

@@ -9,7 +9,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
 from proxy.http.headers import encoded
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 
 Headers = list[tuple[str, str]]
 Message = dict[str, Any]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from proxy.http.headers import encoded
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 from proxy.web.asgi_body import Receive
 from proxy.web.asgi_client import AsgiClient, Headers, Outbox
 

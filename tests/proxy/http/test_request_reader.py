@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors.request import HeadTooLarge, MalformedRequest, RequestRefused, TargetTooLong
-from proxy.http.request_reader import IncomingHead, Key, RequestReader
+from proxy.http.request_head import IncomingHead, Key
+from proxy.http.request_reader import RequestReader
 
 Told = tuple[str, bytes, tuple[tuple[bytes, bytes], ...], bytes]  # method, target, headers, body
 
@@ -39,11 +40,9 @@ class Seen:
     tunnelled: bytes = b""
     refusal: RequestRefused | None = None
 
-    def on_target(self, method: str, target: bytes) -> None:
-        """Let every target pass."""
-
     def on_request(self, head: IncomingHead, body: bytes | None) -> None:
         self.requests.append((head, [body] if body else []))
+        self.ended += body is not None
         if self.remembers and head.key is not None:
             self.known[head.key] = Kept(head)
 
@@ -527,8 +526,8 @@ def test_what_is_no_http_is_refused_before_its_end(garbage: bytes) -> None:
 
 def test_what_a_receiver_raises_refuses_the_request() -> None:
     class Choosy(Seen):
-        def on_target(self, method: str, target: bytes) -> Any:
-            raise TargetTooLong(method)
+        def on_request(self, head: IncomingHead, body: bytes | None) -> Any:
+            raise TargetTooLong(head.method)
 
     seen = read(GET, seen=Choosy())
 

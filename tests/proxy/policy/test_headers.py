@@ -7,10 +7,10 @@ import pytest
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
-from proxy.http.request_reader import IncomingHead
+from proxy.http.request_head import IncomingHead
 from proxy.identity import APP_ID, __version__
 from proxy.policy.headers import EXPOSED_TO_PAGES, for_client, for_upstream
-from proxy.server.environ import Endpoints, environ_for
+from proxy.server.decisions import Endpoints, environ_for
 
 GO_UPSTREAM = [
     "Accept",

@@ -11,9 +11,8 @@ from fakes.asking import CHAT
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient
-from proxy.http.request_reader import IncomingHead
-from proxy.server.decisions import HAND_OVER, MAX_KEPT_BYTES, Decisions
-from proxy.server.environ import Endpoints
+from proxy.http.request_head import IncomingHead
+from proxy.server.decisions import HAND_OVER, MAX_KEPT_BYTES, Decisions, Endpoints
 
 BODY = b'{"model": "m", "messages": []}'
 
@@ -143,7 +142,7 @@ def test_what_is_kept_is_bounded_in_bytes(application: Application, decisions: D
 
 def test_the_decision_that_was_not_asked_for_longest_makes_room(application: Application, decisions: Decisions) -> None:
     count = 0
-    while not count or "/0" in {kept.head.path.decode() for kept in decisions._kept.values() if kept.head}:
+    while not count or "/0" in {kept.head.path.decode() for kept in decisions._kept.values()}:
         decisions.about(head(f"/{count}"), HERE)
         count += 1
     asked = application.asked
