@@ -53,7 +53,7 @@ class RequestReader:
         self.heads = 0  # begun so far
         self.body_bytes = 0  # of all bodies so far
         self.is_between = True  # no byte of the next head has come
-        self._is_in_body = False
+        self._is_in_body = self._is_chunked = False
         self._is_last = False  # the client has said that no request follows
         self._is_tunnel = False
         self._fed_bytes = 0  # since the end of the last request
@@ -71,7 +71,7 @@ class RequestReader:
     @property
     def is_body_bare(self) -> bool:
         """Tell whether the last packet brought nothing of the open body but what wraps it."""
-        return self._framing.is_bare
+        return self._is_chunked and self._framing.is_bare
 
     @property
     def target(self) -> tuple[str, bytes]:
@@ -169,7 +169,8 @@ class RequestReader:
 
     def _check_sizes(self, packet_bytes: int) -> None:
         """Refuse a head under way that is too large already, and too much around a body in chunks."""
-        self._framing.add_packet(packet_bytes)
+        if self._is_chunked:
+            self._framing.add_packet(packet_bytes)
         if self._is_in_body:
             return
         if not self.is_between and len(self._target) > MAX_TARGET_BYTES:
@@ -189,8 +190,6 @@ class RequestReader:
         if self._is_in_body:
             for piece in pieces:
                 self._receiver.on_body(piece)
-
-    # What the parser calls
 
     def on_message_begin(self) -> None:
         """Begin a head."""
@@ -232,7 +231,7 @@ class RequestReader:
             headers=headers,
             length=None if codings else int(named.get(b"content-length", 0)),
             keeps_alive=not is_handshake and version == "1.1" and self._parser.should_keep_alive(),
-            expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
+            expects_continue=version == "1.1" and named.get(b"expect", b"").lower() == b"100-continue",
             is_handshake=is_handshake,
         )
         if method == "CONNECT":  # whatever follows is not HTTP: the parser would stop here
@@ -242,7 +241,7 @@ class RequestReader:
         head.key, self._packet = self._key_of(head), b""
         self._head = head
         self._is_last, self._is_tunnel = not head.keeps_alive, is_handshake
-        self._is_in_body = True
+        self._is_in_body, self._is_chunked = True, bool(codings)
         if codings:
             self._framing.begin()
 
@@ -270,7 +269,7 @@ class RequestReader:
     def on_body(self, piece: bytes) -> None:
         """Keep a piece of the body, or hand it over."""
         self.body_bytes += len(piece)
-        if self._framing.is_open:
+        if self._is_chunked:
             self._framing.add_body(len(piece))
         if self._head is not None:
             self._pieces.append(piece)
@@ -281,10 +280,10 @@ class RequestReader:
         """Take note of the end of a request; the head of an offer has none."""
         if not self._is_in_body:
             return
-        self._is_in_body = False
-        self.is_between = True
+        self._is_in_body, self.is_between = False, True
         self._fed_bytes = 0  # what follows in the same packet is counted when its head is complete
-        self._framing.end()
+        if self._is_chunked:
+            self._framing.end()
         if self._head is None:
             self._receiver.on_end()
 

@@ -37,8 +37,11 @@ class Connection(Protocol):
 
     transport: BatchedTransport
     endpoints: Endpoints
-    server: Dated
     is_behind: bool  # the next write would have to wait for the client to read
+
+    @property
+    def server(self) -> Dated:
+        """Return the server."""
 
     @property
     def is_gone(self) -> bool:
@@ -186,6 +189,7 @@ class DownstreamClient:
     def _begin(self, status: int, headers: Headers) -> bytes:
         if not self._may_retry:
             headers = without_retry(status, headers)
+        self._is_chunked, self._left_bytes = False, None  # the headers of an attempt before may have been none
         lines = [self._connection.server.date_line]
         for name, value in [*headers, *self.added_headers]:
             name = name.lower()

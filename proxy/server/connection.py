@@ -196,10 +196,16 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     def stop(self) -> list["asyncio.Task[None]"]:
-        """Have what still runs end now; return it."""
+        """Have what still runs end now, and serve no more; return it."""
+        while len(self._queue) > 1:
+            self._queue.pop()
+        if self._queue:
+            self._queue[0].keeps_alive = False
         running = self._running()
         for task in running:
             task.cancel()
+        if not running:  # the next one was about to be served
+            self.transport.close()
         return running
 
     def stall(self) -> None:

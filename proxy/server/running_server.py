@@ -39,6 +39,8 @@ class RunningServer:
     def enter(self, connection: ClientConnection) -> bool:
         """Take note of a connection; False where there are too many."""
         self._connections.add(connection)
+        if self._draining.is_set():  # it was accepted just before
+            connection.shut_down()
         return len(self._connections) <= self._limits.connections
 
     def leave(self, connection: ClientConnection) -> None:
@@ -75,7 +77,6 @@ class RunningServer:
         await self._draining.wait()
         for each in listeners:
             each.close()
-        await asyncio.sleep(0)  # who was accepted in this turn of the loop is among the connections now
         for connection in list(self._connections):
             connection.shut_down()
         if self._connections:
