@@ -3,36 +3,17 @@
 import re
 from collections.abc import Callable, Hashable
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors.request import HeadTooLarge, MalformedRequest, RequestRefused, TargetTooLong
-from proxy.http.request_head import IncomingHead, Key, RawHeaders, encoded_head
+from proxy.http.request_head import IncomingHead, Key, RawHeaders, Receiver, encoded_head
 from proxy.http.sizes import MAX_HEAD_BYTES, MAX_HEADERS, MAX_TARGET_BYTES, BodyFraming
 
 HEAD_END = b"\r\n\r\n"
 # The length of a body as nearly every client writes it. Digits enough for a body that comes in one packet.
 LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,15})\r\n")
-
-
-class Receiver(Protocol):
-    """Hear of the requests, once all of a packet was read that belongs to them."""
-
-    def on_known(self, kept: Any, body: bytes) -> None:
-        """Take a whole request with a head for which `known` has returned something."""
-
-    def on_request(self, head: IncomingHead, body: bytes | None) -> None:
-        """Take a request, or refuse it by raising; None: its body arrives by `on_body` and `on_end`."""
-
-    def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
-
-    def on_end(self) -> None:
-        """Take note that the body is complete."""
-
-    def on_tunnelled(self, data: bytes) -> None:
-        """Take what follows the handshake of a WebSocket."""
 
 
 class RequestReader:
@@ -41,6 +22,21 @@ class RequestReader:
     `known` returns what is kept for the key of a head, or None; `place` is part of each key. A request of a known head
     that comes in one packet is not parsed: its head has the very bytes of one that was, but for those of the length.
     """
+
+    __slots__ = (
+        *(
+            "_fed_bytes",
+            "_framing",
+            "_head",
+            "_headers",
+            "_is_chunked",
+            "_is_in_body",
+            "_is_last",
+            "_is_tunnel",
+            "_known",
+        ),
+        *("_packet", "_parser", "_pieces", "_place", "_receiver", "_target", "body_bytes", "heads", "is_between"),
+    )
 
     def __init__(
         self, receiver: Receiver, known: Callable[[Key], Any] = lambda _: None, place: Hashable = None
@@ -181,7 +177,7 @@ class RequestReader:
     def _announce(self) -> None:
         """Tell the receiver of the request that has come."""
         assert self._head is not None  # noqa: S101  the caller has looked
-        head, pieces, self._head, self._pieces = self._head, self._pieces, None, []
+        head, pieces, self._head, self._pieces, self._headers = self._head, self._pieces, None, [], []
         try:
             self._receiver.on_request(head, None if self._is_in_body else b"".join(pieces))
         except RequestRefused:

@@ -1,7 +1,6 @@
 """One client's connection: its requests in their order, a task for the one that is served, and what is refused."""
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -53,6 +52,10 @@ class Server(Protocol):
 class ClientConnection(asyncio.Protocol):
     """Read requests, have each answered in its turn, and cancel what the client no longer waits for."""
 
+    __slots__ = (
+        *("_held_refusal", "_is_serving", "_loop", "_queue", "_room", "_tasks", "_tunnelled", "endpoints"),
+        *("has_left_http", "is_behind", "is_reading_paused", "last", "reader", "server", "transport"),
+    )
     transport: BatchedTransport
     reader: RequestReader
     endpoints: Endpoints
@@ -61,7 +64,7 @@ class ClientConnection(asyncio.Protocol):
         self.server = server
         self._loop = asyncio.get_running_loop()
         self._tasks: list[asyncio.Task[None]] = []  # the last request's may end while the next one is served
-        self._queue: deque[DownstreamClient] = deque()  # requests without an answer; the first one is being served
+        self._queue: list[DownstreamClient] = []  # requests without an answer; the first one is being served
         self._held_refusal: ProxyError | None = None  # of a request whose turn to be answered has not come
         self._room: asyncio.Event | None = None  # made when the client first falls behind
         self._is_serving = False  # or is about to, in the next turn of the loop
@@ -169,7 +172,9 @@ class ClientConnection(asyncio.Protocol):
 
     def on_answered(self) -> None:
         """Begin the request that waits behind, in a later turn of the loop: a packet may hold a thousand of them."""
-        self._queue.popleft()
+        self._queue.pop(0)
+        if not self._queue and not self.reader.is_body_open:
+            self.last = None  # nothing of it is held while the connection is idle
         if self.is_gone:
             return
         self.listen()
@@ -197,8 +202,7 @@ class ClientConnection(asyncio.Protocol):
 
     def stop(self) -> list["asyncio.Task[None]"]:
         """Have what still runs end now, and serve no more; return it."""
-        while len(self._queue) > 1:
-            self._queue.pop()
+        del self._queue[1:]
         if self._queue:
             self._queue[0].keeps_alive = False
         running = self._running()
