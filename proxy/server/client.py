@@ -136,8 +136,7 @@ class DownstreamClient:
 
     async def write(self, data: bytes) -> None:
         """Send some of the body; returns when the connection has room for more."""
-        if framed := self._framed(data):
-            self._write(framed)
+        self._write(self._framed(data))  # no name holds the copy while a slow reader is waited for
         if self._connection.is_behind:
             await self._connection.room()
 
@@ -220,7 +219,7 @@ class DownstreamClient:
 
     def _write(self, data: bytes) -> None:
         transport = self._connection.transport
-        if not transport.is_closing():
+        if data and not transport.is_closing():
             transport.write(data)
 
     def _end(self) -> None:

@@ -173,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
     def on_answered(self) -> None:
         """Begin the request that waits behind, in a later turn of the loop: a packet may hold a thousand of them."""
         self._queue.pop(0)
-        if not self._queue and not self.reader.is_body_open:
+        if self.last is not None and self.last.has_ended and self.last.body.is_whole:
             self.last = None  # nothing of it is held while the connection is idle
         if self.is_gone:
             return
