@@ -27,7 +27,7 @@ class DownstreamBody:
     __slots__ = ("_error", "_may_be_paused", "_pieces", "_source", "_waiter", "held_bytes", "is_whole", "length")
 
     def __init__(self, source: Source, length: int | None, whole: bytes | None) -> None:
-        self.length = length if whole is None else len(whole)  # bytes; None: only its end tells
+        self.length = length if whole is None or length is None else len(whole)  # bytes; None: only its end tells
         self.is_whole = whole is not None
         self.held_bytes = len(whole) if whole else 0
         self._pieces = [whole] if whole else []
