@@ -41,7 +41,6 @@ UNDOCUMENTED = {
     "mcp": "the type of a transport",
     "openai": "whether and when the SDK would try a request again",
     "pystray": "the window, the queue and the handlers of its icons",
-    "uvicorn": "its HTTP protocol as a class to derive from, and its record of a request",
 }
 # The private parts of Python's own library, which comes with the program and has no bound.
 OF_PYTHON = {
@@ -63,7 +62,6 @@ PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
     ("mcp", "mcp.client"): ("_transport",),
     ("openai", "openai"): ("_models",),
     ("openai", "openai.AsyncOpenAI"): ("_calculate_retry_timeout", "_should_retry"),
-    ("uvicorn", "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol"): ("_start_asgi_task",),
 }  # fmt: skip
 
 

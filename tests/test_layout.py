@@ -70,7 +70,8 @@ DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
 KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
-    **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
+    "httptools": ("proxy/http/",),
+    "psutil": ("proxy/server/",),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),

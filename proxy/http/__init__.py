@@ -1,1 +1,1 @@
-"""HTTP as bytes and values: header lists, write batching. No policy, and no sockets of its own."""
+"""HTTP as bytes and values: reading requests, header lists, write batching. No policy, and no sockets of its own."""

@@ -47,6 +47,8 @@ class BatchedTransport:
     In everything else it is the transport behind it.
     """
 
+    __slots__ = ("_held", "_held_bytes", "_transport", "_turn", "is_closing", "pause_reading", "resume_reading")
+
     def __init__(self, transport: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
         self._transport = transport

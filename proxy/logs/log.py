@@ -26,7 +26,6 @@ QUIET = (
     "werkzeug",
 )
 SERVERS = ("gunicorn", "hypercorn", "uvicorn")  # where one of them is the program, it writes its own lines
-SILENT = ("uvicorn",)  # what it calls errors (a client that left, a stream cut at the end) the exchange has told
 TOLD = ("mcp.client", "mcp.shared")  # a traceback for each odd line of a server; what matters of it is told by us
 
 
@@ -52,7 +51,7 @@ def start_logging(*, to_terminal: bool = False) -> Log:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in (*SILENT, *TOLD):
+    for name in TOLD:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     formatter = SafeFormatter()
     catch_crashes(formatter.format)

@@ -1,16 +1,16 @@
-"""How slow and how many: the limits uvicorn lacks beside those of `sizes`.
+"""How slow and how many: the limits beside those of sizes (`proxy/http/sizes.py`).
 
 One look a second goes over all connections: a request pays nothing for it.
 """
 
-import asyncio
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
-from proxy.errors.request import RequestRefused, RequestTooSlow
+from proxy.errors.request import RequestTooSlow
+from proxy.server.connection import ClientConnection
 
 OWN_FILES = 64  # what the program holds open beside its connections
 
@@ -32,51 +32,23 @@ class Limits:
 Wait = Literal["head", "body", "reader", "idle"]
 
 
-class Watched(Protocol):
-    """What there is to see of a connection: uvicorn's own attributes, and those of ours."""
-
-    transport: Any
-    flow: Any
-    scope: Any
-    cycle: Any
-    fed: int  # bytes received
-    framing: Any  # how far the request's body has come
-
-    def refuse(self, error: RequestRefused) -> None:
-        """Answer with an error and close."""
-
-    def stall(self) -> None:
-        """Tell who reads the body that no more of it comes."""
-
-    def abort(self) -> None:
-        """Cut the connection at once."""
-
-
 class Watchdog:
     """Look at every connection again and again, and end those that have kept us waiting too long."""
 
-    def __init__(self, connections: Callable[[], Iterable[Watched]], limits: Limits) -> None:
+    def __init__(self, connections: Iterable[ClientConnection], limits: Limits) -> None:
         self._connections = connections
-        self._limits = limits
         self._allowed: dict[Wait, float] = {
             "head": limits.head_s,
             "body": limits.body_s,
             "reader": limits.reader_s,
             "idle": limits.idle_s,
         }
-        self._seen: dict[Watched, tuple[tuple[Wait, int], float]] = {}  # what each waits for, and since when
-
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Look until there is nothing more to look at."""
-        now = asyncio.get_running_loop().time
-        while not is_over():
-            await asyncio.sleep(self._limits.look_every_s)
-            self.look(now())
+        self._seen: dict[ClientConnection, tuple[tuple[Wait, int], float]] = {}  # what each waits for, and since when
 
     def look(self, now: float) -> None:
         """Look at each connection once."""
         seen = {}
-        for connection in self._connections():
+        for connection in list(self._connections):
             standing = standing_of(connection)
             if standing is None:
                 continue
@@ -89,30 +61,30 @@ class Watchdog:
         self._seen = seen
 
 
-def standing_of(connection: Watched) -> tuple[Wait, int] | None:
+def standing_of(connection: ClientConnection) -> tuple[Wait, int] | None:
     """Return what a connection waits for, with a number that changes when it moves; None where it waits for us."""
-    cycle, framing = connection.cycle, connection.framing
+    last, reader = connection.last, connection.reader
     if unread := connection.transport.get_write_buffer_size():
         return "reader", unread
-    if connection.transport.is_closing():
+    if connection.is_gone or connection.has_left_http:
         return None
-    if cycle is not None and not cycle.response_complete:
-        waits_for_body = cycle.more_body and not (connection.flow.read_paused or cycle.waiting_for_100_continue)
+    if last is not None and not last.has_ended:
+        waits_for_body = not (last.body.is_whole or connection.is_reading_paused or last.waits_for_continue)
         # What wraps a body is no progress, and has the time of a head: a trailer that drips would never end.
-        return ("head" if framing.is_bare else "body", framing.body_bytes) if waits_for_body else None
-    if cycle is not None and cycle.scope is connection.scope:
-        return "idle", framing.body_bytes if framing.is_open else connection.fed
-    return "head", id(connection.scope)  # which is None before the first byte
+        return ("head" if reader.is_body_bare else "body", reader.body_bytes) if waits_for_body else None
+    if reader.heads and (reader.is_between or reader.is_body_open):
+        return "idle", reader.heads + reader.body_bytes
+    return "head", reader.heads  # none before the first byte
 
 
-def end(connection: Watched, wait: Wait) -> None:
+def end(connection: ClientConnection, wait: Wait) -> None:
     """End a wait that took too long."""
     log.info("a connection is given up: its %s took too long", wait)
     if wait == "body":
         connection.stall()
     elif wait == "reader":
-        connection.abort()
-    elif wait == "head" and connection.scope is not None:
+        connection.transport.abort()
+    elif wait == "head" and connection.reader.heads:
         connection.refuse(RequestTooSlow())
     else:
         connection.transport.close()

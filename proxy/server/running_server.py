@@ -1,68 +1,100 @@
-"""One uvicorn server on the running loop, with the settings the proxy needs."""
+"""One server on the running loop: its connections, and how it drains."""
 
 import asyncio
 import socket
-from functools import partial
-from typing import Any
+import time
+from contextlib import suppress
+from email.utils import formatdate
 
-import uvicorn
-
+from proxy.errors.proxy_error import ProxyError
 from proxy.server.bridge import NoteRefusal
+from proxy.server.connection import App, ClientConnection
 from proxy.server.limits import Limits, Watchdog
 from proxy.server.ports import BACKLOG
-from proxy.server.protocol import ClientConnection
 
 GRACE_S = 3  # how long running answers may go on once the server stops accepting
 
 
 class RunningServer:
-    """Serve an ASGI app on sockets that already listen. Made and used on the event loop."""
+    """Serve an app on sockets that already listen. Made and used on the event loop."""
 
-    def __init__(self, app: Any, sockets: list[socket.socket], limits: Limits, note_refusal: NoteRefusal) -> None:
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                http=partial(ClientConnection, limits, note_refusal),  # type: ignore[arg-type]  # called as the class is
-                ws="none",
-                loop="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
+    def __init__(self, app: App, sockets: list[socket.socket], limits: Limits, note_refusal: NoteRefusal) -> None:
+        self.app = app
+        self._sockets = sockets
+        self._limits = limits
+        self._note_refusal = note_refusal
+        self._connections: set[ClientConnection] = set()
+        self._draining = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self.date_line = date_line()
         loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._server.serve(sockets))
-        self._watchdog = loop.create_task(Watchdog(self._connections, limits).run(self._is_empty))
+        self._task = loop.create_task(self._serve())
+        self._watching = loop.create_task(self._watch())
 
     @property
     def is_over(self) -> bool:
         """Tell whether its last connection has gone since it was drained."""
-        return self._watchdog.done()
+        return self._watching.done()
+
+    def enter(self, connection: ClientConnection) -> bool:
+        """Take note of a connection; False where there are too many."""
+        self._connections.add(connection)
+        if self._draining.is_set():  # it was accepted just before
+            connection.shut_down()
+        return len(self._connections) <= self._limits.connections
+
+    def leave(self, connection: ClientConnection) -> None:
+        """Take note that nothing of a connection is left."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._emptied.set()
+
+    def note_refusal(self, method: str, path: str, error: ProxyError) -> None:
+        """Announce a request that is refused before the app hears of it."""
+        self._note_refusal(method, path, error)
 
     def drain(self) -> None:
         """Stop accepting; running answers get their grace. A second call does nothing."""
-        self._server.should_exit = True
+        self._draining.set()
 
     async def ended(self) -> None:
         """Wait until the last answer has ended, by itself or at the end of its grace."""
         await self._task
-        state = self._server.server_state
-        await asyncio.gather(*state.tasks, return_exceptions=True)
-        self._watchdog.cancel()
-        await asyncio.wait([self._watchdog])
-        for connection in list(state.connections):  # its reader has left the end of an answer unread
+        tasks = [task for connection in self._connections for task in connection.stop()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._watching.cancel()
+        await asyncio.wait([self._watching])
+        for connection in list(self._connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
         await asyncio.sleep(0)  # the loop tells each connection that it is lost
 
-    def _is_empty(self) -> bool:
-        """Tell whether it accepts no more and nobody is left."""
-        return self._task.done() and not self._server.server_state.connections
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        listeners = [
+            await loop.create_server(lambda: ClientConnection(self), sock=listener, backlog=BACKLOG)
+            for listener in self._sockets
+        ]
+        await self._draining.wait()
+        for each in listeners:
+            each.close()
+        for connection in list(self._connections):
+            connection.shut_down()
+        if self._connections:
+            self._emptied.clear()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), GRACE_S)
+        for connection in list(self._connections):
+            connection.stop()
 
-    def _connections(self) -> list[ClientConnection]:
-        """Return those that speak HTTP."""
-        return [each for each in self._server.server_state.connections if isinstance(each, ClientConnection)]
+    async def _watch(self) -> None:
+        """Look at the clock and at every connection, until no more is accepted and nobody is left."""
+        watchdog, now = Watchdog(self._connections, self._limits), asyncio.get_running_loop().time
+        while self._connections or not self._task.done():
+            await asyncio.sleep(self._limits.look_every_s)
+            self.date_line = date_line()
+            watchdog.look(now())
+
+
+def date_line() -> str:
+    """Return the header that says when an answer was made."""
+    return f"date: {formatdate(time.time(), usegmt=True)}\r\n"

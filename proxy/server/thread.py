@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from proxy.errors.configuration import ConfigurationError, PortTaken
 from proxy.server.bridge import NoteRefusal
+from proxy.server.connection import App
 from proxy.server.limits import Limits, affordable
 from proxy.server.ports import listen
 from proxy.server.running_server import RunningServer
@@ -53,14 +54,14 @@ class Address:
 
 
 class ServerThread:
-    """Serve one ASGI app. Every method may be called on any thread but the server's own, one call at a time.
+    """Serve one app. Every method may be called on any thread but the server's own, one call at a time.
 
     `note_refusal` hears, on the event loop, of each request that is refused before the app hears of it.
     """
 
     def __init__(
         self,
-        app: Any,
+        app: App,
         lifespan: Lifespan = nullcontext,
         name: str = "proxy-server",
         limits: Limits | None = None,

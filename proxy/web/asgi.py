@@ -16,10 +16,10 @@ from urllib.parse import quote
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.request import RequestRefused, WebSocketUnsupported
 from proxy.flow.flow import Flow
+from proxy.http.request_head import IncomingHead
 from proxy.lifespan import running, warm_up
 from proxy.logs.log import Log, log_to_stderr
-from proxy.server.decisions import Decisions
-from proxy.server.environ import Scope
+from proxy.server.decisions import Decisions, Endpoints
 from proxy.services import Services, assemble
 from proxy.web.app import create_app
 from proxy.web.asgi_body import AsgiBody, Receive
@@ -30,6 +30,7 @@ WARM_UP_S = 10.0  # a start waits no longer for the SDK and the tools: a slow to
 FAREWELL_S = 2.0  # how long a cancelled request may take to tell its client
 USUAL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
+Scope = dict[str, Any]
 Work = Coroutine[Any, Any, None]
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class AsgiApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._answer(head_of(scope), receive, send)
+            await self._answer(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._tunnel(scope, receive, send)
         else:
@@ -117,24 +118,25 @@ class AsgiApp:
         self._parts = None
         await self._stack.aclose()
 
-    async def _answer(self, head: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        head, endpoints = head_of(scope), endpoints_of(scope)
         client, body = AsgiClient(Outbox(), head), AsgiBody(head)
-        await serve(lambda: self._perform(head, body, client), body.follow(receive), client, send)
+        await serve(lambda: self._perform(head, endpoints, body, client), body.follow(receive), client, send)
 
     async def _tunnel(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Join a WebSocket with one to the upstream, once Flask has let it in."""
         client = SocketClient(Outbox(), scope, head_of(scope))
         await receive()  # websocket.connect
-        body = AsgiBody(client.handshake)
-        await serve(lambda: self._perform(client.handshake, body, client), client.follow(receive), client, send)
+        head, endpoints, body = client.handshake, endpoints_of(scope), AsgiBody(client.handshake)
+        await serve(lambda: self._perform(head, endpoints, body, client), client.follow(receive), client, send)
 
-    async def _perform(self, head: Scope, body: AsgiBody, client: AsgiClient) -> None:
+    async def _perform(self, head: IncomingHead, endpoints: Endpoints, body: AsgiBody, client: AsgiClient) -> None:
         """Have Flask decide, and perform the exchange it decided on, or give its own answer."""
         parts = self._parts or await self.start()
         try:
             if isinstance(client, SocketClient):
                 check_frames_are_read()
-            decision = parts.decisions.about(head)
+            decision = parts.decisions.about(head, endpoints)
             client.added_headers = decision.headers
             if decision.exchange is None:
                 await client.whole(decision.status, [], decision.body)
@@ -142,7 +144,7 @@ class AsgiApp:
                 await body.settle_length()
                 await decision.exchange.perform(body, client)
         except RequestRefused as error:  # its body cannot be read; an exchange answers for what it finds itself
-            parts.services.observers.refuse(Flow(head["method"], head["raw_path"].decode("latin-1")), error)
+            parts.services.observers.refuse(Flow(head.method, head.path.decode("latin-1")), error)
             raise
 
 
@@ -211,21 +213,24 @@ def told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def head_of(scope: Scope) -> Scope:
+def head_of(scope: Scope) -> IncomingHead:
     """Return what is decided by: the head with all that a server may leave out, and the path below its root path."""
-    scheme = scope.get("scheme", "http")
-    host, port = scope.get("server") or ("", None)
     path, root = scope.get("raw_path") or quote(scope["path"]).encode(), scope.get("root_path", "").encode()
-    return {
-        "method": scope.get("method", "GET"),
-        "raw_path": path.removeprefix(root) if path.startswith(root + b"/") else path,
-        "query_string": scope.get("query_string", b""),
-        "http_version": scope.get("http_version", "1.1"),
-        "scheme": scheme,
-        "server": (host, USUAL_PORTS.get(scheme) if port is None else port),  # none: it listens at a Unix socket
-        "client": scope.get("client"),
-        "headers": [(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]],
-    }
+    return IncomingHead(
+        method=scope.get("method", "GET"),
+        path=path.removeprefix(root) if path.startswith(root + b"/") else path,
+        query=scope.get("query_string", b""),
+        version=scope.get("http_version", "1.1"),
+        headers=[(bytes(name).lower(), bytes(value)) for name, value in scope["headers"]],
+    )
+
+
+def endpoints_of(scope: Scope) -> Endpoints:
+    """Return the two ends; a WebSocket is one of HTTP's connections."""
+    scheme: str = scope.get("scheme", "http")
+    host, port = scope.get("server") or ("", None)
+    port = USUAL_PORTS.get(scheme) if port is None else port  # none: it listens at a Unix socket
+    return Endpoints({"ws": "http", "wss": "https"}.get(scheme, scheme), (host, port), scope.get("client"))
 
 
 app = AsgiApp()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from proxy.errors.request import BodyTooLarge, MalformedRequest
-from proxy.server.environ import Scope
+from proxy.http.request_head import IncomingHead
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
@@ -16,8 +16,8 @@ WAITING_BYTES = 65_536  # as much as may wait for the upstream
 class AsgiBody:
     """The request's body as it arrives (see `exchange.call.RequestBody`)."""
 
-    def __init__(self, scope: Scope) -> None:
-        headers = dict(scope["headers"])
+    def __init__(self, head: IncomingHead) -> None:
+        headers = dict(head.headers)
         self._length, self._encoding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
         self.length: int | None = None
         self._pieces: deque[bytes] = deque()

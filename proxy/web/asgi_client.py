@@ -9,7 +9,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.errors.retry_header import without_retry
 from proxy.errors.upstream import ProxyStopped
 from proxy.http.headers import encoded
-from proxy.server.environ import Scope
+from proxy.http.request_head import IncomingHead
 
 Headers = list[tuple[str, str]]
 Message = dict[str, Any]
@@ -87,7 +87,7 @@ class Outbox:
 class AsgiClient:
     """The way back to the client (see `stream.relay.Client`). Nothing here waits but `write`."""
 
-    def __init__(self, outbox: Outbox, scope: Scope, kind: str = "http.response") -> None:
+    def __init__(self, outbox: Outbox, head: IncomingHead, kind: str = "http.response") -> None:
         self.outbox = outbox
         self.added_headers: Headers = []  # those the app's hooks add to every answer of this request
         self.has_begun = False
@@ -95,7 +95,7 @@ class AsgiClient:
         self.is_gone = False
         self.is_cut = False
         self._kind = kind
-        self._is_head = scope["method"] == "HEAD"
+        self._is_head = head.method == "HEAD"
         self._left: int | None = None  # bytes still to come, where the head said how many
         self._may_retry = True
 

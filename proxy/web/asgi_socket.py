@@ -4,10 +4,11 @@ import asyncio
 import base64
 import os
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from proxy.http.headers import encoded
-from proxy.server.environ import Scope
+from proxy.http.request_head import IncomingHead
 from proxy.web.asgi_body import Receive
 from proxy.web.asgi_client import AsgiClient, Headers, Outbox
 
@@ -32,7 +33,7 @@ OF_THE_CONNECTION = frozenset(
 class SocketClient(AsgiClient):
     """The way back to a client that wants a WebSocket (see `exchange.tunnel.SwitchingClient`)."""
 
-    def __init__(self, outbox: Outbox, scope: Scope, head: Scope) -> None:
+    def __init__(self, outbox: Outbox, scope: dict[str, Any], head: IncomingHead) -> None:
         super().__init__(outbox, head, REFUSAL)
         self._can_refuse = REFUSAL in (scope.get("extensions") or {})
         self._transport: MessageTransport | None = None
@@ -72,7 +73,7 @@ class SocketClient(AsgiClient):
             self._transport.end(message.get("code"), message.get("reason") or "")
 
 
-def handshake_of(head: Scope, protocols: Collection[str]) -> Scope:
+def handshake_of(head: IncomingHead, protocols: Collection[str]) -> IncomingHead:
     """Return a client's head as the handshake that goes upstream, in the form of HTTP/1.1."""
     own = [("connection", "Upgrade"), ("upgrade", "websocket"), ("content-length", "0")]
     own += [("sec-websocket-key", base64.b64encode(os.urandom(16)).decode()), ("sec-websocket-version", "13")]
@@ -80,6 +81,5 @@ def handshake_of(head: Scope, protocols: Collection[str]) -> Scope:
     if protocols:  # not every server leaves their header among the others
         own.append(("sec-websocket-protocol", ", ".join(protocols)))
         dropped |= {b"sec-websocket-protocol"}
-    headers = [(name, value) for name, value in head["headers"] if name not in dropped]
-    scheme = "https" if head["scheme"] == "wss" else "http"
-    return {**head, "method": "GET", "http_version": "1.1", "scheme": scheme, "headers": [*headers, *encoded(own)]}
+    headers = [(name, value) for name, value in head.headers if name not in dropped]
+    return replace(head, method="GET", version="1.1", headers=[*headers, *encoded(own)])

@@ -14,8 +14,8 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
+from proxy.http.sizes import BodyFraming
 from proxy.server.limits import Limits, affordable
-from proxy.server.sizes import BodyFraming
 from waiting import wait_for
 
 HEALTH = "/v1/health"

@@ -8,9 +8,10 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import Fresh
 from proxy.http.headers import encoded
+from proxy.http.request_head import IncomingHead
 from proxy.identity import APP_ID, __version__
 from proxy.policy.headers import EXPOSED_TO_PAGES, for_client, for_upstream
-from proxy.server.environ import environ_for
+from proxy.server.decisions import Endpoints, environ_for
 
 GO_UPSTREAM = [
     "Accept",
@@ -132,17 +133,10 @@ STAY_UPSTREAM = [
 
 def environ(*headers: tuple[str, str]) -> dict[str, Any]:
     """Return the WSGI environment of a request with these headers, as the server writes it."""
+    encoded = [(name.lower().encode(), value.encode()) for name, value in headers]
     return environ_for(
-        {
-            "server": ("127.0.0.1", 8000),
-            "client": ("127.0.0.1", 50000),
-            "method": "POST",
-            "scheme": "http",
-            "http_version": "1.1",
-            "raw_path": b"/v1/chat/completions",
-            "query_string": b"",
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
-        }
+        IncomingHead("POST", b"/v1/chat/completions", b"", "1.1", encoded),
+        Endpoints("http", ("127.0.0.1", 8000), ("127.0.0.1", 50000)),
     )
 
 

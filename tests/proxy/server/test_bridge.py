@@ -341,3 +341,10 @@ def wait_for_exchange(application: Application, work: str) -> bool:
     """Wait until the exchange of that work has begun."""
     wait_for(lambda: application.exchange.work == work, "the exchange has begun")
     return application.exchange.entered.wait(WAIT_S)
+
+
+def test_a_chunked_body_has_no_known_length_in_one_packet_either(client: WireClient) -> None:
+    head = client.request("POST", "/echo", None, "Transfer-Encoding: chunked")
+    reply = client.send(head + in_chunks(b"a body")).read_reply()
+
+    assert (reply.body, reply.header("x-said-length")) == (b"a body", "None")

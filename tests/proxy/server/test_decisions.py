@@ -1,6 +1,8 @@
 """What the app decided about a head holds for the next request with the same one, and no longer than it may."""
 
+import tracemalloc
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from fakes.asking import CHAT
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient
-from proxy.server.decisions import HAND_OVER, MAX_KEPT, Decisions
+from proxy.http.request_head import IncomingHead
+from proxy.server.decisions import HAND_OVER, MAX_KEPT_BYTES, Decisions, Endpoints
 
 BODY = b'{"model": "m", "messages": []}'
 
@@ -46,17 +49,12 @@ class Application:
         return ()
 
 
-def scope(path: str = "/a", *headers: tuple[bytes, bytes], method: str = "POST", query: bytes = b"") -> dict[str, Any]:
-    return {
-        "method": method,
-        "raw_path": path.encode(),
-        "query_string": query,
-        "http_version": "1.1",
-        "scheme": "http",
-        "server": ("127.0.0.1", 8000),
-        "client": None,
-        "headers": [(b"host", b"127.0.0.1:8000"), *headers],
-    }
+HERE = Endpoints("http", ("127.0.0.1", 8000), None)
+HOST = (b"host", b"127.0.0.1:8000")
+
+
+def head(path: str = "/a", *headers: tuple[bytes, bytes], method: str = "POST", query: bytes = b"") -> IncomingHead:
+    return IncomingHead(method, path.encode(), query, "1.1", [HOST, *headers])
 
 
 @pytest.fixture
@@ -70,7 +68,7 @@ def decisions(application: Application) -> Decisions:
 
 
 def test_the_same_head_is_decided_once(application: Application, decisions: Decisions) -> None:
-    first, second = decisions.about(scope()), decisions.about(scope())
+    first, second = decisions.about(head(), HERE), decisions.about(head(), HERE)
 
     assert application.asked == 1
     assert second.exchange is first.exchange
@@ -78,73 +76,84 @@ def test_the_same_head_is_decided_once(application: Application, decisions: Deci
 
 
 def test_the_length_of_the_body_makes_no_other_head(application: Application, decisions: Decisions) -> None:
-    decisions.about(scope("/a", (b"content-length", b"1")))
-    decisions.about(scope("/a", (b"content-length", b"2")))
+    decisions.about(head("/a", (b"content-length", b"1")), HERE)
+    decisions.about(head("/a", (b"content-length", b"2")), HERE)
 
     assert application.asked == 1
 
 
 OTHER_HEADS = {
-    "another path": scope("/b"),
-    "another method": scope(method="PUT"),
-    "another query": scope(query=b"a=1"),
-    "another key": scope("/a", (b"authorization", b"Bearer other")),
-    "an origin": scope("/a", (b"origin", b"https://evil.example")),
-    "another host": {**scope(), "headers": [(b"host", b"evil.example")]},
-    "another port": {**scope(), "server": ("127.0.0.1", 8001)},
-    "HTTP/1.0": {**scope(), "http_version": "1.0"},
+    "another path": (head("/b"), HERE),
+    "another method": (head(method="PUT"), HERE),
+    "another query": (head(query=b"a=1"), HERE),
+    "another key": (head("/a", (b"authorization", b"Bearer other")), HERE),
+    "an origin": (head("/a", (b"origin", b"https://evil.example")), HERE),
+    "another host": (replace(head(), headers=[(b"host", b"evil.example")]), HERE),
+    "another port": (head(), HERE._replace(server=("127.0.0.1", 8001))),
+    "HTTP/1.0": (replace(head(), version="1.0"), HERE),
 }
 
 
-@pytest.mark.parametrize("other", OTHER_HEADS.values(), ids=OTHER_HEADS)
+@pytest.mark.parametrize(("other", "endpoints"), OTHER_HEADS.values(), ids=OTHER_HEADS)
 def test_another_head_is_decided_for_itself(
-    application: Application, decisions: Decisions, other: dict[str, Any]
+    application: Application, decisions: Decisions, other: IncomingHead, endpoints: Endpoints
 ) -> None:
-    decisions.about(scope())
-    decisions.about(other)
+    decisions.about(head(), HERE)
+    decisions.about(other, endpoints)
 
     assert application.asked == 2
 
 
 def test_an_exchange_that_no_longer_holds_is_decided_anew(application: Application, decisions: Decisions) -> None:
-    decisions.about(scope())
+    decisions.about(head(), HERE)
     application.exchanges[0].holds = False
 
-    assert decisions.about(scope()).exchange is application.exchanges[1]
-    assert decisions.about(scope()).exchange is application.exchanges[1]
+    assert decisions.about(head(), HERE).exchange is application.exchanges[1]
+    assert decisions.about(head(), HERE).exchange is application.exchanges[1]
 
 
 def test_an_exchange_that_holds_for_one_request_takes_no_room(application: Application, decisions: Decisions) -> None:
     application.holds = False  # as a WebSocket's
-    decisions.about(scope())
+    decisions.about(head(), HERE)
 
     assert len(decisions._kept) == 0
 
 
 def test_an_answer_of_the_app_itself_is_never_kept(application: Application, decisions: Decisions) -> None:
-    assert decisions.about(scope("/plain")).body == decisions.about(scope("/plain")).body == b"plain"
+    assert decisions.about(head("/plain"), HERE).body == decisions.about(head("/plain"), HERE).body == b"plain"
     assert application.asked == 2
 
 
-def test_no_more_decisions_are_kept_than_there_is_room_for(application: Application, decisions: Decisions) -> None:
-    for number in range(3 * MAX_KEPT):
-        decisions.about(scope(f"/{number}"))
+@pytest.mark.parametrize("long", [1, 500, 30_000, 1_000_000, 3_000_000])
+def test_what_is_kept_is_bounded_in_bytes(application: Application, decisions: Decisions, long: int) -> None:
+    tracemalloc.start()
+    try:
+        decisions.about(head("/first"), HERE)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(30_000_000 // (long + 10_000)):
+            decisions.about(head(f"/{number}", (b"x-long", b"x" * long)), HERE)
+            application.exchanges.clear()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
 
-    assert len(decisions._kept) <= MAX_KEPT
+    assert grown < 2 * MAX_KEPT_BYTES
 
 
 def test_the_decision_that_was_not_asked_for_longest_makes_room(application: Application, decisions: Decisions) -> None:
-    for number in range(MAX_KEPT):
-        decisions.about(scope(f"/{number}"))
-    decisions.about(scope("/0"))
-    decisions.about(scope("/one-more"))
+    count = 0
+    while not count or "/0" in {kept.head.path.decode() for kept in decisions._kept.values()}:
+        decisions.about(head(f"/{count}"), HERE)
+        count += 1
     asked = application.asked
-    decisions.about(scope("/0"))
-    decisions.about(scope(f"/{MAX_KEPT - 1}"))
-
+    decisions.about(head("/1"), HERE)
     assert application.asked == asked
-    decisions.about(scope("/1"))
+
+    decisions.about(head("/one-more"), HERE)
+    decisions.about(head("/1"), HERE)
     assert application.asked == asked + 1
+    decisions.about(head("/2"), HERE)
+    assert application.asked == asked + 2
 
 
 def test_a_changed_setting_is_in_force_for_the_next_request_with_the_same_head(tmp_path_factory: Any) -> None:

@@ -7,8 +7,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import closing
 from typing import Any
 
 import psutil
@@ -16,6 +16,7 @@ import pytest
 
 from fakes.wire_client import WireClient
 from proxy.errors.configuration import ConfigurationError, PortTaken
+from proxy.server.client import DownstreamClient
 from proxy.server.thread import Address, ServerThread
 from waiting import wait_for
 
@@ -26,28 +27,37 @@ PIECE = b"x" * 65536
 
 
 class Application:
-    """A small ASGI application: `/` greets, `/large` is large, `/stream` goes on until `go_on`, `/flood` for ever."""
+    """A small application: `/` greets, `/large` is large, `/stream` goes on until `go_on`, `/flood` for ever."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        body = b"hello"
-        head = [] if scope["path"] != "/" else [(b"content-length", b"5")]
-        await send({"type": "http.response.start", "status": 200, "headers": head})
-        with suppress(asyncio.CancelledError):
-            if scope["path"] == "/stream":
-                await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+    def known(self, key: Any) -> None:
+        """Know nothing of any head."""
+
+    def serve(self, client: DownstreamClient) -> Coroutine[Any, Any, None] | None:
+        if client.head.path == b"/":
+            client.answer(200, [("content-length", "5")], b"hello")
+            return None
+        return self.stream(client)
+
+    async def stream(self, client: DownstreamClient) -> None:
+        path, last = client.head.path, b""
+        await client.start(200, [])
+        try:
+            if path == b"/stream":
+                await client.write(b"begun")
                 while not self.go_on.is_set():  # noqa: ASYNC110  it is set by another thread
                     await asyncio.sleep(0.01)
-                body = b"ended"
-            if scope["path"] == "/large":
-                body = PIECE * 256
-            while scope["path"] == "/flood":
-                await send({"type": "http.response.body", "body": PIECE, "more_body": True})
-            await send({"type": "http.response.body", "body": body, "more_body": False})
-            return
-        scope["proxy.connection"].abort()
+                last = b"ended"
+            if path == b"/large":
+                last = PIECE * 256
+            while path == b"/flood":
+                await client.write(PIECE)
+            await client.write(last)
+            await client.finish()
+        except asyncio.CancelledError:
+            client.abort()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fakes.shared_upstream import UPSTREAM_KEY
 from fakes.socket_upstream import SocketUpstream
 from proxy.errors.configuration import SettingError
 from proxy.services import Services, assemble
-from proxy.web.asgi import AnswerCut, AsgiApp, serve
+from proxy.web.asgi import AnswerCut, AsgiApp, head_of, serve
 from proxy.web.asgi_body import WAITING_BYTES, AsgiBody
 from proxy.web.asgi_client import AsgiClient, Outbox
 from waiting import wait_for
@@ -215,7 +215,7 @@ def test_who_asks_whether_to_send_a_body_is_let_to(call: Callable[..., Server], 
 
 def test_no_more_of_a_body_is_taken_than_may_wait() -> None:
     async def follow() -> int:
-        waiting = AsgiBody(head("POST", FILES, headers=[HOST, (b"transfer-encoding", b"chunked")]))
+        waiting = AsgiBody(head_of(head("POST", FILES, headers=[HOST, (b"transfer-encoding", b"chunked")])))
         server = Server(*(body(bytes(10_000), more=True) for _ in range(100)))
         following = asyncio.create_task(waiting.follow(server.receive))
         await asyncio.sleep(0.1)
@@ -238,7 +238,7 @@ def do(work: Callable[[AsgiClient], Awaitable[None]], server: Server | None = No
 
     async def once() -> Server:
         used = server or Server(body(b""))
-        client, arriving = AsgiClient(Outbox(), head(method)), AsgiBody(head(method))
+        client, arriving = AsgiClient(Outbox(), head_of(head(method))), AsgiBody(head_of(head(method)))
 
         async def working() -> None:
             await work(client)

@@ -3,25 +3,12 @@
 Checked where the bytes arrive. Nobody reads what wraps a body; it has the limits of a head.
 """
 
-from itertools import chain
-
-from proxy.errors.request import HeadTooLarge, TargetTooLong
+from proxy.errors.request import HeadTooLarge
 
 MAX_TARGET_BYTES = 8_192
 MAX_HEAD_BYTES = 65_536
 MAX_HEADERS = 100
 CHUNK_FRAMING_BYTES = 24  # a size of up to 16 digits, its two line ends, and a little to spare
-
-
-def check_head(target: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Refuse a head that is too large; raises TargetTooLong or HeadTooLarge."""
-    if len(target) > MAX_TARGET_BYTES:
-        raise TargetTooLong(f"{len(target)} bytes")
-    if len(headers) > MAX_HEADERS:
-        raise HeadTooLarge(f"{len(headers)} headers")
-    size = sum(map(len, chain.from_iterable(headers))) + len(": \r\n") * len(headers)
-    if size > MAX_HEAD_BYTES:
-        raise HeadTooLarge(f"{size} bytes")
 
 
 class BodyFraming:
