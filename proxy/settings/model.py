@@ -160,6 +160,13 @@ class Settings(BaseSettings):
     proxy_max_body_mb: Number = setting(
         64.0, "The largest request body, in MB of 1,048,576 bytes", "a number above 0", gt=0, allow_inf_nan=False
     )
+    proxy_max_upload_mb: Number = setting(
+        1024.0,
+        "The largest body where files are uploaded, which is passed on as it arrives, in MB of 1,048,576 bytes",
+        "a number above 0",
+        gt=0,
+        allow_inf_nan=False,
+    )
     proxy_log_level: LogLevel = setting("INFO", "How much the log says", "DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
@@ -217,7 +224,7 @@ class Settings(BaseSettings):
         if upstream.scheme == "http" and not is_loopback(host) and not self.proxy_allow_http_upstream:
             raise Contradiction("openai_base_url", "your key would travel in the clear")
         if port == self.proxy_port and (is_loopback(host) or host == self.proxy_host.strip("[]").lower()):
-            raise Contradiction("openai_base_url", "this is the proxy's own address: it would call itself")
+            raise OwnAddress("openai_base_url", "this is the proxy's own address: it would call itself")
         if not is_loopback(self.proxy_host) and not self.proxy_require_api_key:
             raise Contradiction("proxy_host", "other computers could use your key; turn PROXY_REQUIRE_API_KEY on first")
         return self
@@ -227,6 +234,11 @@ class Settings(BaseSettings):
         """The body limit in bytes."""
         return int(self.proxy_max_body_mb * 1_048_576)
 
+    @property
+    def max_upload_bytes(self) -> int:
+        """The limit where files are uploaded, in bytes; never below that of any other body."""
+        return max(self.max_body_bytes, int(self.proxy_max_upload_mb * 1_048_576))
+
 
 class Contradiction(ValueError):
     """A value that is fine alone and wrong beside another."""
@@ -235,6 +247,10 @@ class Contradiction(ValueError):
         super().__init__(why)
         self.field = field
         self.why = why
+
+
+class OwnAddress(Contradiction):
+    """An upstream that is the proxy itself."""
 
 
 def variable(field: str) -> str:

@@ -4,8 +4,11 @@ import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
 
+from proxy.errors.keyring import NoUpstreamKey
 from proxy.settings.model import Settings
+from proxy.settings.parsing import is_loopback
 from proxy.settings.store import SettingsStore
 from proxy.upstream.options import UpstreamOptions
 
@@ -44,7 +47,7 @@ class UpstreamRouter:
         await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.client")
 
     async def connect(self, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
-        """Return the client to send with, and the key: the caller's, where it brought one.
+        """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
 
         Raises SettingsBroken, NoUpstreamKey, SettingError and UpstreamFailure.
         """
@@ -53,11 +56,23 @@ class UpstreamRouter:
         key = self._key if callers_key is None else callers_key
         if callers_key is None and self._key_fits != (self._store.in_force, self._keys.version):
             fits = (self._store.in_force, self._keys.version)
-            key = self._key = await self._keys.get()
+            key = self._key = await self._own_key()
             self._key_fits = fits
         if self._fits is not self._store.in_force:
             await self._renew_client()
         return self._clients[-1], key
+
+    async def _own_key(self) -> str:
+        """Return the key the proxy holds, "" where an upstream on this computer is asked without; raises NoUpstreamKey.
+
+        The settings in force alone say where the upstream is, never a request.
+        """
+        try:
+            return await self._keys.get()
+        except NoUpstreamKey:
+            if not is_loopback(urlsplit(self._chosen().openai_base_url).hostname or ""):
+                raise
+            return ""
 
     async def close(self) -> None:
         """Close every connection."""
