@@ -133,6 +133,7 @@ class BodyTooLarge(RequestRefused):
 class UploadTooLarge(BodyTooLarge):
     """Refuse an upload over the limit of its own."""
 
+    title = "The upload is too large"
     hint = "The limit is the setting PROXY_MAX_UPLOAD_MB"
 
 

@@ -97,6 +97,7 @@ BAD_VALUES = [
     ("PROXY_ALLOWED_ORIGINS", "https://app.example, null"),
     ("PROXY_MAX_BODY_MB", "0"),
     ("PROXY_MAX_BODY_MB", "nan"),
+    ("PROXY_MAX_UPLOAD_MB", "-1"),
     ("PROXY_LOG_LEVEL", "loud"),
 ]
 
