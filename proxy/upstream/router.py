@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from proxy.errors.keyring import NoUpstreamKey
+from proxy.errors.keyring import KeyringAbsent, NoUpstreamKey, UpstreamKeyNotRead
 from proxy.settings.model import Settings
 from proxy.settings.parsing import is_loopback
 from proxy.settings.store import SettingsStore
@@ -69,8 +69,9 @@ class UpstreamRouter:
         """
         try:
             return await self._keys.get()
-        except NoUpstreamKey:
-            if not is_loopback(urlsplit(self._chosen().openai_base_url).hostname or ""):
+        except NoUpstreamKey as error:
+            may_exist = isinstance(error, UpstreamKeyNotRead) and not isinstance(error.__cause__, KeyringAbsent)
+            if may_exist or not is_loopback(urlsplit(self._chosen().openai_base_url).hostname or ""):
                 raise
             return ""
 

@@ -14,7 +14,7 @@ HELD = "sk-the-key-of-a-local-server-01"
 StartProxy = Callable[..., RunningProxy]
 
 
-@pytest.mark.parametrize("trouble", [None, KeyringAbsent(), KeyringLocked()])
+@pytest.mark.parametrize("trouble", [None, KeyringAbsent()])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_without_a_key_no_authorization_is_sent(
     start_proxy: StartProxy, upstream: Fresh, trouble: KeyringFailure | None, host: str
@@ -26,6 +26,16 @@ def test_without_a_key_no_authorization_is_sent(
 
     assert answer.status_code == 200
     assert "authorization" not in {name.lower() for name, _ in upstream.request.headers}
+
+
+def test_a_keyring_that_is_locked_may_hold_a_key_and_is_waited_for(start_proxy: StartProxy, upstream: Fresh) -> None:
+    proxy = start_proxy(openai_base_url=f"http://127.0.0.1:{upstream.port}/v1")
+    proxy.keychain.trouble = KeyringLocked()
+
+    answer = proxy.http.post("/v1/chat/completions", json=CHAT)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_upstream_key")
+    assert upstream.requests == []
 
 
 def test_a_key_that_comes_later_is_sent(start_proxy: StartProxy, upstream: Fresh) -> None:
