@@ -148,8 +148,6 @@ class SettingsStore:
             except SettingsFileWrong as error:
                 self._note_problem(error.detail)
             except SettingError as error:  # one of the environment's, which the file resolved before
-                if self.in_force.is_environment_wrong:
-                    return True  # told already, and no file mends it
                 self._note_problem(f"{self.path}: {error.detail}")
             return True
 
@@ -211,7 +209,7 @@ class SettingsStore:
 
     def _note_problem(self, problem: str) -> None:
         """Keep what is wrong with the settings file, and say it in the log: once."""
-        if problem != self.problem:
+        if problem != self.problem and not self.in_force.is_environment_wrong:  # that is told, and no file mends it
             self.in_force = replace(self.in_force, problem=problem)
             log.error("%s", self.warning)
 

@@ -115,7 +115,19 @@ def test_no_file_and_no_click_takes_the_place_of_a_wrong_variable(
     store.reload(FileState.of(path))
 
     assert not store.is_known
+    assert "OPENAI_BASE_URL" in (store.warning or "")
     assert path.read_text() == "openai_timeout = 7\n"
+
+
+def test_a_settings_file_that_is_not_there_is_not_told_in_place_of_a_wrong_variable(
+    monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setenv("PROXY_PORT", "many")
+    store = SettingsStore(path, starts_anyway=True)
+
+    store.reload(FileState.of(path))
+
+    assert "PROXY_PORT is 'many'" in (store.warning or "")
 
 
 def test_a_wrong_option_of_the_command_line_stops_everybody(path: Path) -> None:
