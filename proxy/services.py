@@ -68,7 +68,7 @@ class Services:
         try:
             return self.store.chosen
         except SettingsBroken as error:
-            raise SettingsBroken(self.hide(error.detail)) from None
+            raise type(error)(self.hide(error.detail)) from None
 
     def every_secret(self) -> list[str]:
         """Return the keys that must appear nowhere."""
@@ -120,12 +120,14 @@ def assemble(
     keychain: Callable[[], Keychain] | None = None,
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
+    starts_anyway: bool = False,
 ) -> Services:
     """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
+    Who starts anyway is not stopped by the environment, but relays nothing then; see SettingsStore.
     Without a keychain of the caller's the system's keyring is used.
     """
-    store = SettingsStore(settings_file or paths.settings_file(), command_line)
+    store = SettingsStore(settings_file or paths.settings_file(), command_line, starts_anyway=starts_anyway)
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(lambda: environment_key(store), lambda: announcing)

@@ -81,7 +81,7 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
         log_file = start_logging()
         if start.demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        services = assemble(command_line)
+        services = assemble(command_line, starts_anyway=True)
         log_file.hide(services.every_secret)
         services.follow_log_level()
         tune_process()

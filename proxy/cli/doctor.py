@@ -4,15 +4,19 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from proxy import paths
 from proxy.command import command
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
+from proxy.settings.parsing import is_loopback
 from proxy.settings.store import SettingsStore
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.habits import Habits
+
+NO_KEY = "none"  # what an upstream on this computer is shown where there is none, for the SDK wants one
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,19 @@ def check_settings(parts: Examined) -> Finding:
     return Finding("Settings file", is_good=True, detail=str(store.path) if store.path.exists() else "none; defaults")
 
 
+def check_environment(parts: Examined) -> Finding:
+    """Look for variables that do not count."""
+    passed_over = parts.store.passed_over
+    return Finding(
+        "Environment", is_good=True, detail=" ".join(f"{sentence}." for sentence in passed_over) or "nothing odd"
+    )
+
+
 def check_log(parts: Examined) -> Finding:  # noqa: ARG001  every check takes the parts
     """Look whether the log can be written."""
     folder = paths.log_file().parent
-    if folder.is_dir() and os.access(folder, os.W_OK):
+    there = next(place for place in (folder, *folder.parents) if place.exists())  # it is made at the first start
+    if there.is_dir() and os.access(there, os.W_OK):
         return Finding("Log", is_good=True, detail=str(paths.log_file()))
     return Finding("Log", is_good=False, detail=f"{folder} cannot be written; make it yours")
 
@@ -84,6 +97,8 @@ def check_log(parts: Examined) -> Finding:  # noqa: ARG001  every check takes th
 def check_key(parts: Examined) -> Finding:
     """Look for the upstream key."""
     state = parts.secrets.state if parts.secrets.state.key else parts.secrets.load()
+    if state.key is None and is_local(parts):
+        return Finding("Upstream key", is_good=True, detail="none: an upstream on this computer is asked without one")
     missing = f"not set: store it with `{command('key set')}`, enter it on the program's page, or set OPENAI_API_KEY"
     is_missing = state.key is None and state.problem is None
     return Finding("Upstream key", is_good=state.key is not None, detail=missing if is_missing else str(state))
@@ -94,10 +109,15 @@ def check_upstream(parts: Examined) -> Finding:
     if not parts.store.is_known:
         return Finding("Upstream", is_good=False, detail="not asked: which one you have chosen is not known")
     url, key = parts.store.current.openai_base_url, parts.secrets.state.key
-    if key is None:
+    if key is None and not is_local(parts):
         return Finding("Upstream", is_good=False, detail=f"{url} was not asked: there is no key")
-    refusal = parts.try_key(key)
+    refusal = parts.try_key(key or NO_KEY)
     return Finding("Upstream", is_good=refusal is None, detail=refusal or f"{url} accepts the key")
+
+
+def is_local(parts: Examined) -> bool:
+    """Tell whether the upstream is on this computer, and needs no key."""
+    return parts.store.is_known and is_loopback(urlsplit(parts.store.current.openai_base_url).hostname or "")
 
 
 def check_access(parts: Examined) -> Finding:
@@ -123,4 +143,6 @@ def check_habits(parts: Examined) -> Finding:
     return Finding("Learnt of upstreams", is_good=True, detail="; ".join(parts.habits.described()) or "nothing unusual")
 
 
-CHECKS = (check_settings, check_log, check_key, check_upstream, check_access, check_tools, check_habits)
+CHECKS = (
+    *(check_settings, check_environment, check_log, check_key, check_upstream, check_access, check_tools, check_habits),
+)

@@ -23,6 +23,7 @@ from proxy.logs.lines import SafeFormatter
 if TYPE_CHECKING:
     from proxy.keys.proxy_keys import ProxyKeys
     from proxy.keys.upstream_key import Secrets
+    from proxy.settings.store import SettingsStore
 
 
 class Port(click.IntRange):
@@ -81,7 +82,10 @@ def page(port: int | None) -> None:
     from proxy.running import fresh_link  # noqa: PLC0415  this command alone needs it
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  pydantic costs the most of a start
 
-    usual_port = SettingsStore(paths.settings_file()).current.proxy_port
+    with log_silent():  # said below
+        store = SettingsStore(paths.settings_file(), starts_anyway=True)
+    say_what_is_wrong(store)
+    usual_port = store.current.proxy_port
     say(fresh_link(paths.runtime_dir(), usual_port, port))
 
 
@@ -109,7 +113,7 @@ def config() -> None:
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
 
     with log_silent():  # the last lines say it
-        store = SettingsStore(paths.settings_file())
+        store = SettingsStore(paths.settings_file(), starts_anyway=True)
     for field in Settings.model_fields:
         origin = store.origin(field)
         value = "?" if origin == "not known" else shown(field, store.current)
@@ -117,6 +121,8 @@ def config() -> None:
     say(f"\nSettings file: {store.path}{'' if store.path.exists() else ' (not there yet)'}")
     if store.warning:
         say(f"\n{store.warning}")
+    for sentence in store.passed_over:
+        say(f"\n{sentence}.")
 
 
 @cli.command()
@@ -126,7 +132,7 @@ def doctor() -> None:
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # the findings say it
-        services = assemble()
+        services = assemble(starts_anyway=True)
         findings = examine(services)
     services.tools.stop()
     for finding in findings:
@@ -218,7 +224,9 @@ def secrets(name: str | None) -> "Secrets":
     """Return what holds an upstream's key; the one of OPENAI_BASE_URL where none is named. Raises SettingError."""
     from proxy.services import assemble  # noqa: PLC0415  as above
 
-    services = assemble()
+    with log_silent():  # said below
+        services = assemble(starts_anyway=True)
+    say_what_is_wrong(services.store)
     return services.secrets if name is None else services.upstream_keys.of(named(services, name))
 
 
@@ -226,7 +234,16 @@ def proxy_keys() -> "ProxyKeys":
     """Return the proxy keys of this computer's user."""
     from proxy.services import assemble  # noqa: PLC0415  as above
 
-    return assemble().proxy_keys
+    with log_silent():  # said below
+        services = assemble(starts_anyway=True)
+    say_what_is_wrong(services.store)
+    return services.proxy_keys
+
+
+def say_what_is_wrong(store: "SettingsStore") -> None:
+    """Say what is wrong with the environment beside what a command is asked for."""
+    if store.in_force.is_environment_wrong:
+        say(str(store.warning), err=True)
 
 
 def own_base_url() -> str:
@@ -237,7 +254,7 @@ def own_base_url() -> str:
     from proxy.server.thread import Address  # noqa: PLC0415  brings the server
     from proxy.settings.store import SettingsStore  # noqa: PLC0415  as above
 
-    settings = SettingsStore(paths.settings_file()).chosen
+    settings = SettingsStore(paths.settings_file(), starts_anyway=True).chosen
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
 
 

@@ -48,6 +48,8 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         settings = services.store.current
         if services.store.warning:
             say(services.store.warning)
+        for sentence in services.store.passed_over:
+            say(f"{sentence}.")
         place = stack.enter_context(Place(server, start(server, settings), dashboard, say, is_read=is_read))
         services.store.listen(place.follow, may_refuse=True)
         services.store.observe(SettingsWarnings(services.store, say).tell)

@@ -9,6 +9,7 @@ ProxyError                      proxy_error.py
 │   └── PortTaken
 │       └── RunsAlready         it is this very program
 ├── SettingsBroken              503: what the user has chosen is not known
+│   └── EnvironmentBroken       503: a variable is wrong
 ├── NoProxyRuns                 nobody gives a link to the page
 ├── InstallationFailed          no launcher, no start at login, or a trace that stays
 ├── NoUpstreamKey               503; to KeyTooLong: keyring.py
@@ -25,6 +26,7 @@ ProxyError                      proxy_error.py
 │   ├── WrongMethod             405
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
+│   │   └── UploadTooLarge      413
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503

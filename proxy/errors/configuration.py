@@ -23,6 +23,7 @@ class SettingsContradict(SettingError):
     """Refuse a value that is fine alone and wrong beside another."""
 
     title = "Two settings contradict each other"
+    is_own_address = False  # the upstream is the proxy itself
 
 
 class SettingsFileWrong(SettingError):
@@ -41,6 +42,13 @@ class SettingsBroken(ProxyError):
     type = "configuration_error"
     code = "settings_broken"
     should_retry = False
+
+
+class EnvironmentBroken(SettingsBroken):
+    """Relay nothing while a variable of the environment is wrong: another value in its place would be a guess."""
+
+    title = "The proxy relays nothing, for a variable of its environment is wrong"
+    hint = "Unset or correct it, and start the program again"
 
 
 class PortTaken(ConfigurationError):

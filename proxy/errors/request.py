@@ -130,6 +130,13 @@ class BodyTooLarge(RequestRefused):
     code = "request_too_large"
 
 
+class UploadTooLarge(BodyTooLarge):
+    """Refuse an upload over the limit of its own."""
+
+    title = "The upload is too large"
+    hint = "The limit is the setting PROXY_MAX_UPLOAD_MB"
+
+
 class EncodingUnsupported(RequestRefused):
     """Refuse a body in an encoding nobody here can read."""
 

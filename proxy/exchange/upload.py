@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
-from proxy.errors.request import BodyTooLarge
+from proxy.errors.request import BodyTooLarge, UploadTooLarge
 from proxy.errors.upstream import UpstreamTimeout
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
+from proxy.policy.endpoints import takes_files as takes_files
 
 READ_FIRST_BYTES = 1_048_576  # a body up to here is read first and can be sent again
 LOOKS = 4  # at an upload under way, within the time the upstream may take nothing of it
@@ -27,11 +28,13 @@ class Upload(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass it on; raises BodyTooLarge, MalformedRequest, and UpstreamTimeout where an upload gets stuck."""
-        incoming, limit_bytes = request.incoming, request.settings.max_body_bytes
+        incoming, settings = request.incoming, request.settings
+        is_upload = takes_files(request.head.path)
+        limit_bytes = settings.max_upload_bytes if is_upload else settings.max_body_bytes
         if incoming.length == 0:
             return await next(flow, request)
         if incoming.length is not None and incoming.length > limit_bytes:
-            raise BodyTooLarge(f"{incoming.length} bytes")
+            raise (UploadTooLarge if is_upload else BodyTooLarge)(f"{incoming.length} bytes")
         request.length = incoming.length
         if incoming.length is not None and incoming.length <= READ_FIRST_BYTES:
             request.body = await incoming.read(limit_bytes)

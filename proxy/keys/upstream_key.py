@@ -89,7 +89,9 @@ class Secrets:
         if state.key is None and not self.loaded.is_set():
             state = await asyncio.to_thread(self.load_once)
         if state.key is None:
-            raise UpstreamKeyNotRead(str(state.problem)) if state.problem else NoUpstreamKey
+            if state.problem:
+                raise UpstreamKeyNotRead(str(state.problem)) from state.problem
+            raise NoUpstreamKey
         return state.key
 
     def load(self) -> KeyState:

@@ -18,6 +18,11 @@ JSON_ENDPOINTS = (
 ENDPOINT = re.compile(
     rf"(?:/v1)*(?P<named>/(?:engines|deployments)/.+?)?(?P<endpoint>{'|'.join(JSON_ENDPOINTS)})(?:\.\w*)?"
 )
+# Those that take files; what is sent there is passed on as it arrives, and never held in memory.
+UPLOADS = re.compile(
+    r"/files|/uploads/[^/]+/parts|/audio/(?:transcriptions|translations|voices)|/images/(?:edits|variations)"
+    r"|/videos(?:/[^/]+)*|/containers/[^/]+/files|/skills(?:/[^/]+/versions)?"
+)
 ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
 MAX_DECODINGS = 3
 
@@ -26,6 +31,11 @@ def json_endpoint(path: str) -> str | None:
     """Return which ruled endpoint a path means, None where none; the path is below /v1, or begins with it."""
     match = ENDPOINT.fullmatch(plain(path))
     return match["endpoint"] if match else None
+
+
+def takes_files(path: str) -> bool:
+    """Tell whether files are uploaded to a path below /v1."""
+    return UPLOADS.fullmatch(path.rstrip("/")) is not None
 
 
 def names_model(path: str, query: str) -> bool:

@@ -1,5 +1,6 @@
 """Which Host and which Origin may call: exact matches of parsed values, never prefixes."""
 
+import ipaddress
 import re
 from collections.abc import Collection
 
@@ -8,6 +9,7 @@ from proxy.policy.headers import RequestHeaders
 from proxy.settings.parsing import DEFAULT_PORTS, is_loopback, parse_origin
 
 OWN_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
+LOOPBACK_NAMES = OWN_NAMES | {"localhost."}
 WILDCARD_BINDS = frozenset({"0.0.0.0", "::"})  # noqa: S104  named here to be refused as Host
 EDITOR_SCHEMES = frozenset({"vscode-webview"})
 EDITOR_ORIGINS = frozenset({"vscode-file://vscode-app"})
@@ -22,12 +24,26 @@ def check_host(host: str | None, port: str, bound: str, allowed: Collection[str]
     name, given_port = split_host(host.lower())
     if given_port is None or not HOST_NAME.fullmatch(name):
         raise MalformedRequest("the Host header is not a host and port")
-    own = name in OWN_NAMES or (bound not in WILDCARD_BINDS and name.strip("[]") == bound.strip("[]").lower())
+    # A tunnel (ssh -L, an editor's forwarded port) has its own port, and a rebinding page would know ours: it is the
+    # name that such a page cannot send.
+    if names_loopback(name):
+        return
+    own = bound not in WILDCARD_BINDS and name.strip("[]") == bound.strip("[]").lower()
     if own and (given_port or "80") == port:
         return
     if any(entry.lower() in (name, f"{name}:{given_port}") for entry in allowed):
         return
     raise HostNotAllowed(repr(host))
+
+
+def names_loopback(name: str) -> bool:
+    """Tell whether a Host header's name, in lower case, is one that leads every browser to this computer alone."""
+    if name in LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.IPv4Address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def split_host(host: str) -> tuple[str, str | None]:

@@ -5,6 +5,7 @@ private copy; without one nothing is relayed until the file is mended.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from proxy.settings.good_copy import GoodCopy
 from proxy.settings.model import Settings, about, variable
 from proxy.settings.parsing import cut
 from proxy.settings.sources import parse, place, read_environment
-from proxy.settings.upstreams import Contradiction
+from proxy.settings.upstreams import Contradiction, OwnAddress
 
 Origin = Literal["command line", "environment", "settings file", "last good settings", "default", "not known"]
 
@@ -30,6 +31,17 @@ NOT_KNOWN: Mapping[str, Any] = {
     "proxy_host": "127.0.0.1",
     "enable_tool_execution": False,
 }
+
+# What README has users export for their tools, and the program finds in the same environment.
+OWN_ADDRESS = (
+    "OPENAI_BASE_URL in the environment is this proxy's own address, which is meant for your tools; it is passed over, "
+    "and the upstream is that of the settings file, else the default"
+)
+OWN_KEY = (
+    "OPENAI_API_KEY in the environment is a key of this proxy, which is meant for your tools; it is passed over, and "
+    "the upstream's key is that of the keyring"
+)
+PROXY_KEY = re.compile(r"op-[A-Za-z0-9_-]{43}")  # as `keys.proxy_keys` makes them
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +56,43 @@ class InForce:
     file_values: Mapping[str, Any] = field(default_factory=dict)  # what it sets
     problem: str | None = None
     is_known: bool = True  # what the user has chosen is
+    is_environment_wrong: bool = False  # the problem is the environment's, not the file's
+    passed_over: tuple[str, ...] = ()  # variables that can only be meant for the tools, each with what to do
 
 
 class Loader:
     """Load the settings of one settings file, under a command line and the environment."""
 
-    def __init__(self, path: Path, command_line: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, command_line: Mapping[str, Any], *, starts_anyway: bool = False) -> None:
         self._path = path
+        self._starts_anyway = starts_anyway
+        self._passes_over_address = False
         self._command_line = dict(command_line)
         self._good_copy = GoodCopy(path)
 
     def load(self) -> InForce:
         """Return what is to be in force at the start; raises SettingError where environment or command line are wrong.
 
-        What is wrong with the settings file is its `problem`.
+        What is wrong with the settings file is its `problem`; so is what is wrong in the environment for who starts
+        anyway, and then nothing is relayed: the next best value could send the key to somebody else.
         """
+        try:
+            try:
+                return self._load()
+            except SettingsContradict as error:
+                # At the start alone: a port that is moved later onto the upstream's must not choose another upstream.
+                if not error.is_own_address or error.origin != "environment":
+                    raise
+                self._passes_over_address = True
+                return self._load()
+        except SettingError as error:
+            if not self._starts_anyway or error.origin != "environment":
+                raise
+            origins: dict[str, Origin] = dict.fromkeys(NOT_KNOWN, "not known")
+            settings = validate(NOT_KNOWN, origins)
+            return InForce(settings, origins, problem=error.detail, is_known=False, is_environment_wrong=True)
+
+    def _load(self) -> InForce:
         try:
             in_force = self.read()
         except SettingsFileWrong as error:
@@ -131,11 +165,28 @@ class Loader:
             raise SettingsFileWrong(f"{where}: {error.detail}") from error
 
     def _merge(self, file: Origin, file_values: Mapping[str, Any], forced: Mapping[str, Any] | None = None) -> InForce:
+        environment = read_environment()
+        passed_over: tuple[str, ...] = ()
+        if is_proxy_key(environment.get("openai_api_key")):
+            del environment["openai_api_key"]
+            passed_over = (OWN_KEY,)
+        if self._passes_over_address and "openai_base_url" in environment:
+            del environment["openai_base_url"]
+            passed_over = (*passed_over, OWN_ADDRESS)
+        return replace(self._layered(file, file_values, environment, forced or {}), passed_over=passed_over)
+
+    def _layered(
+        self,
+        file: Origin,
+        file_values: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        forced: Mapping[str, Any],
+    ) -> InForce:
         layers: list[tuple[Origin, Mapping[str, Any]]] = [
             (file, file_values),
-            ("environment", read_environment()),
+            ("environment", environment),
             ("command line", self._command_line),
-            ("not known", forced or {}),
+            ("not known", forced),
         ]
         values: dict[str, Any] = {}
         origins: dict[str, Origin] = {}
@@ -143,6 +194,11 @@ class Loader:
             values.update(layer)
             origins.update(dict.fromkeys(layer, origin))
         return InForce(validate(values, origins), origins, file_values=file_values)
+
+
+def is_proxy_key(value: object) -> bool:
+    """Tell whether a value is a key that this program has made: no upstream may see it."""
+    return isinstance(value, str) and PROXY_KEY.fullmatch(value.strip().strip("\"'")) is not None
 
 
 def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settings:
@@ -164,6 +220,8 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         kind = SettingsContradict if isinstance(cause, Contradiction) else SettingError
         wrong = kind(f"{variable(name)}{read} (from the {origin}){why}{about(name).expects}")
         wrong.field, wrong.origin = name, origin
+        if isinstance(wrong, SettingsContradict):
+            wrong.is_own_address = isinstance(cause, OwnAddress)
         raise wrong from None  # pydantic's own error shows every value, keys too
 
 

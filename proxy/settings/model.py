@@ -30,7 +30,15 @@ from proxy.settings.parsing import (
     refuse_bool,
     split_commas,
 )
-from proxy.settings.upstreams import Aliases, Contradiction, Upstream, Upstreams, check_upstreams, first_upstream
+from proxy.settings.upstreams import (
+    Aliases,
+    Contradiction,
+    OwnAddress,
+    Upstream,
+    Upstreams,
+    check_upstreams,
+    first_upstream,
+)
 
 Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
@@ -177,6 +185,13 @@ class Settings(BaseSettings):
     proxy_max_body_mb: Number = setting(
         64.0, "The largest request body, in MB of 1,048,576 bytes", "a number above 0", gt=0, allow_inf_nan=False
     )
+    proxy_max_upload_mb: Number = setting(
+        1024.0,
+        "The largest body where files are uploaded, which is passed on as it arrives, in MB of 1,048,576 bytes",
+        "a number above 0",
+        gt=0,
+        allow_inf_nan=False,
+    )
     proxy_log_level: LogLevel = setting("INFO", "How much the log says", "DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
@@ -234,7 +249,7 @@ class Settings(BaseSettings):
         if upstream.scheme == "http" and not is_loopback(host) and not self.proxy_allow_http_upstream:
             raise Contradiction("openai_base_url", "your key would travel in the clear")
         if port == self.proxy_port and (is_loopback(host) or host == self.proxy_host.strip("[]").lower()):
-            raise Contradiction("openai_base_url", "this is the proxy's own address: it would call itself")
+            raise OwnAddress("openai_base_url", "this is the proxy's own address: it would call itself")
         check_upstreams(
             self.upstreams, self.proxy_upstream, self.proxy_aliases, self.proxy_port, self.proxy_allow_http_upstream
         )
@@ -257,6 +272,11 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return int(self.proxy_max_body_mb * 1_048_576)
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The limit where files are uploaded, in bytes; never below that of any other body."""
+        return max(self.max_body_bytes, int(self.proxy_max_upload_mb * 1_048_576))
 
 
 def variable(field: str) -> str:

@@ -9,9 +9,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 # What a version segment looks like: v1, v2, v1beta. An upstream that has one is not given a second.
-VERSION = re.compile(r"v\d+\w*")
-# The ends of a full endpoint that people paste as a base URL.
-ENDPOINT_TAILS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+VERSION = re.compile(r"v\d+\w*", re.IGNORECASE)
+# Full endpoints that people paste as a base URL, to us and as ours.
+PASTED_ENDPOINTS = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/responses",
+    "/rerank",
+    "/moderations",
+    "/messages",
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+)
+ALWAYS_VERSIONED = frozenset({"api.openai.com"})  # a pasted endpoint that lacks the version was typed by hand
+WHOLE_MARK = "#"  # behind a base URL: it is whole, no version is appended
 IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
@@ -109,31 +125,44 @@ def parse_level(value: object) -> object:
 def parse_upstream_url(url: str, *, is_complete: bool = False) -> str:
     """Return the base URL in its one form: scheme, host, path with a version, no slash at the end.
 
-    One that is complete is given no version.
+    What ends with an endpoint that upstreams serve with and without a version is believed as it is, and so is what ends
+    with WHOLE_MARK.
     """
-    if IN_NO_URL.search(url.strip()):
+    url = url.strip()
+    if IN_NO_URL.search(url):
         raise ValueError("it holds a character no address has")
-    parts = urlsplit(url.strip())
+    is_whole = url.endswith(WHOLE_MARK)
+    parts = urlsplit(url.removesuffix(WHOLE_MARK))
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
         raise ValueError("it must begin with https:// (or http://) and name a host")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("it must hold no user name, query or fragment")
     _ = parts.port  # raises ValueError when it is no number
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
-    tails = tuple(tail for tail in ENDPOINT_TAILS if not is_complete or tail != "/models")  # Azure's base ends so
-    while path != (path := without_tail(path, tails)):
-        pass
-    path = re.sub(r"(/v1)+$", "/v1", path)
-    if not is_complete and not any(VERSION.fullmatch(segment) for segment in path.split("/")):
+    if is_whole:
+        return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    without_endpoint = cut_tails(path, PASTED_ENDPOINTS)
+    if is_complete:
+        return f"{parts.scheme}://{parts.netloc.lower()}{without_endpoint}"
+    # Some upstreams have `/models` in their base: only a version before it says that it lists the models.
+    is_believed = without_endpoint != path and parts.hostname not in ALWAYS_VERSIONED
+    if has_version(without_endpoint) or not is_believed:
+        without_endpoint = cut_tails(without_endpoint, (*PASTED_ENDPOINTS, "/models"))
+    path = re.sub(r"(/v1)+$", "/v1", without_endpoint, flags=re.IGNORECASE)
+    if not is_believed and not has_version(path):
         path += "/v1"
     return f"{parts.scheme}://{parts.netloc.lower()}{path}"
 
 
-def without_tail(path: str, tails: tuple[str, ...] = ENDPOINT_TAILS) -> str:
-    """Return a path without the endpoint it ends with."""
-    for tail in tails:
-        if path.endswith(tail):
-            return path.removesuffix(tail)
+def has_version(path: str) -> bool:
+    """Tell whether a segment of a path is a version."""
+    return any(VERSION.fullmatch(segment) for segment in path.split("/"))
+
+
+def cut_tails(path: str, tails: tuple[str, ...]) -> str:
+    """Return a path without the endpoints it ends with, however many."""
+    while tail := next((tail for tail in tails if path.lower().endswith(tail)), ""):
+        path = path[: -len(tail)]
     return path
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from proxy.errors.configuration import SettingError, SettingsBroken, SettingsFileWrong
+from proxy.errors.configuration import EnvironmentBroken, SettingError, SettingsBroken, SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
 from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
@@ -28,18 +28,23 @@ class SettingsStore:
     one change after the other. So a listener may change a setting itself, but must not wait for another thread that
     does.
     A store starts whatever is wrong with the settings file, and keeps the reason as its `problem`; what is wrong in the
-    environment or on the command line is an error (SettingError).
+    environment or on the command line is an error (SettingError); for who starts anyway, the environment's is another
+    problem.
     """
 
-    def __init__(self, path: Path, command_line: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, path: Path, command_line: Mapping[str, Any] | None = None, *, starts_anyway: bool = False
+    ) -> None:
         self.path = path
         self._listeners: list[Listener] = []
         self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
-        self._loader = Loader(path, command_line or {})
+        self._loader = Loader(path, command_line or {}, starts_anyway=starts_anyway)
         self.in_force = self._loader.load()  # frozen, and replaced whole
         if self.problem is not None:
             log.error("%s", self.warning)
+        for sentence in self.passed_over:
+            log.warning("%s", sentence)
 
     @property
     def current(self) -> Settings:
@@ -51,7 +56,7 @@ class SettingsStore:
         """Return the settings in force, which the user has chosen; raises SettingsBroken where nobody knows those."""
         in_force = self.in_force
         if not in_force.is_known:
-            raise SettingsBroken(in_force.problem or "")
+            raise (EnvironmentBroken if in_force.is_environment_wrong else SettingsBroken)(in_force.problem or "")
         return in_force.settings
 
     @property
@@ -61,14 +66,21 @@ class SettingsStore:
 
     @property
     def problem(self) -> str | None:
-        """Say what is wrong with the settings file, None where nothing is."""
+        """Say what is wrong with the settings file or the environment, None where nothing is."""
         return self.in_force.problem
+
+    @property
+    def passed_over(self) -> tuple[str, ...]:
+        """Say which variables of the environment do not count, for they can only be meant for the tools."""
+        return self.in_force.passed_over
 
     @property
     def warning(self) -> str | None:
         """Say so in sentences, with what it means and what to do."""
         if self.problem is None:
             return None
+        if self.in_force.is_environment_wrong:
+            return f"The environment is wrong: {self.problem}. Nothing is relayed; correct it, and start again."
         what = "The last good settings stay in force" if self.is_known else "Nothing is relayed"
         stop = "" if self.problem.endswith("?") else "."
         return f"The settings file is wrong: {self.problem}{stop} {what} until it is mended; no restart is needed."
@@ -197,7 +209,7 @@ class SettingsStore:
 
     def _note_problem(self, problem: str) -> None:
         """Keep what is wrong with the settings file, and say it in the log: once."""
-        if problem != self.problem:
+        if problem != self.problem and not self.in_force.is_environment_wrong:  # that is told, and no file mends it
             self.in_force = replace(self.in_force, problem=problem)
             log.error("%s", self.warning)
 

@@ -190,6 +190,10 @@ class Contradiction(ValueError):
         self.why = why
 
 
+class OwnAddress(Contradiction):
+    """An upstream that is the proxy itself."""
+
+
 def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
     """Return the upstream that OPENAI_BASE_URL and its kin describe, whose values have been checked."""
     name = OPENAI if urlsplit(base_url).hostname == OPENAI_HOST else DEFAULT

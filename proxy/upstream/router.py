@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from proxy.errors.keyring import NoUpstreamKey
+from proxy.errors.keyring import KeyringAbsent, NoUpstreamKey, UpstreamKeyNotRead
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
@@ -114,8 +114,9 @@ class UpstreamRouter:
         version = source.version
         try:
             key = await source.get()
-        except NoUpstreamKey:
-            if not upstream.is_local:
+        except NoUpstreamKey as error:
+            may_exist = isinstance(error, UpstreamKeyNotRead) and not isinstance(error.__cause__, KeyringAbsent)
+            if may_exist or not upstream.is_local:
                 raise
             return ""
         self._held_keys[upstream.name] = (version, key)

@@ -44,6 +44,8 @@ async def sdk_headers(sdk: openai.AsyncOpenAI, method: str, key: str) -> dict[is
         else:
             await client.post("/", cast_to=httpx2.Response, body={})
     headers = {name: value for name, value in recorder.headers.items() if name not in FRAMING_HEADERS}
+    if not key:  # the SDK would show an empty token
+        headers.pop("authorization", None)
     return {istr(name): value for name, value in (headers | NO_ENCODING).items()}
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
-from proxy.policy.endpoints import JSON_ENDPOINTS, json_endpoint
+from proxy.policy.endpoints import JSON_ENDPOINTS, MAX_DECODINGS, json_endpoint
+from proxy.settings.parsing import PASTED_ENDPOINTS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -21,12 +22,13 @@ API_ROOTS = frozenset(
         "uploads", "vector_stores", "videos",
     )
 )  # fmt: skip
-# Endpoints people paste whole as a base URL; clients then append the endpoint once more.
-PASTED = ("/chat/completions", "/completions", "/embeddings", "/responses")
 DOUBLE_SLASH = re.compile(r"/{2,}")
-DOUBLED_VERSION = re.compile(r"^(/v1){2,}(?=/|$)")
+# The version, however often and in whatever case, behind what other services put before it.
+VERSION = re.compile(r"^(?:(?:/openai|/api)*/v1)+(?=/|$)", re.IGNORECASE)
 ENCODED_OR_DOTTED = re.compile(r"[%.\\]")
-SEPARATOR = re.compile(r"/|%2[fF]|\\|%5[cC]")
+SEPARATOR = re.compile(rb"[/\\]")
+ENDS_SEGMENT = re.compile(rb"[;?#\0]")  # for servers that know parameters in a path, or decode before they look
+OVERLONG = ((b"\xc0\xae", b"."), (b"\xc0\xaf", b"/"), (b"\xc1\x9c", b"\\"))  # not UTF-8, yet read by some
 EXACT = frozenset(f"/v1{endpoint}" for endpoint in JSON_ENDPOINTS)
 SAFE_IN_PATH = "/!$&'()*+,;=:@-._~"
 
@@ -36,7 +38,7 @@ def one_address(raw_path: str) -> str:
     path = DOUBLE_SLASH.sub("/", raw_path)
     if len(path) > 1:
         path = path.rstrip("/")
-    path = DOUBLED_VERSION.sub("/v1", path)
+    path = VERSION.sub("/v1", path)
     rest = path.removeprefix("/v1") if path.startswith("/v1/") else path
     if rest.lstrip("/").partition("/")[0] not in API_ROOTS:
         return path
@@ -47,18 +49,26 @@ def one_address(raw_path: str) -> str:
 
 def without_pasted(path: str) -> str | None:
     """Return what follows a pasted endpoint, None where the path does not begin with one."""
-    for endpoint in PASTED:
+    for endpoint in PASTED_ENDPOINTS:
         tail = path.removeprefix(endpoint)
         if tail != path and tail.startswith("/") and tail[1:].partition("/")[0] in API_ROOTS:
             return tail
-    return None
+    tail = path.removeprefix("/models")  # what follows may be a model's name: it must be an endpoint, whole
+    return tail if tail != path and tail in (*PASTED_ENDPOINTS, "/models") else None
 
 
 def leaves_its_folder(raw_path: str) -> bool:
     """Tell whether a path climbs with dot segments, plain or encoded: it would leave the base URL upstream."""
     if ENCODED_OR_DOTTED.search(raw_path) is None:
         return False
-    return any(unquote_to_bytes(segment) in (b".", b"..") for segment in SEPARATOR.split(raw_path))
+    path = raw_path.encode("utf-8", "surrogateescape")
+    for _ in range(MAX_DECODINGS + 1):
+        if any(ENDS_SEGMENT.split(segment)[0].strip() in (b".", b"..") for segment in SEPARATOR.split(path)):
+            return True
+        path = unquote_to_bytes(path)
+        for written, meant in OVERLONG:
+            path = path.replace(written, meant)
+    return False
 
 
 class OneAddress:

@@ -312,7 +312,7 @@ def test_an_upstream_that_comes_back_is_asked_again(proxy: RunningProxy, upstrea
 def test_without_an_upstream_key_requests_are_told_what_to_do(
     upstream: Fresh, start: Callable[..., RunningProxy], way: str
 ) -> None:
-    reply = ask(start(upstream.provider.base_url, openai_api_key=None), way)
+    reply = ask(start("https://gateway.example/v1", openai_api_key=None), way)
 
     assert (reply.status, reply.error["code"]) == (503, "no_upstream_key")
     assert reply.header("x-should-retry") == "false"

@@ -283,7 +283,7 @@ def test_outside_the_api_there_is_no_socket(proxy: RunningProxy, upstream: Socke
 
 
 def test_without_an_upstream_key_it_is_said_so(start: Callable[..., RunningProxy], upstream: SocketUpstream) -> None:
-    status, error = refusal_of(start(upstream.base_url, openai_api_key=None))
+    status, error = refusal_of(start("https://gateway.example/v1", openai_api_key=None))
 
     assert (status, error["code"]) == (503, "no_upstream_key")
     assert upstream.handshakes == []

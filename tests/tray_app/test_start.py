@@ -30,7 +30,6 @@ def start(home: Path, *arguments: str, **variables: str) -> "subprocess.Complete
 @pytest.mark.parametrize(
     ("arguments", "variables", "said"),
     [
-        ((), {"PROXY_PORT": "many"}, "PROXY_PORT is 'many' (from the environment)"),
         (("--host", "0.0.0.0"), {}, "PROXY_HOST is '0.0.0.0' (from the command line)"),
         (("--port", "70000"), {}, "70000 is not in the range"),
         (("--tray", "qt"), {}, "'qt' is not one of"),

@@ -32,7 +32,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.cli.main import cli
-from proxy.errors.configuration import ConfigurationError
+from proxy.errors.configuration import EnvironmentBroken
 from proxy.identity import __version__
 from proxy.settings.model import Settings, variable
 
@@ -446,12 +446,24 @@ def test_serve_on_a_taken_port_ends_with_one_line_that_names_the_holder() -> Non
     assert "--port" in line
 
 
-@pytest.mark.parametrize("command", ["serve", "config"])
-def test_a_bad_value_ends_a_command_with_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+@pytest.mark.parametrize("words", [["config"], ["key", "status"], ["proxy-key", "list"], ["doctor"], ["page"]])
+def test_a_bad_value_takes_no_diagnosis_away(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     monkeypatch.setenv("PROXY_HOST", "0.0.0.0")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
 
-    ended = run_program(command)
+    ended = run_program(*words)
+
+    said = ended.stdout + ended.stderr
+    assert "Traceback" not in said
+    assert "sk-hidden" not in said
+    assert "PROXY_HOST is '0.0.0.0' (from the environment)" in said
+
+
+def test_serve_ends_at_a_bad_value_with_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROXY_HOST", "0.0.0.0")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
+
+    ended = run_program("serve")
 
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
@@ -465,7 +477,7 @@ def test_check_leaves_a_bad_value_to_the_one_line_of_the_program(monkeypatch: py
 
     result = run("check")
 
-    assert isinstance(result.exception, ConfigurationError)
+    assert isinstance(result.exception, EnvironmentBroken)
     assert "PROXY_PORT is 'many'" in str(result.exception)
 
 

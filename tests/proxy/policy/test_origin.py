@@ -78,9 +78,31 @@ def test_the_proxys_own_names_with_its_port_are_its_host(host: str) -> None:
     check_host(host, "8000", "127.0.0.1", ())
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "localhost:80"])
-def test_on_port_80_the_port_may_be_left_out(host: str) -> None:
-    check_host(host, "80", "127.0.0.1", ())
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.1:9000",
+        "localhost",
+        "localhost:80",
+        "localhost:08000",
+        "LOCALHOST:1",
+        "localhost.",
+        "localhost.:8000",
+        "127.0.0.2:8000",
+        "127.255.255.254",
+        "[::1]",
+        "[::1]:65535",
+    ],
+)
+def test_a_name_of_this_computer_is_its_host_with_any_port_or_none(host: str) -> None:
+    check_host(host, "8000", "127.0.0.1", ())
+
+
+@pytest.mark.parametrize("host", ["192.168.1.5", "192.168.1.5:9000", "192.168.1.5:80"])
+def test_an_address_of_the_network_that_is_listened_on_is_a_host_with_its_port_alone(host: str) -> None:
+    with pytest.raises(HostNotAllowed):
+        check_host(host, "8000", "192.168.1.5", ())
 
 
 @pytest.mark.parametrize("host", ["192.168.1.5:8000", "127.0.0.1:8000", "localhost:8000"])
@@ -173,16 +195,15 @@ def test_a_host_with_no_name_or_half_a_bracket_is_malformed_too(host: str) -> No
     [
         "evil.example",
         "evil.example:8000",
-        "127.0.0.1",  # another port: what listens on 80 is not us
-        "127.0.0.1:8001",
-        "127.0.0.1:80",
-        "localhost:18000",
-        "localhost:08000",
         "127.0.0.1.evil.example:8000",
         "localhost.evil.example:8000",
-        "localhost.:8000",
+        "localhost..:8000",
+        ".localhost:8000",
+        "evil.localhost:8000",
         "127.0.0.1.:8000",
-        "127.0.0.2:8000",
+        "127.0.0.01:8000",
+        "127.0.0.256:8000",
+        "128.0.0.1:8000",
         "127.1:8000",
         "2130706433:8000",
         "0x7f.1:8000",

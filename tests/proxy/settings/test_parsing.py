@@ -42,6 +42,25 @@ from proxy.settings.parsing import (
         ("https://api.openai.com/v1/responses", "https://api.openai.com/v1"),
         ("https://api.openai.com/v1/models", "https://api.openai.com/v1"),
         ("https://api.openai.com/chat/completions", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1/rerank", "https://api.openai.com/v1"),
+        ("https://api.openai.com/v1/Chat/Completions", "https://api.openai.com/v1"),
+        ("https://gateway.example/openai/v1/models", "https://gateway.example/openai/v1"),
+        ("https://gateway.example/api/v1/audio/speech", "https://gateway.example/api/v1"),
+        ("https://gateway.example/v1/models/chat/completions", "https://gateway.example/v1"),
+        ("https://gateway.example/V1", "https://gateway.example/v1"),
+        ("https://gateway.example/V1/", "https://gateway.example/v1"),
+        # without a version the endpoint is believed, which some upstreams serve there
+        ("https://gateway.example/inference/chat/completions", "https://gateway.example/inference"),
+        ("https://gateway.example/chat/completions", "https://gateway.example"),
+        ("https://gateway.example/models/chat/completions", "https://gateway.example/models"),
+        ("https://gateway.example/api/embeddings/", "https://gateway.example/api"),
+        # and so is who says that it is whole
+        ("https://gateway.example/inference#", "https://gateway.example/inference"),
+        ("https://gateway.example/models/#", "https://gateway.example/models"),
+        ("https://gateway.example#", "https://gateway.example"),
+        # which a list of models does not
+        ("https://gateway.example/models", "https://gateway.example/v1"),
+        ("https://gateway.example/inference/", "https://gateway.example/inference/v1"),
         ("https://gateway.example/v1beta/openai/chat/completions", "https://gateway.example/v1beta/openai"),
         # other versions are kept
         ("https://gateway.example/v2", "https://gateway.example/v2"),

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from proxy.errors.configuration import SettingError
+from proxy.settings.loading import validate
 from proxy.settings.model import Settings, about, hidden, shown, variable
 from proxy.settings.store import SettingsStore
 
@@ -48,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "proxy_allowed_origins": (),
     "proxy_allowed_hosts": (),
     "proxy_max_body_mb": 64.0,
+    "proxy_max_upload_mb": 1024.0,
     "proxy_log_level": "INFO",
 }
 
@@ -105,6 +107,7 @@ BAD_VALUES = [
     ("PROXY_ALLOWED_ORIGINS", "https://app.example, null"),
     ("PROXY_MAX_BODY_MB", "0"),
     ("PROXY_MAX_BODY_MB", "nan"),
+    ("PROXY_MAX_UPLOAD_MB", "-1"),
     ("PROXY_LOG_LEVEL", "loud"),
 ]
 
@@ -121,6 +124,13 @@ def refuse(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Refuse:
         return str(caught.value)
 
     return read
+
+
+def refuse_values(**values: object) -> str:
+    """Read values that must be refused, and return what is said."""
+    with pytest.raises(SettingError) as caught:
+        validate(values, {})
+    return str(caught.value)
 
 
 def test_the_table_of_defaults_names_every_setting() -> None:
@@ -258,27 +268,27 @@ def test_an_upstream_elsewhere_may_be_plain_http_where_the_user_allows_it() -> N
         "http://127.0.0.1:8000/v1/chat/completions",
     ],
 )
-def test_the_proxy_is_never_its_own_upstream(refuse: Refuse, url: str) -> None:
-    assert "it would call itself" in refuse(OPENAI_BASE_URL=url)
+def test_the_proxy_is_never_its_own_upstream(url: str) -> None:
+    assert "it would call itself" in refuse_values(openai_base_url=url)
 
 
-def test_the_proxys_own_address_is_told_by_the_port_it_listens_on(refuse: Refuse) -> None:
+def test_the_proxys_own_address_is_told_by_the_port_it_listens_on() -> None:
     assert Settings.model_validate({"openai_base_url": "http://127.0.0.1:8001"}).proxy_port == 8000
 
-    assert "it would call itself" in refuse(OPENAI_BASE_URL="http://127.0.0.1:8001", PROXY_PORT="8001")
+    assert "it would call itself" in refuse_values(openai_base_url="http://127.0.0.1:8001", proxy_port=8001)
 
 
-def test_a_url_without_a_port_is_the_proxys_own_where_it_listens_on_80(refuse: Refuse) -> None:
-    assert "it would call itself" in refuse(OPENAI_BASE_URL="http://127.0.0.1", PROXY_PORT="80")
+def test_a_url_without_a_port_is_the_proxys_own_where_it_listens_on_80() -> None:
+    assert "it would call itself" in refuse_values(openai_base_url="http://127.0.0.1", proxy_port=80)
 
 
-def test_the_address_listened_on_is_the_proxys_own_too(refuse: Refuse) -> None:
-    said = refuse(
-        OPENAI_BASE_URL="http://192.168.1.5:8000",
-        PROXY_ALLOW_HTTP_UPSTREAM="true",
-        PROXY_HOST="192.168.1.5",
-        PROXY_REQUIRE_API_KEY="true",
-        PROXY_API_KEYS="a-proxy-key",
+def test_the_address_listened_on_is_the_proxys_own_too() -> None:
+    said = refuse_values(
+        openai_base_url="http://192.168.1.5:8000",
+        proxy_allow_http_upstream=True,
+        proxy_host="192.168.1.5",
+        proxy_require_api_key=True,
+        proxy_api_keys="a-proxy-key",
     )
 
     assert "it would call itself" in said
@@ -310,7 +320,7 @@ def test_an_address_of_this_computer_needs_no_key(host: str) -> None:
     [
         {"PROXY_HOST": "0.0.0.0"},
         {"OPENAI_TIMEOUT": "never"},
-        {"OPENAI_BASE_URL": "http://127.0.0.1:8000"},
+        {"OPENAI_BASE_URL": "http://gateway.example"},
         {"PROXY_API_KEYS": "proxy-secret-1,proxy-secret-2", "PROXY_PORT": "x"},
     ],
 )

@@ -50,6 +50,25 @@ SEED = 20240608
         ("/v1/embeddings/embeddings", "/v1/embeddings"),
         ("/v1/completions/completions", "/v1/completions"),
         ("/v1/responses/responses", "/v1/responses"),
+        ("/v1/rerank/rerank", "/v1/rerank"),
+        ("/v1/moderations/chat/completions", "/v1/chat/completions"),
+        ("/v1/images/generations/images/edits", "/v1/images/edits"),
+        ("/v1/models/chat/completions", "/v1/chat/completions"),
+        ("/v1/models/models", "/v1/models"),
+        ("/models/embeddings", "/v1/embeddings"),
+        ("/v1/models/audio/speech", "/v1/audio/speech"),
+        # as services in the net have it
+        ("/openai/v1/chat/completions", "/v1/chat/completions"),
+        ("/api/v1/models", "/v1/models"),
+        ("/API/V1/models", "/v1/models"),
+        ("/V1/models", "/v1/models"),
+        ("/V1/v1/embeddings", "/v1/embeddings"),
+        ("/openai/v1/v1/models/chat/completions", "/v1/chat/completions"),
+        ("/api/v1/rerank/rerank", "/v1/rerank"),
+        # the name of a model is none of these
+        ("/v1/models/rerank-english-v3", "/v1/models/rerank-english-v3"),
+        ("/v1/models/completions/versions", "/v1/models/completions/versions"),
+        ("/v1/models/files", "/v1/models/files"),
         # stray slashes
         ("//v1//chat/completions", "/v1/chat/completions"),
         ("//models", "/v1/models"),
@@ -90,13 +109,17 @@ def test_a_longer_word_is_not_taken_for_a_pasted_endpoint(path: str) -> None:
         "/v1",
         "/favicon.ico",
         "/api/tags",
-        "/api/v1/models",
         "/ui/settings",
         "/v2/models",
         "/v10/models",
         "/v1beta/models",
         "/v1models",
-        "/V1/models",
+        "/API/tags",
+        "/openai",
+        "/openai/models",
+        "/openai/v1beta/models",
+        "/myapi/v1/models",
+        "/v1/api/v1x/models",
         "/modelsx",
         "/chatter/completions",
         "/healthz",
@@ -160,7 +183,7 @@ def test_any_path_outside_the_api_keeps_all_its_segments() -> None:
     for path in random_paths():
         segments = [segment for segment in path.split("/") if segment]
         beyond = segments[:]
-        while beyond and beyond[0] == "v1":
+        while beyond and beyond[0].lower() == "v1":
             beyond.pop(0)
         if beyond and beyond[0] not in API_ROOTS:
             outside += 1
@@ -198,6 +221,19 @@ def test_any_path_of_the_api_ends_under_v1() -> None:
         "/v1/%2e./admin",
         "/v1/%2e/models",
         "/v1/files%2F..%2Fadmin",
+        "/v1/..;/admin",
+        "/v1/..;a=b/admin",
+        "/v1/%2e%2e;/admin",
+        "/v1/..%3b/admin",
+        "/v1/%252e%252e/admin",
+        "/v1/%25252e%25252e%25252fadmin",
+        "/v1/..%255cadmin",
+        "/v1/.%00./..%00/admin",
+        "/v1/..%3fx/admin",
+        "/v1/..%23/admin",
+        "/v1/..%20/admin",
+        "/v1/%c0%ae%c0%ae/admin",
+        "/v1/a%c0%af..%c0%afadmin",
         "/v1/files%2f%2e%2e%2fadmin",
         "/v1/files\\..\\admin",
         "/v1/files%5C..%5Cadmin",
@@ -223,6 +259,10 @@ def test_a_path_with_dot_segments_leaves_its_folder(path: str) -> None:
         "/v1/files/report%2Epdf",
         "/v1/models/org%2Fmodel",
         "/v1/files/100%25",
+        "/v1/files/..a;b",
+        "/v1/files/;..",
+        "/v1/files/what%3F",
+        "/v1/files/%E2%80%A6",
     ],
 )
 def test_dots_within_a_name_stay_in_their_folder(path: str) -> None:
@@ -268,7 +308,7 @@ def ask(environ: dict[str, Any]) -> dict[str, Any]:
         ("/v1/%2563hat/completions", "/v1/%2563hat/completions", "/v1/chat/completions"),
         ("/v1/engines/m/completions", "/v1/engines/m/completions", "/v1/completions"),
         ("/Chat/Completions", "/Chat/Completions", "/Chat/Completions"),
-        ("/V1/chat/completions", "/V1/chat/completions", "/V1/chat/completions"),
+        ("/V1/chat/completions", "/v1/chat/completions", "/v1/chat/completions"),
     ],
 )
 def test_the_app_sees_the_decoded_path_and_the_encoded_one_is_kept(target: str, raw_uri: str, path_info: str) -> None:

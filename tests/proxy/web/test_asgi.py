@@ -150,8 +150,8 @@ def test_a_scope_in_every_form_is_understood(call: Callable[..., Server], upstre
     [
         {"headers": [(b"host", b"evil.example")]},
         {"headers": []},
-        {"server": ("127.0.0.1", 8000)},  # Host says 80
-        {"server": ("/run/proxy.sock", None), "headers": [(b"host", b"127.0.0.1:1")]},
+        {"headers": [(b"host", b"192.168.1.5")]},
+        {"server": ("/run/proxy.sock", None), "headers": [(b"host", b"localhost.evil.example")]},
         {"headers": [HOST, HOST]},
     ],
 )
