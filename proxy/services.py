@@ -28,6 +28,7 @@ from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
+from proxy.usage.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Services:
     router: UpstreamRouter
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
+    ledger: Ledger
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -97,6 +99,7 @@ def assemble(
     keychain: Callable[[], Keychain] | None = None,
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
+    ledger_file: Path | None = None,
 ) -> Services:
     """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
@@ -110,7 +113,12 @@ def assemble(
     keys = Keys(secrets, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
-    observers = Observers(health, LogLine())
+    ledger = Ledger(
+        ledger_file or paths.ledger_file(),
+        lambda: store.current.proxy_usage_days,
+        lambda: store.current.proxy_prices,
+    )
+    observers = Observers(health, LogLine(), ledger)
     router = UpstreamRouter(store, lambda: services.chosen(), secrets)
     tools = ToolExecution(
         lambda: store.current,
@@ -133,6 +141,7 @@ def assemble(
         router=router,
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
+        ledger=ledger,
     )
     return services
 

@@ -12,6 +12,7 @@ import click
 from proxy import paths
 from proxy.cli.terminal import say
 from proxy.cli.tools import tools
+from proxy.cli.usage import usage
 from proxy.command import command, started_as
 from proxy.errors.keyring import KeyringFailure
 from proxy.errors.proxy_error import ProxyError
@@ -204,6 +205,7 @@ def revoke_proxy_key(name: str) -> None:
 
 
 cli.add_command(tools)
+cli.add_command(usage)
 
 
 def secrets() -> "Secrets":

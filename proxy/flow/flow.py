@@ -63,6 +63,7 @@ class Usage(NamedTuple):
     output_tokens: int
     cached_tokens: int = 0  # of the input, those read from the upstream's cache
     reasoning_tokens: int = 0  # of the output, those the client does not see
+    cache_written_tokens: int = 0  # of the input, those the upstream has put into its cache
 
     @classmethod
     def of(cls, counted: Mapping[str, Any] | None) -> "Usage | None":
@@ -71,7 +72,9 @@ class Usage(NamedTuple):
             if counted and isinstance(counted.get(up), int):
                 cached = count(counted.get(f"{up}_details"), "cached_tokens")
                 reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
-                return cls(counted[up], count(counted, down), cached, reasoning)
+                written = count(counted.get(f"{up}_details"), "cache_write_tokens")
+                written = written or count(counted, "cache_creation_input_tokens")
+                return cls(counted[up], count(counted, down), cached, reasoning, written)
         return None
 
     def __str__(self) -> str:

@@ -38,6 +38,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             allow_origin=services.allow_origin,
             try_key=services.try_key,
             recent_log=recent_lines,
+            ledger_file=services.ledger.file,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from proxy.flow.health import UpstreamHealth
 from proxy.keys.upstream_key import Secrets
@@ -40,3 +41,4 @@ class PageParts:
     allow_origin: Callable[[str], None]  # raises ProxyError, OSError
     try_key: Callable[[str], str | None]  # return what the upstream says against a key; blocks
     recent_log: Callable[[], Sequence[str]]
+    ledger_file: Path
