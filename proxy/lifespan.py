@@ -35,6 +35,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.wait([following, asking])
         await services.router.close()
         await asyncio.to_thread(services.tools.release)
+        await asyncio.to_thread(services.ledger.stop)
 
 
 async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:

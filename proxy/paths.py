@@ -85,6 +85,11 @@ def cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir(APP_ID, appauthor=False))
 
 
+def ledger_file() -> Path:
+    """Return the file of what finished requests used and cost."""
+    return state_file().with_name("usage.sqlite3")
+
+
 def asset(name: str) -> Path:
     """Return an asset's path: beside the code in a checkout, inside the package when installed."""
     package = Path(__file__).parent

@@ -33,6 +33,7 @@ from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
+from proxy.usage.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Services:
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
     habits: Habits
+    ledger: Ledger
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -121,6 +123,7 @@ def assemble(
     *,
     keep_alive_s: float = KEEP_ALIVE_S,
     starts_anyway: bool = False,
+    ledger_file: Path | None = None,
 ) -> Services:
     """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
@@ -136,7 +139,12 @@ def assemble(
     keys = Keys(secrets, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
-    observers = Observers(health, LogLine())
+    ledger = Ledger(
+        ledger_file or paths.ledger_file(),
+        lambda: store.current.proxy_usage_days,
+        lambda: store.current.proxy_prices,
+    )
+    observers = Observers(health, LogLine(), ledger)
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
@@ -165,6 +173,7 @@ def assemble(
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
         habits=habits,
+        ledger=ledger,
     )
     return services
 

@@ -13,7 +13,8 @@ from fakes.environment import ROOT
 
 PACKAGES = ("proxy", "tray_app")
 LONGEST_FILE_LINES = 300
-TREES = ("proxy/errors/",)  # one entry after the other: read by looking one up, so length costs nothing
+# One entry after the other: read by looking one up, so length costs nothing.
+TREES = ("proxy/errors/", "proxy/settings/model.py")
 
 # Which rooms a room may import from `proxy`. A room is a folder, or a module that stands alone.
 DOORS_IN_WORDS: dict[str, str] = {
@@ -35,17 +36,18 @@ DOORS_IN_WORDS: dict[str, str] = {
     "server": "errors http",
     "upstream": "errors files http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
+    "usage": "flow",
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # wiring
-    "services": "errors exchange flow keys logs paths policy settings tools upstream",
+    "services": "errors exchange flow keys logs paths policy settings tools upstream usage",
     "process": "",
     "lifespan": "errors flow http keys services tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
         "command errors exchange flow http identity keys lifespan logs paths policy process running server services"
-        " settings tools"
+        " settings tools usage"
     ),
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",
@@ -55,7 +57,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": (
         "command errors hosting identity install keys logs paths process running server services settings tools"
-        " upstream web"
+        " upstream usage web"
     ),
     "__main__": "cli",
     # flow, keys and tools for their states alone
@@ -91,7 +93,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
     "platformdirs": ("proxy/paths.py",),
-    "sqlite3": ("proxy/usage/",),
+    **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
     "click": ("proxy/cli/", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
     "jeepney": (

@@ -64,6 +64,7 @@ class Usage(NamedTuple):
     output_tokens: int
     cached_tokens: int = 0  # of the input, those read from the upstream's cache
     reasoning_tokens: int = 0  # of the output, those the client does not see
+    cache_written_tokens: int = 0  # of the input, those the upstream has put into its cache
 
     @classmethod
     def of(cls, counted: Mapping[str, Any] | None) -> "Usage | None":
@@ -72,9 +73,11 @@ class Usage(NamedTuple):
             if counted and isinstance(counted.get(up), int):
                 cached = count(counted.get(f"{up}_details"), "cached_tokens")
                 reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
+                written = count(counted.get(f"{up}_details"), "cache_write_tokens")
                 # Claude's API counts what it read from its cache, or wrote to it, beside the input.
-                read, written = count(counted, CACHE_READ), count(counted, CACHE_WRITTEN)
-                return cls(counted[up] + read + written, count(counted, down), cached + read, reasoning)
+                beside_read, beside_written = count(counted, CACHE_READ), count(counted, CACHE_WRITTEN)
+                total = counted[up] + beside_read + beside_written
+                return cls(total, count(counted, down), cached + beside_read, reasoning, written + beside_written)
         return None
 
     def __str__(self) -> str:

@@ -26,6 +26,7 @@ from proxy.settings.parsing import (
     parse_keys,
     parse_level,
     parse_origin,
+    parse_prices,
     parse_upstream_url,
     refuse_bool,
     split_commas,
@@ -44,6 +45,7 @@ Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 ConsentRules = Annotated[dict[str, Literal["auto", "ask", "never"]], NoDecode, BeforeValidator(parse_json)]
+Prices = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_prices)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_keys)]
 WholeNumber = Annotated[int, BeforeValidator(refuse_bool)]
@@ -166,6 +168,14 @@ class Settings(BaseSettings):
     openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
     openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")
     openai_param_drop: DropRules = setting((), "Parameters removed from every request", "names separated by commas")
+    proxy_usage_days: WholeNumber = setting(
+        400, "Days for which the usage of requests is kept", "a whole number from 1 to 36500", ge=1, le=36_500
+    )
+    proxy_prices: Prices = setting(
+        {},
+        "Your own prices by model, in USD for a million tokens; they come before the built-in price table",
+        'a JSON object such as {"my-model": {"input": 1.5, "cached": 0.2, "output": 6}}',
+    )
     proxy_host: str = setting(
         "127.0.0.1", "The address to listen on", "an IP address or host name", restart=True, min_length=1
     )

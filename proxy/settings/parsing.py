@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import math
 import re
 import socket
 from collections.abc import Iterator
@@ -185,6 +186,18 @@ def parse_json(value: object) -> object:
         return json.loads(value)
     except ValueError as error:
         raise ValueError(f"this is not JSON ({error})") from error
+
+
+def parse_prices(value: object) -> object:
+    """Read the user's prices by model from JSON text or a table: what input and output cost, and cached input."""
+    value = parse_json(value)
+    for price in value.values() if isinstance(value, dict) else ():
+        if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {"input", "cached", "output"}:
+            raise ValueError("a price names input and output, and may name cached")
+        for each in price.values():
+            if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
+                raise ValueError("a price is a number from 0")
+    return value
 
 
 def parse_json_rules(value: object) -> object:

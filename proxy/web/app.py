@@ -43,6 +43,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             find_local=services.find_local,
             resting_s=services.router.cooldown.resting_s,
             learned=services.learned_repairs.all,
+            ledger_file=services.ledger.file,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

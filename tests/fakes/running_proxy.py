@@ -28,7 +28,12 @@ class RunningProxy:
     ) -> None:
         self.keychain = MemoryKeychain()
         self.services = assemble(
-            {"proxy_port": 0, **settings}, settings_file, lambda: self.keychain, keep_alive_s=keep_alive_s
+            {"proxy_port": 0, **settings},
+            settings_file,
+            lambda: self.keychain,
+            keep_alive_s=keep_alive_s,
+            # The proxy of a module starts before any test has a home of its own.
+            ledger_file=settings_file and settings_file.with_suffix(".sqlite3"),
         )
         know(*self.services.every_secret())
         try:

@@ -9,7 +9,7 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import approvals, entry, home, upstreams
+from proxy.web.ui import approvals, entry, home, upstreams, usage
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
@@ -40,6 +40,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     home.add_routes(pages, root, parts)
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
+    usage.add_routes(pages, root, parts.ledger_file)
 
     @pages.get(f"{root}/doctor")
     def doctor() -> str:

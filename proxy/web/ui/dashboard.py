@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from proxy.flow.health import UpstreamHealth
@@ -68,3 +69,4 @@ class PageParts:
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
     resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
+    ledger_file: Path

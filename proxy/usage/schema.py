@@ -1,0 +1,55 @@
+"""The ledger's table, as a list of steps that only grows: never edit an old one."""
+
+import sqlite3
+from pathlib import Path
+
+BUSY_TIMEOUT_S = 5.0
+
+MIGRATIONS: tuple[str, ...] = (
+    """CREATE TABLE requests (
+        id TEXT PRIMARY KEY, began_at REAL NOT NULL, client TEXT, key_name TEXT, method TEXT NOT NULL,
+        endpoint TEXT NOT NULL, model_asked TEXT, model_sent TEXT, upstream TEXT, status INTEGER, outcome TEXT NOT NULL,
+        attempts INTEGER NOT NULL, first_byte_s REAL, duration_s REAL, input_tokens INTEGER, cached_tokens INTEGER,
+        cache_written_tokens INTEGER, output_tokens INTEGER, reasoning_tokens INTEGER, is_estimated INTEGER NOT NULL,
+        bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL, tool_rounds INTEGER NOT NULL, repairs INTEGER NOT NULL,
+        cost_usd REAL, price_source TEXT)""",
+    "CREATE INDEX requests_began_at ON requests (began_at)",
+)
+
+
+class NewerLedger(sqlite3.DatabaseError):
+    """The file was written by a newer version of the program, and is left as it is."""
+
+
+def connect(file: Path) -> sqlite3.Connection:
+    """Open the ledger, brought up to date; raises sqlite3.Error and OSError. The connection stays in one thread."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file.touch(mode=0o600)
+    ledger = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        ledger.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode this loses nothing when the process is killed, and corrupts nothing when the power goes.
+        ledger.execute("PRAGMA synchronous = NORMAL")
+        migrate(ledger)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def migrate(ledger: sqlite3.Connection) -> None:
+    """Run the steps that the file lacks, all or none; two programs may do so at once."""
+    ledger.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = ledger.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise NewerLedger(  # noqa: TRY301  inside the transaction, which it ends
+                f"the ledger is of version {version}, this program knows {len(MIGRATIONS)}"
+            )
+        for step in MIGRATIONS[version:]:
+            ledger.execute(step)
+        ledger.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    except BaseException:
+        ledger.execute("ROLLBACK")
+        raise
+    ledger.execute("COMMIT")

@@ -1,0 +1,89 @@
+"""Read the ledger: totals of a time, by model, client, upstream, key, outcome, day or hour; and its rows as CSV."""
+
+import csv
+import io
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from proxy.usage.ledger import COLUMNS
+
+# What a group is called, as SQL; days and hours are those of the reader's clock.
+GROUPS = {
+    "model": "COALESCE(model_sent, model_asked)",
+    "client": "client",
+    "upstream": "upstream",
+    "key": "key_name",
+    "outcome": "outcome",
+    "day": "strftime('%Y-%m-%d', began_at, 'unixepoch', 'localtime')",
+    "hour": "strftime('%Y-%m-%d %H:00', began_at, 'unixepoch', 'localtime')",
+}
+# A sum over unknown values alone is unknown; `unpriced` tells how many requests with tokens have no known price.
+TOTALS = """COUNT(*) AS requests, SUM(input_tokens) AS input_tokens, SUM(cached_tokens) AS cached_tokens,
+    SUM(cache_written_tokens) AS cache_written_tokens, SUM(output_tokens) AS output_tokens,
+    SUM(reasoning_tokens) AS reasoning_tokens, SUM(is_estimated) AS estimated, SUM(cost_usd) AS cost_usd,
+    SUM(input_tokens IS NOT NULL AND cost_usd IS NULL) AS unpriced"""
+RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
+
+
+class LedgerUnreadable(Exception):
+    """The file is broken, locked for long, or no ledger."""
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
+    """Give a connection that cannot write, None where there is no ledger yet; raises LedgerUnreadable."""
+    if not file.exists():
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as ledger:
+            ledger.row_factory = sqlite3.Row
+            yield ledger
+    except sqlite3.Error as error:
+        raise LedgerUnreadable(f"The usage ledger {file} cannot be read: {error}") from error
+
+
+def totals(file: Path, since: float, until: float) -> dict[str, Any]:
+    """Return the totals of the requests that began from `since` to before `until`, seconds of the wall clock."""
+    return select(file, f"SELECT {TOTALS} FROM requests WHERE began_at >= ? AND began_at < ?", since, until)[0]  # noqa: S608  our own words
+
+
+def grouped(file: Path, by: str, since: float, until: float) -> list[dict[str, Any]]:
+    """Return the totals of each group, in order of its name for times, else the costliest first; raises KeyError."""
+    order = '"group"' if by in ("day", "hour") else "cost_usd DESC, requests DESC"
+    query = (
+        f'SELECT {GROUPS[by]} AS "group", {TOTALS} FROM requests'  # noqa: S608  our own words
+        f" WHERE began_at >= ? AND began_at < ? GROUP BY 1 ORDER BY {order}"
+    )
+    return [row for row in select(file, query, since, until) if row["requests"]]
+
+
+def select(file: Path, query: str, since: float, until: float) -> list[dict[str, Any]]:
+    """Return what a query finds; raises LedgerUnreadable."""
+    with reading(file) as ledger:
+        if ledger is not None:
+            return [dict(row) for row in ledger.execute(query, (since, until))]
+    names = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
+    return [{"requests": 0, "estimated": 0, "unpriced": 0, **dict.fromkeys(names)}]
+
+
+def as_csv(file: Path, since: float, until: float) -> Iterator[str]:
+    """Yield the rows as lines of CSV, the names first; what a spreadsheet would run is quoted."""
+    yield line(COLUMNS)
+    with reading(file) as ledger:
+        if ledger is not None:
+            query = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE began_at >= ? AND began_at < ? ORDER BY began_at"  # noqa: S608  our own names
+            for row in ledger.execute(query, (since, until)):
+                yield line(tuple(row))
+
+
+def line(values: tuple[Any, ...]) -> str:
+    """Write one line of CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerow(
+        f"'{value}" if isinstance(value, str) and value.startswith(RISKY) else value for value in values
+    )
+    return text.getvalue()
