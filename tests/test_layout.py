@@ -65,10 +65,11 @@ DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
 KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
-    **dict.fromkeys(("uvicorn", "httptools", "psutil"), ("proxy/server/",)),
+    **dict.fromkeys(("uvicorn", "psutil"), ("proxy/server/",)),
+    "httptools": ("proxy/http/", "proxy/server/"),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
-    **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
+    "python_socks": ("proxy/upstream/dial.py",),
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/transport.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
     **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
@@ -78,7 +79,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
-    **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
+    **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),
     "platformdirs": ("proxy/paths.py",),
     "sqlite3": ("proxy/usage/",),
     "click": ("proxy/cli/", "tray_app/__main__.py"),

@@ -67,7 +67,6 @@ class Request:
     stream: StreamOptions | None = None  # given where the client asked for a stream of events
     upstream: "UpstreamClient | None" = None  # the client of the one that was chosen, and
     upstream_key: str = field(default="", repr=False)  # the key it is asked with
-    needs_new_connection: bool = False
 
     @property
     def is_repeatable(self) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, overload
 
-from proxy.errors.request import MalformedRequest
 from proxy.http.headers import Headers
 from proxy.identity import APP_ID, __version__
 
@@ -76,18 +75,8 @@ class RequestHeaders(Protocol):
 
 def for_upstream(environ: Mapping[str, Any]) -> Headers:
     """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
-    passed = [(name, as_text(environ[key])) for key in environ if (name := upstream_name(key))]
+    passed = [(name, environ[key]) for key in environ if (name := upstream_name(key))]
     return Headers((name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value)
-
-
-def as_text(value: str) -> str:
-    """Return the text of a header's bytes, which WSGI hands over as Latin-1; raises MalformedRequest."""
-    if value.isascii():
-        return value
-    try:
-        return value.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise MalformedRequest("a header is not UTF-8") from error
 
 
 @lru_cache(maxsize=1024)
