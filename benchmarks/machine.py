@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.targets import REPOSITORY, find_nginx
 
-OUR_PACKAGES = ("openai", "httptools", "aiohttp", "flask")
+OUR_PACKAGES = ("openai", "httptools", "flask")
 LITELLM_PACKAGES = ("litellm", "openai", "uvicorn", "aiohttp")
 PACKAGE_VERSIONS = """
 import importlib.metadata, json, platform, sys

@@ -36,10 +36,7 @@ NOT_IMPORTED = {
 UNTYPED = {"pystray": ("tray_app/backends/pystray_", "tray_app/backends/macos_icon")}
 # Packages that document no way to what we need, and what that is. Each has an upper bound in pyproject.
 UNDOCUMENTED = {
-    "aiohttp": "a connection class of our own in its pool, and the bytes that came before a connection broke",
-    "httpx2": "the transport a client has for an address",
     "mcp": "the type of a transport",
-    "openai": "whether and when the SDK would try a request again",
     "pystray": "the window, the queue and the handlers of its icons",
 }
 # The private parts of Python's own library, which comes with the program and has no bound.
@@ -51,17 +48,7 @@ OF_PYTHON = {
 }
 # Every private name of a library that we touch, by the package and the object that must have it.
 PRIVATE: dict[tuple[str, str], tuple[str, ...]] = {
-    ("aiohttp", "aiohttp.client_proto.ResponseHandler"): (
-        "_drop_timeout", "_exception", "_loop", "_on_read_timeout", "_parser", "_payload", "_read_timeout",
-        "_reading_paused", "_reschedule_timeout",
-    ),
-    ("aiohttp", "aiohttp.connector.Connection"): ("_connector",),
-    ("aiohttp", "aiohttp.streams.StreamReader"): ("_read_nowait",),
-    ("aiohttp", "aiohttp.TCPConnector"): ("_factory",),
-    ("httpx2", "httpx2.AsyncClient"): ("_transport_for_url",),
     ("mcp", "mcp.client"): ("_transport",),
-    ("openai", "openai"): ("_models",),
-    ("openai", "openai.AsyncOpenAI"): ("_calculate_retry_timeout", "_should_retry"),
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "psutil": ("proxy/server/",),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
-    **dict.fromkeys(("aiohttp", "yarl", "multidict"), ("proxy/upstream/",)),
+    "python_socks": ("proxy/upstream/dial.py",),
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/remote.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
     "anyio": ("proxy/tools/mcp/stdio.py",),  # the streams a transport of the SDK is made of
@@ -91,7 +91,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
-    **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py",)),
+    **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),
     "platformdirs": ("proxy/paths.py",),
     **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
     "click": ("proxy/cli/", "tray_app/__main__.py"),

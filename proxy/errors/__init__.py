@@ -37,5 +37,4 @@ ProxyError                      proxy_error.py
     ├── NetworkProxyUnreachable 502   ├── NetworkProxyRefused 502    ├── NetworkProxyAuth 502
     └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502      ├── UpstreamInvalidResponse 502
                                       ├── UpstreamInvalidEvent 502   └── UpstreamUnexpectedStatus 502
-        └── UpstreamStaleConnection 502
 """

@@ -15,7 +15,7 @@ class ProxyError(Exception):
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "server_error"
-    should_retry: ClassVar[bool | None] = None  # what x-should-retry tells the SDKs; None says nothing
+    should_retry: bool | None = None  # what x-should-retry tells the SDKs; None says nothing
 
     def __init__(self, detail: str = "", *, param: str | None = None) -> None:
         self.detail = redact(detail) if detail else ""  # maybe in the words of others

@@ -10,6 +10,7 @@ class UpstreamFailure(ProxyError):
     status = 502
     type = "upstream_error"
     code = "upstream_error"
+    is_worth_retry = False  # nothing was sent: asking again costs nothing, and may find the way open
 
 
 class UpstreamUnreachable(UpstreamFailure):
@@ -18,6 +19,7 @@ class UpstreamUnreachable(UpstreamFailure):
     title = "The upstream cannot be reached"
     hint = "Check the network and OPENAI_BASE_URL"
     code = "upstream_unreachable"
+    is_worth_retry = True
 
 
 class UpstreamDnsFailure(UpstreamFailure):
@@ -26,6 +28,7 @@ class UpstreamDnsFailure(UpstreamFailure):
     title = "The upstream's name cannot be resolved"
     hint = "Check the network and the host in OPENAI_BASE_URL"
     code = "upstream_dns_error"
+    is_worth_retry = True
 
 
 class UpstreamTlsFailure(UpstreamFailure):
@@ -52,12 +55,6 @@ class UpstreamProtocolFailure(UpstreamFailure):
 
     title = "The upstream broke off before answering"
     code = "upstream_protocol_error"
-
-
-class UpstreamStaleConnection(UpstreamProtocolFailure):
-    """Say that a connection which was used again had died: no byte came back for this request."""
-
-    title = "The upstream had closed the connection before the request came"
 
 
 class UpstreamTruncated(UpstreamFailure):
@@ -99,6 +96,7 @@ class NetworkProxyUnreachable(UpstreamFailure):
     title = "The network's proxy cannot be reached"
     hint = "Check the network and that variable; hosts named in NO_PROXY are reached without it"
     code = "network_proxy_unreachable"
+    is_worth_retry = True
 
 
 class NetworkProxyRefused(UpstreamFailure):

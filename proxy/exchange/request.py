@@ -71,7 +71,6 @@ class Request:
     target: Target | None = None  # the upstream that was chosen for it
     upstream: "UpstreamClient | None" = None  # the client of that one, and
     upstream_key: str = field(default="", repr=False)  # the key it is asked with
-    needs_new_connection: bool = False
 
     @property
     def upstream_address(self) -> str:

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 
-from proxy.errors.request import RequestRefused
-from proxy.errors.upstream import UpstreamFailure, UpstreamStaleConnection
+from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
+from proxy.upstream.retry import backoff_s, is_quota_error, may_retry, retry_pause_s
 
 NO_RETRY = ("x-should-retry", "false")
 
@@ -32,40 +32,31 @@ class Route(Stage):
         client, request.upstream_key = await self._router.connect(upstream, request.head.caller.upstream_key)
         request.upstream = client
         flow.upstream = client.name if upstream.is_unnamed else upstream.name
-        tries = 0  # that were answered
+        tries = 0
         while True:
             flow.attempts += 1
+            tries += 1
             try:
                 answer = await next(flow, request)
             except UpstreamFailure as failure:
                 failure.detail = self._hide(failure.detail)
-                is_stale = isinstance(failure, UpstreamStaleConnection) and not request.needs_new_connection
-                if not is_stale or not request.is_repeatable:
-                    raise refusal_behind(failure) or failure from failure
-                log.debug("%s goes over a new connection: %s", flow.id, failure)
-                flow.attempts -= 1  # nobody was asked
-                request.needs_new_connection = True
-                continue
-            tries += 1
-            request.needs_new_connection = False
-            if flow.upstream_status < 400 or not client.may_retry(answer, flow.upstream_status):
-                break
-            pause_s = client.retry_pause_s(answer, tries) if request.is_repeatable else None
-            if pause_s is None:
-                if tries > 1 or client.is_quota_error(answer):  # an SDK in front would multiply our tries
-                    answer.headers = answer.headers.replaced(*NO_RETRY)
-                break
-            answer.close()
-            log.info("%s answered %d; try %d follows in %.1f s", flow.id, answer.status, tries + 1, pause_s)
-            await asyncio.sleep(pause_s)
+                if not failure.is_worth_retry or not request.is_repeatable or tries > client.options.max_retries:
+                    if tries > 1:
+                        failure.should_retry = False  # an SDK in front would multiply our tries
+                    raise
+                pause_s: float | None = backoff_s(tries)
+                log.info("%s: %s; try %d follows in %.1f s", flow.id, failure.title, tries + 1, pause_s)
+            else:
+                if flow.upstream_status < 400 or not may_retry(flow.upstream_status, answer.headers):
+                    break
+                pause_s = retry_pause_s(answer, tries, client.options.max_retries) if request.is_repeatable else None
+                if pause_s is None:
+                    if tries > 1 or is_quota_error(answer):  # as above
+                        answer.headers = answer.headers.replaced(*NO_RETRY)
+                    break
+                answer.close()
+                log.info("%s answered %d; try %d follows in %.1f s", flow.id, answer.status, tries + 1, pause_s)
+            await asyncio.sleep(pause_s or 0)
         flow.status = answer.status
         self._observers.answer(flow, answer.headers)
         return answer
-
-
-def refusal_behind(failure: BaseException) -> RequestRefused | None:
-    """Return what was wrong with a body that broke off on its way up, None where the upstream is to blame."""
-    cause = failure.__cause__
-    while cause is not None and not isinstance(cause, RequestRefused):
-        cause = cause.__cause__
-    return cause

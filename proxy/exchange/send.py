@@ -16,7 +16,7 @@ class Send(Stage):
         """Take nothing: it needs none of the parts."""
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002, ARG002  the last stage
-        """Return the answer, or the open WebSocket; raises UpstreamFailure, StaleConnection among them."""
+        """Return the answer, or the open WebSocket; raises UpstreamFailure."""
         client = request.upstream
         assert client is not None  # noqa: S101  the route has chosen one
         sent = UpstreamRequest(
@@ -24,4 +24,4 @@ class Send(Stage):
         )
         if request.head.kind == "websocket":
             return await client.open_websocket(sent, request.upstream_key)
-        return await client.send(sent, request.upstream_key, over_new_connection=request.needs_new_connection)
+        return await client.send(sent, request.upstream_key)

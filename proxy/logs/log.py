@@ -13,7 +13,6 @@ from proxy.logs.writer import LogFile, LogQueue, RecentLines
 
 # Libraries whose debug logs print headers or bodies.
 QUIET = (
-    "aiohttp",
     "asyncio",
     "flask_cors",
     "httpcore",

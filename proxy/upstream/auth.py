@@ -15,6 +15,10 @@ def with_key(headers: Mapping[str, str], options: UpstreamOptions, key: str) -> 
     `headers` are those of the SDK, which shows the key as a Bearer token. Without a key nothing is shown.
     """
     dressed = dict(headers)
+    # The SDK reads these from variables of its own, which no setting here knows, and which mean one provider.
+    for name, chosen in (("openai-organization", options.organization), ("openai-project", options.project)):
+        if chosen is None:
+            dressed.pop(name, None)
     if not key or options.auth == "none":
         dressed.pop(AUTHORIZATION, None)
     elif options.auth != "bearer":

@@ -1,34 +1,46 @@
-"""The client of one upstream: the SDK and the HTTP session they share. Lives on the event loop."""
+"""The client of one upstream: the SDK, and the connections it sends over. Lives on the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+import re
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
-import aiohttp
 import httpx2
 from cachetools import LRUCache
-from multidict import CIMultiDict, istr
-from yarl import URL
 
-from proxy.errors.upstream import UpstreamStaleConnection
+from proxy.errors.upstream import UpstreamUnreachable
 from proxy.http.answer import Answer
+from proxy.http.headers import Headers, encoded
 from proxy.settings.upstreams import Upstream
-from proxy.upstream import retry, wire
 from proxy.upstream.auth import with_key, with_query
-from proxy.upstream.errors import BrokenOff, opening
-from proxy.upstream.handshake import shake_hands
+from proxy.upstream.dial import Dialer, Origin
+from proxy.upstream.errors import opening
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.network_proxy import NetworkProxy
+from proxy.upstream.open_socket import OpenSocket
 from proxy.upstream.options import UpstreamOptions
-from proxy.upstream.proxy_middleware import ProxyMiddleware
-from proxy.upstream.sdk_headers import open_sdk, sdk_headers
-from proxy.upstream.session import open_session, tls_context
+from proxy.upstream.pool import Pool
+from proxy.upstream.tls import tls_context
+from proxy.upstream.transport import (
+    NO_KEY,
+    FirstOfItsKind,
+    PoolTransport,
+    headers_of,
+    laid_over,
+    open_sdk,
+    send_by_sdk,
+)
 from proxy.upstream.wire import WireAnswer
+from proxy.upstream.wire_request import WireRequest
 
-MAX_KEYS = 64
+MAX_KINDS = 256
 MAX_REMEMBERED_HEADS = 256
-PIECE_BYTES = 262_144
-NO_KEY = "none"  # the SDK insists on one; it is taken out of what is sent
+MAX_REMEMBERED_BYTES = 8_192  # of one head
+PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+BODILESS = ("GET", "HEAD", "OPTIONS", "TRACE")  # a length of 0 is said of all others (RFC 9110, 8.6)
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+Kind = tuple[str, str, str]  # method, key, and the first part of the path
 
 
 class UpstreamClient:
@@ -38,66 +50,28 @@ class UpstreamClient:
         self.options = options
         self.upstream: Upstream | None = None  # whom it is in use for
         with opening:  # before anything is open: not every address that settings take is one to the SDK
-            address = httpx2.URL(options.base_url)
-        self.name = address.netloc.decode("ascii")
+            self.name = httpx2.URL(options.base_url).netloc.decode("ascii")
+            origin = origin_of(options.base_url)
+        self._base_path = urlsplit(options.base_url).path
         self._proxy = NetworkProxy.of(options.network_proxy) if options.network_proxy else None
-        through: Any = {"proxy": self._proxy.url, "before": (ProxyMiddleware(self._proxy),)} if self._proxy else {}
-        context = tls_context(options)
-        self._session = open_session(options, context, reuse=True, **through)
-        self._fresh_session = open_session(options, context, reuse=False, **through)
-        self._sdk = open_sdk(options, context, self._session)
-        self._prepared: LRUCache[tuple[str, str], asyncio.Task[dict[istr, str]]] = LRUCache(MAX_KEYS)
-        self._heads: LRUCache[tuple[object, ...], wire.Head] = LRUCache(MAX_REMEMBERED_HEADS)
+        dialer = Dialer(origin, tls_context(options), self._proxy)
+        self._asks_proxy = dialer.asks_proxy
+        self._pool = Pool(dialer, options.timeout_s)
+        self.sdk = open_sdk(options, PoolTransport(self._send_of_sdk))
+        self._prepared: LRUCache[Kind, dict[str, str]] = LRUCache(MAX_KINDS)
+        self._preparing: dict[Kind, asyncio.Future[None]] = {}
+        self._heads: LRUCache[tuple[object, ...], bytes] = LRUCache(MAX_REMEMBERED_HEADS)
         self._running = 0  # answers and WebSockets that have not ended
         self._closing: asyncio.Task[None] | None = None
         self._is_retired = False
 
-    async def send(self, request: UpstreamRequest, key: str, *, over_new_connection: bool = False) -> Answer:
-        """Send once and return the answer, whatever its status; raises UpstreamFailure.
-
-        UpstreamStaleConnection among them says that a connection that was used again had died: another is worth a try.
-        """
-        session = self._fresh_session if over_new_connection else self._session
-        self._running += 1
-        try:
-            answer = await self._send_over(session, request, key)
-        except BrokenOff as error:
-            self._note_end()
-            failure = opening.translate(error)
-            raise (UpstreamStaleConnection(failure.detail) if error.stale else failure) from error
-        except opening.foreign as error:
-            self._note_end()
-            raise opening.translate(error) from error
-        except BaseException:
-            self._note_end()
-            raise
-        answer.on_end = self._note_end
-        return answer
+    async def send(self, request: UpstreamRequest, key: str) -> Answer:
+        """Send once and return the answer, whatever its status; raises UpstreamFailure, and what the body raises."""
+        return await self._perform(request, key, self._send)
 
     async def open_websocket(self, request: UpstreamRequest, key: str) -> Answer:
         """Ask for a WebSocket, once and on a new connection: return it, or the refusal; raises UpstreamFailure."""
-        headers = await self._headers(request, key)
-        self._running += 1
-        try:
-            with opening:
-                answer = await shake_hands(self._fresh_session, self._url(request, key), headers)
-        except BaseException:
-            self._note_end()
-            raise
-        answer.on_end = self._note_end
-        return answer
-
-    def may_retry(self, answer: Answer, upstream_status: int) -> bool:
-        """Tell whether the SDK would try again after this answer, given tries enough."""
-        return retry.may_retry(self._sdk, upstream_status, answer.headers)
-
-    def retry_pause_s(self, answer: Answer, tries: int) -> float | None:
-        """Return the seconds to wait before the next try, None when this answer is final; `tries` counts those made."""
-        return retry.retry_pause_s(self._sdk, answer, tries)
-
-    def is_quota_error(self, answer: Answer) -> bool:
-        """Tell whether the account has no money left, which no waiting mends."""
-        return retry.is_quota_error(answer)
+        return await self._perform(request, key, self._open_websocket)
 
     def retire(self) -> None:
         """Close once the last answer has ended: other settings are in force."""
@@ -111,9 +85,8 @@ class UpstreamClient:
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._session.close()
-        await self._fresh_session.close()
-        await self._sdk.close()
+        await self._pool.close()
+        await self.sdk.close()
 
     def _note_end(self) -> None:
         self._running -= 1
@@ -124,52 +97,120 @@ class UpstreamClient:
         if self._running == 0 and self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self.close())
 
-    async def _send_over(self, session: aiohttp.ClientSession, request: UpstreamRequest, key: str) -> WireAnswer:
-        """Send a small body that is in memory the short way; everything else as the client's session sends it."""
-        if isinstance(request.body, bytes) and len(request.body) <= PIECE_BYTES and self._proxy is None:
-            return await wire.send(session, await self._head(request, key), request.body)
-        headers = await self._headers(request, key)
-        if request.length is not None:
-            headers["content-length"] = str(request.length)
-        body = in_pieces(request.body) if isinstance(request.body, bytes) else request.body
-        url = URL(self._url(request, key), encoded=True)
-        response = await session.request(request.method, url, headers=headers, data=body, allow_redirects=False)
-        return WireAnswer.of(response)
+    # --- the SDK sends what it has not sent before, and its head is kept for what is like it --------------------------
 
-    def _url(self, request: UpstreamRequest, key: str) -> str:
-        query = with_query(request.query, self.options, key) if self.options.query else request.query
-        return self.options.base_url + request.path + (f"?{query}" if query else "")
+    async def _perform(
+        self,
+        request: UpstreamRequest,
+        key: str,
+        send: Callable[[UpstreamRequest, str, dict[str, str]], Awaitable[WireAnswer | OpenSocket]],
+    ) -> Answer:
+        kind = (request.method, key, request.path.split("/", 2)[1])
+        self._running += 1
+        try:
+            while (prepared := self._prepared.get(kind)) is None and kind in self._preparing:
+                await asyncio.wait([self._preparing[kind]])
+            if prepared is not None:
+                answer = await send(request, key, prepared)
+            else:
+                answer = await self._perform_first(kind, request, lambda prepared: send(request, key, prepared))
+        except BaseException:
+            self._note_end()
+            raise
+        answer.on_end = self._note_end
+        return answer
 
-    async def _head(self, request: UpstreamRequest, key: str) -> wire.Head:
-        """Return the head of a request; the same ones come again and again."""
+    async def _perform_first(
+        self, kind: Kind, request: UpstreamRequest, send: Callable[[dict[str, str]], Awaitable[WireAnswer | OpenSocket]]
+    ) -> WireAnswer | OpenSocket:
+        """Have the SDK send it; others of the same kind wait until its head is known, and no longer."""
+        prepared: dict[str, str] = {}
+        done = self._preparing[kind] = asyncio.get_running_loop().create_future()
+
+        def keep(headers: dict[str, str]) -> None:
+            prepared.update(headers)
+            self._prepared[kind] = prepared
+            self._preparing.pop(kind, None)
+            if not done.done():
+                done.set_result(None)
+
+        method, key, _ = kind
+        path = request.path if PLAIN_PATH.fullmatch(request.path) else "/"
+        first = FirstOfItsKind(keep, lambda: send(prepared))
+        try:
+            with opening:
+                return await send_by_sdk(self.sdk, method, path, key, request.body, first)
+        finally:
+            if not done.done():
+                self._preparing.pop(kind, None)
+                done.set_result(None)
+
+    async def _send(self, request: UpstreamRequest, key: str, prepared: dict[str, str]) -> WireAnswer:
+        head = self._head(request, key, prepared)
+        to_head = request.method == "HEAD"
+        if request.body is None:
+            length = b"\r\n" if request.method in BODILESS else b"content-length: 0\r\n\r\n"
+            return await self._pool.send(WireRequest(head + length, b"", to_head=to_head))
+        length_known = len(request.body) if isinstance(request.body, bytes) else request.length
+        if length_known is None:
+            chunked = head + b"transfer-encoding: chunked\r\n\r\n"
+            return await self._pool.send(WireRequest(chunked, request.body, is_chunked=True, to_head=to_head))
+        return await self._pool.send(
+            WireRequest(b"%bcontent-length: %d\r\n\r\n" % (head, length_known), request.body, to_head=to_head)
+        )
+
+    async def _open_websocket(
+        self, request: UpstreamRequest, key: str, prepared: dict[str, str]
+    ) -> WireAnswer | OpenSocket:
+        return await self._pool.open_websocket(self._head(request, key, prepared) + b"\r\n")
+
+    async def _send_of_sdk(self, request: httpx2.Request) -> WireAnswer:
+        """Send a request that the SDK makes of its own: one of its typed calls."""
+        path, _, query = request.url.raw_path.decode("ascii").partition("?")
+        sent = headers_of(request)
+        key = sent.get("authorization", "").removeprefix("Bearer ")
+        key = "" if key == NO_KEY else key
+        query = with_query(query, self.options, key)
+        target = path + (f"?{query}" if query else "")
+        headers = laid_over(with_key(sent, self.options, key), Headers(), has_key=bool(key))
+        body = await request.aread()
+        length = b"content-length: %d\r\n" % len(body) if body or request.method not in BODILESS else b""
+        head = self._head_of(request.method, target, headers) + length + b"\r\n"
+        return await self._pool.send(WireRequest(head, body, to_head=request.method == "HEAD"))
+
+    def _head(self, request: UpstreamRequest, key: str, prepared: dict[str, str]) -> bytes:
+        """Return a request's head but for its length; the same ones come again and again."""
         kind = (request.method, request.path, request.query, key, *request.headers)
         head = self._heads.get(kind)
         if head is None:
-            headers = await self._headers(request, key)
-            head = self._heads[kind] = wire.Head.of(self._session, request.method, self._url(request, key), headers)
+            query = with_query(request.query, self.options, key)
+            target = self._base_path + request.path + (f"?{query}" if query else "")
+            own = with_key(prepared, self.options, key)
+            callers = request.headers.without(*(name.lower() for name, _ in self.options.headers))
+            head = self._head_of(request.method, target, laid_over(own, callers, has_key=bool(key)))
+            if len(head) <= MAX_REMEMBERED_BYTES:
+                self._heads[kind] = head
         return head
 
-    async def _headers(self, request: UpstreamRequest, key: str) -> CIMultiDict[str]:
-        """Lay the caller's headers over those the SDK would send."""
-        sent_by_sdk = await self._sdk_headers(request.method, key or NO_KEY)
-        prepared = with_key({str(name): value for name, value in sent_by_sdk.items()}, self.options, key)
-        given = {name for name, _ in request.headers}
-        if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
-            given.update(name for name in prepared if name.startswith("x-stainless-"))
-        headers = CIMultiDict((name, value) for name, value in prepared.items() if name not in given)
-        headers.extend(request.headers)
-        return headers
-
-    async def _sdk_headers(self, method: str, key: str) -> dict[istr, str]:
-        """Return what the SDK would send, asked for once per method and key, however many requests wait for it."""
-        preparing = self._prepared.get((method, key))
-        if preparing is None or (preparing.done() and preparing.exception() is not None):
-            preparing = asyncio.create_task(sdk_headers(self._sdk, method, key))
-            self._prepared[method, key] = preparing
-        return preparing.result() if preparing.done() else await asyncio.shield(preparing)
+    def _head_of(self, method: str, target: str, headers: Headers) -> bytes:
+        if self._asks_proxy and self._proxy is not None:
+            target = f"http://{headers.get('host')}{target}"
+            if self._proxy.authorization is not None:
+                headers = headers.plus(("Proxy-Authorization", self._proxy.authorization))
+        lines = [f"{method} {target} HTTP/1.1".encode()]
+        lines += [b"%b: %b" % pair for pair in encoded(headers)]
+        if any(character in line for line in lines for character in (b"\r", b"\n", b"\0")):
+            raise ValueError("a header holds a line break")
+        return b"\r\n".join(lines) + b"\r\n"
 
 
-async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
-    """Send a large body in pieces, so that other traffic passes in between."""
-    for start in range(0, len(body), PIECE_BYTES):
-        yield body[start : start + PIECE_BYTES]
+def origin_of(base_url: str) -> Origin:
+    """Return where an upstream's base URL leads; raises UpstreamUnreachable where that is no name."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if not host.isascii():
+        try:
+            host = host.encode("idna").decode()
+        except UnicodeError as error:
+            raise UpstreamUnreachable(f"{host} is no name of a computer") from error
+    return Origin(host, parts.port or DEFAULT_PORTS[parts.scheme], parts.scheme == "https")

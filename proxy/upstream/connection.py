@@ -1,207 +1,287 @@
-"""One connection of the pool to the upstream: the HTTP client's own, but for where that would lie or wait."""
+"""One connection to an upstream: a request goes out on it, an answer comes back, and then perhaps another."""
 
 import asyncio
-import math
-import re
-from typing import Any
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpParser, RawResponseMessage
-
+from proxy.errors.upstream import UpstreamTimeout, UpstreamTruncated
 from proxy.http.batching import BatchedTransport
+from proxy.http.response_reader import MalformedResponse, ResponseReader
+from proxy.upstream.open_socket import OpenSocket
+from proxy.upstream.wire import WireAnswer
+from proxy.upstream.wire_request import PIECE_BYTES, BrokenOff, NotHttp, WireRequest, in_pieces
 
 CLOCK_S = 0.001  # a timer may fire this much early
-SWITCHING_PROTOCOLS = 101
-BEHIND_A_BLANK_LINE = re.compile(rb"(?<=\n\r\n)|(?<=\n\n)")
-MAX_KEPT_BYTES = 262_144  # of interim answers; no head is as long
-
-Message = tuple[Any, Any]  # a head, and the body as it arrives
+READ_AHEAD_BYTES = 262_144  # of a body nobody has taken yet; then the upstream waits
+MAX_INTERIM_TIMEOUTS = 5  # an upstream that only says that it works is waited for so many times longer
 
 
-class UpstreamConnection(ResponseHandler):
-    """One connection of the pool: it knows whether it was used before, and wakes who reads when it is lost.
+class UpstreamConnection(asyncio.Protocol):
+    """A connection of the pool. `free` is told when it can be used again, `lost` when it is gone."""
 
-    The client starts a new timer with every chunk that arrives. This one notes the time instead, and looks at that when
-    its one timer runs out; it then sees, too, whether what came was any of the body.
-    """
-
-    _parser: Any  # the client's, or ours before it
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._is_new = True
-        self._silent_until: float | None = None
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        silence_s: float,
+        free: Callable[["UpstreamConnection"], None],
+        lost: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.raw_transport = transport
+        self._transport = BatchedTransport(transport)
+        self._silence_s = silence_s
+        self._free = free
+        self._lost = lost
+        self.idle_at = self.idle_wall_at = 0.0  # since when it is not used, on both clocks
+        self._is_used = False  # it has carried a request
+        self._reader: ResponseReader | None = None  # of the answer under way
+        self._answer: WireAnswer | None = None
+        self._head_here: asyncio.Future[WireAnswer] | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._room: asyncio.Future[None] | None = None  # made while the system takes no more
+        self._is_behind = False  # who takes the body does not keep up
+        self._asked_at: float | None = None  # since when the upstream is to answer
+        self._heard_at = 0.0  # when it last made progress
         self._look: asyncio.TimerHandle | None = None
-        self._seen_body: tuple[object, int] | None = None  # what had come of a body at an earlier look
-        self._seen_at = 0.0  # the time of that look
-        self._params: dict[str, Any] = {}  # of the answer under way
-        self._head: RawResponseMessage | None = None  # of the last answer
-        self.has_begun = False  # a byte had come of an answer whose head the connection's end broke off
+        transport.set_protocol(self)
+        transport.resume_reading()
 
-    def is_used_again(self) -> bool:
-        """Take note of a use, and tell whether there was one before."""
-        again, self._is_new = not self._is_new, False
-        return again
+    @property
+    def is_open(self) -> bool:
+        """Tell whether another request may be sent."""
+        return self._reader is None and not self._transport.is_closing()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(BatchedTransport(transport))  # type: ignore[arg-type]  # it is one in all that matters
+    async def exchange(self, request: WireRequest) -> WireAnswer:
+        """Send a request and return the answer once its head is here; raises BrokenOff, NotHttp, UpstreamTimeout.
 
-    def is_connected(self) -> bool:
-        """Tell the pool whether another request may be sent: none where more than the last answer has come."""
-        return super().is_connected() and not self._has_surplus()
-
-    def _has_surplus(self) -> bool:
+        What the body of the request raises while it arrives is raised too.
+        """
+        if self._transport.is_closing():
+            raise BrokenOff(is_stale=self._is_used)
+        reader = self._reader = ResponseReader(to_head=request.to_head)
+        was_used, self._is_used = self._is_used, True
+        head_here: asyncio.Future[WireAnswer] = self._loop.create_future()
+        self._head_here = head_here
+        if isinstance(request.body, bytes) and len(request.body) <= PIECE_BYTES:
+            self._transport.write(request.head + request.body)
+            self._start_clock()
+        else:
+            self._upload = self._loop.create_task(self._send(request.head, request.body, is_chunked=request.is_chunked))
         try:
-            return self.should_close or (self._parser is not None and self._parser.feed_eof() is not None)
-        except HttpProcessingError:
-            return True
+            return await head_here
+        except BrokenOff as error:
+            error.is_stale = was_used and not reader.has_begun
+            raise
+        except BaseException:
+            if self._reader is reader:  # else it is free by now, and may carry another request
+                self.abort()
+            raise
 
-    def set_response_params(self, **params: Any) -> None:
-        """Expect an answer."""
-        self._params, self._seen_body = params, None
-        self._parser = HeadParser(self, self.renew_parser())
+    def switch(self) -> "OpenSocket | None":
+        """Return the connection as one that has left HTTP, None where it has not."""
+        reader = self._reader
+        if reader is None or not reader.is_upgrade:
+            return None
+        return OpenSocket(self, self._transport, reader)
 
-    def renew_parser(self) -> HttpParser[Any]:
-        """Return a new parser for the answer that is under way."""
-        super().set_response_params(**self._params)
-        parser: HttpParser[Any] = self._parser
-        return parser
+    def abort(self) -> None:
+        """Close at once; what is still to be sent is lost."""
+        self._stop_upload()
+        self._asked_at = None
+        self._transport.abort()
 
-    def go_on(self, parser: HttpParser[Any], head: RawResponseMessage | None) -> None:
-        """Give every later byte to this parser; the head is here, unless it keeps too many waiting."""
-        self._parser, self._head = parser, head
+    def leave(self) -> None:
+        """Take note that somebody else is told of this connection's end."""
+        self._reader = None
+        self._end()
+
+    def note_taken(self) -> None:
+        """Read on: what was read has been taken."""
+        if self._is_behind:
+            self._is_behind = False
+            self._heard_at = self._loop.time()
+            self._transport.resume_reading()
+
+    # --- the request on its way up ------------------------------------------------------------------------------------
+
+    async def _send(self, head: bytes, body: bytes | AsyncIterator[bytes], *, is_chunked: bool) -> None:
+        """Send a body that is large, or still arriving; its failure is that of the request."""
+        forget_unheard(self._transport)  # the upstream may take its time to read
+        try:
+            self._transport.write(head)
+            async for piece in in_pieces(body) if isinstance(body, bytes) else body:
+                if piece:
+                    await self._wait_for_room()
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+            if is_chunked:
+                self._transport.write(b"0\r\n\r\n")
+            await self._wait_for_room()
+        except Exception as error:  # noqa: BLE001  handed to who waits for the answer
+            self._upload = None
+            if self._head_here is not None and not self._head_here.done():
+                self._head_here.set_exception(error)
+            else:
+                self.abort()
+            return
+        self._upload = None
+        if self._reader is None:
+            return
+        if self._reader.is_complete:
+            self._finish()
+        else:
+            self._start_clock()
+
+    async def _wait_for_room(self) -> None:
+        """Let what has come be read first: an upstream that answers early may close, and a write would then fail."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        if self._room is not None:
+            await self._room
+
+    def pause_writing(self) -> None:
+        """Send no more for now."""
+        self._room = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+    def _stop_upload(self) -> None:
+        if self._upload is not None:
+            self._upload.cancel()
+            self._upload = None
+
+    # --- the answer on its way down -----------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Read on; an interim answer (1xx) does not stop the clock: the client takes it for the whole answer."""
-        ran = self._silent_until is not None  # it does not while the request is still being sent
-        super().data_received(data)
-        if ran and self._silent_until is None and self._awaits_head() and self._exception is None:
-            self._reschedule_timeout()
+        """Read on."""
+        reader = self._reader
+        if reader is None:  # more than the last answer has come
+            self._transport.abort()
+            return
+        try:
+            has_grown = reader.feed(data)
+        except MalformedResponse as error:
+            self._break_off(NotHttp(str(error)), UpstreamTruncated(f"it is broken: {error}"))
+            return
+        if has_grown:
+            self._heard_at = self._loop.time()
+        elif not reader.is_head_complete and self._asked_at is not None:
+            now = self._loop.time()
+            if now < self._asked_at + (MAX_INTERIM_TIMEOUTS - 1) * self._silence_s:
+                self._heard_at = now
+        if reader.is_head_complete:
+            self._go_on(reader)
 
-    def _awaits_head(self) -> bool:
-        return isinstance(self._parser, HeadParser)
+    def _go_on(self, reader: ResponseReader) -> None:
+        """Tell who waits for the answer's head, or for more of its body."""
+        answer = self._answer
+        if answer is None:
+            answer = self._answer = WireAnswer(self, reader)
+            if self._upload is not None:
+                self._answer_early(reader)
+            head_here, self._head_here = self._head_here, None
+            if head_here is not None and not head_here.done():
+                head_here.set_result(answer)
+        if reader.is_complete and not reader.is_upgrade:
+            self._finish()
+        elif reader.is_upgrade:
+            self._asked_at = None
+            self._transport.pause_reading()
+        elif reader.held_bytes > READ_AHEAD_BYTES:
+            self._is_behind = True
+            self._transport.pause_reading()
+        answer.wake()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """End the answer that was being read: after a broken chunk the client itself would leave its reader waiting."""
-        payload = self._payload
-        if isinstance(self._parser, HeadParser):
-            self.has_begun = self._parser.has_begun
-        if exc is not None and payload is not None and self._head is not None and ends_with_the_connection(self._head):
-            payload.set_exception(broken_within())
-        super().connection_lost(exc)
+    def _answer_early(self, reader: ResponseReader) -> None:
+        """Stop sending a body that nobody wants any more."""
+        if reader.status >= 300 or not reader.is_reusable:
+            self._stop_upload()
+            reader.is_reusable = False
+        self._start_clock()
+
+    def _finish(self) -> None:
+        """Take note that the answer is complete: the connection is free, or closed."""
+        reader = self._reader
+        if reader is None or (self._upload is not None and reader.is_reusable):
+            return  # all but the upload is over
+        self._reader = self._answer = self._asked_at = None
+        if self._is_behind:
+            self._is_behind = False
+            self._transport.resume_reading()
+        if reader.is_reusable and not self._transport.is_closing():
+            self.idle_at, self.idle_wall_at = self._loop.time(), time.time()
+            self._free(self)
+        else:
+            self.abort()
+
+    def eof_received(self) -> None:
+        """Take note that the upstream sends nothing more."""
+        reader = self._reader
+        if reader is not None and not reader.is_upgrade and reader.feed_eof():
+            self._go_on(reader)
+        elif reader is None or not reader.is_upgrade:
+            self._break_off(self._early_end(), UpstreamTruncated("its connection ended within it"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell who waits that the connection is gone."""
+        how = f"its connection ended within it{f' ({exc})' if exc else ''}"
+        self._break_off(self._early_end(), UpstreamTruncated(how))
+        self.resume_writing()
+        self._end()
+
+    def _early_end(self) -> BrokenOff:
+        return BrokenOff("within its head" if self._reader is not None and self._reader.has_begun else "")
+
+    def _break_off(self, early: Exception, late: Exception) -> None:
+        """End the answer under way: before its head is told in one way, after that in another."""
+        reader, self._reader = self._reader, None
+        answer, self._answer = self._answer, None
+        if reader is not None:
+            if answer is None and reader.is_head_complete and reader.pieces:  # both came in one packet
+                answer = WireAnswer(self, reader)
+            head_here, self._head_here = self._head_here, None
+            if head_here is not None and not head_here.done():
+                if answer is None:
+                    head_here.set_exception(early)
+                else:
+                    head_here.set_result(answer)
+            if answer is not None:
+                answer.fail(late)
+        self.abort()
+
+    def _end(self) -> None:
         if self._look is not None:
             self._look.cancel()
-        if payload is not None and not payload.is_eof() and payload.exception() is None:
-            payload.set_exception(broken_within())
+            self._look = None
+        self._lost(self)
 
-    def _reschedule_timeout(self) -> None:
-        # The client asks for it, too, where a resumed parser has at once stopped again: what waits is here, not there.
-        if not self._read_timeout or self._reading_paused:
-            self._silent_until = None
-            return
-        self._silent_until = self._loop.time() + self._read_timeout
-        if self._look is None:
-            self._look = self._loop.call_later(self._read_timeout, self._look_at_time)
+    # --- silence ------------------------------------------------------------------------------------------------------
 
-    def _drop_timeout(self) -> None:
-        self._silent_until = None
+    def _start_clock(self) -> None:
+        """Count from now how long the upstream makes no progress: one timer, that looks at a time."""
+        self._asked_at = self._heard_at = self._loop.time()
+        if self._look is None and not self._transport.is_closing():
+            self._look = self._loop.call_later(self._silence_s, self._look_at_time)
 
     def _look_at_time(self) -> None:
         self._look = None
-        if self._silent_until is None:
+        if self._asked_at is None:
             return
-        now = self._loop.time()
-        left_s = min(self._silent_until - now, self._left_for_body_s(now))
+        left_s = self._silence_s if self._is_behind else self._heard_at + self._silence_s - self._loop.time()
         if left_s > CLOCK_S:
             self._look = self._loop.call_later(left_s, self._look_at_time)
         else:
-            self._silent_until = None
-            self._on_read_timeout()
-
-    def _left_for_body_s(self, now: float) -> float:
-        """Return the seconds in which something of the answer's body must come, or its end.
-
-        Chunk sizes, their extensions and a trailer are no progress: one that drips would never end.
-        """
-        payload = self._payload
-        if payload is None or not self._read_timeout or self._awaits_head():
-            return math.inf
-        if (come := (payload, payload.total_bytes)) != self._seen_body:
-            self._seen_body, self._seen_at = come, now
-        return self._seen_at + self._read_timeout - now
+            self._break_off(UpstreamTimeout(), UpstreamTimeout())
 
 
-class HeadParser:
-    """Stand before the client's parser until an answer's head has come; later bytes go past it.
-
-    An answer may have more behind it than it announced: what was announced is the answer, the rest is nobody's. The
-    client's parser takes the rest for the next answer. Where it is none the parser fails, and with it is lost what it
-    has read in the same go; then the head is read again, piece by piece.
-    """
-
-    __slots__ = ("_connection", "_kept", "_parser")
-
-    def __init__(self, connection: UpstreamConnection, parser: HttpParser[Any]) -> None:
-        self._connection = connection
-        self._parser = parser
-        self._kept = b""
-
-    @property
-    def has_begun(self) -> bool:
-        """Tell whether a byte has come."""
-        return bool(self._kept)
-
-    def feed_data(self, data: bytes) -> tuple[Any, bool, bytes]:
-        """Parse; raises HttpProcessingError for what is no answer."""
-        self._kept = self._kept + data if self._kept else data
-        try:
-            read = self._parser.feed_data(data)
-        except HttpProcessingError:
-            return self._read_again(), False, b""
-        if read[0] and is_final(read[0][-1]):
-            self._connection.go_on(self._parser, read[0][-1][0])
-        elif len(self._kept) > MAX_KEPT_BYTES:
-            self._connection.go_on(self._parser, None)
-        return read
-
-    def feed_eof(self) -> Any:
-        """End; returns the head that was begun."""
-        return self._parser.feed_eof()
-
-    def pause_reading(self) -> None:
-        """Parse no further for now."""
-        self._parser.pause_reading()
-
-    def _read_again(self) -> list[Message]:
-        """Read head by head what came; raises HttpProcessingError where no whole answer stands before the rest."""
-        self._parser = self._connection.renew_parser()
-        messages: list[Message] = []
-        try:
-            for piece in BEHIND_A_BLANK_LINE.split(self._kept):
-                messages += self._parser.feed_data(piece)[0]
-        except HttpProcessingError:
-            answer = next((message for message in messages if is_final(message)), None)
-            if answer is None or not answer[1].is_eof():
-                raise
-            messages = messages[: messages.index(answer) + 1]
-        self._connection.go_on(self._parser, messages[-1][0])
-        self._connection.force_close()
-        return messages
-
-
-def is_final(message: Message) -> bool:
-    """Tell whether nothing but a body follows this head."""
-    return bool(message[0].code >= 200 or message[0].code == SWITCHING_PROTOCOLS)
-
-
-def ends_with_the_connection(head: RawResponseMessage) -> bool:
-    """Tell whether an answer's only end is that of the connection, which must then be a proper one."""
-    return not head.chunked and "content-length" not in head.headers
-
-
-def broken_within() -> aiohttp.ClientPayloadError:
-    """Return the error of an answer that is cut short."""
-    return aiohttp.ClientPayloadError("the connection ended within the answer")
+def forget_unheard(transport: BatchedTransport) -> None:
+    """Let a peer that lives leave what it is sent unread for as long as it likes."""
+    end = transport.get_extra_info("socket")
+    if end is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        with suppress(OSError):  # it is closed by now, which is told elsewhere
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)

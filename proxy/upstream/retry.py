@@ -1,40 +1,66 @@
-"""Whether a refused request is worth another try, and after how long. The SDK is the authority.
+"""Whether a request is worth another try, and after how long: what the SDK documents, and a contract test holds to it.
 
-It keeps both decisions in methods of its own (`_should_retry`, `_calculate_retry_timeout`); a contract test compares
-what we do with what the SDK does.
+https://github.com/openai/openai-python#retries
 """
 
+import email.utils
 import json
-
-import httpx2
-import openai
-from openai._models import FinalRequestOptions
+import math
+import random
+import time
 
 from proxy.http.answer import Answer
-from proxy.http.headers import Headers, encoded
+from proxy.http.headers import Headers
 
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 8.0
+JITTER = 0.25  # of a wait, at most, by which it is shorter
+MOST_ASKED_S = 120.0  # an upstream that asks for a longer wait is not asked again
 SHORT_WAIT_S = 10.0  # a longer wait is the client's to decide on: it sees Retry-After
+STATUSES = (408, 409, 429)
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
 
-def may_retry(sdk: openai.AsyncOpenAI, status: int, headers: Headers) -> bool:
+def may_retry(status: int, headers: Headers) -> bool:
     """Tell whether the SDK would try again after this answer, given tries enough."""
-    return sdk._should_retry(httpx2.Response(status, headers=for_sdk(headers)))  # noqa: SLF001  the SDK decides, and only here
+    asked_s = asked_wait_s(headers)
+    if asked_s is not None and math.isfinite(asked_s) and asked_s > MOST_ASKED_S:
+        return False
+    said = headers.get("x-should-retry")
+    if said in ("true", "false"):
+        return said == "true"
+    return status in STATUSES or status >= 500
 
 
-def retry_pause_s(sdk: openai.AsyncOpenAI, answer: Answer, tries: int) -> float | None:
+def retry_pause_s(answer: Answer, tries: int, max_retries: int) -> float | None:
     """Return the seconds to wait before the next try, or None when this answer is final; `tries` counts those made."""
-    remaining = sdk.max_retries - (tries - 1)
-    if remaining <= 0 or is_quota_error(answer):
+    if tries > max_retries or is_quota_error(answer):
         return None
-    options = FinalRequestOptions(method="post", url="")
-    pause_s = sdk._calculate_retry_timeout(remaining, options, for_sdk(answer.headers))  # noqa: SLF001  as above
+    asked_s = asked_wait_s(answer.headers)
+    is_asked = asked_s is not None and 0 < asked_s <= MOST_ASKED_S
+    pause_s = asked_s if asked_s is not None and is_asked else backoff_s(tries)
     return pause_s if pause_s <= SHORT_WAIT_S else None
 
 
-def for_sdk(headers: Headers) -> httpx2.Headers:
-    """Return an answer's headers as the SDK reads them; as text it would refuse what is not ASCII."""
-    return httpx2.Headers(encoded(headers))
+def backoff_s(tries: int) -> float:
+    """Return the seconds to wait where the upstream asks for none."""
+    longest_s = min(FIRST_WAIT_S * 2.0 ** min(tries - 1, 10), LONGEST_WAIT_S)
+    return longest_s * (1 - JITTER * random.random())  # noqa: S311  no secret
+
+
+def asked_wait_s(headers: Headers) -> float | None:
+    """Return the seconds an upstream asks to wait, None where it asks for none that can be read."""
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        if value := headers.get(name):
+            try:
+                return float(value) / divisor
+            except ValueError:
+                continue
+    date = email.utils.parsedate_tz(headers.get("retry-after"))
+    try:
+        return email.utils.mktime_tz(date) - time.time() if date is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def is_quota_error(answer: Answer) -> bool:

@@ -105,7 +105,7 @@ def test_the_login_of_the_networks_proxy_is_nowhere(tmp_path: Path, answer: byte
     [
         f"http://{TYPED}@host:notaport",
         f"http://{TYPED}@",
-        f"socks5://{TYPED}@host:1",
+        f"socks5://{TYPED}@",
         f"http://{TYPED}@ho st",
         f"{TYPED}@",
     ],

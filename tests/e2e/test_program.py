@@ -110,7 +110,7 @@ address = server.start("127.0.0.1", 0)
 connection = HTTPConnection("127.0.0.1", address.port, timeout=10)
 connection.request("GET", "/v1/health")
 status = connection.getresponse().status
-heavy = sorted({"openai", "aiohttp", "httpx2"} & set(sys.modules))
+heavy = sorted({"openai", "python_socks", "httpx2"} & set(sys.modules))
 print(status, heavy)
 connection.close()
 server.stop()

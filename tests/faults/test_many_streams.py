@@ -113,8 +113,8 @@ def tasks_of(proxy: RunningProxy) -> int:
 
 def busy_connections(proxy: RunningProxy) -> int:
     """Return how many connections to the upstream are not at rest in the pool."""
-    client = proxy.services.router._clients[-1]
-    return sum(len(session.connector._acquired) for session in (client._session, client._fresh_session))  # type: ignore[union-attr]
+    pool = proxy.services.router._clients[-1]._pool
+    return len(pool._open) - len(pool._idle)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="counts file descriptors")

@@ -6,9 +6,13 @@
 import asyncio
 import os
 import random
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from fakes.shared_upstream import proxy_before
 from fidelity.answered import answer
@@ -18,6 +22,8 @@ from fidelity.policy import answer_differences, request_differences
 from fidelity.upstream import RecordingUpstream, Script
 
 CASES = int(os.environ.get("FIDELITY_CASES", "500"))
+TLS_CASES = int(os.environ.get("FIDELITY_CASES", "300"))
+CERTIFICATE = "certificate.pem"
 SEED = int(os.environ.get("FIDELITY_SEED", "1"))
 CONNECTIONS = 32
 MOST_PIPELINED = 4
@@ -86,18 +92,33 @@ def cases_of(seed: int, count: int) -> dict[int, tuple[Asked, Script]]:
     return cases
 
 
-def test_a_client_cannot_tell_the_proxy_from_the_upstream(tmp_path: Path) -> None:
-    cases = cases_of(SEED, CASES)
+async def compare_all(cases: Mapping[int, tuple[Asked, Script]], folder: Path, tls: ssl.SSLContext | None) -> list[str]:
+    """Compare an upstream itself with the proxy before one like it, which speaks TLS where a context is given."""
     scripts = {number: script for number, (_, script) in cases.items()}
+    settings: dict[str, Any] = {"openai_max_retries": 0, "openai_stream_usage": False}
+    if tls is not None:
+        settings["openai_ca_file"] = str(folder / CERTIFICATE)
+    async with RecordingUpstream(scripts) as plain, RecordingUpstream(scripts, tls) as behind:
+        base_url = f"{'https' if tls else 'http'}://127.0.0.1:{behind.port}/v1"
+        with proxy_before(base_url, folder, **settings) as proxy:
+            found = await compare(cases, proxy.address.port, plain, behind)
+        assert plain.failures + behind.failures == []
+        return found
 
-    async def run() -> list[str]:
-        async with RecordingUpstream(scripts) as plain, RecordingUpstream(scripts) as behind:
-            settings = {"openai_max_retries": 0, "openai_stream_usage": False}
-            with proxy_before(f"http://127.0.0.1:{behind.port}/v1", tmp_path, **settings) as proxy:
-                found = await compare(cases, proxy.address.port, plain, behind)
-            assert plain.failures + behind.failures == []
-            return found
 
-    found = asyncio.run(run())
+def test_a_client_cannot_tell_the_proxy_from_the_upstream(tmp_path: Path) -> None:
+    found = asyncio.run(compare_all(cases_of(SEED, CASES), tmp_path, None))
+
+    assert found == []
+
+
+def test_a_client_cannot_tell_the_proxy_from_an_upstream_behind_tls(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="makes the certificate; it comes with the keyring, on Linux only")
+    from fakes.tls_upstream import write_certificate  # noqa: PLC0415  as above
+
+    write_certificate(tmp_path / CERTIFICATE, tmp_path / "key.pem", ("127.0.0.1",))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / CERTIFICATE, tmp_path / "key.pem")
+    found = asyncio.run(compare_all(cases_of(SEED + 1, TLS_CASES), tmp_path, context))
 
     assert found == []

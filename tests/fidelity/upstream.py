@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,14 +37,17 @@ class Script:
 class RecordingUpstream:
     """Answer each case by its script, and note what was asked. It lives on the loop of the test."""
 
-    def __init__(self, scripts: Mapping[int, Script]) -> None:
+    def __init__(self, scripts: Mapping[int, Script], tls: ssl.SSLContext | None = None) -> None:
         self.seen: dict[int, list[Seen]] = {}
         self.failures: list[BaseException] = []
         self._scripts = scripts
+        self._tls = tls
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> "RecordingUpstream":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=LIMIT_BYTES, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", 0, limit=LIMIT_BYTES, backlog=1024, ssl=self._tls
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -83,7 +87,7 @@ class RecordingUpstream:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(script.pause_s)
-        if script.end == "fin":
+        if script.end == "fin" and self._tls is None:
             writer.write_eof()
             await reader.read()  # what was sent meanwhile: to close before would reset the connection
         elif script.end == "rst":

@@ -13,7 +13,7 @@ from fakes.environment import environment
 from fakes.program import Program, run_python
 
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
-HEAVY = ("openai", "keyring", "pystray", "aiohttp", "httpx2", "mcp", "jsonschema", "tkinter")
+HEAVY = ("openai", "keyring", "pystray", "httpx2", "mcp", "jsonschema", "tkinter")
 LOADED = "import json, sys, tray_app.__main__; print(json.dumps(sorted(sys.modules)))"
 
 

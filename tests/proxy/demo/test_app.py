@@ -208,7 +208,7 @@ def test_it_starts_without_the_sdk_and_ends_with_an_open_stream() -> None:
         "    connection = http.client.HTTPConnection(base_url.split('/')[2])\n"
         f"    connection.request('POST', '/v1/chat/completions', {json.dumps(CHAT)!r})\n"
         "    assert connection.getresponse().readline().startswith(b'data: ')\n"
-        "assert not {'openai', 'aiohttp', 'uvicorn'} & set(sys.modules)\n"
+        "assert not {'openai', 'httpx2', 'uvicorn'} & set(sys.modules)\n"
     )
 
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=20, cwd=ROOT, check=False)

@@ -112,7 +112,7 @@ def test_the_terminal_sees_nothing_unasked(running: Log, capsys: pytest.CaptureF
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("library", ["httpx2", "openai", "aiohttp", "werkzeug", "mcp"])
+@pytest.mark.parametrize("library", ["httpx2", "openai", "asyncio", "werkzeug", "mcp"])
 def test_libraries_that_print_headers_or_bodies_are_kept_quiet(running: Log, library: str) -> None:
     logging.root.setLevel(logging.DEBUG)
 

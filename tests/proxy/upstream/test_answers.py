@@ -23,7 +23,7 @@ async def read_late(client: UpstreamClient, body: bytes) -> bytes:
     """Ask, read once the answer is known to have broken off, and return what there was until that was told."""
     answer = await client.send(UpstreamRequest("POST", "/files", "", Headers(), body, len(body)), UPSTREAM_KEY)
     assert isinstance(answer, WireAnswer)
-    while answer._content.exception() is None:  # noqa: ASYNC110  the client has no event for it
+    while answer._failure is None:  # noqa: ASYNC110  there is no event for it
         await asyncio.sleep(0.01)
     read = b""
     try:

@@ -149,7 +149,12 @@ def test_an_address_is_read_as_people_write_it(value: str, url: str, login: byte
         *("http://user:Winter2026@host:99999", "http://host:0", "http://user:Winter2026@ho st", "http://[::1"),
         *("http://user:Winter2026@[::x]", "http://..", f"http://{'a' * 70}", "http://300.1.1.1", "http://h%41"),
         *("http://user:Winter\n2026@host:1", "http://ho\x00st", "http://user:Win\x07ter2026@host", "http://::1:80"),
-        *("socks5://user:Winter2026@host:1080", "socks5h://host", "socks4://host", "ftp://host", "Winter2026://host"),
+        *("socks://user:Winter2026@host:1080", "socks6://host", "quic://host", "ftp://host", "Winter2026://host"),
+        *(
+            "socks5://user:Wïnter2026@host:1080",
+            f"socks5h://user:{'Winter2026' * 30}@host",
+            "socks4://user:Winter2026@",
+        ),
     ],
 )
 def test_what_is_no_address_is_an_error_that_names_the_variable_alone(value: str) -> None:
@@ -163,7 +168,7 @@ def test_what_is_no_address_is_an_error_that_names_the_variable_alone(value: str
         assert secret not in said.replace("Put user", "")
 
 
-@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "SOCKS4"])
+@pytest.mark.parametrize("scheme", ["socks", "quic", "FTP"])
 def test_a_scheme_that_is_not_spoken_is_named(scheme: str) -> None:
     with pytest.raises(NetworkProxyUnreachable, match=f"HTTPS_PROXY begins with {scheme.lower()}://"):
         read(f"{scheme}://user:pass@proxy:1080")
