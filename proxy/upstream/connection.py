@@ -14,7 +14,7 @@ from proxy.upstream.wire import WireAnswer
 from proxy.upstream.wire_request import PIECE_BYTES, BrokenOff, NotHttp, WireRequest, in_pieces
 
 CLOCK_S = 0.001  # a timer may fire this much early
-READ_AHEAD_BYTES = 262_144  # of a body nobody has taken yet; then the upstream waits
+READ_AHEAD_BYTES = 131_072  # of a body nobody has taken yet; then the upstream waits
 MAX_INTERIM_TIMEOUTS = 5  # an upstream that only says that it works is waited for so many times longer
 
 

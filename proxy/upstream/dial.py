@@ -72,8 +72,9 @@ class Dialer:
         try:
             await asyncio.wait([opening], timeout=CONNECT_LIMIT_S)
         except asyncio.CancelledError:
-            if not opening.cancel() and not opening.exception():
-                opening.result().abort()
+            # asyncio loses a socket whose address is connected just when it is told to stop: it may finish.
+            opening.add_done_callback(close_unwanted)
+            asyncio.get_running_loop().call_later(CONNECT_LIMIT_S, opening.cancel)
             raise
         if opening.done() and not isinstance(opening.exception(), ProxyTimeoutError):
             return opening.result()
@@ -160,6 +161,12 @@ def note_failure(opening: "asyncio.Future[asyncio.Transport]") -> None:
     """Look at how it ended, also where nobody waits any more: asyncio would log that nobody did."""
     if not opening.cancelled():
         opening.exception()
+
+
+def close_unwanted(opening: "asyncio.Future[asyncio.Transport]") -> None:
+    """Close a connection that nobody waits for any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()
 
 
 async def connect(host: str, port: int) -> asyncio.Transport:

@@ -13,6 +13,10 @@ from fakes.shared_upstream import proxy_before
 def impatient(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProxy]:
     """Run a proxy that waits for a moment only, and takes small bodies only."""
     with proxy_before(
-        provider.base_url, tmp_path_factory.mktemp("settings"), openai_timeout=0.4, proxy_max_body_mb=0.1
+        provider.base_url,
+        tmp_path_factory.mktemp("settings"),
+        openai_timeout=0.4,
+        proxy_max_body_mb=0.1,
+        proxy_max_upload_mb=0.1,
     ) as running:
         yield running

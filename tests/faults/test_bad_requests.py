@@ -102,7 +102,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_at_once(
         reply = client.read_reply()  # not a byte of the body was sent
 
     assert (reply.status, reply.error["code"]) == (413, "request_too_large")
-    assert "PROXY_MAX_BODY_MB" in reply.error["message"]
+    assert ("PROXY_MAX_UPLOAD_MB" if path == FILES else "PROXY_MAX_BODY_MB") in reply.error["message"]
     assert upstream.requests == []
 
 

@@ -113,7 +113,8 @@ def tasks_of(proxy: RunningProxy) -> int:
 
 def busy_connections(proxy: RunningProxy) -> int:
     """Return how many connections to the upstream are not at rest in the pool."""
-    pool = proxy.services.router._clients[-1]._pool
+    [client] = proxy.services.router._clients.values()
+    pool = client._pool
     return len(pool._open) - len(pool._idle)
 
 
@@ -125,6 +126,8 @@ def test_of_500_streams_whose_clients_leave_nothing_stays_behind(tmp_path: Path,
         upstream.answer(ByModel())
         with proxy_before(upstream.base_url, tmp_path, keep_alive_s=0.2) as proxy:
             assert proxy.http.post("/v1/chat/completions", json={"model": "plain"}).status_code == 200
+            log_of_ledger = Path(f"{proxy.services.ledger.file}-wal")
+            wait_for(log_of_ledger.exists, "the ledger has its files open")
             files, tasks = process.num_fds(), tasks_of(proxy)
             asyncio.run(use_many(proxy.address.port))
 

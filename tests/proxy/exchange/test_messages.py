@@ -126,7 +126,7 @@ def test_the_sdk_reads_a_stream_and_the_tokens_are_counted(claude: RunningProxy,
     with sdk(claude) as client, client.messages.stream(**ASK) as events:
         assert "".join(events.text_stream) == "Grüße"
     wait_for(lambda: len(ended) == 1, "the flow has ended")
-    assert ended[0].usage == Usage(10, 9, 5)
+    assert ended[0].usage == Usage(10, 9, 5, cache_written_tokens=2)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5, 7])

@@ -216,7 +216,6 @@ ADDRESSES = {
     "/v1/chat/completions.json": None,
     "/v1/chat\\completions": None,
     "/v1/chat%5ccompletions": None,
-    "/v1/files/..;/embeddings": None,
     "/v1/Chat/Completions?api-version=1": None,
 }
 

@@ -43,7 +43,8 @@ def test_who_reads_late_is_given_all_that_came_before_the_break(upstream: Fresh,
     upstream.answer(Script([octets, EndHead(chunked=True), *map(Chunk, PIECES), end]))
 
     async def run() -> bytes:
-        client = UpstreamClient(UpstreamOptions.of(Settings(openai_base_url=upstream.base_url)))
+        settings = Settings(openai_base_url=upstream.base_url)
+        client = UpstreamClient(UpstreamOptions.of(settings, settings.upstreams[0]))
         try:
             return await asyncio.wait_for(read_late(client, body), LIMIT_S)
         finally:
