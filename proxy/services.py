@@ -143,6 +143,7 @@ def assemble(
         ledger_file or paths.ledger_file(),
         lambda: store.current.proxy_usage_days,
         lambda: store.current.proxy_prices,
+        lambda text: services.hide(text),
     )
     observers = Observers(health, LogLine(), ledger)
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
