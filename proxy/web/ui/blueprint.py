@@ -9,12 +9,13 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import approvals, entry, home, upstreams, usage
+from proxy.web.ui import approvals, entry, events, home, requests, upstreams, usage
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
 NAME = "ui"
 OWN_PATHS = ("ui", "_tray/")  # how the addresses of these pages begin, behind any slashes: their views wait for others
+TOKEN_HEADER = "X-Form-Token"  # noqa: S105  a name, no secret
 SEALED = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -41,6 +42,8 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
     usage.add_routes(pages, root, parts.ledger_file)
+    requests.add_routes(pages, root, parts.requests)
+    events.add_routes(pages, root, parts.requests)
 
     @pages.get(f"{root}/doctor")
     def doctor() -> str:
@@ -79,10 +82,15 @@ def check_session(dashboard: Dashboard) -> AnyResponse | None:
     session = dashboard.sessions.find(request.cookies.get(cookie_name(request.environ)))
     if session is None:
         return entry.locked_out()
-    if request.method == "POST" and not session.is_form_token(request.form.get("form_token")):
+    if request.method == "POST" and not session.is_form_token(offered_token()):
         return entry.locked_out()
     g.session = session
     return None
+
+
+def offered_token() -> str | None:
+    """Return the form's token: a form brings it in a field, a script in a header, which no foreign page can send."""
+    return request.headers.get(TOKEN_HEADER) or request.form.get("form_token")
 
 
 def seal(response: AnyResponse) -> AnyResponse:
