@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy import paths
+from proxy.capture.capture import Capture, Limits
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.exchange.learned_repairs import LearnedRepairs
@@ -55,6 +56,7 @@ class Services:
     tools: ToolExecution
     habits: Habits
     ledger: Ledger
+    capture: Capture
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -144,7 +146,10 @@ def assemble(
         lambda: store.current.proxy_usage_days,
         lambda: store.current.proxy_prices,
     )
-    observers = Observers(health, LogLine(), ledger)
+    capture = Capture(lambda: capture_limits(store.in_force.settings))
+    observers = Observers(health, LogLine(), ledger, capture)
+    capture.follow(observers)
+    store.listen(lambda _, __: capture.settings_changed())
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
@@ -174,8 +179,14 @@ def assemble(
         tools=tools,
         habits=habits,
         ledger=ledger,
+        capture=capture,
     )
     return services
+
+
+def capture_limits(settings: Settings) -> Limits:
+    """Return what may be held of recent requests."""
+    return Limits(settings.proxy_capture, settings.proxy_capture_requests, settings.capture_bytes)
 
 
 def always_allow(store: SettingsStore, tool: str) -> None:

@@ -37,17 +37,19 @@ DOORS_IN_WORDS: dict[str, str] = {
     "upstream": "errors files http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow",
+    # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
+    "capture": "flow http identity policy stream usage",
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # wiring
-    "services": "errors exchange flow keys logs paths policy settings tools upstream usage",
+    "services": "capture errors exchange flow keys logs paths policy settings tools upstream usage",
     "process": "",
     "lifespan": "errors flow http keys services tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
-        "command errors exchange flow http identity keys lifespan logs paths policy process running server services"
-        " settings tools usage"
+        "capture command errors exchange flow http identity keys lifespan logs paths policy process running server"
+        " services settings stream tools usage"
     ),
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",

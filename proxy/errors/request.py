@@ -81,6 +81,14 @@ class ContentTypeNotAllowed(RequestRefused):
     code = "unsupported_media_type"
 
 
+class CannotSendAgain(RequestRefused):
+    """Say why a request that came before cannot be sent again."""
+
+    title = "The request cannot be sent again"
+    status = 409
+    code = "cannot_send_again"
+
+
 class UnknownPath(RequestRefused):
     """Name the base URL to somebody who missed it."""
 

@@ -123,3 +123,13 @@ class ProxyStopped(UpstreamFailure):
     hint = "What arrived is incomplete; start the proxy and ask again"
     status = 503
     code = "proxy_stopped"
+
+
+class CancelledByUser(UpstreamFailure):
+    """The user of this computer has ended the request, from the program's own pages."""
+
+    title = "The request was cancelled in the proxy"
+    hint = "What arrived is incomplete"
+    status = 499
+    code = "request_cancelled"
+    should_retry = False

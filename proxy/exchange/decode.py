@@ -31,10 +31,14 @@ class Decode(Stage):
         limit_bytes = request.settings.max_body_bytes
         body = await request.incoming.read(limit_bytes)
         flow.bytes_up = len(body)
+        if flow.recorder is not None and not request.head.encoding:
+            flow.recorder.body_came(body)
         if request.head.encoding:
             async with gate():  # a few bytes may unfold into the largest body that is allowed
                 body, request.fields = await unfolded(request.head.encoding, body, limit_bytes)
             request.headers = request.headers.without("content-encoding")
+            if flow.recorder is not None:
+                flow.recorder.body_came(body)
         else:
             request.fields = await off_loop(len(body), read_fields, body)
         fields = request.fields

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
-from proxy.errors.upstream import UpstreamFailure
+from proxy.errors.upstream import CancelledByUser, UpstreamFailure
 from proxy.exchange.error_shapes import in_form_of
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Request, RequestBody, RequestHead
@@ -45,19 +45,26 @@ class Exchange:
             and admission.proxy_keys.made is admission.keys_made
         )
 
-    async def perform(self, body: RequestBody, client: Client) -> None:
-        """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
-        head, observers = self.head, self.observers
-        flow = Flow(
+    def new_flow(self) -> Flow:
+        """Return what is known of a request with this head before it is performed."""
+        head = self.head
+        return Flow(
             head.method,
             head.path,
             key_name=head.caller.key_name,
             is_own_key=head.caller.upstream_key is None,
             client=head.client,
         )
+
+    async def perform(self, body: RequestBody, client: Client, flow: Flow | None = None) -> None:
+        """Serve the client. Its leaving arrives as cancellation and closes the upstream at once, in any phase."""
+        head, observers = self.head, self.observers
+        flow = flow or self.new_flow()
         keep_alive = KeepAlive(client)
         answer: Answer | None = None
         observers.begin(flow)
+        if flow.recorder is not None:
+            flow.recorder.came(head.headers, head.query)
         try:
             answer, failure = await self._open(flow, body, keep_alive)
             flow.status = answer.status
@@ -68,7 +75,7 @@ class Exchange:
                 usage = find_usage(answer.body)
             observers.end(flow, failure, usage=usage)
         except asyncio.CancelledError:
-            outcome = Outcome.CANCELLED if client.is_gone else Outcome.STOPPED
+            outcome = Outcome.CANCELLED if client.is_gone or flow.is_cancelled else Outcome.STOPPED
             observers.end(flow, outcome=outcome, usage=answer.usage if answer else None)
             raise
         finally:
@@ -93,6 +100,10 @@ class Exchange:
             return await self.pipeline.open(flow, request), None
         except ProxyError as refused:
             error = refused
+        except asyncio.CancelledError:
+            if not flow.is_cancelled:  # the client is gone, or the program stops
+                raise
+            error = CancelledByUser()
         except Exception:
             log.exception("%s failed", flow.id)
             error = ServerFault()
@@ -101,9 +112,13 @@ class Exchange:
 
     async def _deliver(self, answer: Answer, client: Any, keep_alive: KeepAlive, flow: Flow) -> UpstreamFailure | None:
         """Pass the answer on to its end; return what broke it off."""
+        if flow.recorder is not None:
+            flow.recorder.answered(answer.headers)
         if answer.body is not None and not keep_alive.has_begun:
             if keep_alive.is_on:
                 keep_alive.stop()
+            if flow.recorder is not None:
+                flow.recorder.chunk(answer.body)
             flow.first_byte_s = time.monotonic() - flow.began
             flow.bytes_down = len(answer.body)
             await client.whole(answer.status, answer.headers, answer.body)

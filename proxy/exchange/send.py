@@ -1,10 +1,16 @@
 """Stage: send the request, and return the upstream's answer once its status is known."""
 
+from typing import TYPE_CHECKING
+
+from proxy.errors.proxy_error import ProxyError
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.upstream.messages import UpstreamRequest
+
+if TYPE_CHECKING:
+    from proxy.upstream.client import UpstreamClient  # which brings the SDK
 
 
 class Send(Stage):
@@ -22,6 +28,20 @@ class Send(Stage):
         sent = UpstreamRequest(
             request.head.method, request.head.path, request.head.query, request.headers, request.body, request.length
         )
+        recorder = flow.recorder
+        if recorder is None:
+            return await self._send(request, client, sent)
+        url = client.options.base_url + sent.path + (f"?{sent.query}" if sent.query else "")
+        attempt = recorder.sent(client.name, url, sent.method, sent.headers, sent.body)
+        try:
+            answer = await self._send(request, client, sent)
+        except ProxyError as failure:
+            attempt.failure = failure.title
+            raise
+        attempt.status, attempt.answer_headers, attempt.answered_at_s = answer.status, answer.headers, flow.elapsed_s()
+        return answer
+
+    async def _send(self, request: Request, client: "UpstreamClient", sent: UpstreamRequest) -> Answer:
         if request.head.kind == "websocket":
             return await client.open_websocket(sent, request.upstream_key)
         return await client.send(sent, request.upstream_key)

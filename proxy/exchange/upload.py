@@ -39,6 +39,8 @@ class Upload(Stage):
         if incoming.length is not None and incoming.length <= READ_FIRST_BYTES:
             request.body = await incoming.read(limit_bytes)
             flow.bytes_up = len(request.body)
+            if flow.recorder is not None:
+                flow.recorder.body_came(request.body)
             return await next(flow, request)
         pieces = ArrivingBody(incoming.pieces(limit_bytes), flow)
         request.body = pieces.pieces()

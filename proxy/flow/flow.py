@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.upstream import (
+    CancelledByUser,
     ProxyStopped,
     UpstreamFailure,
     UpstreamInvalidResponse,
@@ -19,6 +20,7 @@ from proxy.errors.upstream import (
     UpstreamTruncated,
     UpstreamUnexpectedStatus,
 )
+from proxy.http.headers import Headers
 
 RUN = secrets.token_hex(4)  # tells the ids of this run from those of another
 NUMBERS = itertools.count(1)
@@ -46,6 +48,7 @@ class Outcome(Enum):
 # Read from the top: the first class that fits decides.
 OUTCOME_OF: tuple[tuple[type[ProxyError], Outcome], ...] = (
     (ProxyStopped, Outcome.STOPPED),
+    (CancelledByUser, Outcome.CANCELLED),
     (UpstreamTimeout, Outcome.TIMED_OUT),
     (UpstreamTruncated, Outcome.CUT),
     (UpstreamInvalidResponse, Outcome.INVALID),
@@ -89,6 +92,34 @@ def new_request_id() -> str:
     return f"proxy-{RUN}-{next(NUMBERS)}"
 
 
+class Attempt(Protocol):
+    """One sending of a request, as a recorder holds it."""
+
+    status: int | None
+    answer_headers: Headers
+    answered_at_s: float | None  # since the request began
+    failure: str | None
+
+
+class Recorder(Protocol):
+    """Who holds what passes of one request, by reference: bytes that are handed over are never changed."""
+
+    def came(self, headers: Headers, query: str) -> None:
+        """Take the client's headers and the query of its address."""
+
+    def body_came(self, body: bytes) -> None:
+        """Take the client's body."""
+
+    def sent(self, upstream: str, url: str, method: str, headers: Headers, body: object) -> Attempt:
+        """Take what is being sent; the caller fills in how it went."""
+
+    def answered(self, headers: Headers) -> None:
+        """Take the headers the client is given."""
+
+    def chunk(self, data: bytes) -> None:
+        """Take a piece of the answer as the client gets it."""
+
+
 @dataclass(slots=True)
 class Flow:
     """One request on its way. Times are seconds since it began, but for `began_at`."""
@@ -120,6 +151,8 @@ class Flow:
     tool_rounds: tuple[Any, ...] = ()  # what the tools room calls a Round
     is_resting: bool = False  # an open WebSocket, which counts as running no more
     is_probe: bool = False  # somebody only looked what is here
+    is_cancelled: bool = False  # the user has ended it, from the program's own pages
+    recorder: Recorder | None = None  # who holds its bodies; None: nobody wants them
 
     def elapsed_s(self) -> float:
         """Return the seconds since it began."""

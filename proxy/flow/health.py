@@ -87,7 +87,7 @@ class UpstreamHealth(Observer):
             self._failures = 0
             if self._current is not HEALTHY:
                 self._become(HEALTHY)
-        elif isinstance(failure, UpstreamFailure) and flow.outcome is not Outcome.STOPPED:
+        elif isinstance(failure, UpstreamFailure) and flow.outcome not in (Outcome.STOPPED, Outcome.CANCELLED):
             self._failures += 1
             self._become(Health(kind_of(flow, failure), str(failure), failures=self._failures))
 

@@ -52,7 +52,15 @@ class Observers:
         self._counting = threading.Lock()  # under a WSGI server requests are refused in its threads
         self.running = 0  # flows that have begun and not ended; may be read on any thread
         for observer in immediate:
-            self._add(observer, partial(getattr, observer))
+            self.add(observer)
+
+    def add(self, observer: Observer) -> None:
+        """Tell this observer too, on the event loop: it returns at once. Any thread."""
+        self._add(observer, partial(getattr, observer))
+
+    def remove(self, observer: Observer) -> None:
+        """Tell this observer no more; one that was never told is passed over. Any thread."""
+        self._unsubscribe(observer)
 
     def subscribe(self, observer: Observer) -> Callable[[], None]:
         """Tell this observer too, in a thread of its own; return what ends that. Any thread."""

@@ -55,7 +55,11 @@ class Bridge:
         try:
             form = await client.body.read(FORM_LIMIT_BYTES)
             decision = await asyncio.to_thread(Decision(client.head).decide, self._app, client.endpoints, form)
-            give(decision, client)
+            if decision.exchange is None:
+                give(decision, client)
+            else:  # a view may leave the rest to the loop
+                client.added_headers = decision.headers
+                await decision.exchange.perform(client.body, client)
         except RequestRefused as error:
             self._refuse(client, error)
         except asyncio.CancelledError:

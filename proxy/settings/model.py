@@ -176,6 +176,19 @@ class Settings(BaseSettings):
         "Your own prices by model, in USD for a million tokens; they come before the built-in price table",
         'a JSON object such as {"my-model": {"input": 1.5, "cached": 0.2, "output": 6}}',
     )
+    proxy_capture: bool = setting(
+        True, "Hold the last requests with their bodies in memory, for the page that shows them", YES_NO
+    )
+    proxy_capture_requests: WholeNumber = setting(
+        200, "How many requests are held in memory", "a whole number from 1 to 10000", ge=1, le=10_000
+    )
+    proxy_capture_mb: WholeNumber = setting(
+        64,
+        "The most memory their bodies take, in MB of 1,048,576 bytes; over it the oldest bodies go",
+        "a whole number from 1 to 10000",
+        ge=1,
+        le=10_000,
+    )
     proxy_host: str = setting(
         "127.0.0.1", "The address to listen on", "an IP address or host name", restart=True, min_length=1
     )
@@ -282,6 +295,11 @@ class Settings(BaseSettings):
     def max_body_bytes(self) -> int:
         """The body limit in bytes."""
         return int(self.proxy_max_body_mb * 1_048_576)
+
+    @cached_property  # as above
+    def capture_bytes(self) -> int:
+        """How much may be held of recent requests, in bytes."""
+        return self.proxy_capture_mb * 1_048_576
 
     @property
     def max_upload_bytes(self) -> int:

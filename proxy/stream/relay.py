@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-from proxy.errors.upstream import ProxyStopped, UpstreamFailure
+from proxy.errors.upstream import CancelledByUser, ProxyStopped, UpstreamFailure
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
 from proxy.http.answer import Answer
@@ -49,26 +49,34 @@ async def relay(
     """Copy an answer to its end; return what broke it off, None when it is complete."""
     try:
         if answer.body is not None:  # whole, and the client has been promised events
-            await client.write(keep_alive.events_of(answer.status, answer.body))
+            events = keep_alive.events_of(answer.status, answer.body)
+            if flow.recorder is not None:
+                flow.recorder.chunk(events)
+            await client.write(events)
         else:
             await copy(answer, client, keep_alive, flow, observers)
     except UpstreamFailure as failure:
         client.abort()
         return failure
     except asyncio.CancelledError:
-        if not client.is_gone and not client.is_behind:
-            await say_stopped(answer, client)
+        is_told = not client.is_gone and not client.is_behind and await say_stopped(answer, client, flow)
+        if flow.is_cancelled and not client.is_gone:
+            if not is_told:
+                client.abort()
+            return CancelledByUser()
         raise
     await client.finish()
     return answer.failure
 
 
-async def say_stopped(answer: Answer, client: Client) -> None:
-    """Tell a client in the middle of its answer that the program stops; nothing in here waits."""
+async def say_stopped(answer: Answer, client: Client, flow: Flow) -> bool:
+    """Tell a client in the middle of its answer that nothing more comes, if it can be told; nothing in here waits."""
     with suppress(UpstreamFailure):  # half an event has been shown: the connection is cut instead
-        if words := answer.broken_off(ProxyStopped()):
+        if words := answer.broken_off(CancelledByUser() if flow.is_cancelled else ProxyStopped()):
             await client.write(words)
             await client.finish()
+            return True
+    return False
 
 
 async def copy(answer: Answer, client: Client, keep_alive: KeepAlive, flow: Flow, observers: Observers) -> None:

@@ -25,6 +25,7 @@ TOTALS = """COUNT(*) AS requests, SUM(input_tokens) AS input_tokens, SUM(cached_
     SUM(cache_written_tokens) AS cache_written_tokens, SUM(output_tokens) AS output_tokens,
     SUM(reasoning_tokens) AS reasoning_tokens, SUM(is_estimated) AS estimated, SUM(cost_usd) AS cost_usd,
     SUM(input_tokens IS NOT NULL AND cost_usd IS NULL) AS unpriced"""
+FAR_FUTURE = 1e12  # seconds of the wall clock
 RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
 
 
@@ -87,3 +88,20 @@ def line(values: tuple[Any, ...]) -> str:
         f"'{value}" if isinstance(value, str) and value.startswith(RISKY) else value for value in values
     )
     return text.getvalue()
+
+
+def latest(file: Path, limit: int, before: float | None = None) -> list[dict[str, Any]]:
+    """Return the last rows, the newest first, that began before a time; raises LedgerUnreadable."""
+    query = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE began_at < ? ORDER BY began_at DESC LIMIT ?"  # noqa: S608  our own names
+    with reading(file) as ledger:
+        if ledger is None:
+            return []
+        return [dict(row) for row in ledger.execute(query, (FAR_FUTURE if before is None else before, limit))]
+
+
+def find(file: Path, request_id: str) -> dict[str, Any] | None:
+    """Return the row of a request, None where there is none; raises LedgerUnreadable."""
+    query = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE id = ?"  # noqa: S608  our own names
+    with reading(file) as ledger:
+        row = None if ledger is None else ledger.execute(query, (request_id,)).fetchone()
+    return None if row is None else dict(row)

@@ -5,10 +5,10 @@ from flask import Flask
 from proxy.identity import APP_ID
 from proxy.logs.log import recent_lines
 from proxy.services import Services, assemble
-from proxy.web import api, errors, guard, health
+from proxy.web import again, api, errors, guard, health
 from proxy.web.addresses import OneAddress
 from proxy.web.ui import blueprint as ui
-from proxy.web.ui.dashboard import Dashboard, PageParts
+from proxy.web.ui.dashboard import Dashboard, PageParts, RequestParts
 
 
 def create_app(services: Services | None = None, dashboard: Dashboard | None = None) -> Flask:
@@ -44,6 +44,13 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             resting_s=services.router.cooldown.resting_s,
             learned=services.learned_repairs.all,
             ledger_file=services.ledger.file,
+            requests=RequestParts(
+                capture=services.capture,
+                prices=lambda: services.store.current.proxy_prices,
+                hide=services.hide,
+                ledger_file=services.ledger.file,
+                send_again=again.sender(services.pipelines, services.observers, services.store),
+            ),
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from flask import Response, g, request
 
 from proxy.errors.request import UnknownPath
-from proxy.exchange.exchange import Exchange
 from proxy.exchange.request import Kind, RequestHead
 from proxy.flow.flow import Flow, new_request_id
 from proxy.http.headers import Headers
@@ -18,12 +17,13 @@ from proxy.policy.headers import for_upstream
 from proxy.policy.origin import check_content_type
 from proxy.policy.websocket import handshake_headers
 from proxy.web.addresses import leaves_its_folder
+from proxy.web.on_loop import Performed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 MAX_CLIENT_NAME = 60  # characters
-HandOver = Callable[[Exchange, list[tuple[str, str]]], None]
+HandOver = Callable[[Performed, list[tuple[str, str]]], None]
 UPSTREAM = "HTTP_X_PROXY_UPSTREAM"  # names the upstream for a request whose model names none
 HAND_OVER = "proxy.hand_over"  # environ key: the server's function that takes an exchange
 
@@ -80,7 +80,7 @@ class ExchangeResponse(Response):
 
     default_mimetype = None
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Performed) -> None:
         super().__init__()
         del self.headers["Content-Length"]
         self.exchange = exchange

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from proxy.errors.request import BodyTooLarge, MalformedRequest
 from proxy.errors.retry_header import without_retry
-from proxy.exchange.exchange import Exchange
+from proxy.web.on_loop import Performed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -45,7 +45,7 @@ LOOP = LoopThread()
 
 
 def perform(
-    exchange: Exchange, extra: Headers, environ: dict[str, Any], start_response: "StartResponse"
+    exchange: Performed, extra: Headers, environ: dict[str, Any], start_response: "StartResponse"
 ) -> Iterable[bytes]:
     """Run the exchange on the loop's thread and return its body, once its status is known."""
     client = WsgiClient()
@@ -64,7 +64,7 @@ class WsgiClient:
         self._finished = False
         self._may_retry = True
 
-    async def serve(self, exchange: Exchange, body: "WsgiBody") -> None:
+    async def serve(self, exchange: Performed, body: "WsgiBody") -> None:
         """Perform the exchange; however it ends, the WSGI thread is told, unless it has gone and cancelled this."""
         try:
             await exchange.perform(body, self)

@@ -9,7 +9,7 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import app_pages, approvals, entry, home, log, settings, upstreams, usage
+from proxy.web.ui import app_pages, approvals, entry, events, home, log, requests, settings, upstreams, usage
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
@@ -25,7 +25,7 @@ NAVIGATION = (
     (".doctor", "Doctor"),
     (".log_page", "Log"),
 )
-TOKEN_HEADER = "X-Form-Token"
+TOKEN_HEADER = "X-Form-Token"  # noqa: S105  a name, no secret
 SEALED = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -56,6 +56,8 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     settings.add_routes(pages, root, parts.store)
     log.add_routes(pages, root, parts.recent_log)
     app_pages.add_routes(pages, root)
+    requests.add_routes(pages, root, parts.requests)
+    events.add_routes(pages, root, parts.requests)
 
     @pages.get(f"{root}/doctor")
     def doctor() -> str:

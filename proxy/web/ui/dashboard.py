@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from proxy.capture.capture import Capture
+from proxy.capture.record import Record
 from proxy.flow.health import UpstreamHealth
 from proxy.keys.upstream_key import Secrets
 from proxy.keys.upstream_keys import UpstreamKeys
@@ -12,6 +14,7 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
+from proxy.usage.prices import Prices
 from proxy.web.ui.sessions import Sessions
 
 PLACES = {  # where a link may lead, beside the first page, and the view of each
@@ -56,6 +59,17 @@ class ModelServer(Protocol):
 
 
 @dataclass(frozen=True)
+class RequestParts:
+    """What the pages show of requests, and do with them."""
+
+    capture: Capture
+    prices: Callable[[], Prices]
+    hide: Callable[[str], str]  # takes the keys out of a text
+    ledger_file: Path
+    send_again: Callable[[Record, str | None, str | None], str]  # to an upstream, with a model; return the new id
+
+
+@dataclass(frozen=True)
 class PageParts:
     """The parts of the proxy that the pages show and change."""
 
@@ -73,3 +87,4 @@ class PageParts:
     resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
     ledger_file: Path
+    requests: RequestParts

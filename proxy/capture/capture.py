@@ -1,0 +1,149 @@
+"""The observer that holds the recent requests: the last ones as rows, and their bodies within a budget of bytes.
+
+It is told on the event loop and read on any thread. Off or paused it holds rows alone, and hears no chunks.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.capture.feed import Feed
+from proxy.capture.record import Record
+from proxy.flow.flow import Flow
+from proxy.flow.observers import Observer, Observers
+from proxy.http.headers import Headers
+
+BYTES_PER_MB = 1_048_576
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the settings say: whether bodies are held, of how many requests, and how many bytes in all."""
+
+    is_on: bool
+    requests: int
+    budget_bytes: int
+
+
+class Capture(Observer):
+    """Hold the recent requests."""
+
+    def __init__(self, limits: Callable[[], Limits]) -> None:
+        self.feed = Feed()
+        self._limits = limits
+        self._records: OrderedDict[str, Record] = OrderedDict()  # by id, the oldest first
+        self._chunks = Chunks()
+        self._observers: Observers | None = None
+        self._toggling = threading.Lock()
+        self.is_paused = False
+        self.held_bytes = 0
+
+    def follow(self, observers: Observers) -> None:
+        """Hear chunks of these observers' requests, from now on, as long as bodies are held."""
+        self._observers = observers
+        self._toggle()
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Hold bodies of no more requests, or again of those that begin from now on; any thread."""
+        self.is_paused = is_paused
+        self._toggle()
+        self.feed.say("capture", None)
+
+    def settings_changed(self) -> None:
+        """Take over the limits the settings say now; any thread."""
+        self._toggle()
+        self.feed.say("capture", None)
+
+    @property
+    def limits(self) -> Limits:
+        """Return the limits in force."""
+        return self._limits()
+
+    def all(self) -> list[Record]:
+        """Return the records, the newest first."""
+        return list(self._records.values())[::-1]
+
+    def find(self, request_id: str) -> Record | None:
+        """Return the record of a request, None where it is no longer held."""
+        return self._records.get(request_id)
+
+    def begun(self, flow: Flow) -> None:
+        """Hold a request from now on."""
+        limits = self._limits()
+        is_captured = limits.is_on and not self.is_paused
+        record = Record(flow, self._note_size if is_captured else None)
+        record.task = running_task()
+        if is_captured:
+            flow.recorder = record
+        self._records[flow.id] = record
+        while len(self._records) > limits.requests:
+            self._forget_oldest()
+        self.feed.say("begun", record)
+
+    def answered(self, flow: Flow, headers: Headers) -> None:  # noqa: ARG002  an observer's signature
+        """Tell the pages that the upstream has answered."""
+        if (record := self._records.get(flow.id)) is not None:
+            self.feed.say("answered", record)
+
+    def ended(self, flow: Flow) -> None:
+        """Tell the pages that it is over; who only looked what is here leaves no row."""
+        record = self._records.get(flow.id)
+        if record is None:
+            return
+        record.task = None
+        if flow.is_probe:
+            del self._records[flow.id]
+            self.held_bytes -= record.drop()
+        self.feed.say("ended", record)
+
+    def cancel(self, request_id: str) -> bool:
+        """End a running request, and what its upstream still does for it; False where it is over. On the event loop."""
+        record = self._records.get(request_id)
+        if record is None or record.task is None or record.flow.outcome is not None:
+            return False
+        record.flow.is_cancelled = True
+        record.task.cancel()
+        return True
+
+    def _forget_oldest(self) -> None:
+        """Let go of the oldest request that is over, of the oldest of all where all are running."""
+        over = (each for each, record in self._records.items() if record.flow.outcome is not None)
+        oldest = next(over, None) or next(iter(self._records))
+        record = self._records.pop(oldest)
+        self.held_bytes -= record.drop()
+
+    def _note_size(self, record: Record, size_bytes: int) -> None:  # noqa: ARG002  a record's signature
+        self.held_bytes += size_bytes
+        budget_bytes = self._limits().budget_bytes
+        if self.held_bytes > budget_bytes:
+            for each in list(self._records.values()):
+                self.held_bytes -= each.drop() if each.is_captured else 0
+                if self.held_bytes <= budget_bytes:
+                    break
+
+    def _toggle(self) -> None:
+        """Hear chunks where bodies are held, else cost nothing; what was begun before is held to its end."""
+        with self._toggling:
+            if self._observers is not None:
+                self._observers.remove(self._chunks)
+                if self._limits().is_on and not self.is_paused:
+                    self._observers.add(self._chunks)
+
+
+class Chunks(Observer):
+    """Hear the pieces of the answers."""
+
+    def chunk(self, flow: Flow, data: bytes) -> None:
+        """Hold a piece, by reference."""
+        if flow.recorder is not None:
+            flow.recorder.chunk(data)
+
+
+def running_task() -> "asyncio.Task[object] | None":
+    """Return the task this is called in, None in a thread without a loop: there requests end as they begin."""
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None

@@ -1,0 +1,123 @@
+"""What is held of one request: references to the bytes that passed, never copies. Written on the event loop alone."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from proxy.flow.flow import Flow
+from proxy.http.headers import Headers
+
+CHUNK_OVERHEAD_BYTES = 120  # what Python needs to hold a chunk beside its bytes
+PART_OVERHEAD_BYTES = 500  # the same for a set of headers, or one attempt
+
+Chunk = tuple[float, bytes]  # the seconds since the request began, and the bytes
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The request as it was sent once, and what came back."""
+
+    at_s: float  # since the request began
+    upstream: str
+    url: str
+    method: str
+    headers: Headers
+    body: bytes | None  # None: there was none, or it was passed on as it arrived
+    status: int | None = None  # None: no answer
+    answer_headers: Headers = field(default_factory=Headers)
+    answered_at_s: float | None = None
+    failure: str | None = None
+
+
+class Record:
+    """One request: always the flow, and its bodies as long as there is room for them."""
+
+    __slots__ = (
+        "answer_headers",
+        "attempts",
+        "body",
+        "cache_miss",
+        "chunks",
+        "fingerprint",
+        "flow",
+        "headers",
+        "is_dropped",
+        "note_size",
+        "query",
+        "size_bytes",
+        "task",
+    )
+
+    def __init__(self, flow: Flow, note_size: Callable[["Record", int], None] | None) -> None:
+        self.flow = flow
+        self.note_size = note_size  # called with each growth in bytes; None: nothing but the flow is held
+        self.task: asyncio.Task[object] | None = None  # what performs it, until it is over
+        self.fingerprint: Any = None  # of its prompt, once somebody asked; and
+        self.cache_miss: tuple[Any] | None = None  # what its cache missed, where that was worked out
+        self.headers = Headers()
+        self.query = ""
+        self.body: bytes | None = None
+        self.attempts: list[Attempt] = []
+        self.answer_headers = Headers()
+        self.chunks: list[Chunk] = []
+        self.is_dropped = False  # there was no more room for its bodies
+        self.size_bytes = 0
+
+    @property
+    def is_captured(self) -> bool:
+        """Tell whether headers and bodies are held."""
+        return self.note_size is not None and not self.is_dropped
+
+    def came(self, headers: Headers, query: str) -> None:
+        """Take the client's headers and the query of its address."""
+        if not self.is_dropped:
+            self.headers, self.query = headers, query
+            self._grow(PART_OVERHEAD_BYTES)
+
+    def body_came(self, body: bytes) -> None:
+        """Take the client's body."""
+        if not self.is_dropped:
+            self.body = body
+            self._grow(len(body))
+
+    def sent(self, upstream: str, url: str, method: str, headers: Headers, body: object) -> Attempt:
+        """Take what is being sent; the caller fills in how it went."""
+        held = body if isinstance(body, bytes) and not self.is_dropped else None
+        attempt = Attempt(time.monotonic() - self.flow.began, upstream, url, method, headers, held)
+        if self.is_dropped:
+            return attempt
+        earlier = (self.body, *(each.body for each in self.attempts))
+        self.attempts.append(attempt)
+        is_new = held is not None and not any(held is each for each in earlier)
+        self._grow(PART_OVERHEAD_BYTES + (len(held) if is_new and held is not None else 0))
+        return attempt
+
+    def answered(self, headers: Headers) -> None:
+        """Take the headers the client is given."""
+        if not self.is_dropped:
+            self.answer_headers = headers
+
+    def chunk(self, data: bytes) -> None:
+        """Take a piece of the answer as the client gets it."""
+        if self.is_dropped or self.note_size is None:
+            return
+        self.chunks.append((time.monotonic() - self.flow.began, data))
+        self._grow(len(data) + CHUNK_OVERHEAD_BYTES)
+
+    def drop(self) -> int:
+        """Let go of everything but the flow; return the bytes that are free again."""
+        freed, self.size_bytes, self.is_dropped = self.size_bytes, 0, True
+        self.headers, self.answer_headers, self.query, self.body = Headers(), Headers(), "", None
+        self.attempts, self.chunks = [], []
+        return freed
+
+    def answer_bytes(self) -> bytes:
+        """Return the answer as far as it has come."""
+        return b"".join(data for _, data in list(self.chunks))
+
+    def _grow(self, size_bytes: int) -> None:
+        self.size_bytes += size_bytes
+        if self.note_size is not None:
+            self.note_size(self, size_bytes)

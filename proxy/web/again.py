@@ -1,0 +1,104 @@
+"""Send a recent request again, through the whole pipeline and as a request of its own. On the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+
+from proxy.capture.record import Record
+from proxy.errors.request import CannotSendAgain
+from proxy.exchange.exchange import Exchange
+from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.request import Kind, RequestHead
+from proxy.flow.observers import Observers
+from proxy.http.headers import Headers
+from proxy.policy.access import Caller
+from proxy.policy.body import rewrite
+from proxy.policy.endpoints import json_endpoint
+from proxy.settings.store import SettingsStore
+
+CLIENT = "dashboard"
+
+
+class HeldBody:
+    """A body that is there already."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length: int | None = len(body)
+
+    async def read(self, limit_bytes: int) -> bytes:  # noqa: ARG002  it was within the limit when it came
+        """Return it."""
+        return self._body
+
+    async def pieces(self, limit_bytes: int) -> AsyncIterator[bytes]:  # noqa: ARG002  as above
+        """Yield it."""
+        yield self._body
+
+
+class NoClient:
+    """Take an answer that only the capture keeps."""
+
+    is_behind = False
+    is_gone = False
+
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Take it."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Take it."""
+
+    def forbid_retry(self) -> None:
+        """Nobody asks again by itself."""
+
+    async def write(self, data: bytes) -> None:
+        """Take it."""
+
+    async def finish(self) -> None:
+        """Take it."""
+
+    def abort(self) -> None:
+        """There is no connection to cut."""
+
+
+def sender(
+    pipelines: Mapping[Kind, Pipeline], observers: Observers, store: SettingsStore
+) -> Callable[[Record, str | None, str | None], str]:
+    """Return what sends a record's request again to an upstream with a model, and returns the new request's id."""
+    running: set[asyncio.Task[None]] = set()  # the loop itself holds its tasks but weakly
+
+    def send_again(record: Record, upstream: str | None, model: str | None) -> str:
+        head, body = head_of(record, upstream), record.body
+        if body is None:
+            raise CannotSendAgain("its body is no longer held")
+        if model is not None:
+            body = rewrite(body, {"model": model})
+        exchange = Exchange(head, pipelines[head.kind], observers, store)
+        flow = exchange.new_flow()
+        task = asyncio.get_running_loop().create_task(exchange.perform(HeldBody(body), NoClient(), flow))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        return flow.id
+
+    return send_again
+
+
+def head_of(record: Record, upstream: str | None) -> RequestHead:
+    """Return the head of the new request; raises CannotSendAgain."""
+    flow = record.flow
+    if not record.is_captured:
+        raise CannotSendAgain("its body is no longer held")
+    if not flow.is_own_key:
+        raise CannotSendAgain("it came with a key of its client's, which the proxy does not keep")
+    is_json = flow.method == "POST" and json_endpoint(flow.path) is not None
+    headers = record.headers.without("content-encoding") if is_json else record.headers
+    return RequestHead(
+        kind="json" if is_json else "relay",
+        method=flow.method,
+        path=flow.path,
+        query=record.query,
+        headers=headers,
+        caller=replace(Caller(), key_name=flow.key_name),
+        client=CLIENT,
+        upstream=upstream,
+        wants_json=is_json,
+    )
