@@ -30,6 +30,12 @@ function Part({ part, id }) {
 
 const NAMES = { system: "System", developer: "Developer", user: "User", assistant: "Assistant", tool: "Tool" };
 
+export function Message({ said, id }) {
+  return html`<article class=${`message ${Object.hasOwn(NAMES, said.role) ? said.role : "other"} ${said.from}`}>
+    <h3>${Object.hasOwn(NAMES, said.role) ? NAMES[said.role] : said.role}${said.from === "answer" && html` <span class="badge">answer</span>`}</h3>
+    ${said.parts.map((part, nth) => html`<${Part} key=${nth} part=${part} id=${id} />`)}</article>`;
+}
+
 export function Conversation({ detail, isRunning }) {
   const { messages, tools = [], parameters = {} } = detail.conversation;
   const answered = messages.some((each) => each.from === "answer");
@@ -38,10 +44,7 @@ export function Conversation({ detail, isRunning }) {
     ${plain.length > 0 && html`<p class="chips">${plain.map(([name, value]) => html`<span class="chip" key=${name}>${name} <b>${JSON.stringify(value).slice(0, 80)}</b></span>`)}</p>`}
     ${tools.length > 0 && html`<details class="fold"><summary>${number(tools.length)} ${tools.length === 1 ? "tool" : "tools"} offered</summary>
       <ul class="plain">${tools.map((tool, at) => html`<li key=${at}><code>${tool.name}</code> <span class="soft">${tool.description || ""}, ${bytes(tool.bytes)}</span></li>`)}</ul></details>`}
-    ${messages.map((each, at) => html`<article key=${at} class=${`message ${each.role in NAMES ? each.role : "other"} ${each.from}`}>
-      <h3>${NAMES[each.role] || each.role}${each.from === "answer" && html` <span class="badge">answer</span>`}</h3>
-      ${each.parts.map((part, nth) => html`<${Part} key=${nth} part=${part} id=${detail.request.id} />`)}
-    </article>`)}
+    ${messages.map((each, at) => html`<${Message} key=${at} said=${each} id=${detail.request.id} />`)}
     ${isRunning && html`<p class="soft writing" role="status">${answered ? "The answer is being written …" : "Waiting for the answer …"}</p>`}
     ${!messages.length && !isRunning && html`<p class="soft">There is no conversation in this request.</p>`}`;
 }

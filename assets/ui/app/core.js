@@ -29,6 +29,11 @@ export async function get(path, parameters = {}) {
   return answered(response);
 }
 
+export async function getText(path) {
+  const response = await fetch(`${ROOT}/api/${path}`).catch(unreachable);
+  return response.ok ? response.text() : answered(response);
+}
+
 export async function post(path, value = {}) {
   const headers = { "Content-Type": "application/json", "X-Form-Token": TOKEN };
   const response = await fetch(`${ROOT}/api/${path}`, { method: "POST", headers, body: JSON.stringify(value) })
@@ -73,14 +78,6 @@ export function when(started) {
 }
 export const whenFully = (started) => full.format(new Date(started * 1000));
 
-export function offer(name, content, type = "application/json") {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([content], { type }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-}
-
 export function Tabs({ names, chosen, choose, label }) {
   const move = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
@@ -97,6 +94,10 @@ export function Tabs({ names, chosen, choose, label }) {
   </div>`;
 }
 
+export function Words({ text }) { // what stands in backticks is code
+  return text.split("`").map((part, nth) => (nth % 2 ? html`<code key=${nth}>${part}</code>` : part));
+}
+
 export function Trouble({ words }) {
   return words ? html`<p class="note trouble" role="alert">${words}</p>` : null;
 }
@@ -107,4 +108,5 @@ export function Empty({ title, children }) {
 
 export function show(page) {
   render(page, document.getElementById("app"));
+  document.querySelector(".top [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 }

@@ -1,7 +1,6 @@
 // One request in full, beside the table.
-import { NONE, Tabs, Trouble, bytes, compact, get, html, money, number, offer, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
-import { Conversation } from "./conversation.js";
-import { asCurl, asHar, asPython } from "./copies.js";
+import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { Conversation, Message } from "./conversation.js";
 import { SideBySide } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
 
@@ -55,13 +54,13 @@ function Events({ detail }) {
     <span class="num soft">${at && each.at_s - events[at - 1].at_s > 1 ? html`<b>+${seconds(each.at_s - events[at - 1].at_s)}</b>` : bytes(each.bytes)}</span><pre>${each.text.replace(/\n+$/, "")}</pre></div>`)}</div>`;
 }
 
-function Again({ detail, open }) {
+function Again({ detail, sentAgain }) {
   const [isOpen, setOpen] = useState(false);
   const [fields, setFields] = useState({ upstream: "", model: "" });
   const [trouble, setTrouble] = useState("");
   const send = async (event) => {
     event.preventDefault();
-    try { open((await post(`requests/${encodeURIComponent(detail.request.id)}/again`, fields)).id); } catch (error) { setTrouble(error.message); }
+    try { sentAgain((await post(`requests/${encodeURIComponent(detail.request.id)}/again`, fields)).id, detail.request.id); } catch (error) { setTrouble(error.message); }
   };
   if (!isOpen) return html`<button class="second small" onClick=${() => setOpen(true)}>Send again …</button>`;
   return html`<form class="again" onSubmit=${send}>
@@ -69,6 +68,16 @@ function Again({ detail, open }) {
     <label>Upstream <input type="text" placeholder="as routed" value=${fields.upstream} onInput=${(event) => setFields({ ...fields, upstream: event.target.value })} /></label>
     <button class="small">Send</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
     <${Trouble} words=${trouble} /></form>`;
+}
+
+function Compare({ first, detail }) {
+  const [other, setOther] = useState(null);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => { get(`requests/${encodeURIComponent(first)}`).then(setOther, (error) => setTrouble(error.message)); }, [first]);
+  const side = (name, each) => html`<div class="answer-side"><h3>${name}</h3>${each && html`
+    <p><b><${Model} row=${each.request} /></b></p><p class="soft">${seconds(each.request.duration_s)}, ${compact(each.request.input_tokens)} → ${compact(each.request.output_tokens)} tokens, ${money(each.request.cost_usd)}</p>
+    ${each.conversation ? each.conversation.messages.filter((said) => said.from === "answer").map((said, at) => html`<${Message} key=${at} said=${said} id=${each.request.id} />`) : html`<p class="soft">No longer held.</p>`}`}</div>`;
+  return html`<${Trouble} words=${trouble} /><div class="answers">${side("First", other)}${side("Sent again", detail)}</div>`;
 }
 
 function Facts({ row }) {
@@ -81,10 +90,10 @@ function Facts({ row }) {
   return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-export function Detail({ id, row, close, open, cancel }) {
+export function Detail({ id, row, first, close, sentAgain, cancel }) {
   const [detail, setDetail] = useState(null);
   const [trouble, setTrouble] = useState("");
-  const [tab, setTab] = useState("conversation");
+  const [tab, setTab] = useState(first ? "compare" : "conversation");
   const [copied, setCopied] = useState("");
   const heading = useRef(null);
   const isRunning = (row || detail?.request)?.outcome === "running";
@@ -106,10 +115,18 @@ export function Detail({ id, row, close, open, cancel }) {
   }, [id, isRunning]);
 
   const shown = isRunning ? { ...detail?.request, ...row } : detail?.request || row;
-  const copy = (text, name) => navigator.clipboard.writeText(text).then(() => { setCopied(name); setTimeout(() => setCopied(""), 1500); }, () => setTrouble("The clipboard cannot be written."));
+  const address = `requests/${encodeURIComponent(id)}`;
+  const copy = async (name) => {
+    try {
+      await navigator.clipboard.writeText(await getText(`${address}/${name}`));
+      setCopied(name);
+      setTimeout(() => setCopied(""), 1500);
+    } catch (error) { setTrouble(error.message); }
+  };
   const isHeld = detail?.conversation != null;
   const tabs = [["conversation", "Conversation"], ["sent", "What was sent", detail?.changes.length || null], ["prompt", "Prompt"], ["headers", "Headers"],
     ["events", "Events", detail?.events.length || null], ["attempts", "Attempts", detail?.attempts.length || null]];
+  if (first) tabs.splice(1, 0, ["compare", "Compare"]);
   return html`<section class="detail" aria-label="One request">
     <div class="detail-top">
       <h2 tabindex="-1" ref=${heading}>${shown ? html`<${Model} row=${shown} />` : "Request"}</h2>
@@ -123,16 +140,16 @@ export function Detail({ id, row, close, open, cancel }) {
     <div class="actions-row">
       ${isRunning && html`<button class="small" onClick=${() => cancel(id)}>Cancel</button>`}
       ${isHeld && html`
-        <button class="second small" onClick=${() => copy(asCurl(detail), "curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
-        <button class="second small" onClick=${() => copy(asPython(detail), "python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
-        <button class="second small" onClick=${() => offer(`${id}.har`, asHar(detail))}>HAR</button>
-        <button class="second small" onClick=${() => offer(`${id}.json`, JSON.stringify(detail, null, 1))}>JSON</button>
-        <${Again} detail=${detail} open=${open} />`}
+        <button class="second small" onClick=${() => copy("curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
+        <button class="second small" onClick=${() => copy("python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
+        <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>
+        <${Again} detail=${detail} sentAgain=${sentAgain} />`}
     </div>
     ${detail && !isHeld && html`<p class="note asking">What was said is no longer held: bodies live in memory alone, those of the last requests. Its numbers stay.</p>`}
     ${isHeld && html`<${Tabs} names=${tabs} chosen=${tab} choose=${setTab} label="Parts of the request" />
       <div class="tab-body" role="tabpanel" tabindex="0" aria-label=${tabs.find(([name]) => name === tab)[1]}>
         ${tab === "conversation" && html`<${Conversation} detail=${detail} isRunning=${isRunning} />`}
+        ${tab === "compare" && html`<${Compare} first=${first} detail=${detail} />`}
         ${tab === "sent" && html`<${Sent} detail=${detail} />`}
         ${tab === "prompt" && html`<${Prompt} detail=${detail} />`}
         ${tab === "headers" && html`<${Headers} name="From the client" list=${detail.client?.headers} />

@@ -58,5 +58,5 @@ export function useRows(filter) {
     events.onerror = () => setState((old) => ({ ...old, isLive: false }));
     return () => { events.close(); clearTimeout(again); clearTimeout(timer.current); timer.current = 0; };
   }, [filter]);
-  return [state, load];
+  return state;
 }

@@ -99,7 +99,8 @@ function Page() {
   const [filter, setFilter] = useState(written);
   const [opened, setOpened] = useState(inAddress().get("id"));
   const [said, setSaid] = useState("");
-  const [state, reload] = useRows(filter);
+  const [firsts, setFirsts] = useState({}); // by the id of what was sent again: the id of the first
+  const state = useRows(filter);
   const { rows, capture } = state;
 
   useEffect(() => {
@@ -127,6 +128,7 @@ function Page() {
     setOpened(null);
     requestAnimationFrame(() => document.querySelector(`.row[data-id="${CSS.escape(id)}"]`)?.focus());
   };
+  const sentAgain = (id, first) => { setFirsts((old) => ({ ...old, [id]: first })); setOpened(id); };
   const told = (work) => work.then(() => setSaid(""), (error) => setSaid(error.message));
   const cancel = (id) => told(post(`requests/${encodeURIComponent(id)}/cancel`));
   const pause = () => told(post("capture/pause", { paused: !capture.is_paused }));
@@ -151,7 +153,7 @@ function Page() {
     <div class=${`panes ${opened ? "two" : ""}`}>
       ${rows.length ? html`<${Table} rows=${rows} opened=${opened} open=${setOpened} cancel=${cancel} />`
         : state.isLoading ? html`<p class="soft" role="status">Loading …</p>` : !state.trouble && html`<${Nothing} filter=${filter} clear=${() => setWritten("")} />`}
-      ${opened && html`<${Detail} key=${opened} id=${opened} row=${rows.find((row) => row.id === opened)} close=${close} open=${setOpened} cancel=${cancel} reload=${reload} />`}
+      ${opened && html`<${Detail} key=${opened} id=${opened} row=${rows.find((row) => row.id === opened)} first=${firsts[opened]} close=${close} sentAgain=${sentAgain} cancel=${cancel} />`}
     </div>
   </div>`;
 }

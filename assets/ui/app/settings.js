@@ -1,5 +1,5 @@
 // The page of settings: each with its meaning, value and origin, saved one by one.
-import { ROOT, Trouble, get, html, post, show, useEffect, useState } from "./core.js";
+import { ROOT, Trouble, Words, get, html, post, show, useEffect, useState } from "./core.js";
 import { SideBySide } from "./diff.js";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
@@ -54,7 +54,7 @@ function Setting({ row, replace }) {
   };
   const isChanged = text !== written(row);
   return html`<form class=${`setting ${row.fixed ? "fixed" : ""}`} onSubmit=${submit} data-setting=${row.name}>
-    <div><label for=${id}>${row.variable}</label><p id=${`${id}-meaning`}>${row.meaning}.</p></div>
+    <div><label for=${id}>${row.variable}</label><p id=${`${id}-meaning`}><${Words} text=${row.meaning} />.</p></div>
     <div class="value"><${Field} row=${row} text=${text} setText=${setText} save=${save} id=${id} />
       <p class="origin">${row.fixed ? html`<span>${row.fixed}.</span>` : html`<span>${row.origin === "default" ? "Default" : `From the ${row.origin}`}</span>
         ${row.moves_server && html`<span>Moves the server; running answers are finished</span>`}

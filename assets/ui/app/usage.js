@@ -9,6 +9,7 @@ const ENDINGS = {
   unreachable: ["unreachable", "bad"], refused_by_proxy: ["refused by the proxy", "refused"], refused_by_upstream: ["refused by the upstream", "refused"],
   cancelled: ["cancelled", "soft"], stopped: ["stopped with the proxy", "soft"], failed: ["failed in the proxy", "bad"],
 };
+const roundMoney = (value) => (value && value < 0.01 ? money(value) : `$${value.toFixed(2)}`);
 const tokensOf = (row) => (row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens || 0) + (row.output_tokens || 0));
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const startOf = (group) => new Date(group.length > 10 ? group.replace(" ", "T") : `${group}T00:00`).getTime() / 1000;
@@ -25,7 +26,7 @@ function complete(groups, since, until, step) { // a time without a request is a
   return [times, times.map((time) => known.get(time))];
 }
 
-function Plot({ title, times, series, format, step }) {
+function Plot({ title, times, series, format, axisFormat = format, step }) {
   const box = useRef(null);
   const [theme, setTheme] = useState(0);
   useEffect(() => {
@@ -36,7 +37,7 @@ function Plot({ title, times, series, format, step }) {
   }, []);
   useLayoutEffect(() => {
     const axis = { stroke: color("--soft"), font: "12px system-ui, sans-serif", grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
-    const bars = uPlot.paths.bars({ size: [0.7, 40], radius: 0.12, align: step === "hour" || times.length < 2 ? 0 : 0 });
+    const bars = uPlot.paths.bars({ size: [0.7, 40], radius: 0.12 });
     // Stacked: the first series is drawn at the height of all, the others over it.
     const heights = times.map(() => 0);
     const stacked = [...series].reverse().map(({ values }) => values.map((value, at) => (heights[at] += value || 0))).reverse();
@@ -45,8 +46,8 @@ function Plot({ title, times, series, format, step }) {
       width: box.current.clientWidth, height: 200, legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { show: false } }, padding: [12, 8, 0, 0],
       scales: { x: { range: () => [times[0] - half, times.at(-1) + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 60, values: (_, splits) => splits.map((at) => (step === "hour" ? new Date(at * 1000).toLocaleTimeString(undefined, { hour: "numeric" }) : new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" }))) },
-        { ...axis, size: 58, values: (_, splits) => splits.map((value) => format(value)) },
+        { ...axis, grid: { show: false }, space: 60, size: 28, values: (_, splits) => splits.map((at) => (step === "hour" ? new Date(at * 1000).toLocaleTimeString(undefined, { hour: "numeric" }) : new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" }))) },
+        { ...axis, size: 58, values: (_, splits) => splits.map((value) => axisFormat(value)) },
       ],
       series: [{}, ...series.map(({ name, ink }) => ({ label: name, fill: color(ink), stroke: color(ink), width: 0, paths: bars, points: { show: false } }))],
     }, [times, ...stacked], box.current);
@@ -127,7 +128,7 @@ function Page() {
     ${found && !found.total.requests && html`<${Empty} title="Nothing was asked in this time"><p>Every finished request is counted here with its tokens and its cost, never with its words.</p>
       <p>Point a tool at <code>${location.origin}/v1</code>, or look at a longer time.</p><//>`}
     ${found && found.total.requests > 0 && html`<${Tiles} total=${found.total} />
-      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${money} />
+      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${money} axisFormat=${roundMoney} />
         <${Plot} title="Tokens" times=${found.plots.times} series=${found.plots.tokens} step=${found.plots.step} format=${compact} /></div>
       <div class="cards">${GROUPS.map(([by, title], nth) => html`<${Groups} key=${by} title=${title} rows=${found.groups[nth]} />`)}<${Outcomes} rows=${found.outcomes} /></div>
       <p class="soft">Costs are what the price table and your own prices say, not the bill. ${NONE} is unknown, never free. Change prices under <a href=${`${ROOT}/settings?q=prices`}>Settings</a>.</p>`}`;
