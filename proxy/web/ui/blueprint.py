@@ -9,17 +9,28 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import approvals, entry, events, home, requests, upstreams, usage
+from proxy.web.ui import app_pages, approvals, entry, events, home, log, requests, settings, upstreams, usage
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
 NAME = "ui"
 OWN_PATHS = ("ui", "_tray/")  # how the addresses of these pages begin, behind any slashes: their views wait for others
+NAVIGATION = (
+    (".home", "Home"),
+    (".requests_page", "Requests"),
+    (".usage_page", "Usage"),
+    (".settings_page", "Settings"),
+    (".upstreams", "Upstreams"),
+    (".approvals", "Approvals"),
+    (".doctor", "Doctor"),
+    (".log_page", "Log"),
+)
 TOKEN_HEADER = "X-Form-Token"  # noqa: S105  a name, no secret
 SEALED = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; "
+        "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self' data:; media-src 'self' data:; "
+        "style-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",  # with no-referrer browsers send `Origin: null` with our own forms
@@ -27,7 +38,7 @@ SEALED = {
     "X-Frame-Options": "DENY",
 }
 # These prove themselves otherwise, or show nothing.
-OPEN = frozenset(f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "activate", "link"))
+OPEN = frozenset(f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link"))
 
 
 def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
@@ -42,16 +53,15 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
     usage.add_routes(pages, root, parts.ledger_file)
+    settings.add_routes(pages, root, parts.store)
+    log.add_routes(pages, root, parts.recent_log)
+    app_pages.add_routes(pages, root)
     requests.add_routes(pages, root, parts.requests)
     events.add_routes(pages, root, parts.requests)
 
     @pages.get(f"{root}/doctor")
     def doctor() -> str:
         return render_template("doctor.html", findings=dashboard.examine())
-
-    @pages.get(f"{root}/log")
-    def log() -> str:
-        return render_template("log.html", file=paths.log_file(), lines=parts.recent_log())
 
     @pages.post(f"{root}/stop")
     def stop() -> str:
@@ -104,6 +114,7 @@ def for_every_page(dashboard: Dashboard) -> dict[str, Any]:
     return {
         "title": TITLE,
         "command": command,
+        "navigation": NAVIGATION,
         "can_stop": dashboard.stop is not None,
         "form_token": g.session.form_token if "session" in g else "",
     }

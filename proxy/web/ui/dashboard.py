@@ -17,7 +17,10 @@ from proxy.tools.consent import Consent
 from proxy.usage.prices import Prices
 from proxy.web.ui.sessions import Sessions
 
-PLACES = ("doctor", "approvals", "log", "upstreams")  # where a link may lead, beside the first page
+PLACES = {  # where a link may lead, beside the first page, and the view of each
+    **{name: f".{name}" for name in ("doctor", "approvals", "upstreams")},
+    **{name: f".{name}_page" for name in ("requests", "usage", "settings", "log")},
+}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def add_routes(pages: Blueprint, dashboard: Dashboard) -> None:
         if session is None:
             return locked_out()
         place = request.args.get("to")
-        response = redirect(url_for(f".{place}" if place in PLACES else ".home"), 303)
+        response = redirect(url_for(PLACES.get(place or "", ".home")), 303)
         response.set_cookie(
             cookie_name(request.environ),
             session.cookie,

@@ -1,0 +1,162 @@
+// One request in full, beside the table.
+import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { Conversation, Message } from "./conversation.js";
+import { SideBySide } from "./diff.js";
+import { Model, Outcome } from "./row_parts.js";
+
+const REFRESH_MS = 400; // of a running request
+const FILLING = { system: "System prompt", tools: "Tool definitions", history: "History", results: "Tool results", last: "Last message", media: "Images and sound" };
+
+function Headers({ name, list }) {
+  return html`<h3>${name}</h3>${list?.length ? html`<dl class="headers">${list.map(([key, value], at) => html`<div key=${at}><dt>${key}</dt><dd>${value}</dd></div>`)}</dl>` : html`<p class="soft">None.</p>`}`;
+}
+
+function Sent({ detail }) {
+  const { client, attempts, changes } = detail;
+  const sent = attempts.at(-1);
+  if (!client?.body) return html`<p class="soft">This request has no body that is held.</p>`;
+  const after = !sent || sent.same_as_client ? client.body : sent.body;
+  return html`
+    ${!sent ? html`<p class="note asking">It was not sent to any upstream.</p>`
+      : !changes.length ? html`<p class="note success">The upstream got what the client sent: nothing was changed.</p>`
+      : html`<ul class="changes">${changes.map((each) => html`<li key=${each.name}><span class=${`mark ${each.kind}`}>${each.kind}</span> <code>${each.name}</code>
+        ${each.kind !== "added" && html` <del>${JSON.stringify(each.before)}</del>`}${each.kind !== "removed" && html` <ins>${JSON.stringify(each.after)}</ins>`}</li>`)}</ul>`}
+    <${SideBySide} before=${client.body} after=${after} />`;
+}
+
+function Prompt({ detail }) {
+  const all = detail.prompt.reduce((sum, each) => sum + each.bytes, 0) || 1;
+  if (!detail.prompt.length) return html`<p class="soft">Nothing is held of this prompt.</p>`;
+  return html`<h3>What fills this prompt</h3>
+    <div class="fill" role="img" aria-label=${detail.prompt.map((each) => `${FILLING[each.what]} ${Math.round((100 * each.bytes) / all)} %`).join(", ")}>
+      ${detail.prompt.map((each) => html`<span key=${each.what} class=${`f-${each.what}`} style=${{ width: `${(100 * each.bytes) / all}%` }}></span>`)}</div>
+    <table class="plain"><thead><tr><th>Part</th><th class="num">Share</th><th class="num">Size</th><th class="num">Tokens, about</th></tr></thead>
+    <tbody>${detail.prompt.map((each) => html`<tr key=${each.what}><td><span class=${`swatch f-${each.what}`}></span>${FILLING[each.what] || each.what}</td>
+      <td class="num">${((100 * each.bytes) / all).toFixed(0)} %</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
+}
+
+function Attempts({ detail }) {
+  const { attempts, tool_rounds: rounds, request } = detail;
+  return html`<h3>Attempts</h3>
+    ${!attempts.length && html`<p class="soft">${request.attempts ? `${number(request.attempts)}; no more is held of them.` : "It was not sent to any upstream."}</p>`}
+    <ol class="attempts">${attempts.map((each, at) => html`<li key=${at}><div><b>${each.upstream}</b> <span class="soft">${each.method} ${each.url}</span></div>
+      <div>${each.failure ? html`<span class="outcome bad"><i></i>${each.failure}</span>` : each.status == null ? html`<span class="outcome running"><i></i>waiting</span>` : html`<span class=${`outcome ${each.status < 400 ? "good" : "bad"}`}><i></i>status ${each.status}</span>`}
+      <span class="soft"> sent at ${seconds(each.at_s)}${each.answered_at_s == null ? "" : `, answered after ${seconds(each.answered_at_s - each.at_s)}`}, ${bytes(each.bytes)}</span></div></li>`)}</ol>
+    ${rounds.length > 0 && html`<h3>Tool rounds</h3><ol>${rounds.map((each, at) => html`<li key=${at}><pre>${JSON.stringify(each, null, 2)}</pre></li>`)}</ol>`}
+    ${request.repairs?.length > 0 && html`<h3>Put right by the proxy</h3><ul>${request.repairs.map((each, at) => html`<li key=${at}>${each}</li>`)}</ul>`}
+    ${request.rules?.length > 0 && html`<h3>Parameter rules that changed it</h3><ul>${request.rules.map((each, at) => html`<li key=${at}><code>${each}</code></li>`)}</ul>`}`;
+}
+
+function Events({ detail }) {
+  const { events } = detail;
+  if (!events.length) return html`<p class="soft">No piece of the answer is held.</p>`;
+  return html`<div class="events">${events.map((each, at) => html`<div key=${at} class="event"><span class="num soft">${seconds(each.at_s)}</span>
+    <span class="num soft">${at && each.at_s - events[at - 1].at_s > 1 ? html`<b>+${seconds(each.at_s - events[at - 1].at_s)}</b>` : bytes(each.bytes)}</span><pre>${each.text.replace(/\n+$/, "")}</pre></div>`)}</div>`;
+}
+
+function Again({ detail, sentAgain }) {
+  const [isOpen, setOpen] = useState(false);
+  const [fields, setFields] = useState({ upstream: "", model: "" });
+  const [trouble, setTrouble] = useState("");
+  const send = async (event) => {
+    event.preventDefault();
+    try { sentAgain((await post(`requests/${encodeURIComponent(detail.request.id)}/again`, fields)).id, detail.request.id); } catch (error) { setTrouble(error.message); }
+  };
+  if (!isOpen) return html`<button class="second small" onClick=${() => setOpen(true)}>Send again …</button>`;
+  return html`<form class="again" onSubmit=${send}>
+    <label>Model <input type="text" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} onInput=${(event) => setFields({ ...fields, model: event.target.value })} autofocus /></label>
+    <label>Upstream <input type="text" placeholder="as routed" value=${fields.upstream} onInput=${(event) => setFields({ ...fields, upstream: event.target.value })} /></label>
+    <button class="small">Send</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
+    <${Trouble} words=${trouble} /></form>`;
+}
+
+function Compare({ first, detail }) {
+  const [other, setOther] = useState(null);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => { get(`requests/${encodeURIComponent(first)}`).then(setOther, (error) => setTrouble(error.message)); }, [first]);
+  const side = (name, each) => html`<div class="answer-side"><h3>${name}</h3>${each && html`
+    <p><b><${Model} row=${each.request} /></b></p><p class="soft">${seconds(each.request.duration_s)}, ${compact(each.request.input_tokens)} → ${compact(each.request.output_tokens)} tokens, ${money(each.request.cost_usd)}</p>
+    ${each.conversation ? each.conversation.messages.filter((said) => said.from === "answer").map((said, at) => html`<${Message} key=${at} said=${said} id=${each.request.id} />`) : html`<p class="soft">No longer held.</p>`}`}</div>`;
+  return html`<${Trouble} words=${trouble} /><div class="answers">${side("First", other)}${side("Sent again", detail)}</div>`;
+}
+
+function Facts({ row }) {
+  const facts = [
+    ["Client", row.client || NONE], ["Key", row.key || NONE], ["Upstream", row.upstream || NONE], ["Status", row.status ?? NONE],
+    ["First byte", seconds(row.first_byte_s)], ["Duration", seconds(row.duration_s)], ["Tokens/s", row.tokens_per_s == null ? NONE : number(Math.round(row.tokens_per_s))],
+    ["Tokens in", `${row.is_estimated ? "≈ " : ""}${number(row.input_tokens)}`], ["from cache", number(row.cached_tokens)], ["Tokens out", `${row.is_estimated ? "≈ " : ""}${number(row.output_tokens)}`],
+    ["Cost", money(row.cost_usd)], ["Size", `${bytes(row.bytes_up)} up, ${bytes(row.bytes_down)} down`],
+  ];
+  return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+export function Detail({ id, row, first, close, sentAgain, cancel }) {
+  const [detail, setDetail] = useState(null);
+  const [trouble, setTrouble] = useState("");
+  const [tab, setTab] = useState(first ? "compare" : "conversation");
+  const [copied, setCopied] = useState("");
+  const heading = useRef(null);
+  const isRunning = (row || detail?.request)?.outcome === "running";
+
+  useEffect(() => { heading.current.focus(); }, []);
+  useEffect(() => {
+    let isGone = false, timer = 0;
+    const load = async () => {
+      try {
+        const found = await get(`requests/${encodeURIComponent(id)}`);
+        if (isGone) return;
+        setDetail(found);
+        setTrouble("");
+        if (found.request.outcome === "running") timer = setTimeout(load, REFRESH_MS);
+      } catch (error) { if (!isGone) setTrouble(error.message); }
+    };
+    load();
+    return () => { isGone = true; clearTimeout(timer); };
+  }, [id, isRunning]);
+
+  const shown = isRunning ? { ...detail?.request, ...row } : detail?.request || row;
+  const address = `requests/${encodeURIComponent(id)}`;
+  const copy = async (name) => {
+    try {
+      await navigator.clipboard.writeText(await getText(`${address}/${name}`));
+      setCopied(name);
+      setTimeout(() => setCopied(""), 1500);
+    } catch (error) { setTrouble(error.message); }
+  };
+  const isHeld = detail?.conversation != null;
+  const tabs = [["conversation", "Conversation"], ["sent", "What was sent", detail?.changes.length || null], ["prompt", "Prompt"], ["headers", "Headers"],
+    ["events", "Events", detail?.events.length || null], ["attempts", "Attempts", detail?.attempts.length || null]];
+  if (first) tabs.splice(1, 0, ["compare", "Compare"]);
+  return html`<section class="detail" aria-label="One request">
+    <div class="detail-top">
+      <h2 tabindex="-1" ref=${heading}>${shown ? html`<${Model} row=${shown} />` : "Request"}</h2>
+      <button class="second small" onClick=${close} aria-label="Close this request">Close</button>
+    </div>
+    ${shown && html`<p class="under"><${Outcome} row=${shown} /> <span class="soft">${whenFully(shown.started)} · ${shown.method} ${shown.endpoint}</span></p>`}
+    ${shown?.error && html`<p class="note trouble">${shown.error}</p>`}
+    <${Trouble} words=${trouble} />
+    ${detail?.cache_miss && html`<p class="note asking">${detail.cache_miss.sentence}</p>`}
+    ${shown && html`<${Facts} row=${shown} />`}
+    <div class="actions-row">
+      ${isRunning && html`<button class="small" onClick=${() => cancel(id)}>Cancel</button>`}
+      ${isHeld && html`
+        <button class="second small" onClick=${() => copy("curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
+        <button class="second small" onClick=${() => copy("python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
+        <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>
+        <${Again} detail=${detail} sentAgain=${sentAgain} />`}
+    </div>
+    ${detail && !isHeld && html`<p class="note asking">What was said is no longer held: bodies live in memory alone, those of the last requests. Its numbers stay.</p>`}
+    ${isHeld && html`<${Tabs} names=${tabs} chosen=${tab} choose=${setTab} label="Parts of the request" />
+      <div class="tab-body" role="tabpanel" tabindex="0" aria-label=${tabs.find(([name]) => name === tab)[1]}>
+        ${tab === "conversation" && html`<${Conversation} detail=${detail} isRunning=${isRunning} />`}
+        ${tab === "compare" && html`<${Compare} first=${first} detail=${detail} />`}
+        ${tab === "sent" && html`<${Sent} detail=${detail} />`}
+        ${tab === "prompt" && html`<${Prompt} detail=${detail} />`}
+        ${tab === "headers" && html`<${Headers} name="From the client" list=${detail.client?.headers} />
+          ${detail.attempts.at(-1) && html`<${Headers} name="To the upstream" list=${detail.attempts.at(-1).headers} /><${Headers} name="From the upstream" list=${detail.attempts.at(-1).answer_headers} />`}
+          <${Headers} name="To the client" list=${detail.answer?.headers} />`}
+        ${tab === "events" && html`<${Events} detail=${detail} />`}
+        ${tab === "attempts" && html`<${Attempts} detail=${detail} />`}
+      </div>`}
+  </section>`;
+}

@@ -1,0 +1,137 @@
+// The page of usage: what was asked, what it used and what it cost.
+import uPlot from "./vendor/uplot.js";
+import { Empty, NONE, ROOT, Trouble, compact, get, html, money, number, show, useEffect, useLayoutEffect, useRef, useState } from "./core.js";
+
+const DAYS = [[1, "Today"], [7, "7 days"], [30, "30 days"], [365, "365 days"]];
+const GROUPS = [["model", "Models"], ["client", "Clients"], ["upstream", "Upstreams"], ["key", "Keys"]];
+const ENDINGS = {
+  whole: ["whole", "good"], repaired: ["repaired", "repaired"], cut: ["cut by the upstream", "bad"], timed_out: ["timed out", "bad"], invalid: ["invalid answer", "bad"],
+  unreachable: ["unreachable", "bad"], refused_by_proxy: ["refused by the proxy", "refused"], refused_by_upstream: ["refused by the upstream", "refused"],
+  cancelled: ["cancelled", "soft"], stopped: ["stopped with the proxy", "soft"], failed: ["failed in the proxy", "bad"],
+};
+const roundMoney = (value) => (value && value < 0.01 ? money(value) : `$${value.toFixed(2)}`);
+const tokensOf = (row) => (row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens || 0) + (row.output_tokens || 0));
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const startOf = (group) => new Date(group.length > 10 ? group.replace(" ", "T") : `${group}T00:00`).getTime() / 1000;
+
+function complete(groups, since, until, step) { // a time without a request is a zero, not a gap
+  const known = new Map(groups.map((row) => [startOf(row.group), row]));
+  const times = [];
+  const at = new Date(since * 1000);
+  if (step === "hour") at.setMinutes(0, 0, 0); else at.setHours(0, 0, 0, 0);
+  while (at.getTime() / 1000 <= until) {
+    times.push(at.getTime() / 1000);
+    if (step === "hour") at.setHours(at.getHours() + 1); else at.setDate(at.getDate() + 1);
+  }
+  return [times, times.map((time) => known.get(time))];
+}
+
+function Plot({ title, times, series, format, axisFormat = format, step }) {
+  const box = useRef(null);
+  const [theme, setTheme] = useState(0);
+  useEffect(() => {
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    const turn = () => setTheme((nth) => nth + 1);
+    query.addEventListener("change", turn);
+    return () => query.removeEventListener("change", turn);
+  }, []);
+  useLayoutEffect(() => {
+    const axis = { stroke: color("--soft"), font: "12px system-ui, sans-serif", grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
+    const bars = uPlot.paths.bars({ size: [0.7, 40], radius: 0.12 });
+    // Stacked: the first series is drawn at the height of all, the others over it.
+    const heights = times.map(() => 0);
+    const stacked = [...series].reverse().map(({ values }) => values.map((value, at) => (heights[at] += value || 0))).reverse();
+    const half = (step === "hour" ? 3600 : 86_400) / 2;
+    const plot = new uPlot({
+      width: box.current.clientWidth, height: 200, legend: { show: false }, cursor: { drag: { x: false, y: false }, points: { show: false } }, padding: [12, 8, 0, 0],
+      scales: { x: { range: () => [times[0] - half, times.at(-1) + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      axes: [
+        { ...axis, grid: { show: false }, space: 60, size: 28, values: (_, splits) => splits.map((at) => (step === "hour" ? new Date(at * 1000).toLocaleTimeString(undefined, { hour: "numeric" }) : new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" }))) },
+        { ...axis, size: 58, values: (_, splits) => splits.map((value) => axisFormat(value)) },
+      ],
+      series: [{}, ...series.map(({ name, ink }) => ({ label: name, fill: color(ink), stroke: color(ink), width: 0, paths: bars, points: { show: false } }))],
+    }, [times, ...stacked], box.current);
+    const watcher = new ResizeObserver(() => box.current && plot.setSize({ width: box.current.clientWidth, height: 200 }));
+    watcher.observe(box.current);
+    return () => { watcher.disconnect(); plot.destroy(); };
+  }, [times, series, theme]);
+  const sum = (values) => values.reduce((total, value) => total + (value || 0), 0);
+  return html`<section class="plot"><h2>${title}</h2>
+    <p class="legend">${series.map(({ name, ink, values }) => html`<span key=${name}><i class=${`ink${ink}`}></i>${name} <b>${format(sum(values))}</b></span>`)}</p>
+    <div ref=${box} role="img" aria-label=${`${title}: ${series.map(({ name, values }) => `${name} ${format(sum(values))}`).join(", ")}`}></div></section>`;
+}
+
+function Tiles({ total }) {
+  const cached = total.input_tokens ? `${Math.round((100 * (total.cached_tokens || 0)) / total.input_tokens)} % from cache` : "";
+  const tiles = [
+    ["Cost", money(total.cost_usd), total.unpriced ? `${number(total.unpriced)} without a known price` : ""],
+    ["Tokens in", compact(total.input_tokens), cached],
+    ["Tokens out", compact(total.output_tokens), total.reasoning_tokens ? `${compact(total.reasoning_tokens)} of them reasoning` : ""],
+    ["Requests", number(total.requests), total.estimated ? `${number(total.estimated)} estimated` : ""],
+  ];
+  return html`<div class="tiles">${tiles.map(([name, value, more]) => html`<section class="tile" key=${name}><h2>${name}</h2><p class="big">${value}</p><p class="soft">${more}</p></section>`)}</div>`;
+}
+
+function Groups({ title, rows }) {
+  const most = Math.max(...rows.map((row) => row.cost_usd || 0), 0);
+  const mostTokens = Math.max(...rows.map((row) => tokensOf(row) || 0), 1);
+  return html`<section><h2>${title}</h2><table class="plain"><thead><tr><th>${title.slice(0, -1)}</th><th class="num">Requests</th><th class="num">Tokens</th><th class="num">Cost</th></tr></thead>
+    <tbody>${rows.slice(0, 12).map((row) => html`<tr key=${row.group}><td><bdi class="name">${row.group ?? "not known"}</bdi>
+      <span class="meter" aria-hidden="true"><span style=${{ width: `${most ? (100 * (row.cost_usd || 0)) / most : (100 * (tokensOf(row) || 0)) / mostTokens}%` }}></span></span></td>
+      <td class="num">${number(row.requests)}</td><td class="num">${compact(tokensOf(row))}</td><td class="num">${money(row.cost_usd)}</td></tr>`)}</tbody></table>
+    ${rows.length > 12 && html`<p class="soft">and ${number(rows.length - 12)} more; the CSV holds all.</p>`}</section>`;
+}
+
+function Outcomes({ rows }) {
+  const all = rows.reduce((sum, row) => sum + row.requests, 0) || 1;
+  return html`<section><h2>How requests ended</h2><table class="plain"><thead><tr><th>Outcome</th><th class="num">Requests</th><th class="num">Share</th></tr></thead>
+    <tbody>${rows.map((row) => { const [words, kind] = ENDINGS[row.group] || [row.group, "soft"]; return html`<tr key=${row.group}>
+      <td><span class=${`outcome ${kind}`}><i></i><span>${words}</span></span></td><td class="num">${number(row.requests)}</td><td class="num">${((100 * row.requests) / all).toFixed(1)} %</td></tr>`; })}</tbody></table></section>`;
+}
+
+function drawn(found, step) {
+  const [times, rows] = complete(found.groups, found.since, found.until, step);
+  const of = (read) => rows.map((row) => (row ? read(row) : 0));
+  return {
+    times, step,
+    cost: [{ name: "Cost", ink: "--c1", values: of((row) => row.cost_usd || 0) }],
+    tokens: [
+      { name: "Out", ink: "--c3", values: of((row) => row.output_tokens || 0) },
+      { name: "In", ink: "--c1", values: of((row) => Math.max(0, (row.input_tokens || 0) - (row.cached_tokens || 0))) },
+      { name: "In, from cache", ink: "--c2", values: of((row) => row.cached_tokens || 0) },
+    ],
+  };
+}
+
+function Page() {
+  const [days, setDays] = useState(Number(new URLSearchParams(location.search).get("days")) || 30);
+  const [found, setFound] = useState(null);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => {
+    let isGone = false;
+    history.replaceState(null, "", `${ROOT}/usage?days=${days}`);
+    const step = days === 1 ? "hour" : "day";
+    const load = async () => {
+      try {
+        const [times, outcomes, ...groups] = await Promise.all([step, "outcome", ...GROUPS.map(([by]) => by)].map((by) => get("usage", { days, by })));
+        if (!isGone) { setFound({ total: times.total, plots: drawn(times, step), outcomes: outcomes.groups, groups: groups.map((each) => each.groups) }); setTrouble(""); }
+      } catch (error) { if (!isGone) setTrouble(error.message); }
+    };
+    load();
+    const timer = setInterval(() => document.hidden || load(), 30_000);
+    return () => { isGone = true; clearInterval(timer); };
+  }, [days]);
+  return html`<div class="page-head"><h1>Usage</h1>
+      <div class="segments" role="group" aria-label="Time">${DAYS.map(([count, name]) => html`<button key=${count} aria-pressed=${days === count ? "true" : "false"} onClick=${() => setDays(count)}>${name}</button>`)}</div>
+      <a class="button" href=${`${ROOT}/api/usage.csv?days=${days}`} download>Download CSV</a></div>
+    <${Trouble} words=${trouble} />
+    ${found && !found.total.requests && html`<${Empty} title="Nothing was asked in this time"><p>Every finished request is counted here with its tokens and its cost, never with its words.</p>
+      <p>Point a tool at <code>${location.origin}/v1</code>, or look at a longer time.</p><//>`}
+    ${found && found.total.requests > 0 && html`<${Tiles} total=${found.total} />
+      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${money} axisFormat=${roundMoney} />
+        <${Plot} title="Tokens" times=${found.plots.times} series=${found.plots.tokens} step=${found.plots.step} format=${compact} /></div>
+      <div class="cards">${GROUPS.map(([by, title], nth) => html`<${Groups} key=${by} title=${title} rows=${found.groups[nth]} />`)}<${Outcomes} rows=${found.outcomes} /></div>
+      <p class="soft">Costs are what the price table and your own prices say, not the bill. ${NONE} is unknown, never free. Change prices under <a href=${`${ROOT}/settings?q=prices`}>Settings</a>.</p>`}`;
+}
+
+show(html`<${Page} />`);

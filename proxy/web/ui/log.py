@@ -1,0 +1,32 @@
+"""The last lines of the log as JSON, for a page that follows it."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from flask import Blueprint, Response, jsonify
+
+from proxy import paths
+
+LINE = re.compile(r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]+) +(?P<name>\S+): ")
+
+
+def add_routes(pages: Blueprint, root: str, recent_log: Callable[[], Sequence[str]]) -> None:
+    """Add the route below a path; the blueprint guards it."""
+
+    @pages.get(f"{root}/api/log")
+    def log() -> Response:
+        return jsonify(file=str(paths.log_file()), lines=[parts_of(line) for line in recent_log()])
+
+    @pages.get(f"{root}/api/log.txt")
+    def log_text() -> Response:
+        answer = Response("\n".join([*recent_log(), ""]), content_type="text/plain; charset=utf-8")
+        answer.headers["Content-Disposition"] = 'attachment; filename="openai-tray-proxy.log"'
+        return answer
+
+
+def parts_of(line: str) -> dict[str, str]:
+    """Take a line apart; one that goes on with the line before has no time and no level."""
+    found = LINE.match(line)
+    if found is None:
+        return {"time": "", "level": "", "name": "", "text": line}
+    return {**found.groupdict(), "text": line[found.end() :]}

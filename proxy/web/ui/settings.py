@@ -1,0 +1,115 @@
+"""The settings as JSON: each with its meaning, value and origin; changed one by one, and checked before."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from pydantic_core import PydanticUndefined
+
+from proxy.errors.proxy_error import ProxyError
+from proxy.policy.params import ParameterRules
+from proxy.settings.model import Settings, about, shown, variable
+from proxy.settings.store import SettingsStore
+
+GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Upstream", ("openai_base", "openai_time", "openai_max", "openai_org", "openai_pro", "openai_ca", "proxy_ups")),
+    ("Models and parameters", ("proxy_aliases", "openai_param", "openai_stream", "proxy_repair")),
+    ("Who may call", ("openai_api", "proxy_require", "proxy_api", "proxy_forward", "allow_un", "proxy_allowed")),
+    ("Tools", ("enable_tool", "function_tools", "tool_")),
+    ("Usage and requests", ("proxy_usage", "proxy_prices", "proxy_capture")),
+    ("Server", ("",)),  # the rest
+)
+
+
+def add_routes(pages: Blueprint, root: str, store: SettingsStore) -> None:
+    """Add the routes below a path; the blueprint guards them, and they wait in a worker thread."""
+
+    @pages.get(f"{root}/api/settings")
+    def settings() -> Response:
+        return jsonify(file=str(store.path), warning=store.warning, settings=[row(store, f) for f in in_order()])
+
+    @pages.post(f"{root}/api/settings/<field>")
+    def change_setting(field: str) -> tuple[Response, int]:
+        """Take `{"value": …}`; null is the default."""
+        wanted = request.get_json(silent=True)
+        if not isinstance(wanted, dict) or "value" not in wanted:
+            return jsonify(error="The value is missing."), 400
+        try:
+            store.update(**{field: wanted["value"]})
+        except (ProxyError, OSError) as error:
+            return jsonify(error=str(error)), 400
+        return jsonify(row(store, field)), 200
+
+    @pages.post(f"{root}/api/try-rules")
+    def try_rules() -> tuple[Response, int]:
+        """Take a body as `{"body": "…"}` and return what the parameter rules make of it."""
+        wanted = request.get_json(silent=True)
+        body = wanted.get("body") if isinstance(wanted, dict) else None
+        try:
+            fields = json.loads(body) if isinstance(body, str) else None
+        except (ValueError, RecursionError) as error:
+            return jsonify(error=f"This is no JSON: {error}"), 400
+        if not isinstance(fields, dict):
+            return jsonify(error="The body must be a JSON object."), 400
+        held = store.current
+        rules = ParameterRules.of(held.openai_param_defaults, held.openai_param_drop, held.openai_param_overrides)
+        sent, changes = rules.apply(str(body).encode("utf-8", "replace"), fields)
+        return jsonify(sent=sent.decode("utf-8", "replace"), changed=sorted(changes)), 200
+
+
+def in_order() -> list[str]:
+    """Return the settings' names, group by group."""
+    return sorted(Settings.model_fields, key=lambda field: [name for name, _ in GROUPS].index(group_of(field)))
+
+
+def group_of(field: str) -> str:
+    """Return the heading a setting stands under."""
+    return next(name for name, beginnings in GROUPS if field.startswith(beginnings))
+
+
+def row(store: SettingsStore, field: str) -> dict[str, Any]:
+    """Return what the page shows of a setting; of a key, no more than that it is set."""
+    told, fixed_by = about(field), store.fixed_by(field)
+    default = Settings.model_fields[field].default
+    reason = f"Set by the {fixed_by}, and changed there" if fixed_by else None
+    if told.secret:
+        reason = "A key: it is kept in the system's keyring or the environment, and never shown"
+    return {
+        "name": field,
+        "variable": variable(field),
+        "group": group_of(field),
+        "meaning": told.meaning,
+        "expects": told.expects,
+        "kind": kind_of(field, default),
+        "value": None if told.secret else plain(store.current, field),
+        "shown": shown(field, store.current),
+        "default": None if told.secret or default is PydanticUndefined else json_of(default),
+        "origin": store.origin(field),
+        "fixed": reason,
+        "moves_server": told.restart,
+    }
+
+
+def kind_of(field: str, default: object) -> str:
+    """Return what a form needs for a setting: switch, number, list, json, level or text."""
+    if field == "proxy_log_level":
+        return "level"
+    if isinstance(default, bool):
+        return "switch"
+    if isinstance(default, int | float):
+        return "number"
+    if isinstance(default, dict) or field == "proxy_upstreams":
+        return "json"
+    return "list" if isinstance(default, tuple) else "text"
+
+
+def plain(settings: Settings, field: str) -> Any:
+    """Return a setting's value as JSON can hold it."""
+    if field == "proxy_upstreams":
+        return [each.table() for each in settings.proxy_upstreams]
+    return json_of(getattr(settings, field))
+
+
+def json_of(value: object) -> Any:
+    """Return a value with lists for tuples."""
+    return json.loads(json.dumps(value, default=str))
