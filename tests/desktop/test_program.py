@@ -41,11 +41,12 @@ def test_the_menu_has_everything_in_its_place(tray: Tray) -> None:
         "status",
         "server tools require-key",
         "copy-url copy-key copy-curl",
-        "set-key view-logs log-folder dashboard settings-file",
+        "set-key view-logs log-folder dashboard settings-file autostart add-launcher",
         "upstream help",
         "quit",
     ]
-    (upstream,) = menu.find("upstream").children
+    upstream, manage = menu.find("upstream").children
+    assert manage.key == "manage-upstreams"
     assert (upstream.label, upstream.enabled) == (tray.upstream_url, False)
     assert [line.key for line in menu.find("help").children] == ["documentation", "doctor", "about"]
     assert re.search(r"\d+\.\d+", menu.find("about").label)

@@ -1,7 +1,7 @@
 """The pages that a script draws, and its files: requests, usage, settings, log."""
 
 from flask import Blueprint, Response, render_template, request
-from werkzeug.utils import safe_join
+from werkzeug.security import safe_join
 
 from proxy import paths
 from proxy.errors.request import UnknownPath

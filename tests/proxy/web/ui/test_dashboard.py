@@ -371,10 +371,10 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
     log.hide(lambda: ["the-stored-key-without-a-shape"])
     logging.getLogger("a.part").warning("it quotes %s <b>", "the-stored-key-without-a-shape")
     with hosted.enter() as browser:
-        page = browser.get("/log").text
+        page = browser.get("/api/log").text
 
     assert log.file is None
-    assert "a.part: it quotes [key] &lt;b&gt;" in page
+    assert "a.part: it quotes [key] <b>" in page
     assert "the-stored-key-without-a-shape" not in page
 
 
