@@ -145,6 +145,7 @@ def assemble(
         ledger_file or paths.ledger_file(),
         lambda: store.current.proxy_usage_days,
         lambda: store.current.proxy_prices,
+        lambda text: services.hide(text),
     )
     capture = Capture(lambda: capture_limits(store.in_force.settings))
     observers = Observers(health, LogLine(), ledger, capture)

@@ -106,7 +106,7 @@ class Growing:
 
     def add(self, key: Any, kind: str, text: Any) -> None:
         """Add to a part's text, which begins with the first piece."""
-        if isinstance(text, str):
+        if isinstance(text, str) and text:
             self._parts.setdefault(key, {"type": kind})
             self._pieces.setdefault(key, []).append(text)
 

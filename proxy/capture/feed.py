@@ -27,6 +27,11 @@ class Page:
         self._some = asyncio.Event()
         self._has_lost = False
 
+    @property
+    def waiting(self) -> int:
+        """Return how many events it has not read."""
+        return len(self._waiting)
+
     def put(self, happening: Happening) -> None:
         """Queue an event; where too many wait all are lost, and the page is told to fetch the rows anew."""
         if len(self._waiting) >= MAX_QUEUED:
@@ -68,6 +73,15 @@ class Feed:
     def __init__(self) -> None:
         self._pages: tuple[Page, ...] = ()
         self._lock = threading.Lock()
+
+    @property
+    def pages(self) -> int:
+        """Return how many pages listen."""
+        return len(self._pages)
+
+    def waiting(self) -> int:
+        """Return how many events wait for the slowest of them."""
+        return max((page.waiting for page in self._pages), default=0)
 
     def open(self) -> Page | None:
         """Return a new page's queue, None where too many are open. On the event loop."""

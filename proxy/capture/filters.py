@@ -60,7 +60,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": lambda one, other: one == other,
 }
 
-VALUE = r'"(?:[^"\\]|\\.)*"|[^\s"]\S*|'
+VALUE = r'"(?:[^"\\]|\\.)*"|[^\s"]*'
 TERM = re.compile(rf"(?P<not>-?)(?:(?P<name>[A-Za-z_]+)(?P<sign>:|[<>]=?|=))?(?P<value>{VALUE})(?=\s|\Z)", re.DOTALL)
 NUMBER = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*([km]?)", re.IGNORECASE)
 SPACE = re.compile(r"\s*")

@@ -1,4 +1,7 @@
-"""Write a request as a command for curl and as a Python program; the key is the environment's OPENAI_API_KEY."""
+"""Write a request as a command for curl and as a Python program; the key is the environment's OPENAI_API_KEY.
+
+Keys are taken out of each piece before it is quoted: the whole has words of its own that look like one.
+"""
 
 import pprint
 import shlex
@@ -7,6 +10,7 @@ from typing import Any
 from proxy.capture import bodies
 from proxy.capture.conversation import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES
 from proxy.capture.headers import is_secret, shown_query
+from proxy.capture.hiding import Hide, hidden
 from proxy.capture.record import Record
 
 WIDTH = 100
@@ -21,33 +25,33 @@ METHODS = {
 }
 
 
-def curl(record: Record, base_url: str) -> str:
+def curl(record: Record, base_url: str, hide: Hide) -> str:
     """Return the command, for the shells of Unix; raises UnicodeDecodeError where the body is no text."""
-    url = address(record, base_url)
+    url = hide(address(record, base_url))
     lines = [f"curl -sS -N {shlex.quote(url)}", '-H "Authorization: Bearer $OPENAI_API_KEY"']
     if record.flow.method not in ("GET", "POST"):
         lines.append(f"-X {shlex.quote(record.flow.method)}")
-    lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in copied_headers(record)]
+    lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in copied_headers(record, hide)]
     if record.body:
         lines.append(f"-H {shlex.quote('Content-Type: ' + content_type(record))}")
-        lines.append(f"--data-raw {shlex.quote(record.body.decode('utf-8'))}")
+        lines.append(f"--data-raw {shlex.quote(hide(record.body.decode('utf-8')))}")
     elif record.flow.method == "POST":
         lines.append("-X POST")
     return " \\\n  ".join(lines) + "\n"
 
 
-def python(record: Record, base_url: str) -> str:
+def python(record: Record, base_url: str, hide: Hide) -> str:
     """Return the program, with the openai package where it has a method for it; raises UnicodeDecodeError as `curl`."""
-    fields, api = bodies.fields_in(record.body), bodies.api_of(record)
+    fields, api = hidden(bodies.fields_in(record.body), hide), bodies.api_of(record)
     if fields is None or api not in METHODS or record.query:
-        return plain_python(record, base_url)
+        return plain_python(record, base_url, hide)
     method, own = METHODS[api]
     given = {name: fields[name] for name in own if name in fields}
     extra = {name: value for name, value in fields.items() if name not in own}
     lines = [f"    {name}={literal(value, 4)}," for name, value in given.items()]
     if extra:
         lines.append(f"    extra_body={literal(extra, 4)},")
-    if headers := dict(copied_headers(record)):
+    if headers := dict(copied_headers(record, hide)):
         lines.append(f"    extra_headers={literal(headers, 4)},")
     shown = (
         ["for event in answer:", "    print(event.model_dump_json())"]
@@ -68,14 +72,14 @@ def python(record: Record, base_url: str) -> str:
     )
 
 
-def plain_python(record: Record, base_url: str) -> str:
+def plain_python(record: Record, base_url: str, hide: Hide) -> str:
     """Return the program with httpx alone."""
     headers = ['"Authorization": f"Bearer {os.environ[\'OPENAI_API_KEY\']}"']
-    headers += [f"{name!r}: {value!r}" for name, value in copied_headers(record)]
-    lines = [f"    {record.flow.method!r},", f"    {address(record, base_url)!r},"]
+    headers += [f"{name!r}: {value!r}" for name, value in copied_headers(record, hide)]
+    lines = [f"    {record.flow.method!r},", f"    {hide(address(record, base_url))!r},"]
     if record.body:
         headers.append(f"'Content-Type': {content_type(record)!r}")
-        lines.append(f"    content={record.body.decode('utf-8')!r}.encode(),")
+        lines.append(f"    content={hide(record.body.decode('utf-8'))!r}.encode(),")
     lines.append(f"    headers={{{', '.join(headers)}}},")
     lines.append("    timeout=600,")
     return "\n".join(
@@ -89,10 +93,10 @@ def address(record: Record, base_url: str) -> str:
     return base_url + record.flow.path + (f"?{query}" if query else "")
 
 
-def copied_headers(record: Record) -> list[tuple[str, str]]:
+def copied_headers(record: Record, hide: Hide) -> list[tuple[str, str]]:
     """Return the headers that mean something to the upstream, without secrets."""
     return [
-        (name, value)
+        (name, hide(value))
         for name, value in record.headers
         if name not in NOT_COPIED
         and not name.startswith(NOT_COPIED_PREFIXES)

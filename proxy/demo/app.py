@@ -10,13 +10,14 @@ from werkzeug.exceptions import HTTPException
 from proxy.demo.body import JsonObject, Refusal, read_object
 from proxy.demo.chat import create_chat_completion
 from proxy.demo.embeddings import create_embeddings
+from proxy.demo.faults import FAULTS, Created
 from proxy.demo.responses import create_response
 from proxy.errors.proxy_error import error_body
 
-MODELS = ("demo-chat", "demo-tools", "demo-embedding")
+MODELS = ("demo-chat", "demo-tools", "demo-embedding", *FAULTS)
 CREATED = 1_735_689_600  # 2025-01-01
 
-Create = Callable[[JsonObject], JsonObject | Iterator[bytes]]
+Create = Callable[[JsonObject], Created]
 ENDPOINTS: dict[str, Create] = {
     "/v1/chat/completions": create_chat_completion,
     "/v1/responses": create_response,
@@ -41,7 +42,11 @@ def view_of(create: Create, pace_s: float) -> Callable[[], Response]:
     """Return the view of an endpoint: a JSON body in, a JSON object or a paced stream out."""
 
     def view() -> Response:
-        created = create(read_object(request.get_data()))
+        body = read_object(request.get_data())
+        created, fault = create(body), FAULTS.get(str(body.get("model")))
+        return respond(created) if fault is None else fault(created, respond)
+
+    def respond(created: Created) -> Response:
         if isinstance(created, dict):
             return json_response(created)
         return Response(pace(created, pace_s), content_type="text/event-stream", headers={"cache-control": "no-cache"})

@@ -40,10 +40,17 @@ log = logging.getLogger(__name__)
 class Ledger(Observer):
     """Hear of ended requests on any thread. The writer begins with the first and may be stopped and begun again."""
 
-    def __init__(self, file: Path, days: Callable[[], int], prices: Callable[[], Prices]) -> None:
+    def __init__(
+        self,
+        file: Path,
+        days: Callable[[], int],
+        prices: Callable[[], Prices],
+        hide: Callable[[str], str] = lambda text: text,
+    ) -> None:
         self.file = file
         self._days = days
         self._prices = prices
+        self._hide = hide  # takes the keys out of a text: clients may send one where a name belongs
         self._waiting: deque[Flow] = deque(maxlen=MAX_WAITING)
         self._lock = threading.Lock()  # over the writer's beginning and end
         self._some = threading.Event()
@@ -98,7 +105,7 @@ class Ledger(Observer):
         try:
             ledger = ledger or connect(self.file)
             prices = self._prices()
-            write_rows(ledger, [row_of(flow, prices) for flow in flows])
+            write_rows(ledger, [row_of(flow, prices, self._hide) for flow in flows])
             self._sweep(ledger)
         except (sqlite3.Error, OSError) as error:
             self._keep(flows, error)
@@ -146,8 +153,8 @@ def write_rows(ledger: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> N
         raise
 
 
-def row_of(flow: Flow, prices: Prices) -> tuple[Any, ...]:
-    """Return a flow as a row of the ledger."""
+def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> tuple[Any, ...]:
+    """Return a flow as a row of the ledger, without any key."""
     usage = flow.usage or estimate(flow)
     usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream, prices)
     tokens = (
@@ -158,16 +165,17 @@ def row_of(flow: Flow, prices: Prices) -> tuple[Any, ...]:
             *(usage.output_tokens, usage.reasoning_tokens),
         )
     )
-    return tuple(
-        stored(value)
-        for value in (
-            *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
-            *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
-            *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
-            *(*tokens, usage is not None and flow.usage is None, flow.bytes_up, flow.bytes_down),
-            *(len(flow.tool_rounds), len(flow.repairs), usd, source),
-        )
+    row = (
+        *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
+        *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
+        *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
+        *(*tokens, usage is not None and flow.usage is None, flow.bytes_up, flow.bytes_down),
+        *(len(flow.tool_rounds), len(flow.repairs), usd, source),
     )
+    texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
+    if hide(texts) != texts:
+        row = tuple(hide(value) if isinstance(value, str) else value for value in row)
+    return tuple(map(stored, row))
 
 
 def stored(value: Any) -> Any:

@@ -42,7 +42,8 @@ def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as ledger:
             ledger.row_factory = sqlite3.Row
-            yield ledger
+            (version,) = ledger.execute("PRAGMA user_version").fetchone()
+            yield ledger if version else None  # a file that is being made has no table yet
     except sqlite3.Error as error:
         raise LedgerUnreadable(f"The usage ledger {file} cannot be read: {error}") from error
 

@@ -10,13 +10,14 @@ from flask import Blueprint, g
 
 from proxy.capture import rows
 from proxy.capture.feed import Happening, Page
+from proxy.capture.hiding import hidden_json
 from proxy.capture.record import Record
 from proxy.exchange.request import RequestBody
 from proxy.http.headers import Headers
 from proxy.stream.relay import Client
 from proxy.web.exchange_response import ExchangeResponse
 from proxy.web.ui.dashboard import RequestParts
-from proxy.web.ui.requests import capture_state, hidden_json, row_of
+from proxy.web.ui.requests import capture_state, row_of
 
 HEARTBEAT_S = 15.0  # a comment goes out after so much silence
 PROGRESS_S = 0.15  # how often running requests tell how far they are
@@ -91,7 +92,7 @@ class EventStream:
         return b"".join(
             event(name, capture_state(self.parts))
             if record is None
-            else raw_event(name, hidden_json(row_of(record, self.parts), self.parts))
+            else raw_event(name, hidden_json(row_of(record, self.parts), self.parts.hide))
             for name, record in happenings
         )
 

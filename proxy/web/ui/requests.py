@@ -1,11 +1,11 @@
 """The recent requests as JSON: a list that can be filtered, one with all that was sent, and what can be done to it."""
 
-import json
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from proxy.capture import cache_miss, details, filters, har, rows, snippets
+from proxy.capture.hiding import hidden_json
 from proxy.capture.record import Record
 from proxy.errors.proxy_error import ProxyError
 from proxy.usage import summaries
@@ -27,7 +27,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
 
     def answer(value: Any, status: int = 200) -> Answered:
         """Return a value as JSON, without any key that may be in it."""
-        return Response(hidden_json(value, parts), content_type="application/json"), status
+        return Response(hidden_json(value, parts.hide), content_type="application/json"), status
 
     def held(request_id: str) -> Record | None:
         """Return a request whose bodies are held."""
@@ -84,10 +84,10 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
         if record is None:
             return error(NOT_HELD, 404)
         try:
-            text = (snippets.curl if language == "curl" else snippets.python)(record, base_url())
+            text = (snippets.curl if language == "curl" else snippets.python)(record, base_url(), parts.hide)
         except UnicodeDecodeError:
             return error("Its body is no text.", 409)
-        return Response(parts.hide(text), content_type="text/plain; charset=utf-8"), 200
+        return Response(text, content_type="text/plain; charset=utf-8"), 200
 
     @pages.get(f"{root}/api/requests/<request_id>/media/<int:number>")
     def media(request_id: str, number: int) -> Answered:
@@ -194,38 +194,6 @@ def capture_state(parts: RequestParts) -> dict[str, Any]:
         "requests": sum(record.is_captured for record in records),
         "max_requests": limits.requests,
     }
-
-
-def hidden_json(value: Any, parts: RequestParts) -> str:
-    """Return a value as JSON without the keys; text by text only where there is something to take out."""
-    told = written(value)
-    if parts.hide(told) == told:
-        return told
-    return written(hidden(value, parts))
-
-
-def written(value: Any) -> str:
-    """Return a value as JSON; half characters, which UTF-8 cannot hold, stay escaped."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if is_encodable(text) else json.dumps(value)
-
-
-def is_encodable(text: str) -> bool:
-    """Tell whether a text can be sent as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def hidden(value: Any, parts: RequestParts) -> Any:
-    """Return a value with the keys taken out of each text in it, names of members among them."""
-    if isinstance(value, str):
-        return parts.hide(value)
-    if isinstance(value, dict):
-        return {parts.hide(name): hidden(member, parts) for name, member in value.items()}
-    return [hidden(member, parts) for member in value] if isinstance(value, list | tuple) else value
 
 
 def asked_json() -> dict[str, Any]:

@@ -16,6 +16,7 @@ import openai
 import pytest
 
 from fakes.environment import ROOT
+from proxy.demo.faults import FAULTS
 from proxy.demo.server import run_demo
 from waiting import wait_for
 
@@ -36,7 +37,7 @@ def send(demo_url: str, method: str, path: str, body: bytes = b"", **headers: st
 def test_models_say_that_they_are_the_demos(client: openai.OpenAI, check_shape: Callable[[Any], None]) -> None:
     models = list(client.models.list())
 
-    assert [model.id for model in models] == ["demo-chat", "demo-tools", "demo-embedding"]
+    assert [model.id for model in models] == ["demo-chat", "demo-tools", "demo-embedding", *FAULTS]
     assert {model.owned_by for model in models} == {"openai-tray-proxy-demo"}
     one = client.models.retrieve("demo-tools")
     check_shape(one)
