@@ -31,6 +31,7 @@ class Route(Stage):
         upstream = request.target.upstream
         client, request.upstream_key = await self._router.connect(upstream, request.head.caller.upstream_key)
         request.upstream = client
+        flow.upstream_host = client.name
         flow.upstream = client.name if upstream.is_unnamed else upstream.name
         tries = 0
         while True:

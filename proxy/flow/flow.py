@@ -134,7 +134,8 @@ class Flow:
     began: float = field(default_factory=time.monotonic)
     model_asked: str | None = None
     model_sent: str | None = None
-    upstream: str | None = None  # by its name in the log: the host of its address
+    upstream: str | None = None  # by its name; one that nobody has named, by the host of its address
+    upstream_host: str | None = None  # and port, of its address
     attempts: int = 0  # how often an upstream was asked
     upstream_status: int = 0  # of the last answer, as it came
     refused_for: Literal["", "key", "credit"] = ""  # what the last answer was a refusal of: the key, or its money

@@ -4,7 +4,7 @@ Values are bytes, held as Latin-1 text: what came as UTF-8 or as anything else g
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol, overload
 
 from proxy.http.headers import Headers
@@ -52,6 +52,10 @@ NOT_TO_UPSTREAM = OF_THE_CONNECTION | {
     "x-rewrite-url",
 }
 NOT_TO_UPSTREAM_PREFIXES = ("access-control-", "proxy-", "sec-", "x-forwarded-", "x-proxy-")
+
+UNDERSCORED = "proxy.underscored"  # environ key of the server's: headers whose names WSGI cannot tell from others
+# What the proxy writes itself, from what it has read: another spelling beside it could be believed in its place.
+REPLACED = frozenset({"content-type", "content-encoding", "user-agent", "accept"})
 
 # What an upstream could steer a browser with: for it all upstreams, and this program's pages, are one site.
 NOT_TO_CLIENT = OF_THE_CONNECTION | {
@@ -123,7 +127,15 @@ def for_upstream(environ: Mapping[str, Any]) -> Headers:
     """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
     named = named_by(environ.get("HTTP_CONNECTION", ""))
     passed = [(name, environ[key]) for key in environ if (name := upstream_name(key)) and name not in named]
+    passed += [pair for pair in environ.get(UNDERSCORED, ()) if may_go_up(pair[0], named)]
     return Headers((name, f"{value} {OUR_AGENT}" if name == "user-agent" else value) for name, value in passed if value)
+
+
+def may_go_up(name: str, named: Collection[str]) -> bool:
+    """Tell whether a header with underscores goes upstream; some servers read them as hyphens, and so it is judged."""
+    as_hyphens = name.replace("_", "-")
+    is_kept = as_hyphens in NOT_TO_UPSTREAM or as_hyphens.startswith(NOT_TO_UPSTREAM_PREFIXES)
+    return not is_kept and as_hyphens not in REPLACED and name not in named and as_hyphens not in named
 
 
 def upstream_name(environ_key: str) -> str | None:

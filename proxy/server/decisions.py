@@ -120,6 +120,9 @@ def made_key(name: bytes) -> str:
     return WITHOUT_PREFIX.get(name) or "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
 
 
+UNDERSCORED = "proxy.underscored"  # environ key: the headers whose names WSGI cannot tell from others
+
+
 def environ_for(head: IncomingHead, endpoints: Endpoints) -> dict[str, Any]:
     """Return the environment; the body is not in it: views do not read it, the exchange does."""
     host, port = endpoints.server or ("", None)
@@ -146,6 +149,7 @@ def environ_for(head: IncomingHead, endpoints: Endpoints) -> dict[str, Any]:
     }
     for name, value in head.headers:
         if b"_" in name:  # it would pass for the header with hyphens, and slip by what looks at that
+            environ.setdefault(UNDERSCORED, []).append((name.decode("latin-1").lower(), value.decode("latin-1")))
             continue
         key = remembered_key(name) if len(name) <= MAX_NAME_BYTES else made_key(name)
         text = value.decode("latin-1")

@@ -12,6 +12,8 @@ from proxy.server.connection import App, ClientConnection
 from proxy.server.limits import Limits, Watchdog
 from proxy.server.ports import BACKLOG
 
+TURNS_OF_ACCEPTING = 4  # of the loop, in which a connection that was accepted just before becomes known here
+TURNS_OF_LOSING = 4  # in which the loop tells each connection that it is lost
 GRACE_S = 3  # how long running answers may go on once the server stops accepting
 
 
@@ -40,7 +42,7 @@ class RunningServer:
         """Take note of a connection; False where there are too many."""
         self._connections.add(connection)
         if self._draining.is_set():  # it was accepted just before
-            connection.shut_down()
+            connection.transport.abort()
         return len(self._connections) <= self._limits.connections
 
     def leave(self, connection: ClientConnection) -> None:
@@ -66,7 +68,8 @@ class RunningServer:
         await asyncio.wait([self._watching])
         for connection in list(self._connections):  # its reader has left the end of an answer unread
             connection.transport.abort()
-        await asyncio.sleep(0)  # the loop tells each connection that it is lost
+        for _ in range(TURNS_OF_LOSING):
+            await asyncio.sleep(0)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -77,6 +80,8 @@ class RunningServer:
         await self._draining.wait()
         for each in listeners:
             each.close()
+        for _ in range(TURNS_OF_ACCEPTING):
+            await asyncio.sleep(0)
         for connection in list(self._connections):
             connection.shut_down()
         if self._connections:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from proxy.logs.redaction import redact
 from proxy.settings.model import Settings
 from proxy.tools.arguments import NONE_GIVEN, Unreadable, read_arguments
+from proxy.tools.rich_result import RichResult
 from proxy.tools.tool import CallFailed, CallRecord, Outcome, Tool, told_of
 from proxy.tools.workers import SHARED, Workers
 
@@ -160,11 +161,19 @@ def as_text(result: Any, limit_bytes: int) -> str:
         result = list(islice(result, limit_bytes + 1))
         if len(result) > limit_bytes:
             raise CallFailed("too large", f"The result is longer than the {limit_bytes} bytes that can be passed on.")
+    if type(result) is RichResult:  # ours, with images and files beside its text
+        text: str = result
+        return within(text, limit_bytes)
     try:
         text = str.__str__(result) if isinstance(result, str) else to_json(result, inf_nan_mode="constants").decode()
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         kind = type(result).__name__
         raise CallFailed("failed", f"The tool returned a {kind} that cannot be written as JSON.") from error
+    return within(text, limit_bytes)
+
+
+def within(text: str, limit_bytes: int) -> str:
+    """Return a text that is not too long; raises CallFailed."""
     if (size := size_of(text)) > limit_bytes:
         raise CallFailed("too large", f"The result has {size} bytes; at most {limit_bytes} can be passed on.")
     return text

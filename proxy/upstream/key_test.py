@@ -26,21 +26,27 @@ def try_key(options: UpstreamOptions, key: str) -> str | None:
 async def list_models(options: UpstreamOptions, key: str) -> str | None:
     """Return what the upstream's answer says of the key; raises UpstreamFailure and SettingError."""
     client = UpstreamClient(options)
-    unknown = "so whether it accepts the key is not known. Is that right?"
     try:
         with opening:
-            answer = await client.sdk.with_options(api_key=key or NO_KEY).models.with_raw_response.list()
+            return await answer_of(client, options.base_url, key)
+    finally:
+        await client.close()
+
+
+async def answer_of(client: UpstreamClient, base_url: str, key: str) -> str | None:
+    """Return what the upstream's answer says of the key; raises the SDK's connection errors, and UpstreamFailure."""
+    unknown = "so whether it accepts the key is not known. Is that right?"
+    try:
+        answer = await client.sdk.with_options(api_key=key or NO_KEY).models.with_raw_response.list()
         models = json.loads(answer.http_response.content)
     except openai.AuthenticationError:
-        return f"The upstream refuses this key. Was it copied whole, and is it one for {options.base_url}?"
+        return f"The upstream refuses this key. Was it copied whole, and is it one for {base_url}?"
     except openai.NotFoundError:
-        return f"The upstream lists no models at {options.base_url}, {unknown}"
+        return f"The upstream lists no models at {base_url}, {unknown}"
     except openai.APIStatusError as error:
         return f"The upstream answered {error.status_code}; whether it accepts the key is not known."
     except (ValueError, RecursionError):
         models = None
-    finally:
-        await client.close()
     if not isinstance(models, (dict, list)):
-        return f"What answers at {options.base_url} lists no models, {unknown}"
+        return f"What answers at {base_url} lists no models, {unknown}"
     return None

@@ -156,7 +156,7 @@ def write_rows(ledger: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> N
 def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> tuple[Any, ...]:
     """Return a flow as a row of the ledger, without any key."""
     usage = flow.usage or estimate(flow)
-    usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream, prices)
+    usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
     tokens = (
         (None,) * 5
         if usage is None

@@ -48,7 +48,7 @@ pytestmark = [
 
 SERVERS = ["uvicorn", "hypercorn"]
 BODY = b'{"model":"m", "messages":[]}'
-LIMITS = {"OPENAI_TIMEOUT": "1.5", "PROXY_MAX_BODY_MB": "4"}
+LIMITS = {"OPENAI_TIMEOUT": "1.5", "PROXY_MAX_BODY_MB": "4", "PROXY_MAX_UPLOAD_MB": "4"}
 PROXY_KEY = "proxy-key-0001"
 ENDLESS = [Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
 
@@ -230,7 +230,7 @@ def test_refusals_are_json(server: AsgiServer, upstream: Fresh, method: str, pat
 
 def test_a_foreign_host_and_a_foreign_page_are_refused(server: AsgiServer) -> None:
     with server.connect() as client:
-        for foreign in ("Host: evil.example", "Host: 127.0.0.1:1", "Origin: https://evil.example"):
+        for foreign in ("Host: evil.example", "Host: 127.0.0.1.evil.example:1", "Origin: https://evil.example"):
             assert client.ask("GET", "/v1/health", None, foreign).status == 403
         assert client.ask("GET", "/v1/health", None, f"Host: localhost:{server.port}").status == 200
 

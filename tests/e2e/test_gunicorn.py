@@ -65,6 +65,7 @@ def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream, *more: str
         "OPENAI_API_KEY": UPSTREAM_KEY,
         "OPENAI_TIMEOUT": "1.5",
         "PROXY_MAX_BODY_MB": "4",
+        "PROXY_MAX_UPLOAD_MB": "4",
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", *workers, *options, *more, "proxy.web.app:create_app()"],

@@ -100,6 +100,11 @@ def test_the_login_of_the_networks_proxy_is_nowhere(tmp_path: Path, answer: byte
         assert "Traceback" not in text
 
 
+def text_of(file: Path) -> str:
+    """Return a file's bytes as text, whatever they are."""
+    return file.read_bytes().decode("utf-8", "replace")
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -119,7 +124,7 @@ def test_a_value_that_is_no_address_stops_nothing_and_shows_nothing(tmp_path: Pa
 
     assert told.count("network_proxy_unreachable") >= 6
     assert "WRONG  Upstream: The network's proxy cannot be reached: HTTPS_PROXY" in doctor.stdout
-    for text in (told, printed, doctor.stdout + doctor.stderr, *map(Path.read_text, files_below(tmp_path))):
+    for text in (told, printed, doctor.stdout + doctor.stderr, *map(text_of, files_below(tmp_path))):
         check_says_nothing(str(text))
         assert "Traceback" not in str(text)
 
@@ -135,7 +140,8 @@ def test_a_base_url_with_a_secret_is_refused_without_it(tmp_path: Path, words: t
     outcome = run_python(tmp_path, "-m", "proxy", *words, OPENAI_BASE_URL=address)
 
     text = outcome.stdout + outcome.stderr
-    assert outcome.returncode == 1
+    # What looks for problems starts whatever is wrong, and says it.
+    assert outcome.returncode == (0 if words in (("config",), ("key", "status")) else 1)
     assert "OPENAI_BASE_URL is 'https://" in text
     assert "gateway.example" in text
     for spelling in set(spellings()) - {USER}:

@@ -50,7 +50,7 @@ def test_a_rebound_name_reaches_no_route_key_or_no_key(
     "host",
     [
         *("192.168.1.2", "10.0.0.1", "computer.local", "0.0.0.0", "127.0.0.1.evil.example", "localhost.evil.example"),
-        *("127.0.0.2", "[::]", "2130706433", "0x7f.1", "127.1"),
+        *("[::]", "2130706433", "0x7f.1", "127.1", "128.0.0.1", "localhost.localdomain"),
     ],
 )
 def test_a_name_that_only_looks_like_this_computer_is_refused(proxy: RunningProxy, host: str) -> None:
@@ -59,9 +59,12 @@ def test_a_name_that_only_looks_like_this_computer_is_refused(proxy: RunningProx
     assert (reply.status, reply.error["code"]) == (403, "host_not_allowed")
 
 
-def test_this_computers_names_with_another_port_are_refused(proxy: RunningProxy) -> None:
-    assert ask(proxy, "GET", HEALTH, f"Host: 127.0.0.1:{proxy.address.port - 1}").status == 403
-    assert ask(proxy, "GET", HEALTH, "Host: 127.0.0.1").status == 403
+def test_this_computers_names_count_with_any_port_and_others_with_none(proxy: RunningProxy) -> None:
+    for name in ("127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST.", "[::1]"):  # a tunnel has a port of its own
+        assert ask(proxy, "GET", HEALTH, f"Host: {name}:{proxy.address.port - 1}").status == 200
+        assert ask(proxy, "GET", HEALTH, f"Host: {name}").status == 200
+    for name in ("page.example", "0.0.0.0", "127.0.0.1.page.example"):
+        assert ask(proxy, "GET", HEALTH, f"Host: {name}:{proxy.address.port}").status == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LocalHost", "[::1]"])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -87,6 +88,7 @@ def test_two_hundred_idle_sockets_live_and_leave_nothing_behind(proxy: RunningPr
         pass
     wait_for(lambda: upstream.open_connections == 0, "the first socket's end")
     process = psutil.Process()
+    wait_for(Path(f"{proxy.services.ledger.file}-wal").exists, "the ledger has its files open")
     before = process.num_fds() if hasattr(process, "num_fds") else 0
     with ExitStack() as stack:
         clients = [stack.enter_context(raw_socket(proxy)) for _ in range(200)]

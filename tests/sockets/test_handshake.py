@@ -64,12 +64,13 @@ def test_a_base_url_without_its_version_works_too(proxy: RunningProxy, upstream:
 
 
 def test_headers_of_the_api_travel_and_others_do_not(proxy: RunningProxy, upstream: SocketUpstream) -> None:
-    given = {"OpenAI-Beta": "realtime=v1", "OpenAI-Safety-Identifier": "a", "Cookie": "a=b", "X-Own": "c"}
+    given = {"OpenAI-Beta": "realtime=v1", "Cookie": "a=b", "X-Own": "c", "X-Forwarded-For": "d", "X-Api-Key": "e"}
     with open_socket(proxy, additional_headers=given, origin="http://localhost:3000"):
         pass
 
     assert upstream.header("OpenAI-Beta") == ["realtime=v1"]
-    assert [upstream.header(name) for name in ("Cookie", "X-Own", "Origin")] == [[], [], []]
+    assert upstream.header("X-Own") == ["c"]
+    assert [upstream.header(name) for name in ("Cookie", "Origin", "X-Forwarded-For", "X-Api-Key")] == [[], [], [], []]
 
 
 def test_the_handshakes_own_nonce_goes_up_and_its_proof_comes_down(
@@ -311,7 +312,8 @@ def test_a_refusal_of_the_key_is_explained_and_the_key_hidden(
     upstream.refuse(status, ERROR.replace(b"scripted", b"bad key " + UPSTREAM_KEY.encode()))
     seen, error = refusal_of(proxy)
 
-    assert (seen, error["code"]) == (status, "upstream_invalid_api_key")
+    # A 403 is about the key where its own words say so.
+    assert (seen, error["code"]) == (status, "upstream_invalid_api_key" if status == 401 else "own")
     assert UPSTREAM_KEY not in error["message"]
 
 

@@ -251,6 +251,8 @@ def test_a_load_that_hangs_is_told_left_behind_and_begun_anew_when_the_file_chan
     assert (names(source), source.problem) == (["hello"], None)
 
 
+# The thread that hangs is ended within whatever it does, maybe while it reads the file.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_file_that_is_mended_while_it_hangs_is_not_held_up(file: Path) -> None:
     source = FileSource(lambda: file, Workers(), load_limit_s=5)
 

@@ -212,7 +212,7 @@ def test_a_killed_program_loses_no_row_older_than_a_second(tmp_path: Path, after
             {"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 4}},
             Usage(9, 2, 0, 0, 4),
         ),
-        ({"input_tokens": 9, "output_tokens": 2, "cache_creation_input_tokens": 5}, Usage(9, 2, 0, 0, 5)),
+        ({"input_tokens": 9, "output_tokens": 2, "cache_creation_input_tokens": 5}, Usage(14, 2, 0, 0, 5)),
         ({"input_tokens": 9, "output_tokens": 2, "input_tokens_details": None}, Usage(9, 2)),
     ],
 )
