@@ -72,6 +72,9 @@ class Browser:
         found = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         return found["result"].get("value")
 
+    def heard(self, message: dict[str, Any]) -> None:
+        """Hear each message of the browser: what a page complains of, whom it asks."""
+
     def _call(self, method: str, **parameters: Any) -> Any:
         self._calls += 1
         self._line.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
@@ -86,5 +89,6 @@ class Browser:
     def _wait_for(self, fits: Any) -> Any:
         while True:
             message = json.loads(self._line.recv(timeout=LIMIT_S))
+            self.heard(message)
             if fits(message):
                 return message

@@ -2,12 +2,14 @@
 import { ROOT, bytes, html, number, useState } from "./core.js";
 import { pretty } from "./diff.js";
 
+const SYSTEM = ["system", "developer"];
+const MAX_SYSTEM = 280; // they are long, and the same in each request
 const MAX_SHOWN = 20_000; // characters of one text; the rest comes with a click
 
-export function Long({ text, mono }) {
+export function Long({ text, mono, limit = MAX_SHOWN }) {
   const [isWhole, setWhole] = useState(false);
-  const cut = !isWhole && text.length > MAX_SHOWN;
-  return html`<div class=${mono ? "text mono" : "text"} dir="auto">${cut ? text.slice(0, MAX_SHOWN) : text}</div>
+  const cut = !isWhole && text.length > limit;
+  return html`<div class=${mono ? "text mono" : "text"} dir="auto">${cut ? `${text.slice(0, limit)} …` : text}</div>
     ${cut && html`<button class="second small" onClick=${() => setWhole(true)}>Show all ${number(text.length)} characters</button>`}`;
 }
 
@@ -18,8 +20,8 @@ function Media({ part, id }) {
   return html`<p class="soft">${part.type}${part.name ? `: ${part.name}` : ""}${part.url ? `: ${part.url}` : ""}${part.bytes ? `, ${bytes(part.bytes)}` : ""}</p>`;
 }
 
-function Part({ part, id }) {
-  if (part.type === "text") return html`<${Long} text=${part.text} />`;
+function Part({ part, id, limit }) {
+  if (part.type === "text") return html`<${Long} text=${part.text} limit=${limit} />`;
   if (part.type === "reasoning") return html`<details class="fold" open><summary>Reasoning</summary><${Long} text=${part.text || "It was not told."} /></details>`;
   if (part.type === "tool_call") return html`<div class="call"><h4>Calls <code>${part.name}</code></h4><pre>${pretty(part.arguments || "")}</pre></div>`;
   if (part.type === "tool_result") return html`<div class="call"><h4>${part.is_error ? "Failed" : "Result"}${part.id ? html` <code class="soft">${part.id}</code>` : ""}</h4>${part.parts.map((each, at) => html`<${Part} key=${at} part=${each} id=${id} />`)}</div>`;
@@ -33,7 +35,7 @@ const NAMES = { system: "System", developer: "Developer", user: "User", assistan
 export function Message({ said, id }) {
   return html`<article class=${`message ${Object.hasOwn(NAMES, said.role) ? said.role : "other"} ${said.from}`}>
     <h3>${Object.hasOwn(NAMES, said.role) ? NAMES[said.role] : said.role}${said.from === "answer" && html` <span class="badge">answer</span>`}</h3>
-    ${said.parts.map((part, nth) => html`<${Part} key=${nth} part=${part} id=${id} />`)}</article>`;
+    ${said.parts.map((part, nth) => html`<${Part} key=${nth} part=${part} id=${id} limit=${SYSTEM.includes(said.role) ? MAX_SYSTEM : MAX_SHOWN} />`)}</article>`;
 }
 
 export function Conversation({ detail, isRunning }) {

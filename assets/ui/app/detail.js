@@ -84,8 +84,8 @@ function Facts({ row }) {
   const facts = [
     ["Client", row.client || NONE], ["Key", row.key || NONE], ["Upstream", row.upstream || NONE], ["Status", row.status ?? NONE],
     ["First byte", seconds(row.first_byte_s)], ["Duration", seconds(row.duration_s)], ["Tokens/s", row.tokens_per_s == null ? NONE : number(Math.round(row.tokens_per_s))],
-    ["Tokens in", `${row.is_estimated ? "≈ " : ""}${number(row.input_tokens)}`], ["from cache", number(row.cached_tokens)], ["Tokens out", `${row.is_estimated ? "≈ " : ""}${number(row.output_tokens)}`],
-    ["Cost", money(row.cost_usd)], ["Size", `${bytes(row.bytes_up)} up, ${bytes(row.bytes_down)} down`],
+    ["Tokens in", `${row.is_estimated ? "≈ " : ""}${number(row.input_tokens)}`], ["From cache", number(row.cached_tokens)], ["Tokens out", `${row.is_estimated ? "≈ " : ""}${number(row.output_tokens)}`],
+    ["Cost", money(row.cost_usd)], ["Sent up", bytes(row.bytes_up)], ["Sent down", bytes(row.bytes_down)],
   ];
   return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }

@@ -34,7 +34,8 @@ function Field({ row, text, setText, save, id }) {
 function Setting({ row, replace }) {
   const [text, setText] = useState(written(row));
   const [state, setState] = useState({ trouble: "", saved: false });
-  useEffect(() => setText(written(row)), [row]);
+  const [drawn, setDrawn] = useState(row);
+  if (drawn !== row) { setDrawn(row); setText(written(row)); }
   const id = `set-${row.name}`;
   const save = async (value) => {
     try {
@@ -42,8 +43,7 @@ function Setting({ row, replace }) {
       setState({ trouble: "", saved: true });
       setTimeout(() => setState((old) => ({ ...old, saved: false })), 2500);
     } catch (error) {
-      setState({ trouble: error.message, saved: false });
-      replace({ ...row }); // a switch goes back to what holds
+      setState({ trouble: error.message, saved: false }); // drawn anew, a switch goes back to what holds
     }
   };
   const submit = (event) => {

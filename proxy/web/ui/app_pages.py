@@ -1,5 +1,7 @@
 """The pages that a script draws, and its files: requests, usage, settings, log."""
 
+from pathlib import Path
+
 from flask import Blueprint, Response, render_template, request
 from werkzeug.security import safe_join
 
@@ -22,7 +24,7 @@ def add_routes(pages: Blueprint, root: str) -> None:
         if place is None or suffix not in TYPES:
             raise UnknownPath(request.path)
         try:
-            content = paths.asset("ui/app").joinpath(name).read_bytes()
+            content = Path(place).read_bytes()
         except (OSError, ValueError):
             raise UnknownPath(request.path) from None
         return Response(content, content_type=f"{TYPES[suffix]}; charset=utf-8")
