@@ -56,8 +56,10 @@ class Watched(Browser):
 
     def type(self, selector: str, text: str) -> None:
         place, words = json.dumps(selector), json.dumps(text)
-        self.until(f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('input')), true))"
-                   f"(document.querySelector({place}))")
+        self.until(
+            f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('input')), true))"
+            f"(document.querySelector({place}))"
+        )
 
 
 @pytest.fixture
