@@ -72,8 +72,10 @@ class Usage(NamedTuple):
     @classmethod
     def of(cls, counted: Mapping[str, Any] | None) -> "Usage | None":
         """Read the usage object of any endpoint, None where it holds no counts."""
+        if not isinstance(counted, Mapping):  # upstreams send anything there
+            return None
         for up, down in TOKENS:
-            if counted and isinstance(counted.get(up), int):
+            if isinstance(counted.get(up), int):
                 cached = count(counted.get(f"{up}_details"), "cached_tokens")
                 reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
                 written = count(counted.get(f"{up}_details"), "cache_write_tokens")

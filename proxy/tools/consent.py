@@ -128,7 +128,7 @@ class Consent:
                 return False
             entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asker))
         try:
-            shown = [told(asker.ask, entry.question) for asker in askers]
+            shown = [told(listener.ask, entry.question) for listener in askers]
             if True not in shown:
                 return False
             await asyncio.wait({entry.decided}, timeout=self._wait_s)
@@ -136,8 +136,8 @@ class Consent:
         finally:
             with self._lock:
                 del self._open[entry.question.id]
-            for asker in askers:
-                told(asker.withdraw, entry.question)
+            for listener in askers:
+                told(listener.withdraw, entry.question)
 
     def _note(self, question: Question) -> OpenQuestion:
         loop = asyncio.get_running_loop()
