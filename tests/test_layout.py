@@ -88,7 +88,12 @@ KEEPERS: dict[str, tuple[str, ...]] = {
         "proxy/tools/schema.py",
         "proxy/tools/mcp/login.py",
     ),  # a tool's type hints are a schema as settings are
-    "pydantic_core": ("proxy/policy/body.py", "proxy/tools/runner.py", "proxy/tools/schema.py"),
+    "pydantic_core": (
+        "proxy/policy/body.py",
+        "proxy/web/ui/settings.py",
+        "proxy/tools/runner.py",
+        "proxy/tools/schema.py",
+    ),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
     "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
     "docstring_parser": ("proxy/tools/docstrings.py",),

@@ -93,7 +93,9 @@ class TrayApp:
         self._services.health.listen(lambda health: self._actions.do(lambda: self._notifier.notify_health(health)))
         self._services.load_keys()
         self._services.store.observe(self._settings_changed)
-        self._services.tools.consent.attach(ApprovalNotifier(self._notify_approval, self._refresh))
+        self._services.tools.consent.attach(
+            ApprovalNotifier(self._notify_approval, self._refresh, self._withdraw_approval)
+        )
         self._services.settings_follower.start()
         self._actions.do(self._publish)
         self._actions.do(self._notifier.announce_start)
@@ -105,6 +107,9 @@ class TrayApp:
 
     def _notify_approval(self, question: Question) -> None:
         self._actions.do(lambda: self._notifier.notify_approval(question))
+
+    def _withdraw_approval(self, question: Question) -> None:
+        self._actions.do(lambda: self._notifier.withdraw_approval(question))
 
     def _later(self, after_s: float, action: Action) -> None:
         self._schedule.after(after_s, lambda: self._actions.do(action))
@@ -146,6 +151,7 @@ class TrayApp:
         self._schedule.stop()
         self._services.settings_follower.stop()
         self._actions.stop(ACTIONS_TIMEOUT_S)
+        self._notifier.close()
         self._controller.close()
         self._commands.close()
         self._instance.release()

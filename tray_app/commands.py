@@ -5,6 +5,7 @@ import logging
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 
 from proxy import paths
@@ -13,6 +14,7 @@ from proxy.errors.configuration import SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
 from proxy.install import applications, autostart
+from proxy.settings.commented import commented_settings
 from proxy.settings.store import SettingsStore
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
@@ -21,7 +23,6 @@ from tray_app.opener import open_path, open_url
 from tray_app.view import USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
-SETTINGS_HEAD = "# Settings of the proxy; the README lists them all. Keys do not belong here.\n# proxy_port = 8000\n"
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,11 @@ class Commands:
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
             "question": lambda: self.open_page("approvals"),
+            "unlock-keyring": self.unlock_keyring,
             "set-key": self.open_page,
             "dashboard": self.open_page,
             "doctor": lambda: self.open_page("doctor"),
-            "view-logs": self.view_logs,
+            "view-logs": lambda: self.open_page("log"),
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
             "manage-upstreams": lambda: self.open_page("upstreams"),
@@ -124,12 +126,10 @@ class Commands:
         """Open one of the program's own pages in the browser; raises NothingOpened."""
         open_url(self._controller.link(to))
 
-    def view_logs(self) -> None:
-        """Open the log file, or the page with its last lines if there is no file; raises NothingOpened."""
-        if paths.log_file().exists():
-            open_path(paths.log_file())
-        else:
-            self.open_page("log")
+    def unlock_keyring(self) -> None:
+        """Read the key again, in a thread of its own: the keyring asks its user, who may take long."""
+        held = self._controller.services.upstream_keys.of(self._store.current.chosen_upstream)
+        threading.Thread(target=held.load, name="keyring", daemon=True).start()
 
     def open_settings(self) -> None:
         """Open the settings file, creating it on the first click; raises SettingsFileWrong, OSError, NothingOpened.
@@ -140,7 +140,7 @@ class Commands:
         if not (file.exists() or file.is_symlink()):  # do not write through a broken link
             if not in_force.is_known:
                 raise SettingsFileWrong(f"{file} is gone; only a restart goes back to the defaults")
-            write_private(file, in_force.content or SETTINGS_HEAD.encode())
+            write_private(file, in_force.content or commented_settings().encode())
         open_path(file)
 
     def toggle_autostart(self) -> None:

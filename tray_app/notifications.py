@@ -4,6 +4,8 @@ All of it runs on the thread `tray-actions`.
 """
 
 import logging
+import sys
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,15 +17,16 @@ from proxy.files import write_private
 from proxy.flow.health import Health
 from proxy.install import applications
 from proxy.logs.redaction import without_logins
-from proxy.tools.consent import Question
+from proxy.tools.consent import WAIT_S, Question
 from tray_app.backends.backend import Backend
+from tray_app.clickable import CLICK, ClickableNotifications, Notification
 from tray_app.controller import ProxyController
 from tray_app.errors import NothingOpened
-from tray_app.notify import notify
 from tray_app.opener import has_screen, open_url
 
 Say = Callable[[str], Any]
 
+MAX_SHOWN_ARGUMENTS = 160  # more are cut by most desktops
 FAILURES_BEFORE_NOTIFICATION = 3  # in a row: a single failure needs no action
 
 log = logging.getLogger(__name__)
@@ -45,13 +48,36 @@ class Notifier:
         self._has_terminal = has_terminal
         self._settings_warning: str | None = None  # the last one that was announced
         self._has_notified_failures = False  # since the upstream was healthy last
+        self._clickable = ClickableNotifications() if sys.platform == "linux" else None
+        self._questions: dict[int, int] = {}  # the numbers of their notifications by those of the open questions
 
-    def notify(self, title: str, text: str) -> None:
-        """Show a notification if the desktop can. Logins are taken out; a key the user has asked for is not."""
+    def notify(self, title: str, text: str, opens: str = "") -> None:
+        """Show a notification if the desktop can. Logins are taken out; a key the user has asked for is not.
+
+        A click on it opens one of the program's pages, where the desktop tells of clicks.
+        """
         text = without_logins(text)
         backend = self._backend()
-        if backend is None or not backend.notify(title, text):
-            notify(title, text)
+        if backend is not None and backend.notify(title, text):
+            return
+        if self._clickable is not None:
+            self._clickable.show(Notification(title, text, {CLICK: "Open"}, lambda _: self._open(opens)))
+
+    def close(self) -> None:
+        """Take open questions off the screen and hear no more clicks."""
+        if self._clickable is not None:
+            for number in self._questions.values():
+                self._clickable.withdraw(number)
+            self._clickable.stop()
+
+    def _open(self, page: str) -> None:
+        """Open a page in a thread of its own: a browser may take long to start."""
+
+        def open_page() -> None:
+            with suppress(NothingOpened):
+                open_url(self._controller.link(page))
+
+        threading.Thread(target=open_page, name="notification-click", daemon=True).start()
 
     def announce_start(self) -> None:
         """Say where the proxy listens, or why it does not. The very first start is also notified."""
@@ -119,10 +145,39 @@ class Notifier:
 
     def notify_approval(self, question: Question) -> None:
         """Notify of a tool that needs approval; print a link to the page where no icon is shown."""
-        self.notify("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
+        if not self._ask_on_screen(question):
+            self.notify("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
         if not self._is_icon_shown:
             where = self._controller.link("approvals") if self._has_terminal else command("page")
             self._say(question_line(question.tool, where))
+
+    def withdraw_approval(self, question: Question) -> None:
+        """Take the notification of a question away."""
+        number = self._questions.pop(question.id, None)
+        if number is not None and self._clickable is not None:
+            self._clickable.withdraw(number)
+
+    def _ask_on_screen(self, question: Question) -> bool:
+        """Ask on a notification with buttons; False where the desktop shows none, or the tray shows them itself."""
+        backend = self._backend()
+        if self._clickable is None or (backend is not None and backend.can_notify):
+            return False
+        consent = self._controller.services.tools.consent
+
+        def answer(action: str) -> None:
+            if action == CLICK:
+                self._open("approvals")
+            else:
+                consent.answer(question.id, "yes" if action == "allow" else "no")
+
+        text, actions = question_text(question), question_actions(question)
+        number = self._clickable.show(Notification("A tool asks to run", text, actions, answer, WAIT_S))
+        if number is None:
+            return False
+        self._questions[question.id] = number
+        if question not in consent.questions:  # it was answered meanwhile
+            self.withdraw_approval(question)
+        return True
 
     @property
     def _is_icon_shown(self) -> bool:
@@ -133,6 +188,25 @@ class Notifier:
     def _where(self) -> str:
         """Where the user finds what a notification speaks of."""
         return "see the icon's menu" if self._is_icon_shown else "start the program again to open its page"
+
+
+def is_short(arguments: str) -> bool:
+    """Tell whether a notification shows all the arguments, each sign of them as it is."""
+    return len(arguments) <= MAX_SHOWN_ARGUMENTS and arguments.isprintable()
+
+
+def question_text(question: Question) -> str:
+    """Return what a notification says of a call, and for how long it waits."""
+    asker = f" for {question.asker}" if question.asker else ""
+    call = f"{question.tool} ({question.source}){asker}"
+    what = f": {question.arguments}" if is_short(question.arguments) else "; look at its arguments before you allow it"
+    return f"{call}{what}\nIt waits {WAIT_S:.0f} seconds for your answer."
+
+
+def question_actions(question: Question) -> dict[str, str]:
+    """Return the buttons; who cannot see all the arguments is led to the page instead of allowing them unseen."""
+    allow = {"allow": "Allow once"} if is_short(question.arguments) else {}
+    return {CLICK: "Show", **allow, "deny": "Deny"}
 
 
 def is_first_run() -> bool:

@@ -1,8 +1,9 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
+from proxy.errors.keyring import KeyringAbsent
 from proxy.identity import TITLE, __version__
 from proxy.install import applications, autostart
-from proxy.keys.upstream_key import Secrets
+from proxy.keys.upstream_key import KeyState, Secrets
 from proxy.settings.upstreams import Upstream
 from tray_app.controller import ProxyController
 from tray_app.view import TrayState, UpstreamChoice
@@ -26,7 +27,7 @@ def read_state(
         start_problem=controller.problem,
         key=key,
         # Until the keyring has been read, the key is not known to be missing.
-        needs_no_key=settings.proxy_forward_auth_header or not held.loaded.is_set() or needs_no_key(chosen),
+        needs_no_key=settings.proxy_forward_auth_header or not held.loaded.is_set() or is_keyless(chosen, key),
         health=services.health.current,
         is_working=is_working,
         upstream=chosen.base_url,
@@ -53,11 +54,12 @@ def read_state(
 
 def choice(upstream: Upstream, held: Secrets, rests_s: float, *, is_chosen: bool) -> UpstreamChoice:
     """Return an upstream as the menu offers it."""
-    lacks_key = held.loaded.is_set() and held.state.key is None and not needs_no_key(upstream)
+    lacks_key = held.loaded.is_set() and held.state.key is None and not is_keyless(upstream, held.state)
     state = "no key" if lacks_key else f"cooling down for {rests_s:.0f} s" if rests_s else ""
     return UpstreamChoice(upstream.name, is_chosen, state)
 
 
-def needs_no_key(upstream: Upstream) -> bool:
-    """Tell whether an upstream is asked without a key."""
-    return upstream.auth == "none" or (upstream.is_local and not upstream.is_first)
+def is_keyless(upstream: Upstream, key: KeyState) -> bool:
+    """Tell whether an upstream is asked without a key; not while its key may be in the keyring."""
+    has_looked = key.problem is None or isinstance(key.problem, KeyringAbsent)
+    return upstream.auth == "none" or (upstream.is_local and has_looked)

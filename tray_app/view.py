@@ -5,6 +5,7 @@ from datetime import datetime
 from textwrap import wrap
 from typing import Any
 
+from proxy.errors.keyring import KeyringLocked
 from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from proxy.logs.redaction import redact
@@ -79,7 +80,7 @@ def status_text(state: TrayState) -> str:
     if state.health.kind == "key refused":
         return "Upstream refuses the key"
     if lacks_key(state):
-        return "No upstream key"
+        return "No provider key"
     if state.health.kind == "rate limited" and state.health.until is not None:
         until = datetime.fromtimestamp(state.health.until).astimezone()
         return f"Rate limited until {until:%H:%M}"
@@ -100,9 +101,15 @@ def icon_state(state: TrayState) -> str:
         return "error"
     if state.base_url is None:
         return "stopped"
-    if not state.settings_known or lacks_key(state) or state.health.kind in ("key refused", "unsafe"):
+    if not state.settings_known or state.health.kind in ("key refused", "unsafe"):
         return "error"
-    if state.pending_tools or state.health.kind != "healthy" or state.settings_problem or state.log_problem:
+    if (
+        lacks_key(state)
+        or state.pending_tools
+        or state.health.kind != "healthy"
+        or state.settings_problem
+        or state.log_problem
+    ):
         return "attention"
     return "working" if state.is_working else "running"
 
@@ -110,6 +117,11 @@ def icon_state(state: TrayState) -> str:
 def lacks_key(state: TrayState) -> bool:
     """Return whether requests will fail because there is no key."""
     return state.key.key is None and not state.needs_no_key
+
+
+def is_keyring_locked(state: TrayState) -> bool:
+    """Return whether the key cannot be read because nobody has unlocked the keyring."""
+    return isinstance(state.key.problem, KeyringLocked)
 
 
 def menu_lines(state: TrayState, status: str) -> list[Line]:
@@ -122,14 +134,15 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         *([Line("other-port", f"Use port {state.other_port} instead")] if state.other_port else []),
         first,
         Line("server", "Server on", "check", checked=state.base_url is not None),
-        switch("tools", "Run tools", state.tools_fixed_by, on=state.tools_on),
+        switch("tools", "Let the model use tools", state.tools_fixed_by, on=state.tools_on),
         switch("require-key", "Require a proxy key", state.key_required_fixed_by, on=state.key_required),
         second,
         Line("copy-url", "Copy base URL"),
         Line("copy-key", "Copy proxy key"),
         Line("copy-curl", "Copy as curl"),
         third,
-        Line("set-key", "Set upstream key…"),
+        *([Line("unlock-keyring", "Unlock keyring…")] if is_keyring_locked(state) else []),
+        Line("set-key", "Set provider key…"),
         Line("view-logs", "View logs"),
         Line("log-folder", "Open log folder"),
         Line("dashboard", "Dashboard…", is_default=True),

@@ -14,6 +14,7 @@ from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import named, upstream
 from proxy.cli.usage import usage
+from proxy.cli.watch import logs, requests, status
 from proxy.command import command, started_as
 from proxy.errors.keyring import KeyringFailure
 from proxy.errors.proxy_error import ProxyError
@@ -217,7 +218,7 @@ def revoke_proxy_key(name: str) -> None:
     say(f"The key {name!r} is revoked.")
 
 
-for made in (tools, upstream, usage, install, uninstall, autostart):
+for made in (tools, upstream, usage, requests, logs, status, install, uninstall, autostart):
     cli.add_command(made)
 
 

@@ -22,7 +22,7 @@ ProxyError                      proxy_error.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403       └── ContentTypeNotAllowed 415
-│   ├── UnknownPath             404
+│   ├── UnknownPath             404   ├── CannotSendAgain 409
 │   ├── WrongMethod             405
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
@@ -34,6 +34,7 @@ ProxyError                      proxy_error.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504
     ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
+    ├── CancelledByUser         410: nor here
     ├── NetworkProxyUnreachable 502   ├── NetworkProxyRefused 502    ├── NetworkProxyAuth 502
     └── UpstreamProtocolFailure 502   ├── UpstreamTruncated 502      ├── UpstreamInvalidResponse 502
                                       ├── UpstreamInvalidEvent 502   └── UpstreamUnexpectedStatus 502

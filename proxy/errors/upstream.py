@@ -130,6 +130,6 @@ class CancelledByUser(UpstreamFailure):
 
     title = "The request was cancelled in the proxy"
     hint = "What arrived is incomplete"
-    status = 499
+    status = 410  # of the errors that no client takes for a reason to ask again
     code = "request_cancelled"
     should_retry = False

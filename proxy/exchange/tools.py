@@ -58,6 +58,7 @@ class Tools(Stage):
                 begin=request.keep_alive.forbid_retry,
                 note_round=note_round,
                 note_repair=flow.note_repair,
+                client=flow.client,
             )
         )
 

@@ -10,6 +10,7 @@ import psutil
 from proxy.errors.configuration import ConfigurationError, PortTaken
 
 BACKLOG = 2048
+WSAEACCES = 10013
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -43,9 +44,16 @@ def bind(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(f"port {port} is taken by {holder(port)}") from error
+        if is_reserved(error):
+            raise PortTaken(f"port {port} is reserved by Windows, for Hyper-V or WSL, or held by a service") from error
         raise ConfigurationError(f"it cannot listen on {host} port {port}: {error.strerror or error}") from error
     listener.setblocking(False)
     return listener
+
+
+def is_reserved(error: OSError) -> bool:
+    """Tell whether Windows keeps a port for itself: WSAEACCES, which elsewhere says that the user may not have it."""
+    return getattr(error, "winerror", None) == WSAEACCES
 
 
 def holder(port: int) -> str:

@@ -34,6 +34,7 @@ class Question:
     tool: str
     source: str  # function_tools.py, shipped, or the MCP server's name
     arguments: str  # all of them, as JSON text
+    asker: str = ""  # the client program and the model, as far as they are known
 
 
 class Asker(Protocol):
@@ -116,7 +117,7 @@ class Consent:
             other.decide(decision != "no")
         return True
 
-    async def permits(self, tool: Tool, arguments: str) -> bool:
+    async def permits(self, tool: Tool, arguments: str, asker: str = "") -> bool:
         """Tell whether a call may run; asks the user where their rules say so."""
         rule = self.rule_for(tool)
         if rule != "ask":
@@ -125,7 +126,7 @@ class Consent:
             askers = self._askers
             if not askers or len(self._open) >= MAX_QUESTIONS:
                 return False
-            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments))
+            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asker))
         try:
             shown = [told(asker.ask, entry.question) for asker in askers]
             if True not in shown:

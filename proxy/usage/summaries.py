@@ -106,3 +106,20 @@ def find(file: Path, request_id: str) -> dict[str, Any] | None:
     with reading(file) as ledger:
         row = None if ledger is None else ledger.execute(query, (request_id,)).fetchone()
     return None if row is None else dict(row)
+
+
+def written_after(file: Path, number: int) -> list[tuple[int, dict[str, Any]]]:
+    """Return the rows written after the one of this number, each with its own, in that order.
+
+    Raises LedgerUnreadable.
+    """
+    query = f"SELECT rowid, {', '.join(COLUMNS)} FROM requests WHERE rowid > ? ORDER BY rowid"  # noqa: S608  our own names
+    with reading(file) as ledger:
+        rows = [] if ledger is None else ledger.execute(query, (number,)).fetchall()
+    return [(row["rowid"], {name: row[name] for name in COLUMNS}) for row in rows]
+
+
+def last_number(file: Path) -> int:
+    """Return the number of the row that was written last, 0 where there is none; raises LedgerUnreadable."""
+    with reading(file) as ledger:
+        return 0 if ledger is None else ledger.execute("SELECT COALESCE(MAX(rowid), 0) FROM requests").fetchone()[0]

@@ -23,7 +23,14 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
         app.before_request(services.settings_follower.start)  # with the first one: a server that forks does so before
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # the addresses are set right before routing
-    guard.install(app, guard.Access(services.store, services.proxy_keys, services.keys, services.refused_origins))
+    access = guard.Access(
+        services.store,
+        services.proxy_keys,
+        services.keys,
+        services.refused_origins,
+        greets_browsers=dashboard is not None,
+    )
+    guard.install(app, access)
     errors.install(app, services.hide, services.observers)
     app.jinja_env.finalize = lambda value: services.hide(value) if type(value) is str else value  # not of Markup
     app.register_blueprint(health.blueprint())

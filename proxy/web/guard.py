@@ -15,6 +15,7 @@ from proxy.policy.headers import EXPOSED_TO_PAGES
 from proxy.policy.origin import check_host, check_origin
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.store import SettingsStore
+from proxy.web.welcome import is_browser_at_root, welcome
 
 HEALTH = "health.health"  # the endpoint that may be open to callers without a key
 OWN_PAGES = "ui"  # the blueprint of the program's own pages
@@ -30,6 +31,7 @@ class Access:
     proxy_keys: ProxyKeys
     keys: Keys
     refused_origins: RefusedOrigins
+    greets_browsers: bool = False  # there are pages to lead them to
 
     def key_pairs(self) -> Iterator[tuple[str, str]]:
         """Yield each proxy key's name and the key."""
@@ -57,6 +59,8 @@ def install(app: Flask, access: Access) -> None:
         except OriginNotAllowed:
             access.refused_origins.note(headers.get("Origin"))
             raise
+        if access.greets_browsers and is_browser_at_root():
+            return welcome()
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
         is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health

@@ -14,7 +14,7 @@ from clients.outcome import Outcome
 from clients.python_sdks import run_async, run_sync
 from clients.scenario import Same, Scenario
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import ScriptedUpstream
+from fakes.scripted_upstream import ScriptedUpstream, Sse
 from fakes.shared_upstream import proxy_before
 
 PYTHON_SDKS = ("openai-python", "openai-python async")
@@ -24,6 +24,8 @@ PATIENCE_S = 20.0  # how long it waits for one whose answer is whole, on a compu
 KEEP_ALIVE_S = 0.05  # how long one leaves a client without a word, where the answer is slow
 CLIENT_WAITS_S = 25.0  # longer, so that the client hears of it
 CLIENT_WAITS_DIRECT_S = 0.7  # nobody tells it of a silence
+
+FINISHED = {"choices": [{"index": 0, "text": "a", "delta": {"content": "a"}, "finish_reason": "stop"}]}
 
 Run = Callable[..., Outcome]
 
@@ -62,6 +64,7 @@ class Bench:
 
             self._patient, self._impatient = start(PATIENCE_S), start(SILENCE_S)
             self._lively = start(PATIENCE_S, keep_alive_s=KEEP_ALIVE_S)
+            self._finish_once()
             self._runs: dict[str, Run] = {"openai-python": run_sync, "openai-python async": run_async}
             if any(sdk in NODE_SDKS for sdk in self.sdks):
                 node = stack.enter_context(NodeSdks())
@@ -69,6 +72,13 @@ class Bench:
             self._pool = stack.enter_context(ThreadPoolExecutor(2 * len(self.sdks)))
             self._stack = stack.pop_all()
         return self
+
+    def _finish_once(self) -> None:
+        """Have the model end streams with a finish_reason, as it always has: one that never does is another case."""
+        self._upstream.answer(Sse([FINISHED]))
+        for proxy in (self._patient, self._impatient, self._lively):
+            for path in ("/v1/chat/completions", "/v1/completions"):
+                proxy.http.post(path, json={"model": "m", "messages": [], "prompt": "", "stream": True})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -100,7 +100,7 @@ CHAT_STREAM: dict[str, tuple[Answer, str | None]] = {
     "gzip that ends midway": (Gzip(stream_of(HALF), EVENTS), "upstream_truncated"),
     "lines of JSON instead of events": (
         Content(b"".join(encoded(chunk) + b"\n" for chunk in TEXT), "application/x-ndjson"),
-        "upstream_truncated",
+        "upstream_invalid_response",
     ),
     "one chunk as plain JSON": (Json(TEXT[0]), None),
     "no content": (Script([Status(204)]), "upstream_invalid_response"),

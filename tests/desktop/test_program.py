@@ -41,11 +41,12 @@ def test_the_menu_has_everything_in_its_place(tray: Tray) -> None:
         "status",
         "server tools require-key",
         "copy-url copy-key copy-curl",
-        "set-key view-logs log-folder dashboard settings-file",
+        "set-key view-logs log-folder dashboard settings-file autostart add-launcher",
         "upstream help",
         "quit",
     ]
-    (upstream,) = menu.find("upstream").children
+    upstream, manage = menu.find("upstream").children
+    assert manage.key == "manage-upstreams"
     assert (upstream.label, upstream.enabled) == (tray.upstream_url, False)
     assert [line.key for line in menu.find("help").children] == ["documentation", "doctor", "about"]
     assert re.search(r"\d+\.\d+", menu.find("about").label)
@@ -100,7 +101,7 @@ def test_run_tools_is_kept_in_the_settings_file(tray: Tray) -> None:
     tray.start()
     assert tray.menu().find("tools").checked is False
 
-    tray.click("Run tools")
+    tray.click("Let the model use tools")
 
     wait_for(lambda: tray.menu().find("tools").checked, "the check")
     assert tomllib.loads(tray.settings_file.read_text())["enable_tool_execution"] is True
@@ -134,8 +135,8 @@ def test_log_folder_settings_file_doctor_and_documentation_are_opened(tray: Tray
 
     log, folder, settings, doctor, documentation = tray.opened_so_far()
 
-    wait_for(Path(log).read_text, "lines in the log")
-    assert Path(folder) == Path(log).parent
+    assert page.get(log).headers["location"].endswith("/log")
+    assert (Path(folder) / "proxy.log").read_text()
     assert Path(settings) == tray.settings_file
     assert page.get(doctor).headers["location"].endswith("/doctor")
     assert documentation.startswith("https://")
@@ -147,7 +148,7 @@ def test_a_settings_file_that_is_not_there_is_made_to_be_opened(tray: Tray) -> N
 
     tray.click("Settings file")
 
-    assert "the README lists them all" in Path(tray.opened()).read_text()
+    assert "# proxy_port = 8000\n" in Path(tray.opened()).read_text()
     assert tray.settings_file.stat().st_mode & 0o777 == 0o600
 
 
@@ -170,7 +171,7 @@ def test_a_key_set_on_the_page_lies_in_the_keyring_and_is_tried(
     tray: Tray, page: httpx2.Client, upstream: Fresh, status: int, said: str
 ) -> None:
     tray.start(OPENAI_API_KEY="")
-    tray.wait_for_status("No upstream key")
+    tray.wait_for_status("No provider key")
     models = {"object": "list", "data": []} if status == 200 else {"error": {"message": "no", "code": "x"}}
     upstream.answer(Json(models, status=status), path="/v1/models")
     tray.click("set-key")

@@ -36,7 +36,7 @@ def test_run_tools_takes_effect_with_the_next_request(tray: Tray, upstream: Fres
     assert tray.chat() == 200
     assert offered(upstream.requests[-1].json()) == []
 
-    tray.click("Run tools")
+    tray.click("Let the model use tools")
     wait_for(lambda: tray.menu().find("tools").checked, "the check")
     upstream.answers([Json(called(WEATHER)), Json(completion("Take an umbrella."))])
     assert tray.chat() == 200
@@ -44,7 +44,7 @@ def test_run_tools_takes_effect_with_the_next_request(tray: Tray, upstream: Fres
     asked, told = (request.json() for request in upstream.requests[-2:])
     assert "weather" in offered(asked)
     assert told["messages"][-1]["content"] == "It rains in Ulm."
-    tray.click("Run tools")
+    tray.click("Let the model use tools")
     wait_for(lambda: tray.menu().find("tools").checked is False, "no check")
     assert tray.chat() == 200
     assert offered(upstream.requests[-1].json()) == []

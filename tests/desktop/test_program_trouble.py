@@ -74,9 +74,9 @@ def test_without_a_panel_it_serves_and_after_a_while_prints_the_way_to_its_page(
 
 
 def test_where_there_is_no_keyring_the_menu_says_so(tray: Tray, bare_bus: str) -> None:
-    tray.start_without_panel(bare_bus, OPENAI_API_KEY="")
+    tray.start_without_panel(bare_bus, OPENAI_API_KEY="", OPENAI_BASE_URL="https://upstream.invalid/v1")
 
-    assert tray.wait_for_status("No upstream key")
+    assert tray.wait_for_status("No provider key")
     assert tray.wait_for_line("This system offers no safe keyring")
     assert tray.chat() == 503
 
@@ -128,7 +128,7 @@ def test_where_the_keyring_is_locked_the_menu_says_so(tray: Tray, bare_bus: str)
     with locked_keyring({**tray.desktop.env, **own, "DBUS_SESSION_BUS_ADDRESS": bare_bus}):
         tray.start_without_panel(bare_bus, OPENAI_API_KEY="")
 
-        assert tray.wait_for_status("No upstream key")
+        assert tray.wait_for_status("No provider key")
         assert tray.wait_for_line("The system's keyring is locked")
         assert tray.chat() == 503
 
@@ -248,7 +248,9 @@ def test_a_log_that_cannot_be_written_keeps_nobody_from_serving_and_the_menu_say
     assert tray.is_serving()
     tray.click("view-logs")
     shown = page.get(tray.opened()).headers["location"]
-    assert "listening on" in page.get(f"http://127.0.0.1:{tray.port}{shown}").text
+    page.get(f"http://127.0.0.1:{tray.port}{shown}")
+    lines = page.get(f"http://127.0.0.1:{tray.port}{shown.rpartition('/')[0]}/api/log.txt").text
+    assert "listening on" in lines
 
 
 def test_it_starts_again_after_it_was_killed(tray: Tray) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from jeepney import HeaderFields, MatchRule, Message, MessageType, new_error, new_method_return
+from jeepney import DBusAddress, HeaderFields, MatchRule, Message, MessageType, new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 from jeepney.wrappers import unwrap_msg
@@ -43,6 +43,11 @@ class BusService:
         self._stopped.set()
         self._thread.join()
         self._connection.close()
+
+    def emit(self, path: str, member: str, signature: str, *body: Any) -> None:
+        """Send a signal of the service to whoever listens."""
+        emitter = DBusAddress(path, interface=self.name)
+        self._connection.send(new_signal(emitter, member, signature, body))
 
     def wait(self) -> None:
         """Wait until the bus ends."""

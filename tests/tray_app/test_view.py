@@ -46,7 +46,7 @@ UNKNOWN = {"settings_problem": "line 1", "settings_known": False}
         ({"is_working": True}, "Running on http://127.0.0.1:8000/v1", "working"),
         (STOPPED, "Stopped", "stopped"),
         (TAKEN, "Port 8000 is taken by nginx (process 7)", "error"),
-        (KEYLESS, "No upstream key", "error"),
+        (KEYLESS, "No provider key", "attention"),
         (KEYLESS | {"needs_no_key": True}, "Running on http://127.0.0.1:8000/v1", "running"),
         (KEYLESS | STOPPED, "Stopped", "stopped"),
         ({"health": Health("key refused")}, "Upstream refuses the key", "error"),
@@ -120,7 +120,11 @@ def test_switches_show_what_is_on_and_what_fixes_them() -> None:
     assert line(lines, "server").checked is True
     assert line(lines, "require-key") == Line("require-key", "Require a proxy key", "check", checked=True)
     tools = line(lines, "tools")
-    assert (tools.label, tools.checked, tools.enabled) == ("Run tools (fixed by the environment)", True, False)
+    assert (tools.label, tools.checked, tools.enabled) == (
+        "Let the model use tools (fixed by the environment)",
+        True,
+        False,
+    )
 
 
 def test_another_port_is_offered_where_there_is_one() -> None:

@@ -14,6 +14,7 @@ from tray_app.backends.task_queue import Task, TaskQueue
 from tray_app.menu import TOGGLES, Line
 
 STOP_TIMEOUT_S = 2.0
+MAX_EARLY_NOTIFICATIONS = 5  # that wait for the icon; the last ones
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class PystrayBackend:
         self._is_refresh_due = False
         self._drawn = self._latest.current
         self._icon = self._make_icon()
+        self._early_notifications: list[tuple[str, str]] = []  # the icon's thread alone
         self._thread = threading.Thread()
 
     @property
@@ -78,11 +80,17 @@ class PystrayBackend:
             self._on_icon_thread(self._refresh_now)
 
     def notify(self, title: str, text: str) -> bool:
-        """Show a notification; any thread. Return False while there is no icon."""
-        if not (self.can_notify and self.is_shown):
+        """Show a notification; any thread. What comes before the icon waits for it: the system drops it otherwise."""
+        if not self.can_notify:
             return False
-        self._on_icon_thread(lambda: self._icon.notify(text, title))
+        self._on_icon_thread(lambda: self._notify_now(title, text))
         return True
+
+    def _notify_now(self, title: str, text: str) -> None:
+        if self.is_shown:
+            self._icon.notify(text, title)
+        else:
+            self._early_notifications = [*self._early_notifications, (title, text)][-MAX_EARLY_NOTIFICATIONS:]
 
     def _make_icon(self) -> Any:
         look = self._drawn
@@ -114,6 +122,9 @@ class PystrayBackend:
 
     def _show(self) -> None:
         self._icon.visible = True
+        waiting, self._early_notifications = self._early_notifications, []
+        for title, text in waiting:
+            self._notify_now(title, text)
 
     def _check_icon(self) -> None:
         """Check the icon every `check_interval_s`; main thread only."""

@@ -25,6 +25,7 @@ class ToolRequest:
     note_round: Callable[["Round"], None]  # called after each round
     note_repair: Callable[[str], None]  # called when something had to be put right
     begin: Callable[[], None]  # called before a tool begins: whoever sends the request again has it run again
+    client: str | None = None  # the calling program
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from proxy.tools.loop.tool_refusals import blamed, refuses_tools
 from proxy.tools.runner import CallLimits, Runner, log_call
 from proxy.tools.tool import CallFailed, CallRecord, JsonObject, Tool
 
+ASKER_NAME_LIMIT = 60
 MAX_REFUSALS = 4  # so often single tools are left out; then all of ours are
 
 
@@ -147,4 +148,11 @@ class Session:
     async def _permits(self, tool: Tool, arguments: str) -> bool:
         """Tell whether a call may run. From here on the request has effects: a question to the user is one too."""
         self.request.begin()
-        return await self._parts.consent.permits(tool, arguments)
+        return await self._parts.consent.permits(tool, arguments, self._asker)
+
+    @property
+    def _asker(self) -> str:
+        """Return the client program and the model, as a question names them; both are what others say of themselves."""
+        names = (self.request.client, self.request.fields.get("model"))
+        known = [name[:ASKER_NAME_LIMIT] for name in names if isinstance(name, str) and name.isprintable() and name]
+        return " with ".join(known)

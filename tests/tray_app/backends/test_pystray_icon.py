@@ -103,14 +103,31 @@ def test_a_refresh_draws_only_what_changed():
     assert program.pictures == [("running", 64), ("error", 64)]
 
 
-def test_a_notification_needs_an_icon():
+def test_a_notification_told_before_the_icon_exists_is_shown_with_it():
     program = FakeProgram(OPEN)
     backend = QueueBackend(pystray, program.program, "the test wants it")
-    assert not backend.notify("Title", "Text")
+    for number in range(7):
+        assert backend.notify("Title", f"Text {number}")
+    assert backend._icon.drawn == []
 
-    with shown(program) as backend:
-        assert backend.notify("Title", "Text")
-        wait_for(lambda: ("notify", ("Title", "Text")) in backend._icon.drawn, "the notification")
+    running = threading.Thread(target=backend.run)
+    running.start()
+    wait_for(lambda: ("notify", ("Title", "Text 6")) in backend._icon.drawn, "the last notification")
+    backend.notify("Title", "Later")
+    wait_for(lambda: ("notify", ("Title", "Later")) in backend._icon.drawn, "one at its time")
+    backend.stop()
+    running.join(5)
+
+    told = [what for kind, what in backend._icon.drawn if kind == "notify"]
+    assert told == [("Title", text) for text in ("Text 2", "Text 3", "Text 4", "Text 5", "Text 6", "Later")]
+    assert [kind for kind, _ in backend._icon.drawn].index("show") < backend._icon.drawn.index(("notify", told[0]))
+
+
+def test_a_tray_without_notifications_takes_none():
+    class Mute(QueueBackend):
+        can_notify = False
+
+    assert not Mute(pystray, FakeProgram(OPEN).program, "the test wants it").notify("Title", "Text")
 
 
 def test_a_loop_that_cannot_start_is_logged_and_leaves_no_thread_behind(caplog):
