@@ -1,7 +1,6 @@
 """The pages that a script draws, in a real browser: live requests, one in full, usage, settings, log."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from fakes.browser import Browser
 from fakes.dashboard import Hosted
 from fakes.environment import clean_environment
-from fakes.scripted_upstream import Json, Stream
 from fakes.shared_upstream import Fresh
 
 LIMIT_S = 10.0
@@ -56,8 +54,10 @@ class Watched(Browser):
 
     def type(self, selector: str, text: str) -> None:
         place, words = json.dumps(selector), json.dumps(text)
-        self.until(f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('input')), true))"
-                   f"(document.querySelector({place}))")
+        self.until(
+            f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('input')), true))"
+            f"(document.querySelector({place}))"
+        )
 
 
 @pytest.fixture
