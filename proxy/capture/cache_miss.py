@@ -104,7 +104,7 @@ def explain(record: Record, held: Sequence[Record], prices: Prices) -> dict[str,
     """Return why money was lost, None where none was or nobody can tell. In a worker thread: it may read the prices."""
     flow, usage = record.flow, record.flow.usage
     own = fingerprint_of(record)
-    if own is None or usage is None or flow.upstream is None or is_local(flow.upstream):
+    if own is None or usage is None or flow.upstream_host is None or is_local(flow.upstream_host):
         return None
     earlier = last_of_conversation(record, own, held)
     if earlier is None:
@@ -239,8 +239,8 @@ def texts_in(value: Any) -> list[str]:
 def lost_usd(tokens: int, flow: Flow, prices: Prices) -> float | None:
     """Return what the tokens cost more than from the cache, None where the price is not known."""
     model = flow.model_sent or flow.model_asked
-    full = cost_of(Usage(tokens, 0), model, flow.upstream, prices).usd
-    cached = cost_of(Usage(tokens, 0, cached_tokens=tokens), model, flow.upstream, prices).usd
+    full = cost_of(Usage(tokens, 0), model, flow.upstream_host, prices).usd
+    cached = cost_of(Usage(tokens, 0, cached_tokens=tokens), model, flow.upstream_host, prices).usd
     return None if full is None or cached is None else round(max(0.0, full - cached), 8)
 
 

@@ -32,7 +32,8 @@ class Capture(Observer):
 
     def __init__(self, limits: Callable[[], Limits]) -> None:
         self.feed = Feed()
-        self._limits = limits
+        self._read_limits = limits
+        self.limits = limits()  # those in force; looked at for every chunk
         self._records: OrderedDict[str, Record] = OrderedDict()  # by id, the oldest first
         self._chunks = Chunks()
         self._observers: Observers | None = None
@@ -53,17 +54,17 @@ class Capture(Observer):
 
     def settings_changed(self) -> None:
         """Take over the limits the settings say now; any thread."""
+        self.limits = self._read_limits()
         self._toggle()
         self.feed.say("capture", None)
 
-    @property
-    def limits(self) -> Limits:
-        """Return the limits in force."""
-        return self._limits()
-
     def all(self) -> list[Record]:
         """Return the records, the newest first."""
-        return list(self._records.values())[::-1]
+        while True:
+            try:
+                return list(self._records.values())[::-1]
+            except RuntimeError:  # noqa: PERF203  one came or went meanwhile: the loop waits for no lock of ours
+                continue
 
     def find(self, request_id: str) -> Record | None:
         """Return the record of a request, None where it is no longer held."""
@@ -71,7 +72,7 @@ class Capture(Observer):
 
     def begun(self, flow: Flow) -> None:
         """Hold a request from now on."""
-        limits = self._limits()
+        limits = self.limits
         is_captured = limits.is_on and not self.is_paused
         record = Record(flow, self._note_size if is_captured else None)
         record.task = running_task()
@@ -116,11 +117,10 @@ class Capture(Observer):
 
     def _note_size(self, record: Record, size_bytes: int) -> None:  # noqa: ARG002  a record's signature
         self.held_bytes += size_bytes
-        budget_bytes = self._limits().budget_bytes
-        if self.held_bytes > budget_bytes:
+        if self.held_bytes > self.limits.budget_bytes:
             for each in list(self._records.values()):
                 self.held_bytes -= each.drop() if each.is_captured else 0
-                if self.held_bytes <= budget_bytes:
+                if self.held_bytes <= self.limits.budget_bytes:
                     break
 
     def _toggle(self) -> None:
@@ -128,7 +128,7 @@ class Capture(Observer):
         with self._toggling:
             if self._observers is not None:
                 self._observers.remove(self._chunks)
-                if self._limits().is_on and not self.is_paused:
+                if self.limits.is_on and not self.is_paused:
                     self._observers.add(self._chunks)
 
 

@@ -101,10 +101,13 @@ class Record:
 
     def chunk(self, data: bytes) -> None:
         """Take a piece of the answer as the client gets it."""
-        if self.is_dropped or self.note_size is None:
+        note_size = self.note_size
+        if self.is_dropped or note_size is None:
             return
         self.chunks.append((time.monotonic() - self.flow.began, data))
-        self._grow(len(data) + CHUNK_OVERHEAD_BYTES)
+        size_bytes = len(data) + CHUNK_OVERHEAD_BYTES  # here and not in _grow: this is called for every chunk
+        self.size_bytes += size_bytes
+        note_size(self, size_bytes)
 
     def drop(self) -> int:
         """Let go of everything but the flow; return the bytes that are free again."""

@@ -21,7 +21,7 @@ def row_of(record: Record, prices: Prices) -> Row:
     """Return a request as a row."""
     flow = record.flow
     usage = flow.usage or (estimate(flow) if flow.outcome else None)
-    cost = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream, prices)
+    cost = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
     duration_s = flow.last_byte_s if flow.last_byte_s is not None else time.monotonic() - flow.began
     return {
         "id": flow.id,

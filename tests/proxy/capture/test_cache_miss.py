@@ -26,7 +26,13 @@ class Client:
 
     def __init__(self, **flow: Any) -> None:
         self.held: list[Record] = []
-        self.flow = {"path": "/chat/completions", "client": "zed", "upstream": "api.openai.com", **flow}
+        self.flow = {
+            "path": "/chat/completions",
+            "client": "zed",
+            "upstream": "openai",
+            "upstream_host": "api.openai.com",
+            **flow,
+        }
 
     def ask(
         self, fields: dict[str, Any], cached: int, *, after_s: float = 1.0, tokens: int = 40_000, **flow: Any
@@ -152,7 +158,7 @@ def test_there_is_no_alarm_without_a_loss(second: dict[str, Any], cached: int, f
 
 
 def test_a_short_prompt_and_a_local_upstream_are_no_loss() -> None:
-    short, local = Client(), Client(upstream="127.0.0.1:11434")
+    short, local = Client(), Client(upstream_host="127.0.0.1:11434")
     short.ask(body(FIRST), 0, tokens=900)
     local.ask(body(FIRST), 0)
 

@@ -200,6 +200,7 @@ def test_a_request_goes_again_to_another_upstream(upstream: Fresh, page_with_two
         lambda: [each for each in rows(page, "outcome:whole") if each["id"] == answer.json()["id"]], "the second"
     )[0]
     assert again["upstream"] == "other"
+    assert (again["cost_usd"], again["price_source"]) == (0, "local")
     assert upstream.requests[-1].path.startswith("/v1/other/")
 
 
