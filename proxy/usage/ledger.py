@@ -96,6 +96,8 @@ class Ledger(Observer):
             ledger = self._write(ledger)
             if self._waiting and not stopping.is_set():
                 self._some.set()  # the file could not be written, or more has come
+        if self._waiting:  # it was told to stop before its first look
+            ledger = self._write(ledger)
         if ledger is not None:
             ledger.close()
 

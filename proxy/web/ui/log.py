@@ -10,16 +10,18 @@ from proxy import paths
 LINE = re.compile(r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (?P<level>[A-Z]+) +(?P<name>\S+): ")
 
 
-def add_routes(pages: Blueprint, root: str, recent_log: Callable[[], Sequence[str]]) -> None:
-    """Add the route below a path; the blueprint guards it."""
+def add_routes(
+    pages: Blueprint, root: str, recent_log: Callable[[], Sequence[str]], hide: Callable[[str], str]
+) -> None:
+    """Add the routes below a path; the blueprint guards them."""
 
     @pages.get(f"{root}/api/log")
     def log() -> Response:
-        return jsonify(file=str(paths.log_file()), lines=[parts_of(line) for line in recent_log()])
+        return jsonify(file=str(paths.log_file()), lines=[parts_of(hide(line)) for line in recent_log()])
 
     @pages.get(f"{root}/api/log.txt")
     def log_text() -> Response:
-        answer = Response("\n".join([*recent_log(), ""]), content_type="text/plain; charset=utf-8")
+        answer = Response(hide("\n".join([*recent_log(), ""])), content_type="text/plain; charset=utf-8")
         answer.headers["Content-Disposition"] = 'attachment; filename="openai-tray-proxy.log"'
         return answer
 

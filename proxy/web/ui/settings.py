@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
-from pydantic_core import PydanticUndefined
+from flask import Blueprint, Response, request
 
+from proxy.capture.hiding import Hide, hidden_json
 from proxy.errors.proxy_error import ProxyError
 from proxy.policy.params import ParameterRules
 from proxy.settings.model import Settings, about, shown, variable
@@ -21,24 +21,28 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def add_routes(pages: Blueprint, root: str, store: SettingsStore) -> None:
+def add_routes(pages: Blueprint, root: str, store: SettingsStore, hide: Hide) -> None:
     """Add the routes below a path; the blueprint guards them, and they wait in a worker thread."""
 
+    def answer(status: int = 200, **members: Any) -> tuple[Response, int]:
+        """Return JSON, without any key that somebody has put into a setting."""
+        return Response(hidden_json(members, hide), content_type="application/json"), status
+
     @pages.get(f"{root}/api/settings")
-    def settings() -> Response:
-        return jsonify(file=str(store.path), warning=store.warning, settings=[row(store, f) for f in in_order()])
+    def settings() -> tuple[Response, int]:
+        return answer(file=str(store.path), warning=store.warning, settings=[row(store, f) for f in in_order()])
 
     @pages.post(f"{root}/api/settings/<field>")
     def change_setting(field: str) -> tuple[Response, int]:
         """Take `{"value": …}`; null is the default."""
         wanted = request.get_json(silent=True)
         if not isinstance(wanted, dict) or "value" not in wanted:
-            return jsonify(error="The value is missing."), 400
+            return answer(400, error="The value is missing.")
         try:
             store.update(**{field: wanted["value"]})
         except (ProxyError, OSError) as error:
-            return jsonify(error=str(error)), 400
-        return jsonify(row(store, field)), 200
+            return answer(400, error=str(error))
+        return answer(**row(store, field))
 
     @pages.post(f"{root}/api/try-rules")
     def try_rules() -> tuple[Response, int]:
@@ -48,13 +52,13 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore) -> None:
         try:
             fields = json.loads(body) if isinstance(body, str) else None
         except (ValueError, RecursionError) as error:
-            return jsonify(error=f"This is no JSON: {error}"), 400
+            return answer(400, error=f"This is no JSON: {error}")
         if not isinstance(fields, dict):
-            return jsonify(error="The body must be a JSON object."), 400
+            return answer(400, error="The body must be a JSON object.")
         held = store.current
         rules = ParameterRules.of(held.openai_param_defaults, held.openai_param_drop, held.openai_param_overrides)
         sent, changes = rules.apply(str(body).encode("utf-8", "replace"), fields)
-        return jsonify(sent=sent.decode("utf-8", "replace"), changed=sorted(changes)), 200
+        return answer(sent=sent.decode("utf-8", "replace"), changed=sorted(changes))
 
 
 def in_order() -> list[str]:
@@ -83,7 +87,7 @@ def row(store: SettingsStore, field: str) -> dict[str, Any]:
         "kind": kind_of(field, default),
         "value": None if told.secret else plain(store.current, field),
         "shown": shown(field, store.current),
-        "default": None if told.secret or default is PydanticUndefined else json_of(default),
+        "default": None if told.secret else json_of(default),
         "origin": store.origin(field),
         "fixed": reason,
         "moves_server": told.restart,

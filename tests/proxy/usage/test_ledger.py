@@ -218,3 +218,11 @@ def test_a_killed_program_loses_no_row_older_than_a_second(tmp_path: Path, after
 )
 def test_tokens_written_to_the_cache_are_counted(counted: dict[str, Any], usage: Usage) -> None:
     assert Usage.of(counted) == usage
+
+
+def test_a_writer_that_is_stopped_at_once_writes_what_came(tmp_path: Path) -> None:
+    for number in range(20):
+        made = Ledger(tmp_path / f"{number}.sqlite3", lambda: 400, dict)
+        made.ended(finished())
+        made.stop()
+        assert len(rows(made.file)) == 1

@@ -371,11 +371,16 @@ def test_the_last_lines_of_the_log_are_shown_where_its_file_cannot_be_written(ho
     log.hide(lambda: ["the-stored-key-without-a-shape"])
     logging.getLogger("a.part").warning("it quotes %s <b>", "the-stored-key-without-a-shape")
     with hosted.enter() as browser:
-        page = browser.get("/api/log").text
+        told = browser.get("/api/log")
+        text = browser.get("/api/log.txt").text
 
     assert log.file is None
-    assert "a.part: it quotes [key] <b>" in page
-    assert "the-stored-key-without-a-shape" not in page
+    assert told.headers["content-type"] == "application/json"
+    assert {"name": "a.part", "level": "WARNING", "text": "it quotes [key] <b>"} in [
+        {name: value for name, value in line.items() if name != "time"} for line in told.json()["lines"]
+    ]
+    assert "a.part: it quotes [key] <b>" in text
+    assert "the-stored-key-without-a-shape" not in told.text + text
 
 
 def test_a_link_leads_to_the_log(hosted: Hosted) -> None:
