@@ -23,6 +23,7 @@ from tray_app.clickable import CLICK, ClickableNotifications, Notification
 from tray_app.controller import ProxyController
 from tray_app.errors import NothingOpened
 from tray_app.opener import has_screen, open_url
+from tray_app.state import is_keyless
 
 Say = Callable[[str], Any]
 
@@ -45,6 +46,7 @@ class Notifier:
         self._say = say
         self._backend = backend
         self._is_first_run = False
+        self._has_opened = False  # the page, by itself
         self._has_terminal = has_terminal
         self._settings_warning: str | None = None  # the last one that was announced
         self._has_notified_failures = False  # since the upstream was healthy last
@@ -85,6 +87,8 @@ class Notifier:
         if self._controller.base_url is not None:
             self._say(base_url_line(self._controller.base_url, self._controller.tools_url))
             if self._is_first_run:
+                if self._needs_first_steps:
+                    self._open_first_steps()
                 self.notify("The proxy is running", f"Base URL for your tools: {self._controller.tools_url}")
         elif self._controller.problem is not None:
             self._say(f"The proxy is not running. {self._controller.problem}. {self._controller.advice}".rstrip())
@@ -98,7 +102,7 @@ class Notifier:
         before, self._settings_warning = self._settings_warning, self._controller.services.store.warning
         if self._settings_warning not in (None, before):
             self._say(self._settings_warning)
-            self.notify("The settings file is wrong", self._settings_warning)
+            self.notify("The settings file is wrong", self._settings_warning, "settings")
 
     def say_no_icon(self) -> None:
         """Say that no icon is shown, and how to reach the page without it.
@@ -117,7 +121,7 @@ class Notifier:
         self._say(page_line(self._controller.link() if self._has_terminal else None))
         if backend.name == "none":
             self._say(last_line(paths.log_file()))
-        if self._is_first_run and has_screen():
+        if self._is_first_run and not self._has_opened and has_screen():
             with suppress(NothingOpened):
                 open_url(self._controller.link())
 
@@ -131,22 +135,26 @@ class Notifier:
     def notify_health(self, health: Health) -> None:
         """Notify of a problem that the user has to act on; of failures once, when there are several in a row."""
         if health.kind == "key refused":
-            self.notify("The upstream refuses the key", f"Set another one: {self._where}.")
+            self.notify("The upstream refuses the key", f"Set another one: {self._where}.", "upstreams")
         elif health.kind == "out of credit":
-            self.notify("The upstream account is out of credit", "It answers again once there is money on it.")
+            self.notify(
+                "The upstream account is out of credit", "It answers again once there is money on it.", "upstreams"
+            )
         elif health.kind == "unsafe":
-            self.notify("Upstream unsafe", health.detail)
+            self.notify("Upstream unsafe", health.detail, "doctor")
         elif health.kind == "failing":
             if health.failures >= FAILURES_BEFORE_NOTIFICATION and not self._has_notified_failures:
                 self._has_notified_failures = True
-                self.notify("Upstream failing", health.detail)
+                self.notify("Upstream failing", health.detail, "doctor")
         elif health.kind == "healthy":
             self._has_notified_failures = False
 
     def notify_approval(self, question: Question) -> None:
         """Notify of a tool that needs approval; print a link to the page where no icon is shown."""
         if not self._ask_on_screen(question):
-            self.notify("A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.")
+            self.notify(
+                "A tool asks to run", f"{question.tool} waits a minute for your answer: {self._where}.", "approvals"
+            )
         if not self._is_icon_shown:
             where = self._controller.link("approvals") if self._has_terminal else command("page")
             self._say(question_line(question.tool, where))
@@ -178,6 +186,23 @@ class Notifier:
         if question not in consent.questions:  # it was answered meanwhile
             self.withdraw_approval(question)
         return True
+
+    @property
+    def _needs_first_steps(self) -> bool:
+        """Whether requests will fail until the user has chosen a provider and entered a key, as far as is known yet."""
+        services = self._controller.services
+        settings = services.store.current
+        held = services.upstream_keys.of(settings.chosen_upstream).state
+        return held.key is None and not (
+            settings.proxy_forward_auth_header or is_keyless(settings.chosen_upstream, held)
+        )
+
+    def _open_first_steps(self) -> None:
+        """Open the page, where there is a screen; at the very first start alone."""
+        if has_screen():
+            with suppress(NothingOpened):
+                open_url(self._controller.link())
+                self._has_opened = True
 
     @property
     def _is_icon_shown(self) -> bool:

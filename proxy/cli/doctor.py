@@ -1,12 +1,15 @@
 """Look for common problems: a list of checks, each with one finding that says what to do."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from proxy import paths
+import psutil
+
+from proxy import paths, running
 from proxy.command import command
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.proxy_keys import ProxyKeys
@@ -16,6 +19,7 @@ from proxy.settings.store import SettingsStore
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.habits import Habits
 
+MIN_FREE_MB = 100
 NO_KEY = "none"  # what an upstream on this computer is shown where there is none, for the SDK wants one
 
 
@@ -143,6 +147,34 @@ def check_habits(parts: Examined) -> Finding:
     return Finding("Learnt of upstreams", is_good=True, detail="; ".join(parts.habits.described()) or "nothing unusual")
 
 
+def check_running(parts: Examined) -> Finding:
+    """Look whether a proxy of this user runs, answers, and listens where the settings want it."""
+    instances = running.found(paths.runtime_dir())
+    if not instances:
+        return Finding("Running proxy", is_good=True, detail=f"none; `{command('serve')}` starts one")
+    wanted, told, is_good = parts.store.current.proxy_port, [], True
+    for each in instances:
+        if not psutil.pid_exists(each.pid):
+            told.append(f"process {each.pid} at port {each.port} was killed")
+        elif running.ask(each, "link") is None:
+            is_good = False
+            told.append(f"process {each.pid} at port {each.port} does not answer: start with --replace to end it")
+        else:
+            elsewhere = f", the settings want port {wanted}" if wanted not in (0, each.port) else ""
+            told.append(f"process {each.pid} answers at port {each.port}{elsewhere}")
+    return Finding("Running proxy", is_good, "; ".join(told))
+
+
+def check_disk(parts: Examined) -> Finding:  # noqa: ARG001  every check takes the parts
+    """Look whether there is room for the log, the settings and the usage."""
+    folder = paths.log_file().parent
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    free_mb = shutil.disk_usage(there).free // 1_000_000
+    is_good = free_mb >= MIN_FREE_MB
+    return Finding("Disk", is_good, f"{free_mb} MB free at {there}{'' if is_good else '; make room there'}")
+
+
 CHECKS = (
-    *(check_settings, check_environment, check_log, check_key, check_upstream, check_access, check_tools, check_habits),
+    *(check_running, check_settings, check_environment, check_log, check_disk),
+    *(check_key, check_upstream, check_access, check_tools, check_habits),
 )

@@ -1,9 +1,12 @@
 """The command line: serve, page, check, config, key, proxy-key; `tools` stands beside it."""
 
+import json
 import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +28,7 @@ from proxy.logs.lines import SafeFormatter
 if TYPE_CHECKING:
     from proxy.keys.proxy_keys import ProxyKeys
     from proxy.keys.upstream_key import Secrets
+    from proxy.services import Services
     from proxy.settings.store import SettingsStore
 
 
@@ -98,11 +102,12 @@ def page(port: int | None) -> None:
 def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
     """Try a running proxy: health, models, one chat.
 
-    PROXY_API_KEY holds the proxy key, where it asks for one.
+    Where it asks for a proxy key, that of PROXY_API_KEY is shown, else one of this computer's own.
     """
     from proxy.cli.check import Target, run_checks  # noqa: PLC0415  brings the SDK
 
-    target = Target(base_url or own_base_url(), os.environ.get("PROXY_API_KEY"), model)
+    key = os.environ.get("PROXY_API_KEY") or (own_proxy_key() if base_url is None else None)
+    target = Target(base_url or own_base_url(), key, model)
     say(f"Checking {target.base_url}")
     if not run_checks(target, stream=stream, say=say):
         sys.exit(1)
@@ -128,8 +133,9 @@ def config() -> None:
 
 
 @cli.command()
-def doctor() -> None:
-    """Look for common problems and say what to do."""
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
+def doctor(*, as_json: bool) -> None:
+    """Look for common problems and say what to do; the exit code is 1 where there is one."""
     from proxy.cli.doctor import examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
@@ -137,7 +143,9 @@ def doctor() -> None:
         services = assemble(starts_anyway=True)
         findings = examine(services)
     services.tools.stop()
-    for finding in findings:
+    if as_json:
+        say(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    for finding in findings if not as_json else ():
         say(f"{'OK   ' if finding.is_good else 'WRONG'}  {finding.title}: {finding.detail}")
     if not all(finding.is_good for finding in findings):
         sys.exit(1)
@@ -153,13 +161,19 @@ def key() -> None:
 
 @key.command("set")
 @click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
+@click.option("--yes", is_flag=True, help="Replace a key that works with one that does not, without asking.")
 @FOR_UPSTREAM
-def set_key(name: str | None, *, from_stdin: bool) -> None:
-    """Store the upstream key, asked for without being shown."""
+def set_key(name: str | None, *, from_stdin: bool, yes: bool) -> None:
+    """Try and store the upstream key, asked for without being shown."""
+    from proxy.cli.new_key import keep_tried  # noqa: PLC0415  as above
+
     if not (from_stdin or sys.stdin.isatty()):
         raise click.UsageError("There is no terminal to ask at; hand the key over with --stdin.")
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
-    say(f"Upstream key: {secrets(name).keep(text)}")
+    services = all_services()
+    upstream = services.store.current.upstreams[0] if name is None else named(services, name)
+    state = keep_tried(services, upstream, text, may_ask=not from_stdin, yes=yes)
+    say(f"Upstream key: {state}")
 
 
 @key.command("status")
@@ -224,12 +238,18 @@ for made in (tools, upstream, usage, requests, logs, status, install, uninstall,
 
 def secrets(name: str | None) -> "Secrets":
     """Return what holds an upstream's key; the one of OPENAI_BASE_URL where none is named. Raises SettingError."""
+    services = all_services()
+    return services.secrets if name is None else services.upstream_keys.of(named(services, name))
+
+
+def all_services() -> "Services":
+    """Return the parts, and say what is wrong with the settings. Raises SettingError."""
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # said below
         services = assemble(starts_anyway=True)
     say_what_is_wrong(services.store)
-    return services.secrets if name is None else services.upstream_keys.of(named(services, name))
+    return services
 
 
 def proxy_keys() -> "ProxyKeys":
@@ -258,6 +278,16 @@ def own_base_url() -> str:
 
     settings = SettingsStore(paths.settings_file(), starts_anyway=True).chosen
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
+
+
+def own_proxy_key() -> str | None:
+    """Return a proxy key of this computer where its proxy asks for one; None where there is none."""
+    services = all_services()
+    if not services.store.current.proxy_require_api_key:
+        return None
+    with suppress(KeyringFailure):
+        services.proxy_keys.read()
+    return next((key.key for key in services.proxy_keys.current), None)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -165,6 +165,32 @@ def test_a_first_start_without_an_icon_opens_the_page_and_later_ones_do_not(
 
 
 @on_linux
+@pytest.mark.parametrize(
+    ("settings", "count"),
+    [
+        ({}, 1),
+        ({"openai_api_key": "a-key-of-the-environment"}, 0),
+        ({"openai_base_url": "http://127.0.0.1:11434/v1"}, 0),
+        ({"proxy_forward_auth_header": True}, 0),
+    ],
+)
+def test_the_very_first_start_opens_the_page_where_a_key_is_to_be_entered(
+    opened: Callable[[], str], settings: dict[str, object], count: int
+) -> None:
+    services = assemble({"proxy_port": 0, **settings}, keychain=MemoryKeychain)
+    controller, tray = ProxyController(services, lambda: None), Telling()
+    controller.start()
+    for _ in range(2):  # a second start of the program
+        notifier = Notifier(controller, lambda _: None, lambda: tray, has_terminal=False)
+        notifier.announce_start()
+        notifier.say_no_icon()
+        notifier.close()
+    controller.close()
+
+    assert opened().count("/ui/enter?ticket=") == count
+
+
+@on_linux
 def test_a_first_start_opens_no_page_where_there_is_an_icon_or_no_screen(
     told: Told, opened: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

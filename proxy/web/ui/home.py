@@ -5,6 +5,7 @@ from flask import Blueprint, render_template, request
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
+from proxy.keys.upstream_key import clean_key
 from proxy.web.ui.dashboard import PageParts
 
 
@@ -18,7 +19,11 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.post(f"{root}/key")
     def keep_key() -> str:
         text = request.form.get("key", "")
+        held = parts.secrets.state.key
         try:
+            refusal = held and parts.try_key(clean_key(text))
+            if held and refusal and parts.try_key(held) is None:
+                return page(parts, trouble=f"{refusal} The key in force works and was not replaced.")
             if request.form.get("where") == "session":
                 parts.secrets.keep_for_session(text)
             else:
@@ -56,6 +61,7 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         settings_warning=store.warning,
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,
+        lacks_key=parts.secrets.state.key is None and not store.current.chosen_upstream.is_local,
         is_demo=store.origin("openai_api_key") == "command line",
         health=parts.health.current,
         key_required=store.current.proxy_require_api_key,

@@ -1,9 +1,12 @@
 """What the doctor finds, as the command line asks him: nothing has been read from the keyring before."""
 
+import os
+
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
-from proxy.cli.doctor import Finding, check_access, check_key
+from proxy import paths, running
+from proxy.cli.doctor import Finding, check_access, check_disk, check_key, check_running
 from proxy.errors.keyring import KeyringLocked
 from proxy.services import Services, assemble
 
@@ -41,3 +44,26 @@ def test_a_missing_upstream_key_is_found_with_the_ways_to_give_one() -> None:
     assert not found.is_good
     for way in ("`openai-tray-proxy key set`", "the program's page", "OPENAI_API_KEY"):
         assert way in found.detail
+
+
+def test_no_running_proxy_is_no_problem() -> None:
+    assert check_running(services_with(MemoryKeychain())).is_good
+
+
+@pytest.mark.parametrize("port", [1, 9])
+def test_a_proxy_that_does_not_answer_is_named_with_its_process(port: int) -> None:
+    info = running.InstanceInfo(os.getpid(), f"http://127.0.0.1:{port}", "token")
+    paths.runtime_dir().mkdir(parents=True, exist_ok=True)
+    running.publish(paths.runtime_dir() / "instance.json", info)
+
+    found = check_running(services_with(MemoryKeychain()))
+
+    assert not found.is_good
+    assert f"process {os.getpid()} at port {port} does not answer" in found.detail
+
+
+def test_a_full_disk_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_disk(services_with(MemoryKeychain())).is_good
+    monkeypatch.setattr("proxy.cli.doctor.MIN_FREE_MB", 10**15)
+
+    assert not check_disk(services_with(MemoryKeychain())).is_good

@@ -165,6 +165,24 @@ def test_the_page_says_when_the_upstream_refuses_the_key(hosted: Hosted, upstrea
     assert "The upstream refuses this key." in page.text
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+@pytest.mark.parametrize("where", ["keyring", "session"])
+def test_a_key_that_works_is_not_lost_to_one_that_does_not(
+    hosted: Hosted, upstream: Fresh, status: int, where: str
+) -> None:
+    upstream.answer(Json(MODELS))
+    refused = Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, status=status)
+    with hosted.enter() as browser:
+        token = form_token(browser.get("/").text)
+        browser.post("/key", data={"form_token": token, "key": KEY, "where": where})
+        upstream.answers([refused, Json(MODELS)])
+        page = browser.post("/key", data={"form_token": token, "key": "a-mistyped-key-of-the-user", "where": where})
+
+    assert "works and was not replaced" in page.text
+    assert upstream.requests[-1].header("authorization") == f"Bearer {KEY}"
+    assert hosted.services.secrets.state.key == KEY
+
+
 @pytest.mark.parametrize("token", [None, "", "0" * 64])
 def test_a_form_without_its_token_changes_nothing(hosted: Hosted, token: str | None) -> None:
     with hosted.enter() as browser:
