@@ -75,7 +75,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
     "httptools": ("proxy/http/",),
-    "psutil": ("proxy/server/",),
+    "psutil": ("proxy/server/", "proxy/cli/doctor.py"),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     "python_socks": ("proxy/upstream/dial.py",),

@@ -4,12 +4,15 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import openai
 from openai.types.chat import ChatCompletion
 
 from proxy.command import command
+from proxy.errors.keyring import KeyringFailure
+from proxy.keys.proxy_keys import ProxyKeys
 
 QUESTION = "Answer with one short sentence: are you there?"
 LIMIT_S = 60.0
@@ -46,6 +49,13 @@ def run_checks(target: Target, *, stream: bool, say: Say) -> bool:
         return False
     say("All is well.")
     return True
+
+
+def own_key(proxy_keys: ProxyKeys) -> str | None:
+    """Return one of this computer's proxy keys, None where there is none or the keyring cannot be read."""
+    with suppress(KeyringFailure):
+        proxy_keys.read()
+    return next((key.key for key in proxy_keys.current), None)
 
 
 def open_client(target: Target) -> openai.OpenAI:

@@ -1,9 +1,10 @@
 """Look for common problems: a list of checks, each with one finding that says what to do."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -62,6 +63,13 @@ class Examined(Protocol):
 def examine(parts: Examined) -> list[Finding]:
     """Run every check; takes some seconds, for it asks the keyring and the upstream. Not for the event loop."""
     return [run(check, parts) for check in CHECKS]
+
+
+def as_text(findings: list[Finding], *, as_json: bool) -> str:
+    """Return the findings for people, or as JSON."""
+    if as_json:
+        return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
+    return "\n".join(f"{'OK   ' if each.is_good else 'WRONG'}  {each.title}: {each.detail}" for each in findings)
 
 
 def run(check: Callable[[Examined], Finding], parts: Examined) -> Finding:

@@ -1,12 +1,9 @@
 """The command line: serve, page, check, config, key, proxy-key; `tools` stands beside it."""
 
-import json
 import logging
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -104,9 +101,11 @@ def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
 
     Where it asks for a proxy key, that of PROXY_API_KEY is shown, else one of this computer's own.
     """
-    from proxy.cli.check import Target, run_checks  # noqa: PLC0415  brings the SDK
+    from proxy.cli.check import Target, own_key, run_checks  # noqa: PLC0415  brings the SDK
 
-    key = os.environ.get("PROXY_API_KEY") or (own_proxy_key() if base_url is None else None)
+    key = os.environ.get("PROXY_API_KEY")
+    if key is None and base_url is None and (services := all_services()).store.current.proxy_require_api_key:
+        key = own_key(services.proxy_keys)
     target = Target(base_url or own_base_url(), key, model)
     say(f"Checking {target.base_url}")
     if not run_checks(target, stream=stream, say=say):
@@ -136,17 +135,14 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(*, as_json: bool) -> None:
     """Look for common problems and say what to do; the exit code is 1 where there is one."""
-    from proxy.cli.doctor import examine  # noqa: PLC0415  as above
+    from proxy.cli.doctor import as_text, examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # the findings say it
         services = assemble(starts_anyway=True)
         findings = examine(services)
     services.tools.stop()
-    if as_json:
-        say(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
-    for finding in findings if not as_json else ():
-        say(f"{'OK   ' if finding.is_good else 'WRONG'}  {finding.title}: {finding.detail}")
+    say(as_text(findings, as_json=as_json))
     if not all(finding.is_good for finding in findings):
         sys.exit(1)
 
@@ -172,7 +168,13 @@ def set_key(name: str | None, *, from_stdin: bool, yes: bool) -> None:
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
     services = all_services()
     upstream = services.store.current.upstreams[0] if name is None else named(services, name)
-    state = keep_tried(services, upstream, text, may_ask=not from_stdin, yes=yes)
+    state = keep_tried(
+        services.upstream_keys.of(upstream),
+        lambda key: services.try_key(key, upstream),
+        text,
+        may_ask=not from_stdin,
+        yes=yes,
+    )
     say(f"Upstream key: {state}")
 
 
@@ -278,16 +280,6 @@ def own_base_url() -> str:
 
     settings = SettingsStore(paths.settings_file(), starts_anyway=True).chosen
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
-
-
-def own_proxy_key() -> str | None:
-    """Return a proxy key of this computer where its proxy asks for one; None where there is none."""
-    services = all_services()
-    if not services.store.current.proxy_require_api_key:
-        return None
-    with suppress(KeyringFailure):
-        services.proxy_keys.read()
-    return next((key.key for key in services.proxy_keys.current), None)
 
 
 def given(options: Mapping[str, Any]) -> dict[str, Any]:

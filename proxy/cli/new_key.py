@@ -1,25 +1,24 @@
 """Take a new key of an upstream: it is tried first, so that a key that works is not lost by mistake."""
 
+from collections.abc import Callable
+
 import click
 
 from proxy.cli.terminal import say
 from proxy.errors.keyring import UnusableKey
-from proxy.keys.upstream_key import KeyState, clean_key
-from proxy.services import Services
-from proxy.settings.upstreams import Upstream
+from proxy.keys.upstream_key import KeyState, Secrets, clean_key
 
 
-def keep_tried(services: Services, upstream: Upstream, text: str, *, may_ask: bool, yes: bool) -> KeyState:
+def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *, may_ask: bool, yes: bool) -> KeyState:
     """Keep the key and return its state; raises UnusableKey, KeyringFailure, and Abort where the user says no.
 
     A key that works is replaced by one that does not only where the user agrees, or has said `--yes`.
     """
-    held = services.upstream_keys.of(upstream)
     key = clean_key(text)
-    refusal = services.try_key(key, upstream)
+    refusal = try_key(key)
     if refusal and not yes:
         old = held.load().key
-        if old and services.try_key(old, upstream) is None:
+        if old and try_key(old) is None:
             say(refusal)
             if not may_ask:
                 raise UnusableKey("the key in force works and was not replaced; --yes replaces it anyway")

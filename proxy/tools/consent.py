@@ -117,7 +117,7 @@ class Consent:
             other.decide(decision != "no")
         return True
 
-    async def permits(self, tool: Tool, arguments: str, asker: str = "") -> bool:
+    async def permits(self, tool: Tool, arguments: str, asked_by: str = "") -> bool:
         """Tell whether a call may run; asks the user where their rules say so."""
         rule = self.rule_for(tool)
         if rule != "ask":
@@ -126,7 +126,7 @@ class Consent:
             askers = self._askers
             if not askers or len(self._open) >= MAX_QUESTIONS:
                 return False
-            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asker))
+            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asked_by))
         try:
             shown = [told(listener.ask, entry.question) for listener in askers]
             if True not in shown:

@@ -25,7 +25,7 @@ def services(upstream: Fresh) -> Services:
 
 
 def keep(parts: Services, text: str = NEW, *, yes: bool = False, may_ask: bool = False) -> None:
-    keep_tried(parts, parts.store.current.upstreams[0], text, may_ask=may_ask, yes=yes)
+    keep_tried(parts.secrets, parts.try_key, text, may_ask=may_ask, yes=yes)
 
 
 def test_a_key_that_works_is_kept(upstream: Fresh, capsys: pytest.CaptureFixture[str]) -> None:
