@@ -16,8 +16,10 @@ from fakes.environment import clean_environment
 from fakes.scripted.samples import completion, completion_chunks
 from fakes.scripted_upstream import Json, Sse
 from fakes.shared_upstream import Fresh
+from proxy.usage import summaries
 from proxy.usage.ledger import COLUMNS, write_rows
 from proxy.usage.schema import connect
+from waiting import wait_for
 
 LIMIT_S = 10.0
 REFUSAL = "status of 400"  # what the browser says of an answer that the page shows in words
@@ -202,7 +204,7 @@ def test_usage_and_log_show_what_happened(browser: Watched, hosted: Hosted, upst
     assert "Nothing was asked" in browser.until("document.querySelector('.empty')?.innerText")
     upstream.answer(Json(completion("Here.")))
     ask(hosted, "Hello")
-    hosted.services.ledger.stop()  # it writes what waits
+    wait_for(lambda: summaries.totals(hosted.services.ledger.file, 0, time.time() + 1)["requests"] == 1, "the row")
     browser.open(browser.run("location.href"))
     assert "gpt-4o-mini" in browser.until("document.querySelector('.cards + .cards')?.innerText")
     browser.until("document.querySelector('.plot canvas') !== null")

@@ -113,7 +113,7 @@ function Page() {
     if (opened) query.set("id", opened);
     history.replaceState(null, "", `${ROOT}/requests${query.size ? `?${query}` : ""}`);
   }, [filter, opened]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event) => {
       const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
       if (event.key === "/" && !isTyping) { event.preventDefault(); document.getElementById("filter").focus(); }
