@@ -200,16 +200,22 @@ def test_no_page_is_wider_than_its_window(browser: Browser, hosted: Hosted, widt
         assert browser.run("[...document.querySelectorAll('.small')].every(each => each.offsetHeight < 40)"), page
 
 
-def test_the_page_is_used_with_the_keyboard_alone(browser: Browser, hosted: Hosted) -> None:
-    refuse(hosted, "https://a-page.example")
-    browser.open(hosted.dashboard.link(hosted.root_url))
+def tabs_until(browser: Browser, last: str) -> list[str]:
+    """Return what has the focus from here on, as Tab is pressed; each is seen to have it."""
     passed = [browser.run(FOCUSED)]
-    while passed[-1] != "Log":
+    while passed[-1] != last:
         browser.press("Tab", 9)
         assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         passed.append(browser.run(FOCUSED))
+    return passed
 
-    assert passed == [
-        *("Another key", "in the system's keyring", "Keep and try the key", "Forget the key"),
-        *("Allow https://a-page.example", "Doctor: look for common problems", "Log"),
-    ]
+
+def test_the_page_is_used_with_the_keyboard_alone(browser: Browser, hosted: Hosted) -> None:
+    refuse(hosted, "https://a-page.example")
+    browser.open(hosted.dashboard.link(hosted.root_url))
+    form = ("Another key", "in the system's keyring", "Keep and try the key", "Forget the key")
+    assert tabs_until(browser, "Quit the program") == [*form, "Allow https://a-page.example", "Quit the program"]
+
+    browser.run("document.querySelector('.skip').focus()")
+    pages = ("Home", "Requests", "Usage", "Settings", "Upstreams", "Approvals", "Doctor", "Log")
+    assert tabs_until(browser, "Log") == ["Skip to the page", "OpenAI Tray Proxy", *pages]
