@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy import paths
 from proxy.capture.capture import Capture, Limits
+from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.exchange.learned_repairs import LearnedRepairs
@@ -135,7 +136,11 @@ def assemble(
     store = SettingsStore(settings_file or paths.settings_file(), command_line, starts_anyway=starts_anyway)
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
-    secrets = Secrets(lambda: environment_key(store), lambda: announcing)
+    secrets = Secrets(
+        lambda: environment_key(store),
+        lambda: announcing,
+        prefers_kept=lambda: store.current.openai_key_from == "keyring",
+    )
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
     upstream_keys = UpstreamKeys(secrets, lambda: announcing)
     keys = Keys(secrets, proxy_keys, changes)
@@ -162,7 +167,16 @@ def assemble(
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
     habits = Habits(paths.habits_file())
-    parts = Parts(router, tools, observers, lambda text: services.hide(text), learned_repairs, habits, keep_alive_s)
+    parts = Parts(
+        router=router,
+        tools=tools,
+        observers=observers,
+        hide=lambda text: services.hide(text),
+        learned_repairs=learned_repairs,
+        habits=habits,
+        keep_alive_s=keep_alive_s,
+        key_hint=lambda: hint_of_another(secrets),
+    )
     kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
@@ -206,6 +220,15 @@ def system_keychain() -> Keychain:
     from proxy.keys.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
 
     return SystemKeychain()
+
+
+def hint_of_another(secrets: Secrets) -> str:
+    """Return what to do where the environment's key is refused and another one is stored; "" where none is."""
+    if not secrets.has_another:
+        return ""
+    return (
+        f" It is OPENAI_API_KEY's; another key is stored in the keyring: `{command('key use keyring')}` makes it count."
+    )
 
 
 def environment_key(store: SettingsStore) -> str | None:

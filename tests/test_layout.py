@@ -42,7 +42,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # wiring
-    "services": "capture errors exchange flow keys logs paths policy settings tools upstream usage",
+    "services": "capture command errors exchange flow keys logs paths policy settings tools upstream usage",
     "process": "",
     "lifespan": "errors flow http keys services tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
@@ -261,7 +261,7 @@ def test_the_proxy_never_imports_the_tray() -> None:
 
 WIRING = {
     *("proxy.hosting", "proxy.lifespan", "proxy.web.app", "proxy.web.asgi"),
-    *("proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools", "proxy.cli.upstreams"),
+    *("proxy.cli.keys", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools", "proxy.cli.upstreams"),
     *("tray_app.__main__", "tray_app.app", "tray_app.controller", "tray_app.triggers"),
 }
 

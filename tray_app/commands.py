@@ -53,6 +53,7 @@ class Commands:
             "view-logs": lambda: self.open_page("log"),
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
+            "use-stored-key": self.use_stored_key,
             "manage-upstreams": lambda: self.open_page("upstreams"),
             "autostart": self.toggle_autostart,
             "add-launcher": self.add_launcher,
@@ -78,6 +79,10 @@ class Commands:
         """Send the next requests to another upstream, and save that; raises SettingError."""
         is_first = self._store.current.upstreams[0].name == name
         self._store.update(proxy_upstream=None if is_first else name)
+
+    def use_stored_key(self) -> None:
+        """Have the keyring's key count before the environment's; raises SettingError."""
+        self._store.update(openai_key_from="keyring")
 
     def toggle_server(self) -> None:
         """Start the server, or stop it."""

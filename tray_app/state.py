@@ -30,6 +30,7 @@ def read_state(
         needs_no_key=settings.proxy_forward_auth_header or not held.loaded.is_set() or is_keyless(chosen, key),
         health=services.health.current,
         is_working=is_working,
+        has_stored_key=held.has_another,
         upstream=chosen.base_url,
         upstreams=tuple(
             choice(each, keys.of(each), cooldown.resting_s(each.name), is_chosen=each is chosen)

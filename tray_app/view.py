@@ -48,6 +48,7 @@ class TrayState:
     settings_known: bool  # the last good ones are in force; if there are none, nothing is relayed
     log_problem: str | None  # why the log cannot be written
     other_port: int | None  # a free port to offer if the configured one is taken
+    has_stored_key: bool = False  # the environment's key is in force, and another one is stored
     upstreams: tuple[UpstreamChoice, ...] = ()
     upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
     starts_at_login: bool = False
@@ -185,7 +186,11 @@ def notes(state: TrayState) -> list[Line]:
         "note-log": state.log_problem and f"The log cannot be written: {state.log_problem}",
         "note-click": state.click_problem,
     }
-    return [row for key, text in found.items() if text for row in rows(key, text)]
+    lines = [row for key, text in found.items() if text for row in rows(key, text)]
+    if state.has_stored_key and state.health.kind == "key refused":
+        lines += rows("note-key", "The refused key is OPENAI_API_KEY's; another one is stored")
+        lines.append(Line("use-stored-key", "Use the stored key"))
+    return lines
 
 
 def settings_note(state: TrayState) -> str:

@@ -4,29 +4,23 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from proxy import paths
 from proxy.cli.install import autostart, install, uninstall
+from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
 from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
-from proxy.cli.upstreams import named, upstream
+from proxy.cli.upstreams import upstream
 from proxy.cli.usage import usage
 from proxy.cli.watch import logs, requests, status
-from proxy.command import command, started_as
-from proxy.errors.keyring import KeyringFailure
+from proxy.command import started_as
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
-
-if TYPE_CHECKING:
-    from proxy.keys.proxy_keys import ProxyKeys
-    from proxy.keys.upstream_key import Secrets
-    from proxy.services import Services
-    from proxy.settings.store import SettingsStore
 
 
 class Port(click.IntRange):
@@ -103,10 +97,10 @@ def check(base_url: str | None, model: str | None, *, stream: bool) -> None:
     """
     from proxy.cli.check import Target, own_key, run_checks  # noqa: PLC0415  brings the SDK
 
-    key = os.environ.get("PROXY_API_KEY")
-    if key is None and base_url is None and (services := all_services()).store.current.proxy_require_api_key:
-        key = own_key(services.proxy_keys)
-    target = Target(base_url or own_base_url(), key, model)
+    shown_key = os.environ.get("PROXY_API_KEY")
+    if shown_key is None and base_url is None and (services := all_services()).store.current.proxy_require_api_key:
+        shown_key = own_key(services.proxy_keys)
+    target = Target(base_url or own_base_url(), shown_key, model)
     say(f"Checking {target.base_url}")
     if not run_checks(target, stream=stream, say=say):
         sys.exit(1)
@@ -147,127 +141,8 @@ def doctor(*, as_json: bool) -> None:
         sys.exit(1)
 
 
-FOR_UPSTREAM = click.option("--upstream", "name", help="The upstream that is meant, where there are several.")
-
-
-@cli.group()
-def key() -> None:
-    """Set, show or delete the upstream key in the system's keyring."""
-
-
-@key.command("set")
-@click.option("--stdin", "from_stdin", is_flag=True, help="Read the key from standard input instead of asking for it.")
-@click.option("--yes", is_flag=True, help="Replace a key that works with one that does not, without asking.")
-@FOR_UPSTREAM
-def set_key(name: str | None, *, from_stdin: bool, yes: bool) -> None:
-    """Try and store the upstream key, asked for without being shown."""
-    from proxy.cli.new_key import keep_tried  # noqa: PLC0415  as above
-
-    if not (from_stdin or sys.stdin.isatty()):
-        raise click.UsageError("There is no terminal to ask at; hand the key over with --stdin.")
-    text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
-    services = all_services()
-    upstream = services.store.current.upstreams[0] if name is None else named(services, name)
-    state = keep_tried(
-        services.upstream_keys.of(upstream),
-        lambda key: services.try_key(key, upstream),
-        text,
-        may_ask=not from_stdin,
-        yes=yes,
-    )
-    say(f"Upstream key: {state}")
-
-
-@key.command("status")
-@FOR_UPSTREAM
-def show_key(name: str | None) -> None:
-    """Tell whether there is one, and its end."""
-    with log_silent():  # the state says it
-        state = secrets(name).load()
-    say(f"Upstream key: {state}")
-
-
-@key.command("delete")
-@FOR_UPSTREAM
-def delete_key(name: str | None) -> None:
-    """Delete the upstream key from the keyring."""
-    say(f"Upstream key: {secrets(name).forget()}")
-
-
-@cli.group("proxy-key")
-def proxy_key() -> None:
-    """Make, list or revoke the keys tools show the proxy."""
-
-
-@proxy_key.command("new")
-@click.argument("name")
-def new_proxy_key(name: str) -> None:
-    """Make a proxy key and show it, this once."""
-    click.echo(proxy_keys().new(name).key)
-
-
-@proxy_key.command("list")
-def list_proxy_keys() -> None:
-    """List the proxy keys by name, never the keys themselves."""
-    keys = proxy_keys()
-    failure = None
-    try:
-        keys.read()
-    except KeyringFailure as error:
-        failure = error
-    for entry in keys.current:
-        say(f"{entry.name:31} {entry.made or 'from the environment'}")
-    if failure:
-        raise failure
-    if not keys.current:
-        say(f"There is no proxy key yet: `{command('proxy-key new NAME')}` makes one.", err=True)
-
-
-@proxy_key.command("revoke")
-@click.argument("name")
-def revoke_proxy_key(name: str) -> None:
-    """Revoke a proxy key.
-
-    A running proxy learns of it within some seconds.
-    """
-    proxy_keys().revoke(name)
-    say(f"The key {name!r} is revoked.")
-
-
-for made in (tools, upstream, usage, requests, logs, status, install, uninstall, autostart):
+for made in (key, proxy_key, tools, upstream, usage, requests, logs, status, install, uninstall, autostart):
     cli.add_command(made)
-
-
-def secrets(name: str | None) -> "Secrets":
-    """Return what holds an upstream's key; the one of OPENAI_BASE_URL where none is named. Raises SettingError."""
-    services = all_services()
-    return services.secrets if name is None else services.upstream_keys.of(named(services, name))
-
-
-def all_services() -> "Services":
-    """Return the parts, and say what is wrong with the settings. Raises SettingError."""
-    from proxy.services import assemble  # noqa: PLC0415  as above
-
-    with log_silent():  # said below
-        services = assemble(starts_anyway=True)
-    say_what_is_wrong(services.store)
-    return services
-
-
-def proxy_keys() -> "ProxyKeys":
-    """Return the proxy keys of this computer's user."""
-    from proxy.services import assemble  # noqa: PLC0415  as above
-
-    with log_silent():  # said below
-        services = assemble(starts_anyway=True)
-    say_what_is_wrong(services.store)
-    return services.proxy_keys
-
-
-def say_what_is_wrong(store: "SettingsStore") -> None:
-    """Say what is wrong with the environment beside what a command is asked for."""
-    if store.in_force.is_environment_wrong:
-        say(str(store.warning), err=True)
 
 
 def own_base_url() -> str:

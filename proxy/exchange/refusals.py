@@ -15,12 +15,12 @@ DATA = b"data:"
 
 
 def explain_refusal(
-    status: int, headers: Headers, body: bytes, hide: Callable[[str], str], *, own_key: bool
+    status: int, headers: Headers, body: bytes, hide: Callable[[str], str], *, own_key: bool, key_hint: str = ""
 ) -> tuple[Headers, bytes, About]:
     """Return headers and body for the client, secrets taken out, and what the refusal is about.
 
-    `own_key`: the proxy's own key was used. A refusal of it is told in words of ours that hold the upstream's;
-    every other that is JSON stays as it came.
+    `own_key`: the proxy's own key was used; `key_hint` says what else may be done about it. A refusal of it is told in
+    words of ours that hold the upstream's; every other that is JSON stays as it came.
     """
     body = hide_in(body, hide)
     words = read_words(body)
@@ -33,7 +33,7 @@ def explain_refusal(
     said = words.message or f"The upstream answered {status} without an error message"
     if about_our_key:
         codes = ", ".join(dict.fromkeys(code for code in words.codes if code not in (words.kind, words.message)))
-        said = f"{KEY_REFUSED} It said: {said}{f' (code {codes})' if codes else ''}"
+        said = f"{KEY_REFUSED}{key_hint} It said: {said}{f' (code {codes})' if codes else ''}"
     code = "upstream_invalid_api_key" if about_our_key else f"upstream_status_{status}"
     body = error_body(hide(said), type=words.kind or "upstream_error", code=code)
     return headers.without("content-encoding").replaced("content-type", "application/json"), body, subject

@@ -30,6 +30,7 @@ class Parts:
     learned_repairs: LearnedRepairs
     habits: Habits  # what upstreams were seen to do
     keep_alive_s: float = KEEP_ALIVE_S
+    key_hint: Callable[[], str] = str  # what to do about a key that was refused, beside entering another
 
 
 class Stage(Protocol):

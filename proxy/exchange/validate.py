@@ -47,6 +47,7 @@ class Validate(Stage):
     def __init__(self, parts: Parts) -> None:
         self._hide = parts.hide
         self._habits = parts.habits
+        self._key_hint = parts.key_hint
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return what the client is given; raises UpstreamFailure where the upstream gave no usable answer."""
@@ -57,7 +58,7 @@ class Validate(Stage):
                 check_handshake(request.headers, upstream.headers)
                 return upstream
             hide = self._hide if flow.is_own_key else without_logins  # a caller's own key is no secret to them
-            return await answer_for(upstream, Expected(request, flow, hide, self._habits))
+            return await answer_for(upstream, Expected(request, flow, hide, self._habits, self._key_hint))
         except BaseException:
             upstream.close()
             raise
@@ -71,6 +72,7 @@ class Expected:
     flow: Flow
     hide: Callable[[str], str]
     habits: Habits
+    key_hint: Callable[[], str]
 
     @property
     def dialect(self) -> Dialect | None:
@@ -82,7 +84,9 @@ class Expected:
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
         """Return a refusal of the upstream's as the client is told of it."""
-        headers, body, subject = explain_refusal(status, headers, body, self.hide, own_key=self.flow.is_own_key)
+        headers, body, subject = explain_refusal(
+            status, headers, body, self.hide, own_key=self.flow.is_own_key, key_hint=self.key_hint()
+        )
         self.flow.refused_for = subject
         return reshaped(self.request.head.path, whole(status, headers, body), is_upstreams=True)
 

@@ -57,9 +57,14 @@ class Secrets:
     """Hold the upstream key. `state` may be read on any thread; the other methods wait for the keyring."""
 
     def __init__(
-        self, environment_key: Callable[[], str | None], keychain: Callable[[], Keychain], entry: str = UPSTREAM
+        self,
+        environment_key: Callable[[], str | None],
+        keychain: Callable[[], Keychain],
+        entry: str = UPSTREAM,
+        prefers_kept: Callable[[], bool] = lambda: False,
     ) -> None:
         self._environment_key = environment_key
+        self._prefers_kept = prefers_kept  # the keyring's before the environment's, where it has one
         self._keychain = keychain
         self._entry = entry  # of the keyring
         self._session_key: str | None = None
@@ -75,9 +80,12 @@ class Secrets:
 
     @property
     def state(self) -> KeyState:
-        """Return the key in force: the environment's, else this session's, else the keyring's."""
+        """Return the key in force: the environment's, else this session's, else the keyring's.
+
+        The user may have chosen the keyring's before the environment's.
+        """
         key = self._environment_key()
-        if key:
+        if key and not (self._kept.key and self._prefers_kept()):
             return KeyState(key, "environment")
         if self._session_key:
             return KeyState(self._session_key, "this session")
@@ -108,14 +116,20 @@ class Secrets:
         return self.state
 
     def needs_keyring(self) -> bool:
-        """Tell whether the key is to come from the keyring: the environment does not have it."""
-        return not self._environment_key()
+        """Tell whether the key is to come from the keyring: the environment does not have it, or is not to count."""
+        return not self._environment_key() or self._prefers_kept()
+
+    @property
+    def has_another(self) -> bool:
+        """Tell whether the environment's key is in force and the keyring is known to hold another."""
+        state = self.state
+        return state.source == "environment" and self._kept.key not in (None, state.key)
 
     def reload(self) -> None:
         """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""
         try:
             with self._exclusive():
-                if self.needs_keyring() and self._keychain().is_open():
+                if self._keychain().is_open():  # also beside the environment's key, which may have been refused
                     self._read()
         except KeyringFailure as failure:
             log.warning("the upstream key was not read anew: %s", failure)

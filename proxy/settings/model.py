@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
     openai_api_key: Key = setting(None, "The upstream API key", "the key your provider gave you", secret=True)
+    openai_key_from: Literal["environment", "keyring"] = setting(
+        "environment",
+        "Which upstream key counts where the environment sets one and another is stored",
+        "environment or keyring",
+    )
     openai_base_url: str = setting(
         "https://api.openai.com/v1",
         "The upstream. `/v1` is appended if no version is in it",

@@ -33,6 +33,14 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         refusal = parts.try_key(parts.secrets.state.key or "")
         return page(parts, trouble=refusal) if refusal else page(parts, success="The upstream accepts the key.")
 
+    @pages.post(f"{root}/key/use-stored")
+    def use_stored_key() -> str:
+        try:
+            parts.store.update(openai_key_from="keyring")
+        except (ProxyError, OSError) as error:
+            return page(parts, trouble=str(error))
+        return page(parts, success="The stored key is in use from now on.")
+
     @pages.post(f"{root}/key/forget")
     def forget_key() -> str:
         try:
@@ -61,6 +69,7 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         settings_warning=store.warning,
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,
+        has_stored_key=parts.secrets.has_another,
         lacks_key=parts.secrets.state.key is None and not store.current.chosen_upstream.is_local,
         is_demo=store.origin("openai_api_key") == "command line",
         health=parts.health.current,

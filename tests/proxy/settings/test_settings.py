@@ -17,6 +17,7 @@ Refuse = Callable[..., str]
 
 DEFAULTS: dict[str, Any] = {
     "openai_api_key": None,
+    "openai_key_from": "environment",
     "openai_base_url": "https://api.openai.com/v1",
     "proxy_allow_http_upstream": False,
     "openai_timeout": 120.0,
@@ -61,6 +62,7 @@ DEFAULTS: dict[str, Any] = {
 BAD_VALUES = [
     ("OPENAI_CA_FILE", "/nowhere/certificate.pem"),
     ("OPENAI_CA_FILE", str(Path(__file__))),  # it is there, and holds none
+    ("OPENAI_KEY_FROM", "somewhere"),
     ("OPENAI_BASE_URL", "ftp://api.openai.com"),
     ("OPENAI_BASE_URL", "api.openai.com"),
     ("OPENAI_BASE_URL", "https://gateway.example/v1?version=1"),
