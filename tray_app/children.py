@@ -9,16 +9,19 @@ from collections.abc import Sequence
 
 LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
+# A browser and what it starts have no use for them; those of more upstreams begin likewise.
+KEY_VARIABLES = ("OPENAI_API_KEY", "PROXY_API_KEY")
+
 log = logging.getLogger(__name__)
 
 
 def child_environment() -> dict[str, str]:
-    """Return the environment as it was before a frozen app's loader changed it.
+    """Return the environment without our keys, and as it was before a frozen app's loader changed it.
 
     PyInstaller points the library path at the app's own folder and keeps the user's in *_ORIG; a browser that
     inherits it loads our OpenSSL instead of its own.
     """
-    environment = dict(os.environ)
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(KEY_VARIABLES)}
     if getattr(sys, "frozen", False):
         for name in LIBRARY_PATHS:
             environment.pop(name, None)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tray_app.children import run_with_input, start
+from tray_app.children import child_environment, run_with_input, start
 from waiting import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs here are shell scripts")
@@ -64,3 +64,12 @@ def test_a_program_that_stays_is_taken_to_work_and_leaves_no_zombie(tmp_path):
     wait_for(pid_file.exists, "the program's start")
     wait_for(lambda: "child-exit" not in {thread.name for thread in threading.enumerate()}, "the program's end")
     assert subprocess.run(["ps", "-p", pid_file.read_text().strip()], capture_output=True).returncode == 1
+
+
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "OPENAI_API_KEY_GROQ", "PROXY_API_KEYS", "PROXY_API_KEY"])
+def test_no_program_that_is_started_gets_a_key(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "a-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://api.openai.com/v1")
+    environment = child_environment()
+    assert name not in environment
+    assert environment["OPENAI_BASE_URL"] == "https://api.openai.com/v1"
