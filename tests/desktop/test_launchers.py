@@ -1,8 +1,6 @@
 """The program as the desktop itself starts it: from the applications menu, at login, in a terminal window."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from background import need
@@ -55,11 +54,33 @@ class Installed:
         info = running.read(self.home / "run" / "openai-tray-proxy" / "instance.json")
         return info.pid if info else None
 
+    def click_again(self, entry: Path) -> None:
+        """Start it where it runs already, and wait until the second process has found that out and ended."""
+        running = set(self.processes())
+        self.click(entry)
+        wait_for(lambda: set(self.processes()) <= running, "the second process's end", 20)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return what runs of the program, published or not: nothing else has its list of opened things."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):  # it has just ended, or is another user's
+                if process.environ().get("OPENED_LIST") == self.env["OPENED_LIST"]:
+                    found.append(process)
+        return found
+
     def end(self) -> None:
-        if pid := self.pid():
-            with suppress(OSError):
-                os.kill(pid, signal.SIGTERM)
-            wait_for(lambda: self.pid() is None, "its end")
+        """End every process of the program: one that is still starting would show its icon to the tests behind."""
+        left = self.processes()
+        for process in left:
+            with suppress(psutil.Error):
+                process.terminate()
+        _, left = psutil.wait_procs(left, timeout=10)
+        for process in left:
+            with suppress(psutil.Error):
+                process.kill()
+        assert left == [], "the program did not end when it was asked to"
+        assert self.processes() == [], "something of the program was started while it ended"
 
 
 @pytest.fixture
@@ -78,7 +99,7 @@ def test_a_click_in_the_applications_menu_shows_the_icon_and_a_second_one_the_pa
     pid = wait_for(installed.pid, "the program")
     installed.tray.desktop.find_item(pid)
 
-    installed.click(launcher)
+    installed.click_again(launcher)
     assert "/ui/enter?ticket=" in installed.tray.opened()
     assert installed.pid() == pid
 
@@ -93,7 +114,7 @@ def test_what_the_session_starts_at_login_is_the_program_and_only_once(installed
     item = installed.tray.desktop.find_item(pid)
     assert installed.tray.bus.read_menu(item).find("autostart").checked
 
-    installed.click(entry)
+    installed.click_again(entry)
     installed.tray.bus.click(item, "autostart")
 
     wait_for(lambda: not entry.exists(), "the start at login to be off")
