@@ -136,7 +136,7 @@ def test_log_folder_settings_file_doctor_and_documentation_are_opened(tray: Tray
     log, folder, settings, doctor, documentation = tray.opened_so_far()
 
     assert page.get(log).headers["location"].endswith("/log")
-    assert (Path(folder) / "proxy.log").read_text()
+    assert wait_for((Path(folder) / "proxy.log").read_text, "the log's first lines")  # written some times a second
     assert Path(settings) == tray.settings_file
     assert page.get(doctor).headers["location"].endswith("/doctor")
     assert documentation.startswith("https://")

@@ -20,9 +20,11 @@ INTERIM = [
 NAMES = [
     "Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Range", "ETag", "Last-Modified", "Retry-After",
     "x-request-id", "OpenAI-Processing-Ms", "openai-version", "x-ratelimit-remaining-requests", "X-RateLimit-Odd",
-    # those that stay
+    # others, some of which stay
     "Set-Cookie", "Server", "Alt-Svc", "Strict-Transport-Security", "Access-Control-Allow-Origin", "X-Unknown", "Date",
-    "Vary", "Via", "Keep-Alive", "Content-Language", "CF-Ray",
+    "Vary", "Via", "Keep-Alive", "Content-Language", "CF-Ray", "Location", "Refresh", "Clear-Site-Data",
+    "Content-Security-Policy", "Timing-Allow-Origin", "Cross-Origin-Resource-Policy", "Access-Control-Expose-Headers",
+    "anthropic-ratelimit-tokens-remaining",
 ]  # fmt: skip
 VALUES = [b"1", b"", b"a, b", b'W/"x"', b"a\tb", b"a  b", "Grüße".encode(), "Grüße".encode("latin-1"), b"\xff\xfe",
           b"attachment; filename*=UTF-8''%e2%82%ac", b'"', b":", b"x" * 3000]  # fmt: skip

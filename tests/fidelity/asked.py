@@ -20,7 +20,7 @@ CONTENT_TYPES = [
     'multipart/form-data; boundary="a b"',
     'x/y; z="\\""',
 ]
-# Beside the content type: those that travel, with values that are legal, and those that stay.
+# Beside the content type: those that travel with all values that are legal, and others, most of which stay.
 TRAVELLING = [
     "Accept", "Accept-Language", "HTTP-Referer", "Idempotency-Key", "If-Match", "If-None-Match", "OpenAI-Beta",
     "OpenAI-Organization", "OpenAI-Project", "Range", "User-Agent", "X-Title", "X-Stainless-Lang", "X-Stainless-Odd",
@@ -33,6 +33,17 @@ STAYING = [
     "X_Title: underscore",
     "Te: trailers",
     "X-Forwarded-For: 10.0.0.1",
+    "X_Forwarded_For: 10.0.0.2",
+    "Forwarded: for=10.0.0.1",
+    "Via: 1.1 here",
+    "api-key: callers",
+    "X-Goog-Api-Key: callers",
+    "X-Proxy-Api-Key: callers",
+    "Proxy-Authorization: Basic YTpi",
+    "Sec-Fetch-Mode: cors",
+    "Access-Control-Request-Method: POST",
+    "session_id: a",
+    "anthropic-version: 2023-06-01",
     "X-Unknown: 1",
     "Accept-Encoding: gzip, br",
     "Keep-Alive: timeout=5",

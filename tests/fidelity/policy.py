@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 
+from fakes.shared_upstream import UPSTREAM_KEY
 from fidelity.asked import Asked
 from fidelity.client import Outcome
 from fidelity.upstream import Seen
@@ -54,7 +55,7 @@ def request_differences(direct: list[Seen], proxied: list[Seen]) -> Iterator[str
         yield f"a body of {len(through.body)} bytes for {len(plain.body)}"
     given, sent = told(plain.headers), told(through.headers)
     for name in set(given) | OF_THE_SDK:
-        if name in NOT_TO_UPSTREAM or name.startswith(NOT_TO_UPSTREAM_PREFIXES):
+        if stays(name):
             continue
         expected = given.get(name)
         if name == "user-agent" and expected:
@@ -63,10 +64,18 @@ def request_differences(direct: list[Seen], proxied: list[Seen]) -> Iterator[str
             yield f"the header {name} is {sent.get(name)!r} and was {expected!r}"
     for name, value in sent.items():
         is_own = name in OF_THE_CONNECTION | {"host", "accept-encoding", "authorization"} or name in OF_THE_SDK
-        if name in NOT_TO_UPSTREAM and not is_own:
+        if stays(name) and not is_own:
             yield f"the header {name} went upstream"
         if name not in given and not is_own and not name.startswith("x-stainless-"):
             yield f"the header {name} was added: {value!r}"
+    if sent.get("authorization") != f"Bearer {UPSTREAM_KEY}":
+        yield f"the upstream was given {sent.get('authorization')!r} as its key"
+
+
+def stays(name: str) -> bool:
+    """Tell whether a header goes no further than the proxy; some servers read underscores as hyphens."""
+    name = name.replace("_", "-")
+    return name in NOT_TO_UPSTREAM or name.startswith(NOT_TO_UPSTREAM_PREFIXES)
 
 
 def told(headers: list[tuple[str, str]]) -> dict[str, str]:

@@ -65,11 +65,12 @@ def test_a_base_url_without_its_version_works_too(proxy: RunningProxy, upstream:
 
 def test_headers_of_the_api_travel_and_others_do_not(proxy: RunningProxy, upstream: SocketUpstream) -> None:
     given = {"OpenAI-Beta": "realtime=v1", "Cookie": "a=b", "X-Own": "c", "X-Forwarded-For": "d", "X-Api-Key": "e"}
+    given |= {"OpenAI-Safety-Identifier": "a"}
     with open_socket(proxy, additional_headers=given, origin="http://localhost:3000"):
         pass
 
     assert upstream.header("OpenAI-Beta") == ["realtime=v1"]
-    assert upstream.header("X-Own") == ["c"]
+    assert [upstream.header(name) for name in ("OpenAI-Safety-Identifier", "X-Own")] == [["a"], ["c"]]
     assert [upstream.header(name) for name in ("Cookie", "Origin", "X-Forwarded-For", "X-Api-Key")] == [[], [], [], []]
 
 
@@ -305,15 +306,22 @@ def test_a_refusal_of_the_upstream_arrives_as_it_is(proxy: RunningProxy, upstrea
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, b"own", "upstream_invalid_api_key"),
+        (403, b"invalid_api_key", "upstream_invalid_api_key"),
+        (403, b"own", "own"),  # it is about the key where its own code says so: a region, a model may be the reason
+        (403, b"unsupported_country_region_territory", "unsupported_country_region_territory"),
+    ],
+)
 def test_a_refusal_of_the_key_is_explained_and_the_key_hidden(
-    proxy: RunningProxy, upstream: SocketUpstream, status: int
+    proxy: RunningProxy, upstream: SocketUpstream, status: int, code: bytes, expected: str
 ) -> None:
-    upstream.refuse(status, ERROR.replace(b"scripted", b"bad key " + UPSTREAM_KEY.encode()))
+    upstream.refuse(status, ERROR.replace(b"scripted", b"bad key " + UPSTREAM_KEY.encode()).replace(b"own", code))
     seen, error = refusal_of(proxy)
 
-    # A 403 is about the key where its own words say so.
-    assert (seen, error["code"]) == (status, "upstream_invalid_api_key" if status == 401 else "own")
+    assert (seen, error["code"]) == (status, expected)
     assert UPSTREAM_KEY not in error["message"]
 
 
