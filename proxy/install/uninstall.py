@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy import paths
+from proxy.command import started_as
 from proxy.install import applications
 from proxy.install.start_command import checkout
 from proxy.install.writing import remove, writable
@@ -72,9 +73,12 @@ def leave_word() -> None:
 
 
 def is_own_environment() -> bool:
-    """Return whether this program runs in a .venv that a start script has made."""
+    """Return whether a start script has started this program in the .venv it has made.
+
+    Whoever runs the program there by other means, as the tests do, is at work in it and keeps it.
+    """
     folder = checkout() / ".venv"
-    return Path(sys.prefix) == folder and (folder / STAMP).is_file()
+    return started_as() is not None and Path(sys.prefix) == folder and (folder / STAMP).is_file()
 
 
 def found(traces: Iterable[Trace]) -> list[Trace]:

@@ -207,8 +207,8 @@ def test_a_macos_application_starts_the_words_it_was_given(tmp_path: Path) -> No
     assert b"LSUIElement" in (folder / "Contents/Info.plist").read_bytes()
 
 
-@pytest.mark.parametrize("stamp", [True, False])
-def test_the_venv_of_the_start_script_goes_last_and_no_other(empty_computer: Path, stamp: bool) -> None:
+@pytest.mark.parametrize(("stamp", "script"), [(True, "./start.sh"), (False, "./start.sh"), (True, "")])
+def test_the_venv_of_the_start_script_goes_last_and_no_other(empty_computer: Path, stamp: bool, script: str) -> None:
     checkout = empty_computer / "a checkout"
     shutil.copytree(ROOT / "proxy", checkout / "proxy", ignore=shutil.ignore_patterns("__pycache__"))
     venv = checkout / ".venv"
@@ -224,9 +224,10 @@ def test_the_venv_of_the_start_script_goes_last_and_no_other(empty_computer: Pat
         text=True,
         check=False,
         timeout=30,
+        env={**os.environ, "START_COMMAND": script},
     )
 
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert venv.exists() is not stamp
+    assert venv.exists() is not (stamp and bool(script))
     assert "Everything is removed." in ended.stdout
     assert (checkout / "proxy" / "identity.py").exists()
