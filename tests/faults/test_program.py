@@ -260,7 +260,8 @@ def test_a_slow_reader_holds_the_upstream_back_and_at_most_a_megabyte_is_kept(
 ) -> None:
     size = 60_000_000
     provider.answer(Json({"text": "x" * size}))
-    with Program(tmp_path, "serve", "--port", "0", OPENAI_BASE_URL=provider.base_url, OPENAI_API_KEY="k") as program:
+    variables = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": "k", "PROXY_CAPTURE": "false"}
+    with Program(tmp_path, "serve", "--port", "0", **variables) as program:
         with program.connect() as client:
             assert client.ask("GET", "/v1/models").status == 200  # the SDK is imported
         process = psutil.Process(program.process.pid)

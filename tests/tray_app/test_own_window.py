@@ -151,8 +151,8 @@ def test_another_terminal_keeps_its_program(
 
 def test_a_program_that_cannot_start_says_so_in_its_window_with_its_exit_code(empty_computer: Path) -> None:
     with ExitStack() as stack:
-        shown = stack.enter_context(window(empty_computer, *TRAY, PROXY_LOG_LEVEL="loud"))
+        shown = stack.enter_context(window(empty_computer, *TRAY, "--host", "0.0.0.0"))
 
-        shown.read_until("PROXY_LOG_LEVEL")
+        shown.read_until("PROXY_HOST")
 
         assert shown.process.wait(10) == 1
