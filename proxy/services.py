@@ -153,8 +153,7 @@ def assemble(
         lambda text: services.hide(text),
     )
     capture = Capture(lambda: capture_limits(store.in_force.settings))
-    observers = Observers(health, LogLine(), ledger, capture)
-    capture.follow(observers)
+    observers = Observers(health, LogLine(), ledger)  # the capture joins them where there are pages to show it on
     store.listen(lambda _, __: capture.settings_changed())
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(

@@ -42,8 +42,15 @@ class Capture(Observer):
         self.held_bytes = 0
 
     def follow(self, observers: Observers) -> None:
-        """Hear chunks of these observers' requests, from now on, as long as bodies are held."""
-        self._observers = observers
+        """Hear of these observers' requests from now on, of chunks as long as bodies are held. Twice is no error.
+
+        Called where there are pages to show them on: elsewhere, nobody would see what is held.
+        """
+        with self._toggling:
+            if self._observers is not None:
+                return
+            self._observers = observers
+            observers.add(self)
         self._toggle()
 
     def pause(self, *, is_paused: bool) -> None:

@@ -36,6 +36,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
     app.register_blueprint(health.blueprint())
     app.register_blueprint(api.blueprint(services.pipelines, services.observers, services.store))
     if dashboard is not None:
+        services.capture.follow(services.observers)
         parts = PageParts(
             store=services.store,
             secrets=services.secrets,

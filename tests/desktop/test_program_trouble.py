@@ -76,8 +76,18 @@ def test_without_a_panel_it_serves_and_after_a_while_prints_the_way_to_its_page(
 def test_where_there_is_no_keyring_the_menu_says_so(tray: Tray, bare_bus: str) -> None:
     tray.start_without_panel(bare_bus, OPENAI_API_KEY="", OPENAI_BASE_URL="https://upstream.invalid/v1")
 
+    assert tray.wait_for_status("No provider key")
     assert tray.wait_for_line("This system offers no safe keyring")
-    assert tray.wait_for_status("Running on")  # an upstream on this computer needs no key
+    assert tray.chat() == 503
+
+
+def test_where_there_is_no_keyring_an_upstream_on_this_computer_is_asked_without_a_key(
+    tray: Tray, bare_bus: str
+) -> None:
+    tray.start_without_panel(bare_bus, OPENAI_API_KEY="")
+
+    assert tray.wait_for_line("This system offers no safe keyring")
+    assert tray.wait_for_status("Running on")
     assert tray.chat() == 200
 
 
