@@ -53,10 +53,10 @@ class Format(Protocol):
 def find(data: Any, path: Path) -> Any:
     """Return what is at a path, MISSING where nothing is."""
     for step in path:
-        try:
-            data = data[step]
-        except (KeyError, IndexError, TypeError):
+        is_there = step in data if isinstance(data, dict) else isinstance(data, list) and step in range(len(data))
+        if not is_there:
             return MISSING
+        data = data[step]
     return data
 
 
@@ -88,11 +88,9 @@ def apply_one(form: Format, text: str, edit: Edit) -> str:
         return text if find(data, place) == edit.value else put(form, text, place, edit.value)
     if isinstance(edit, Put):
         return put(form, text, edit.path, edit.value)
-    items = find(data, edit.path)
+    items = [] if not edit.path and not data else find(data, edit.path)  # an empty text says an empty object
     if items not in (MISSING, None) and not isinstance(items, list):
         raise CannotEdit(f"{named(edit.path)} is no list")
-    if items == {} and edit.path == ():
-        items = []
     expected = replaced(data, edit.path, [*(items if isinstance(items, list) else []), edit.value])
     return checked(form, form.add(text, edit.path, edit.value), expected)
 
@@ -107,7 +105,11 @@ def remove(form: Format, text: str, path: Path) -> str:
     """Remove what is at a path and read the text back; raises CannotEdit."""
     expected = copy.deepcopy(form.parse(text))
     del find(expected, path[:-1])[path[-1]]
-    return checked(form, form.remove(text, path), expected)
+    text = form.remove(text, path)
+    while len(path) > 1 and find(form.parse(text), path[:-1]) is MISSING and not find(expected, path[:-1]):
+        path = path[:-1]  # TOML's tables make those above them, which go with them
+        del find(expected, path[:-1])[path[-1]]
+    return checked(form, text, expected)
 
 
 def checked(form: Format, text: str, expected: Any) -> str:

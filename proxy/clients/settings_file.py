@@ -49,25 +49,31 @@ def write(path: Path, content: bytes | None, expected: bytes | None) -> list[Pat
     Raises ClientFileRefused where it does not hold what is expected or cannot be written; nothing has changed then.
     """
     made: list[Path] = []
+    beside: Path | None = None
     try:
         if content is not None:
             made = make_folders(path.parent)
             beside = written_beside(path, content)
-        if read(path) != expected:
-            raise ClientFileRefused(f"{path} has changed meanwhile; look at it again")
-        if content is not None:
+        check_unchanged(path, expected)
+        if beside is not None:
             put_in_place(beside, path)
-        elif expected is not None:
-            path.unlink()
+        else:
+            path.unlink(missing_ok=True)
     except (OSError, ClientFileRefused) as error:
-        if content is not None:
-            with suppress(OSError, UnboundLocalError):
+        if beside is not None:
+            with suppress(OSError):
                 beside.unlink(missing_ok=True)
         remove_folders(made)
-        if isinstance(error, ClientFileRefused):
-            raise
-        raise ClientFileRefused(f"{path} cannot be written: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise ClientFileRefused(f"{path} cannot be written: {error.strerror or error}") from error
+        raise
     return made
+
+
+def check_unchanged(path: Path, expected: bytes | None) -> None:
+    """Raise ClientFileRefused where a file does not hold what is expected."""
+    if read(path) != expected:
+        raise ClientFileRefused(f"{path} has changed meanwhile; look at it again")
 
 
 def written_beside(path: Path, content: bytes) -> Path:

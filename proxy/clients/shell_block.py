@@ -27,11 +27,11 @@ class ShellBlock:
             raise CannotEdit("its last line does not end; add a line break")
         return f"{head}{BEGIN}\n{value}{END}\n{tail}"
 
-    def add(self, text: str, path: Path, value: dict[str, Any]) -> str:
+    def add(self, text: str, path: Path, value: dict[str, Any]) -> str:  # noqa: ARG002  the formats' signature
         """Refuse: there are no lists."""
         raise CannotEdit("there are no lists")
 
-    def remove(self, text: str, path: Path) -> str:
+    def remove(self, text: str, path: Path) -> str:  # noqa: ARG002  the formats' signature
         """Remove the block."""
         head, _, tail = parts(text)
         return head + tail

@@ -38,7 +38,7 @@ class Toml:
             raise CannotEdit(str(error)) from error
         return tomlkit.dumps(document)
 
-    def add(self, text: str, path: Path, value: dict[str, Any]) -> str:
+    def add(self, text: str, path: Path, value: dict[str, Any]) -> str:  # noqa: ARG002  the formats' signature
         """Refuse: no client's list is kept in TOML."""
         raise CannotEdit("lists of tables are not edited")
 
