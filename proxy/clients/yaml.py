@@ -5,7 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
 
 from proxy.clients.edits import CannotEdit, Path
 
@@ -100,7 +100,7 @@ def replaced(text: str, node: Node, value: Any) -> str:
     written = json.dumps(value, ensure_ascii=False)
     if is_empty(node) and start == end:
         return f"{text[:start].rstrip(' ')} {written}{text[start:]}"
-    if not isinstance(node, ScalarNode) and not node.flow_style:
+    if is_block(node):
         if isinstance(node, SequenceNode) or not isinstance(value, dict):
             raise CannotEdit("its value has several lines")
         lines = mapping_lines(value, node.start_mark.column)
@@ -129,8 +129,8 @@ def with_lines(text: str, root: Node | None, lines: str) -> str:
 
 def last_index(node: Node) -> int:
     """Return where the last thing of a value ends; a block's own end lies behind the comments that follow."""
-    if isinstance(node, ScalarNode) or node.flow_style or not node.value:
-        index = node.end_mark.index
+    if not is_block(node) or not node.value:
+        index = int(node.end_mark.index)
         is_lines = isinstance(node, ScalarNode) and node.style in ("|", ">")
         return index - 1 if is_lines and index else index
     last = node.value[-1]
@@ -160,7 +160,7 @@ def key_text(key: Any) -> str:
     return str(key) if str(key).replace("-", "").replace("_", "").isalnum() else json.dumps(key)
 
 
-def is_block(node: Node | None, kind: type[Node]) -> bool:
+def is_block(node: Node | None, kind: type[CollectionNode] = CollectionNode) -> bool:
     """Tell whether a node has a kind and stands on lines of its own."""
     return isinstance(node, kind) and not node.flow_style
 
