@@ -265,7 +265,14 @@ def test_the_proxy_never_imports_the_tray() -> None:
 
 WIRING = {
     *("proxy.hosting", "proxy.lifespan", "proxy.web.app", "proxy.web.asgi"),
-    *("proxy.cli.connect", "proxy.cli.keys", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools", "proxy.cli.upstreams"),
+    *(
+        "proxy.cli.connect",
+        "proxy.cli.keys",
+        "proxy.cli.main",
+        "proxy.cli.serve",
+        "proxy.cli.tools",
+        "proxy.cli.upstreams",
+    ),
     *("tray_app.__main__", "tray_app.app", "tray_app.controller", "tray_app.triggers"),
 }
 

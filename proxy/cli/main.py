@@ -142,7 +142,21 @@ def doctor(*, as_json: bool) -> None:
         sys.exit(1)
 
 
-for made in (key, proxy_key, connect, run, tools, upstream, usage, requests, logs, status, install, uninstall, autostart):
+for made in (
+    key,
+    proxy_key,
+    connect,
+    run,
+    tools,
+    upstream,
+    usage,
+    requests,
+    logs,
+    status,
+    install,
+    uninstall,
+    autostart,
+):
     cli.add_command(made)
 
 
