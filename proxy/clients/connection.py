@@ -13,6 +13,7 @@ from typing import Any
 from proxy.clients import settings_file
 from proxy.clients.client import Client, Target
 from proxy.clients.edits import Add, CannotEdit, Edit, Format, Put, apply, taken_back
+from proxy.clients.table import CLIENTS
 from proxy.errors.configuration import ClientFileRefused
 from proxy.files import write_private
 from proxy.settings.file_text import FileText
@@ -118,6 +119,10 @@ class Connections:
         if record is not None and plan.then is None:
             settings_file.remove_folders(list(record.made_folders))
         self._keep(client, None)
+
+    def connected(self) -> list[Client]:
+        """Return the clients of which something is kept."""
+        return [client for client in CLIENTS if self._file(client).exists()]
 
     def record(self, client: Client) -> Record | None:
         """Return what is kept of a client, None where it is not connected; raises ClientFileRefused."""

@@ -7,7 +7,7 @@ from proxy.clients.client import Target
 from proxy.clients.own_programs import variables
 from proxy.clients.table import CLIENTS
 
-PROGRAMS = {"claude": "claude-code", "cn": "continue"}  # whose command is called otherwise
+PROGRAMS = {"claude": "claude-code"}  # whose command is called otherwise
 LOCAL = "127.0.0.1,localhost,::1"
 
 
