@@ -70,6 +70,11 @@ def habits_file() -> Path:
     return state_file().with_name("upstreams.json")
 
 
+def connected_clients_dir() -> Path:
+    """Return the folder of what the settings files of connected clients held before."""
+    return state_file().with_name("clients")
+
+
 def user_config_home() -> Path:
     """Return the folder that holds the configuration of all programs."""
     return Path(platformdirs.user_config_dir())

@@ -90,6 +90,12 @@ def fresh_link(folder: Path, usual_port: int, port: int | None = None) -> str:
     raise NoProxyRuns("" if port is None else f"at port {port}")
 
 
+def proven(folder: Path, usual_port: int) -> InstanceInfo | None:
+    """Return a running proxy that proves itself, preferably at the usual port; None where there is none."""
+    running = sorted(found(folder), key=lambda info: info.port != usual_port)
+    return next((info for info in running if ask(info, "link")), None)
+
+
 def check_own(folder: Path, port: int) -> None:
     """Raise RunsAlready where a taken port is a proxy's of the same user."""
     if any(info.port == port and ask(info, "link") for info in found(folder)):

@@ -41,6 +41,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     "capture": "flow http identity policy stream usage",
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
+    # settings: how a text file's bytes are read; paths: where programs keep their settings
+    "clients": "errors files paths settings",
     # wiring
     "services": "capture command errors exchange flow keys logs paths policy settings tools upstream usage",
     "process": "",
@@ -48,8 +50,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
-        "capture command errors exchange flow http identity keys lifespan logs paths policy process running server"
-        " services settings stream tools usage"
+        "capture clients command errors exchange flow http identity keys lifespan logs paths policy process running"
+        " server services settings stream tools usage"
     ),
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",
@@ -58,7 +60,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "install": "command errors files identity paths",
     # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
     "cli": (
-        "command errors hosting identity install keys logs paths process running server services settings tools"
+        "clients command errors hosting identity install keys logs paths process running server services settings tools"
         " upstream usage web"
     ),
     "__main__": "cli",
@@ -82,7 +84,9 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/remote.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),
     "anyio": ("proxy/tools/mcp/stdio.py",),  # the streams a transport of the SDK is made of
-    **dict.fromkeys(("pydantic_settings", "tomlkit"), ("proxy/settings/",)),
+    "pydantic_settings": ("proxy/settings/",),
+    "tomlkit": ("proxy/settings/", "proxy/clients/toml.py"),
+    "ruamel": ("proxy/clients/yaml.py",),
     "pydantic": (
         "proxy/settings/",
         "proxy/tools/schema.py",
@@ -261,7 +265,14 @@ def test_the_proxy_never_imports_the_tray() -> None:
 
 WIRING = {
     *("proxy.hosting", "proxy.lifespan", "proxy.web.app", "proxy.web.asgi"),
-    *("proxy.cli.keys", "proxy.cli.main", "proxy.cli.serve", "proxy.cli.tools", "proxy.cli.upstreams"),
+    *(
+        "proxy.cli.connect",
+        "proxy.cli.keys",
+        "proxy.cli.main",
+        "proxy.cli.serve",
+        "proxy.cli.tools",
+        "proxy.cli.upstreams",
+    ),
     *("tray_app.__main__", "tray_app.app", "tray_app.controller", "tray_app.triggers"),
 }
 

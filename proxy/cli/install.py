@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import click
 
 from proxy import paths
 from proxy.cli.terminal import say
+from proxy.clients.client import Client
+from proxy.clients.connection import Connections
 from proxy.command import command
 from proxy.errors.keyring import KeyringAbsent, KeyringFailure
 from proxy.errors.proxy_error import ProxyError
@@ -49,6 +52,8 @@ def uninstall(*, is_sure: bool, keep_data: bool) -> None:
     program, data = found([*program_traces(), environment_trace()]), found(data_traces())
     tell("This removes:", program)
     say(f"  start at login: {login.status()}")
+    for client in Connections(paths.connected_clients_dir).connected():
+        say(f"  lines in the settings of {client.title}; what you have changed since stays")
     if not (is_sure or click.confirm("Remove it?", default=False)):
         say("Nothing was removed.")
         return
@@ -72,11 +77,31 @@ def remove_all(program: list[Trace], data: list[Trace], *, takes_keys: bool) -> 
     failures = [f"It is still running (process {info.pid}); quit it" for info in end_all(paths.runtime_dir())]
     if failures:
         return failures
+    failures = disconnect_clients()
+    if failures:  # what their files held before would go with the rest
+        return failures
     keys = [erase_keys] if takes_keys else []
     steps = [*keys, login.switch_off, *(trace.remove for trace in [*data, *program]), leave_word]
     failures = [failure for step in steps if (failure := failure_of(step))]
     remove_empty(trace.places[0].parent for trace in data)
     return failures
+
+
+def disconnect_clients() -> list[str]:
+    """Take our lines out of the settings of clients, which would find nobody; return what went wrong."""
+    connections = Connections(paths.connected_clients_dir)
+
+    def undo(client: Client) -> None:
+        plan = connections.undo_plan(client)
+        if plan is not None:
+            connections.undo(client, plan)
+
+    wrong = [(client, failure_of(partial(undo, client))) for client in connections.connected()]
+    return [
+        f"{client.title}: {failure} Mend that, or delete {paths.connected_clients_dir() / client.name}.json"
+        for client, failure in wrong
+        if failure
+    ]
 
 
 def failure_of(step: Callable[[], object]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from proxy import paths
+from proxy.cli.connect import connect, run
 from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
 from proxy.cli.terminal import log_silent, say
@@ -61,11 +62,11 @@ def cli() -> None:
 @click.option("--verbose", "-v", is_flag=True, help="Show the log in the terminal, with what the rules change.")
 def serve(host: str | None, port: int | None, *, demo: bool, verbose: bool) -> None:
     """Run the proxy without a tray icon, until Ctrl-C."""
-    from proxy.cli.serve import run  # noqa: PLC0415  the other commands need no server
+    from proxy.cli.serve import run as run_server  # noqa: PLC0415  the other commands need no server
 
     chosen = {"proxy_host": host, "proxy_port": port, "proxy_log_level": "DEBUG" if verbose else None}
     is_read = sys.stdout is not None and sys.stdout.isatty()
-    run(given(chosen), demo=demo, to_terminal=verbose, is_read=is_read, say=say)
+    run_server(given(chosen), demo=demo, to_terminal=verbose, is_read=is_read, say=say)
 
 
 @cli.command()
@@ -141,7 +142,21 @@ def doctor(*, as_json: bool) -> None:
         sys.exit(1)
 
 
-for made in (key, proxy_key, tools, upstream, usage, requests, logs, status, install, uninstall, autostart):
+for made in (
+    key,
+    proxy_key,
+    connect,
+    run,
+    tools,
+    upstream,
+    usage,
+    requests,
+    logs,
+    status,
+    install,
+    uninstall,
+    autostart,
+):
     cli.add_command(made)
 
 

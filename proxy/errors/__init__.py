@@ -2,7 +2,7 @@
 
 ProxyError                      proxy_error.py
 ├── ServerFault                 500: our own bug; beside it
-├── ConfigurationError          what stops a start: a bad setting, a taken port; to InstallationFailed: configuration.py
+├── ConfigurationError          what stops a start: a bad setting, a taken port; to ClientUnknown: configuration.py
 │   ├── SettingError
 │   │   ├── SettingsContradict
 │   │   └── SettingsFileWrong
@@ -12,6 +12,8 @@ ProxyError                      proxy_error.py
 │   └── EnvironmentBroken       503: a variable is wrong
 ├── NoProxyRuns                 nobody gives a link to the page
 ├── InstallationFailed          no launcher, no start at login, or a trace that stays
+├── ClientFileRefused           a client's settings file is left as it is
+├── ClientUnknown               no such client, or one that cannot be connected
 ├── NoUpstreamKey               503; to KeyTooLong: keyring.py
 │   └── UpstreamKeyNotRead      503: the keyring failed
 ├── ProxyKeyTrouble             a name that is taken, or missing

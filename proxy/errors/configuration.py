@@ -78,3 +78,17 @@ class InstallationFailed(ProxyError):
 
     title = "The desktop could not be changed"
     code = "installation_failed"
+
+
+class ClientFileRefused(ProxyError):
+    """Say why a client's settings file was left as it is."""
+
+    title = "The client's settings were not changed"
+    code = "client_file_refused"
+
+
+class ClientUnknown(ProxyError):
+    """Say that a program is none that can be connected."""
+
+    title = "This program cannot be connected"
+    code = "client_unknown"

@@ -63,6 +63,14 @@ def grouped(file: Path, by: str, since: float, until: float) -> list[dict[str, A
     return [row for row in select(file, query, since, until) if row["requests"]]
 
 
+def last_by_client(file: Path, since: float) -> list[dict[str, Any]]:
+    """Return the last request of each client and key from `since` on, the newest first; raises LedgerUnreadable."""
+    query = """SELECT client, key_name, method, endpoint, status, outcome, MAX(began_at) AS began_at FROM requests
+        WHERE began_at >= ? GROUP BY client, key_name ORDER BY began_at DESC"""  # SQLite: the row of the maximum
+    with reading(file) as ledger:
+        return [dict(row) for row in ledger.execute(query, (since,))] if ledger is not None else []
+
+
 def select(file: Path, query: str, since: float, until: float) -> list[dict[str, Any]]:
     """Return what a query finds; raises LedgerUnreadable."""
     with reading(file) as ledger:

@@ -9,7 +9,7 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import app_pages, approvals, entry, events, home, log, requests, settings, upstreams, usage
+from proxy.web.ui import app_pages, approvals, connect, entry, events, home, log, requests, settings, upstreams, usage
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
@@ -20,6 +20,7 @@ NAVIGATION = (
     (".requests_page", "Requests"),
     (".usage_page", "Usage"),
     (".settings_page", "Settings"),
+    (".connect", "Connect"),
     (".upstreams", "Upstreams"),
     (".approvals", "Approvals"),
     (".doctor", "Doctor"),
@@ -52,6 +53,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     home.add_routes(pages, root, parts)
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
+    connect.add_routes(pages, root, parts)
     usage.add_routes(pages, root, parts.ledger_file)
     settings.add_routes(pages, root, parts.store, parts.requests.hide)
     log.add_routes(pages, root, parts.recent_log, parts.requests.hide)

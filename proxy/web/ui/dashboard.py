@@ -8,6 +8,7 @@ from typing import Protocol
 from proxy.capture.capture import Capture
 from proxy.capture.record import Record
 from proxy.flow.health import UpstreamHealth
+from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
 from proxy.keys.upstream_keys import UpstreamKeys
 from proxy.policy.refused_origins import RefusedOrigins
@@ -18,7 +19,7 @@ from proxy.usage.prices import Prices
 from proxy.web.ui.sessions import Sessions
 
 PLACES = {  # where a link may lead, beside the first page, and the view of each
-    **{name: f".{name}" for name in ("doctor", "approvals", "upstreams")},
+    **{name: f".{name}" for name in ("doctor", "approvals", "upstreams", "connect")},
     **{name: f".{name}_page" for name in ("requests", "usage", "settings", "log")},
 }
 
@@ -88,3 +89,4 @@ class PageParts:
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
     ledger_file: Path
     requests: RequestParts
+    proxy_keys: ProxyKeys

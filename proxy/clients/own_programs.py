@@ -1,0 +1,89 @@
+"""Programs one writes: Python, Node, and the shell's own profile."""
+
+import os
+import sys
+from pathlib import Path
+
+from proxy.clients.client import Client, SettingsFile, Target
+from proxy.clients.edits import CannotEdit, Edit, Put
+from proxy.clients.shell_block import BLOCK, ShellBlock
+
+PROFILES = {"bash": ".bashrc", "zsh": ".zshrc"}
+
+
+def python_program(target: Target) -> str:
+    """Return a chat with openai-python, and what LangChain takes."""
+    where = f'base_url="{target.base_url}", api_key="{target.key}"'
+    return (
+        "from openai import OpenAI\n\n"
+        f"client = OpenAI({where})\n"
+        f'answer = client.chat.completions.create(model="{target.model}", '
+        'messages=[{"role": "user", "content": "Hello!"}])\n'
+        "print(answer.choices[0].message.content)\n\n"
+        "# LangChain:\n"
+        f'# from langchain_openai import ChatOpenAI; ChatOpenAI(model="{target.model}", {where})\n'
+    )
+
+
+def node_program(target: Target) -> str:
+    """Return a chat with openai-node."""
+    return (
+        'import OpenAI from "openai";\n\n'
+        f'const client = new OpenAI({{ baseURL: "{target.base_url}", apiKey: "{target.key}" }});\n'
+        f'const answer = await client.chat.completions.create({{ model: "{target.model}", '
+        'messages: [{ role: "user", content: "Hello!" }] });\n'
+        "console.log(answer.choices[0].message.content);\n"
+    )
+
+
+def variables(target: Target) -> dict[str, str]:
+    """Return what OpenAI's and Anthropic's SDKs, and what is built on them, read from the environment."""
+    return {
+        "OPENAI_BASE_URL": target.base_url,
+        "OPENAI_API_BASE": target.base_url,
+        "OPENAI_API_KEY": target.key,
+        "ANTHROPIC_BASE_URL": target.root_url,
+    }
+
+
+def exports(target: Target) -> str:
+    """Return the variables as the user's shell sets them."""
+    if sys.platform == "win32":
+        return "".join(f'setx {name} "{value}"\n' for name, value in variables(target).items())
+    word = "set -gx {} '{}'\n" if is_fish() else "export {}='{}'\n"
+    return "".join(word.format(name, value) for name, value in variables(target).items())
+
+
+def shell_profile() -> Path:
+    """Return the file that the user's shell reads at its start; raises CannotEdit for a shell that is not known.
+
+    Not .profile: a desktop reads that too, and the proxy would be started with its own address as its upstream.
+    """
+    if is_fish():
+        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "fish" / "config.fish"
+    shell = Path(os.environ.get("SHELL", "")).name
+    if shell not in PROFILES:
+        raise CannotEdit(f"{shell or 'the shell'} is none whose profile is known ({', '.join(PROFILES)}, fish)")
+    return Path.home() / PROFILES[shell]
+
+
+def is_fish() -> bool:
+    """Tell whether the user's shell is fish."""
+    return Path(os.environ.get("SHELL", "")).name == "fish"
+
+
+def shell_edits(target: Target) -> tuple[Edit, ...]:
+    """Return what is written."""
+    return (Put((BLOCK,), exports(target)),)
+
+
+PYTHON = Client("python", "Python", "", python_program, user_agents=("OpenAI/Python", "AsyncOpenAI/Python"))
+NODE = Client("node", "Node", "", node_program, user_agents=("OpenAI/JS",))
+SHELL = Client(
+    "shell",
+    "Shell profile",
+    "For every terminal opened from then on. The proxy itself reads these variables too: start it from its launcher, "
+    "or from a terminal without them. `openai-tray-proxy run -- COMMAND` does it for one command.",
+    exports,
+    None if sys.platform == "win32" else SettingsFile(shell_profile, ShellBlock(), shell_edits),
+)

@@ -1,0 +1,157 @@
+"""The page on which client programs are connected, seen at work, and disconnected."""
+
+import time
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from proxy import paths
+from proxy.clients.client import ANY_KEY, Client, Target
+from proxy.clients.connection import Connections
+from proxy.clients.models import chat_models
+from proxy.clients.table import BY_NAME, CLIENTS, IMPOSSIBLE
+from proxy.errors.configuration import ClientFileRefused, ClientUnknown
+from proxy.errors.keyring import KeyringFailure, ProxyKeyTrouble
+from proxy.errors.proxy_error import ProxyError
+from proxy.usage import summaries
+from proxy.web.ui.dashboard import PageParts
+
+SHOWN_KEY = "YOUR_PROXY_KEY"
+SEEN_WITHIN_S = 86_400.0
+WORDS = {"/models": "asked for models", "/chat/completions": "chatted", "/responses": "asked for a response"}
+
+
+def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
+    """Add the routes below a path; the blueprint guards them. They wait for the keyring and the upstream's models."""
+    connections = Connections(paths.connected_clients_dir)
+
+    def answer(act: Any, name: str) -> str:
+        """Do something with a client and return the page with what came of it."""
+        try:
+            client = BY_NAME.get(name)
+            if client is None:
+                raise ClientUnknown(f"there is no {name!r}")
+            return page(parts, connections, opened=name, success=act(client))
+        except ProxyError as error:
+            return page(parts, connections, opened=name, trouble=str(error))
+
+    @pages.get(f"{root}/connect")
+    def connect() -> str:
+        return page(parts, connections, opened=request.args.get("client", ""))
+
+    @pages.post(f"{root}/connect/<name>")
+    def do_connect(name: str) -> str:
+        def write(client: Client) -> str:
+            plan = connections.plan(client, target_of(parts))
+            if plan.seen != request.form.get("seen"):
+                raise ClientFileRefused(f"{plan.path} has changed since it was shown; look at the lines again")
+            key = own_key(parts, client)
+            plan = connections.plan(client, target_of(parts, key))
+            if plan.seen != request.form.get("seen"):
+                raise ClientFileRefused(f"{plan.path} has changed meanwhile; look at the lines again")
+            connections.connect(client, plan, client.title if key else None)
+            return f"{client.title} is connected. {client.steps}"
+
+        return answer(write, name)
+
+    @pages.post(f"{root}/connect/<name>/undo")
+    def undo_connect(name: str) -> str:
+        def undo(client: Client) -> str:
+            record, plan = connections.record(client), connections.undo_plan(client)
+            if record is None or plan is None:
+                return f"{client.title} is not connected."
+            if plan.seen != request.form.get("seen"):
+                raise ClientFileRefused(f"{plan.path} has changed since it was shown; look at the lines again")
+            connections.undo(client, plan)
+            kept = "".join(f" {name} was changed by you, and stays." for name in plan.kept)
+            return f"{client.title} is disconnected.{kept}{revoked(parts, record.key_name)}"
+
+        return answer(undo, name)
+
+
+def own_key(parts: PageParts, client: Client) -> str | None:
+    """Return the client's own proxy key, None where none is asked for; raises KeyringFailure, ProxyKeyTrouble."""
+    if not parts.store.current.proxy_require_api_key:
+        return None
+    parts.proxy_keys.read()
+    held = next((each.key for each in parts.proxy_keys.made if each.name == client.title), None)
+    return held or parts.proxy_keys.new(client.title).key
+
+
+def revoked(parts: PageParts, key_name: str | None) -> str:
+    """Revoke a client's key and say so."""
+    try:
+        if key_name is not None:
+            parts.proxy_keys.revoke(key_name)
+            return " Its key is revoked."
+    except ProxyKeyTrouble:
+        pass  # it was revoked by hand
+    except KeyringFailure as failure:
+        return f" Its key is still valid: {failure}"
+    return ""
+
+
+def target_of(parts: PageParts, key: str | None = None) -> Target:
+    """Return what clients are pointed at: this proxy, at the address the page came from."""
+    address, port = request.environ["SERVER_NAME"], request.environ["SERVER_PORT"]  # a Host header may lead elsewhere
+    base_url = f"http://{f'[{address}]' if ':' in address else address}:{port}/v1"
+    is_asked_for = parts.store.current.proxy_require_api_key
+    some_key = next((each.key for each in parts.proxy_keys.current), ANY_KEY)
+    models = chat_models(base_url, some_key if is_asked_for else ANY_KEY)
+    return Target(base_url, key or (SHOWN_KEY if is_asked_for else ANY_KEY), models)
+
+
+def row_of(client: Client, target: Target, connections: Connections, seen: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the page shows of a client."""
+    own = next((each for each in seen if client.is_own(each["client"], each["key_name"])), None)
+    row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "seen": own and request_words(own)}
+    if client.file is None:
+        return row
+    try:
+        row["record"] = connections.record(client)
+        row["undo"] = connections.undo_plan(client)
+        row["plan"] = None if row["record"] else connections.plan(client, target)
+    except ClientFileRefused as error:
+        row["trouble"] = str(error)
+    return row
+
+
+def request_words(row: dict[str, Any]) -> str:
+    """Say what a client last asked for, and when."""
+    what = WORDS.get(row["endpoint"], f"asked {row['method']} {row['endpoint']}")
+    how = "" if (row["status"] or 0) < 400 else f", and got {row['status']} ({row['outcome'].replace('_', ' ')})"
+    return f"{what} {ago(time.time() - row['began_at'])} ago{how}"
+
+
+def ago(seconds: float) -> str:
+    """Say a time as people do."""
+    for unit_s, unit in ((3600, "h"), (60, "min")):
+        if seconds >= unit_s:
+            return f"{seconds // unit_s:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def page(
+    parts: PageParts,
+    connections: Connections,
+    *,
+    opened: str = "",
+    trouble: str | None = None,
+    success: str | None = None,
+) -> str:
+    """Return the page, with what just happened."""
+    target = target_of(parts)
+    try:
+        seen = summaries.last_by_client(parts.ledger_file, time.time() - SEEN_WITHIN_S)
+    except summaries.LedgerUnreadable:
+        seen = []
+    return render_template(
+        "connect.html",
+        rows=[row_of(client, target, connections, seen) for client in CLIENTS],
+        target=target,
+        impossible=IMPOSSIBLE,
+        key_required=parts.store.current.proxy_require_api_key,
+        opened=opened,
+        trouble=trouble,
+        success=success,
+    )
