@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-import tomllib
+import tomlkit
 
 from proxy.settings.commented import NOT_SET, commented_settings, row
 from proxy.settings.model import Settings, about, variable
@@ -32,7 +32,7 @@ def test_the_file_as_it_is_made_changes_nothing(tmp_path: Path) -> None:
 
     store = SettingsStore(file)
 
-    assert (store.warning, tomllib.loads(file.read_text("utf-8"))) == (None, {})
+    assert (store.warning, tomlkit.parse(file.read_text("utf-8")).unwrap()) == (None, {})
 
 
 @pytest.mark.parametrize("field", [field for field in FIELDS if NOT_SET not in row(field)])
