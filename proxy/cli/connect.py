@@ -58,7 +58,7 @@ def connect(name: str, models: tuple[str, ...], base_url: str | None, *, write: 
     connections.plan(client, Target(url, SHOWN_KEY, models))  # before a key is made: it may be refused
     key = key_of(client, services.proxy_keys) if is_asked_for else ANY_KEY
     plan = connections.plan(client, Target(url, key, models))
-    say(plan.diff.replace(key, "…") if is_asked_for else plan.diff or "Nothing changes.")
+    say((plan.diff.replace(key, "…") if is_asked_for else plan.diff) or "Nothing changes.")
     connections.connect(client, plan, client.title if is_asked_for else None)
     say(f"{client.title} is connected. {as_typed(client.steps)}")
     say(f"`{command(f'connect {client.name} --undo')}` undoes it.")

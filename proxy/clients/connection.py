@@ -92,6 +92,7 @@ class Connections:
             raise ClientFileRefused("there is nothing to write")
         old = self.record(client)
         folders = old.made_folders if old else ()
+        key_name = key_name or (old.key_name if old else None)  # one that was made before is still to be revoked
         record = Record(plan.path, plan.before, plan.then, plan.edits, key_name, folders, time.time())
         self._keep(client, record)
         try:

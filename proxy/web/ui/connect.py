@@ -10,6 +10,7 @@ from proxy.clients.client import ANY_KEY, Client, Target
 from proxy.clients.connection import Connections
 from proxy.clients.models import chat_models
 from proxy.clients.table import BY_NAME, CLIENTS, IMPOSSIBLE
+from proxy.command import as_typed
 from proxy.errors.configuration import ClientFileRefused, ClientUnknown
 from proxy.errors.keyring import KeyringFailure, ProxyKeyTrouble
 from proxy.errors.proxy_error import ProxyError
@@ -103,12 +104,14 @@ def target_of(parts: PageParts, key: str | None = None) -> Target:
 
 def row_of(client: Client, target: Target, connections: Connections, seen: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the page shows of a client."""
+    row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "steps": as_typed(client.steps)}
     own = next((each for each in seen if client.is_own(each["client"], each["key_name"])), None)
-    row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "seen": own and request_words(own)}
-    if client.file is None:
-        return row
     try:
-        row["record"] = connections.record(client)
+        row["record"] = record = connections.record(client)
+        is_proof = own is not None and (record is None or own["began_at"] >= record.at)
+        row["seen"] = request_words(own) if own and is_proof else None
+        if client.file is None:
+            return row
         row["undo"] = connections.undo_plan(client)
         row["plan"] = None if row["record"] else connections.plan(client, target)
     except ClientFileRefused as error:

@@ -73,6 +73,24 @@ def test_a_client_is_connected_seen_and_disconnected(hosted: Hosted, empty_compu
     assert file.read_text() == "# mine\n"
 
 
+def test_a_request_from_before_it_was_connected_proves_nothing(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        hosted.http.get("/v1/models", headers={"User-Agent": "codex_cli_rs/1.0"})
+        wait_for(
+            lambda: "asked for models" in section(browser.get("/connect").text, "codex"), "its request on the page"
+        )
+
+        press(browser, "codex")
+
+        assert "since it was connected" in section(browser.get("/connect").text, "codex")
+
+
+def test_a_client_that_does_not_name_itself_is_not_said_to_be_seen(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        press(browser, "aider")
+        assert "do not name it" in section(browser.get("/connect").text, "aider")
+
+
 def test_what_was_wrong_with_a_request_is_said(hosted: Hosted, upstream: Fresh) -> None:
     upstream.answer(Json({"error": {"message": "no", "type": "x", "code": "y", "param": None}}, status=404))
     with hosted.enter() as browser:
