@@ -36,7 +36,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "server": "errors http",
     "upstream": "errors files http settings",
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
-    "usage": "flow",
+    "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
     "capture": "flow http identity policy stream usage",
     "exchange": "errors files flow http logs policy settings stream tools upstream",

@@ -15,8 +15,6 @@ from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer, Observers
 from proxy.http.headers import Headers
 
-BYTES_PER_MB = 1_048_576
-
 
 @dataclass(frozen=True)
 class Limits:

@@ -134,12 +134,7 @@ def all_services() -> "Services":
 
 def proxy_keys() -> "ProxyKeys":
     """Return the proxy keys of this computer's user."""
-    from proxy.services import assemble  # noqa: PLC0415  as above
-
-    with log_silent():  # said below
-        services = assemble(starts_anyway=True)
-    say_what_is_wrong(services.store)
-    return services.proxy_keys
+    return all_services().proxy_keys
 
 
 def say_what_is_wrong(store: "SettingsStore") -> None:

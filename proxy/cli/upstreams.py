@@ -60,7 +60,7 @@ def add(
     row = {"name": name, "base_url": base_url, **{field: value for field, value in given.items() if value}}
     services = assembled()
     services.store.update(proxy_upstreams=lambda rows: [*(each for each in rows if each.name != name), row])
-    added = next(each for each in services.store.current.upstreams if each.name == name)
+    added = named(services, name)
     say(f"Added: {added.name}, {added.base_url}")
     if added.auth != "none" and not added.is_local:
         say(f"Its key: `{command(f'key set --upstream {name}')}`, or {added.key_variable} in the environment.")
@@ -125,9 +125,9 @@ def forget_repairs() -> None:
 
 def named(services: "Services", name: str) -> "Upstream":
     """Return the upstream of a name; raises SettingError."""
-    for row in services.store.current.upstreams:
-        if row.name == name:
-            return row
+    upstream = services.store.current.upstream_named(name)
+    if upstream is not None:
+        return upstream
     names = ", ".join(row.name for row in services.store.current.upstreams)
     raise SettingError(f"there is no upstream {name!r}; there are {names}")
 

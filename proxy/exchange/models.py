@@ -135,7 +135,7 @@ async def one_model(flow: Flow, request: Request, model: str, next: Next) -> Ans
         flow.status = 200
         return whole(200, Headers((("content-type", "application/json"),)), body)
     prefix, _, rest = model.partition("/")
-    upstream = upstream_named(settings, prefix) if rest else None
+    upstream = settings.upstream_named(prefix) if rest else None
     if upstream is None:
         return await next(flow, request)
     path = f"{MODELS}/{quote(rest, safe='/:@')}"
@@ -146,11 +146,6 @@ async def one_model(flow: Flow, request: Request, model: str, next: Next) -> Ans
         return answer
     row = row_of(Listed(upstream, [], 0.0), value, is_chosen=False)
     return as_json(answer, {**row, "id": model})
-
-
-def upstream_named(settings: Settings, name: str) -> Upstream | None:
-    """Return the upstream of a name."""
-    return next((upstream for upstream in settings.upstreams if upstream.name == name), None)
 
 
 def as_json(answer: Answer, value: Row) -> WholeAnswer:

@@ -13,7 +13,7 @@ from proxy.files import target_of
 from proxy.identity import APP_ID, TITLE, __version__
 from proxy.install.desktop_entry import entry_text, exec_value
 from proxy.install.start_command import start_command
-from proxy.install.writing import remove, writable, write
+from proxy.install.writing import writable, write
 
 ABOUT = "One OpenAI-compatible address for every tool on this computer"
 ICON_SIZES = (16, 22, 24, 32, 48, 64, 128, 256)
@@ -56,11 +56,6 @@ def add() -> Path:
             write_icons()
             write(file, entry_text(launcher_keys(start_command())))
     return file
-
-
-def take_away() -> list[Path]:
-    """Remove the launcher and its icons, and return what was there; raises InstallationFailed."""
-    return [path for path in [launcher_file(), *(icon_files() if sys.platform == "linux" else {})] if remove(path)]
 
 
 def launcher_keys(words: list[str]) -> dict[str, str]:

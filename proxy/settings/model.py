@@ -294,7 +294,11 @@ class Settings(BaseSettings):
     @cached_property
     def chosen_upstream(self) -> Upstream:
         """The one that requests go to which nothing sends elsewhere."""
-        return next((one for one in self.upstreams if one.name == self.proxy_upstream), self.upstreams[0])
+        return self.upstream_named(self.proxy_upstream) or self.upstreams[0]
+
+    def upstream_named(self, name: str | None) -> Upstream | None:
+        """Return the upstream of a name, None where there is none."""
+        return next((upstream for upstream in self.upstreams if upstream.name == name), None)
 
     @cached_property  # asked for at every request
     def max_body_bytes(self) -> int:

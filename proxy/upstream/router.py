@@ -11,7 +11,7 @@ from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.upstream.cooldown import Cooldown
 from proxy.upstream.options import UpstreamOptions
-from proxy.upstream.routing import Routing, Target
+from proxy.upstream.routing import Routing
 
 if TYPE_CHECKING:
     from proxy.upstream.client import UpstreamClient
@@ -74,10 +74,6 @@ class UpstreamRouter:
                 self._retire(client)
             self._late = {}
         return self._routing
-
-    def targets(self, model: str | None, named: str | None = None) -> tuple[Target, ...]:
-        """Return whom to ask for a model, in order; raises SettingsBroken."""
-        return self.routing().targets(model, named)
 
     def chosen_upstream(self) -> Upstream:
         """Return the upstream the user has chosen; raises SettingsBroken."""

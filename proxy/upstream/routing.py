@@ -43,10 +43,6 @@ class Routing:
         others = (self._upstreams[name] for name in first.upstream.fallback)
         return (first, *(Target(upstream, first.model) for upstream in others))
 
-    def is_alias(self, model: str) -> bool:
-        """Tell whether a model's name is one of the user's own."""
-        return model in self._aliases
-
     def _target(self, model: str | None, named: str | None = None) -> Target:
         if model is None:
             return Target(self._upstreams.get(named or "", self._chosen), None)

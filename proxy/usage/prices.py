@@ -1,10 +1,10 @@
 """What a request cost, in US dollars: the user's own price, nothing for a local upstream, else the price table's."""
 
-import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from proxy.flow.flow import Usage
+from proxy.settings.parsing import is_loopback
 
 Prices = Mapping[str, Mapping[str, float]]  # by model: USD for a million tokens of "input", "cached" and "output"
 
@@ -57,12 +57,7 @@ def table_cost(usage: Usage, model: str, upstream: str | None) -> Cost:
 
 
 def is_local(upstream: str) -> bool:
-    """Tell whether an upstream, by its host, is on this computer."""
+    """Tell whether an upstream, by its host and port, is on this computer."""
     host = upstream.rsplit(":", 1)[0] if upstream.count(":") == 1 else upstream
     host = host.split("]", 1)[0].strip("[]")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host) or host.endswith(".localhost")

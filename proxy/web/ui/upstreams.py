@@ -107,10 +107,10 @@ def replaced(rows: tuple[Upstream, ...], row: dict[str, Any]) -> list[Any]:
 
 def named(parts: PageParts, name: str) -> Upstream:
     """Return the upstream of a name; raises UnusableKey."""
-    for row in parts.store.current.upstreams:
-        if row.name == name:
-            return row
-    raise UnusableKey(f"there is no upstream {name!r}")
+    upstream = parts.store.current.upstream_named(name)
+    if upstream is None:
+        raise UnusableKey(f"there is no upstream {name!r}")
+    return upstream
 
 
 def page(
