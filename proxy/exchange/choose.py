@@ -8,6 +8,7 @@ from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.first_content import HeldAnswer, first_content
+from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -41,7 +42,8 @@ class Choose(Stage):
         model = request.fields.get(MODEL)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
         if len(targets) == 1 or not may_fall_back(request):
-            answer = await next(flow, aimed(flow, request, targets[0]))
+            await aim(flow, request, targets[0])
+            answer = await next(flow, request)
             self._note(flow, targets[0], answer)
         else:
             answer = await self._along(flow, request, targets, next)
@@ -73,7 +75,8 @@ class Choose(Stage):
             if flow.tool_rounds:  # tools have been run for it: nobody runs them twice
                 break
         if first is None:
-            return await next(flow, aimed(flow, request, targets[0]))
+            await aim(flow, request, targets[0])
+            return await next(flow, request)
         if isinstance(first, ProxyError):
             raise first
         return first
@@ -88,7 +91,9 @@ class Choose(Stage):
         """Ask one; return its answer or failure, why the next is to be asked (None: it is not), and its own wait."""
         name = target.upstream.name
         try:
-            answer = await first_content(await next(flow, aimed(flow, request, target)))
+            asked = replace(request)  # what the stages make of it for one target is not for the next
+            await aim(flow, asked, target)
+            answer = await first_content(await next(flow, asked))
         except UpstreamFailure as failure:
             return failure, failure.code or failure.title, None
         except NoUpstreamKey as failure:
@@ -128,14 +133,15 @@ def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | Non
     return (f"status {flow.upstream_status}", None) if flow.upstream_status >= 500 else (None, None)
 
 
-def aimed(flow: Flow, request: Request, target: Target) -> Request:
-    """Return the request for one target: with the model that goes there."""
-    flow.upstream = target.upstream.name
-    if target.model is None or target.model == request.fields.get(MODEL):
-        flow.model_sent = target.model or flow.model_sent
-        return replace(request, target=target)
-    assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
+async def aim(flow: Flow, request: Request, target: Target) -> None:
+    """Have a request go to a target, with the model that goes there."""
+    flow.upstream, request.target = target.upstream.name, target
+    if target.model is None:
+        return
     flow.model_sent = target.model
-    body = rewrite(request.body, {MODEL: target.model})
-    fields = {**request.fields, MODEL: target.model}
-    return replace(request, target=target, body=body, length=len(body), fields=fields)
+    if target.model == request.fields.get(MODEL):
+        return
+    assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
+    request.body = await off_loop(len(request.body), rewrite, request.body, {MODEL: target.model})
+    request.length = len(request.body)
+    request.fields = {**request.fields, MODEL: target.model}

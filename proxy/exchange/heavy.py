@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
+
+from proxy.policy.body import read_object
 
 LARGE_BYTES = 1_048_576
 
@@ -19,6 +21,11 @@ gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
 def gate() -> asyncio.Semaphore:
     """Return what lets one large body through at a time."""
     return gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
+
+
+async def sent_fields(body: bytes, fields: dict[str, Any], *, is_current: bool) -> dict[str, Any]:
+    """Return the object in a body that goes upstream: what was read of it, where that `is_current`; else read anew."""
+    return fields if is_current else await off_loop(len(body), read_object, body)
 
 
 async def off_loop(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -4,11 +4,12 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from proxy.exchange.heavy import off_loop, sent_fields
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
-from proxy.policy.body import REMOVED, read_object, rewrite
+from proxy.policy.body import REMOVED, rewrite
 from proxy.policy.refused_parameters import Repair as Change
 from proxy.policy.refused_parameters import repair_for
 from proxy.settings.model import Settings
@@ -35,11 +36,11 @@ class Repair(Stage):
         assert request.target is not None  # noqa: S101  a stage before has chosen it
         place = (request.target.upstream.name, flow.model_sent or "")
         if known := self._learned.of(*place):
-            request = self._changed(flow, request, known)
+            request = await self._changed(flow, request, known)
         answer = await next(flow, request)
         if flow.upstream_status not in REFUSALS or answer.body is None:
             return answer
-        fields = sent_fields(flow, request)
+        fields = await fields_of(flow, request)
         change = repair_for(answer.body, fields)
         if change is None:
             return answer
@@ -47,7 +48,7 @@ class Repair(Stage):
         log.info(
             "%s: %s of %s refuses %s; it is asked once more: %s", flow.id, place[1], place[0], change.parameter, change
         )
-        again = await next(flow, with_changes(request, fields, [change]))
+        again = await next(flow, await with_changes(request, fields, [change]))
         if flow.upstream_status < 400:
             flow.note_repair(str(change))
             self._learned.learn(*place, change)
@@ -60,21 +61,21 @@ class Repair(Stage):
         flow.status = answer.status
         return answer
 
-    def _changed(self, flow: Flow, request: Request, known: list[Change]) -> Request:
-        fields = sent_fields(flow, request)
+    async def _changed(self, flow: Flow, request: Request, known: list[Change]) -> Request:
+        fields = await fields_of(flow, request)
         changes = [change for change in known if change.parameter in fields]
         for change in changes:
             flow.note_repair(str(change))
-        return with_changes(request, fields, changes) if changes else request
+        return await with_changes(request, fields, changes) if changes else request
 
 
-def sent_fields(flow: Flow, request: Request) -> dict[str, Any]:
+async def fields_of(flow: Flow, request: Request) -> dict[str, Any]:
     """Return what is in the body that goes upstream; rules and tools have changed it since it was read."""
     assert isinstance(request.body, bytes)  # noqa: S101  a stage before has read it
-    return read_object(request.body) if flow.rules or flow.tool_rounds else request.fields
+    return await sent_fields(request.body, request.fields, is_current=not (flow.rules or flow.tool_rounds))
 
 
-def with_changes(request: Request, fields: dict[str, Any], changes: list[Change]) -> Request:
+async def with_changes(request: Request, fields: dict[str, Any], changes: list[Change]) -> Request:
     """Return the request with parameters dropped or renamed."""
     assert isinstance(request.body, bytes)  # noqa: S101  as above
     members: dict[str, Any] = {}
@@ -82,6 +83,6 @@ def with_changes(request: Request, fields: dict[str, Any], changes: list[Change]
         members[change.parameter] = REMOVED
         if change.new_name is not None and change.new_name not in fields:
             members[change.new_name] = fields[change.parameter]
-    body = rewrite(request.body, members)
+    body = await off_loop(len(request.body), rewrite, request.body, members)
     kept = {name: value for name, value in {**request.fields, **members}.items() if value is not REMOVED}
     return replace(request, body=body, length=len(body), fields=kept)

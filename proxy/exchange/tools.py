@@ -1,15 +1,14 @@
 """Stage: offer the model our tools, run those it calls, and ask again with their results."""
 
 from dataclasses import replace
-from typing import Any
 
-from proxy.exchange.heavy import off_loop
+from proxy.exchange.heavy import sent_fields
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.policy.access import Caller
-from proxy.policy.body import read_object, rewrite
+from proxy.policy.body import rewrite
 from proxy.settings.model import Settings
 from proxy.tools.execution import PATHS
 from proxy.tools.loop.request import Round, ToolRequest
@@ -49,7 +48,9 @@ class Tools(Stage):
             ToolRequest(
                 path=request.head.path,
                 upstream=request.upstream_address,
-                fields=await self._fields(flow, request),
+                fields=await sent_fields(
+                    request.body, request.fields, is_current=not (flow.rules or request.is_outline)
+                ),
                 content=request.body,
                 request_id=flow.id,
                 caller=name_of(request.head.caller),
@@ -61,14 +62,6 @@ class Tools(Stage):
                 client=flow.client,
             )
         )
-
-    @staticmethod
-    async def _fields(flow: Flow, request: Request) -> dict[str, Any]:
-        """Return the body's object: read again where the rules have changed it, or only its outline was kept."""
-        assert isinstance(request.body, bytes)  # noqa: S101  as above
-        if not flow.rules and not request.is_outline:
-            return request.fields
-        return await off_loop(len(request.body), read_object, request.body)
 
 
 def name_of(caller: Caller) -> str:
