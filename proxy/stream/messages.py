@@ -6,10 +6,9 @@ Source: Anthropic's documentation of streaming, and what its official SDK reads.
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.errors.upstream import UpstreamFailure
-from proxy.stream.completions import Rewrite
 from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
+from proxy.stream.typed_events import TypedEvents
 
 STOP = "message_stop"
 # The kinds of error this API has, by status.
@@ -27,16 +26,8 @@ ERROR_TYPES = {
 API_ERROR = "api_error"
 
 
-class MessagesDialect:
-    """Follow one such stream; `hide` takes keys out of what the upstream says of an error."""
-
-    def __init__(self, *, hide: Rewrite | None = None) -> None:
-        self.usage: Mapping[str, Any] | None = None
-        self.is_over = False
-        self.is_complete = False
-        self.is_settled = False
-        self._hide = hide
-        self._is_ordinary = False
+class MessagesDialect(TypedEvents):
+    """Follow one such stream."""
 
     def see(self, event: Event) -> bytes:
         """Return what goes to the client in the event's place; raises UpstreamFailure."""
@@ -47,8 +38,7 @@ class MessagesDialect:
         value = read_event(event.data or b"")
         kind = value.get("type") or event.name
         if kind == "error":
-            self.is_settled = True
-            return self._hide(event.raw) if self._hide else event.raw
+            return self._see_error(event)
         if kind == STOP:
             self.is_over = True
         elif kind == "message_start":
@@ -58,14 +48,6 @@ class MessagesDialect:
             self._count(value.get("usage"))
         self._is_ordinary = kind == "content_block_delta"
         return event.raw
-
-    def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
-        """Return None: only the upstream can say how a message ends."""
-        return None
-
-    def is_ordinary(self) -> bool:
-        """Tell whether the last event seen said nothing but some text."""
-        return self._is_ordinary
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
         """Write an error as this API does."""

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
+from proxy.errors.upstream import UpstreamTruncated
 from proxy.stream.completions import DONE, Rewrite
 from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
+from proxy.stream.typed_events import TypedEvents
 
 ENDS = ("completed", "failed", "incomplete", "cancelled", "canceled", "done", "expired", "aborted", "terminated")
 LAST = frozenset(f"response.{end}" for end in ENDS)  # OpenAI's, and those of gateways
@@ -15,17 +16,12 @@ LAST_OF_ENDLESS = re.compile(rb'"type": ?"(response\.(?:%b))"' % "|".join(ENDS).
 ONE_STATE = re.compile(r"response\.[a-z_]+")  # an event about the whole response, not about a part of it
 
 
-class ResponsesDialect:
-    """Follow one such stream; `hide` takes keys out of what the upstream says of an error."""
+class ResponsesDialect(TypedEvents):
+    """Follow one such stream."""
 
     def __init__(self, *, hide: Rewrite | None = None) -> None:
-        self.usage: Mapping[str, Any] | None = None
-        self.is_over = False
-        self.is_complete = False
-        self.is_settled = False
-        self._hide = hide
+        super().__init__(hide=hide)
         self._number = -1
-        self._is_ordinary = False
 
     def see(self, event: Event) -> bytes:
         """Return what goes to the client in the event's place; raises UpstreamFailure."""
@@ -43,20 +39,11 @@ class ResponsesDialect:
         if isinstance(number := value.get("sequence_number"), int):
             self._number = max(self._number, number)
         if kind == "error" or (value.get("error") and "response" not in value):
-            self.is_settled = True
-            return self._hide(event.raw) if self._hide else event.raw
+            return self._see_error(event)
         if is_last(kind, value):
             self._see_last(value)
         self._is_ordinary = kind.endswith(".delta")
         return event.raw
-
-    def ending(self, failure: UpstreamFailure | None) -> bytes | None:  # noqa: ARG002  the dialects' signature
-        """Return None: only the upstream can say how a response ends."""
-        return None
-
-    def is_ordinary(self) -> bool:
-        """Tell whether the last event seen said nothing but some text."""
-        return self._is_ordinary
 
     def error_event(self, error: Mapping[str, Any]) -> bytes:
         """Write an error as this API does, with the next number."""
