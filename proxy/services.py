@@ -143,7 +143,7 @@ def assemble(
     )
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
     upstream_keys = UpstreamKeys(secrets, lambda: announcing)
-    keys = Keys(secrets, proxy_keys, changes)
+    keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
     ledger = Ledger(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from proxy.keys.changes import KeyChanges
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
+from proxy.keys.upstream_keys import UpstreamKeys
 
 log = logging.getLogger(__name__)
 
@@ -16,8 +17,11 @@ REST_S = 1.0
 class Keys:
     """Read the upstream key and the proxy keys when it is time to. For any thread."""
 
-    def __init__(self, secrets: Secrets, proxy_keys: ProxyKeys, changes: KeyChanges) -> None:
+    def __init__(
+        self, secrets: Secrets, upstream_keys: UpstreamKeys, proxy_keys: ProxyKeys, changes: KeyChanges
+    ) -> None:
         self._secrets = secrets
+        self._upstream_keys = upstream_keys
         self._proxy_keys = proxy_keys
         self._changes = changes
         self._rereading = Rereading(self._read_again)
@@ -48,7 +52,7 @@ class Keys:
             self._proxy_keys.begin()
 
     def _read_again(self) -> None:
-        self._secrets.reload()
+        self._upstream_keys.reload()
         self._proxy_keys.reload()
 
 

@@ -29,7 +29,8 @@ class UpstreamKeys:
         return secrets
 
     def reload(self) -> None:
-        """Read those again that have been read, where the keyring is open. May block."""
+        """Read the first again, and those of the others that have been read, where the keyring is open. May block."""
+        self._first.reload()
         for secrets in list(self._others.values()):
             if secrets.loaded.is_set():
                 secrets.reload()

@@ -23,6 +23,8 @@ from fakes.scripted_upstream import (
     completion_chunks,
 )
 from fakes.shared_upstream import Fresh, proxy_before
+from proxy.keys.upstream_keys import entry_of
+from waiting import wait_for
 
 KEY = "key-of-the-other-upstream"
 PLAIN = {"messages": [{"role": "user", "content": "hi"}]}
@@ -159,6 +161,22 @@ def test_each_key_stays_with_its_origin(desk: Desk, monkeypatch: pytest.MonkeyPa
         moved.services.upstream_keys._keychain = lambda: proxy.keychain
         assert text(chat(moved, "other/m")) == "of the first"
     assert desk.first.request.header("Authorization") is None
+
+
+def test_a_key_that_another_process_stores_is_read_without_a_restart(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY_OTHER")
+    with desk.run() as proxy:
+        assert text(chat(proxy, "other/m")) == "of the other"
+        assert desk.other.request.header("Authorization") is None
+        services = proxy.services
+        proxy.keychain.kept[entry_of(services.store.current.upstreams[1])] = KEY
+        services.keys.after_refusal()
+        held = services.upstream_keys.of(services.store.current.upstreams[1])
+        wait_for(lambda: held.state.key == KEY, "the keyring has been read again")
+        assert text(chat(proxy, "other/m")) == "of the other"
+    assert desk.other.requests[-1].header("Authorization") == f"Bearer {KEY}"
 
 
 FAILING: list[Answer] = [
