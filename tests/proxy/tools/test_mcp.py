@@ -1,6 +1,5 @@
 """MCP servers: a reference server from PyPI and a scripted one, started, listed, called, killed and hung."""
 
-import asyncio
 import json
 import signal
 import socket
@@ -9,18 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from fakes.mcp_desk import START_S, McpDesk
 from fakes.ports import free_port
 from proxy.tools.mcp import server as server_module
 from proxy.tools.mcp.config import BrokenServersFile, read_servers
 from proxy.tools.mcp.names import full_name
-from proxy.tools.mcp.source import McpSource
-from proxy.tools.runner import CallLimits, Runner
-from proxy.tools.tool import CallRecord
+from proxy.tools.runner import CallLimits
 from proxy.tools.workers import Workers
 from waiting import wait_for
 
@@ -28,45 +25,13 @@ SCRIPTED = str(Path(__file__).parents[2] / "fakes" / "mcp_server.py")
 TIME = {"command": sys.executable, "args": ["-m", "mcp_server_time", "--local-timezone", "Europe/Berlin"]}
 OWN = {"command": sys.executable, "args": [SCRIPTED]}
 MORTAL = {"command": sys.executable, "args": [SCRIPTED, "mortal"]}  # told apart from the one that is left well
-LIMITS = CallLimits(seconds=30, arguments_bytes=10_000, result_bytes=10_000)
-START_S = 40.0
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX stop and kill the server")
 
 
-class Desk:
-    """An mcp.json, the source that reads it, and a way to call."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.limits = LIMITS
-        self.source = McpSource(lambda: path, lambda: self.limits)
-        self._workers = Workers()
-
-    def write(self, **servers: Any) -> None:
-        """Write the servers, as an editor does, and let the source take note."""
-        beside = self.path.with_suffix(".new")
-        beside.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
-        beside.replace(self.path)
-        asyncio.run(self.source.settle(START_S))
-
-    @property
-    def names(self) -> list[str]:
-        return [tool.name for tool in self.source.tools]
-
-    def call(self, name: str, limits: CallLimits = LIMITS, /, **arguments: Any) -> CallRecord:
-        self.limits = limits
-        tool = next((tool for tool in self.source.tools if tool.name == name), None)
-        return asyncio.run(Runner(self._workers).run(tool, name, json.dumps(arguments), limits))
-
-    def stop(self) -> None:
-        self.source.stop()
-        self._workers.stop()
-
-
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "mcp.json")
+def desk(tmp_path: Path) -> Iterator[McpDesk]:
+    desk = McpDesk(tmp_path / "mcp.json")
     yield desk
     desk.stop()
 
@@ -84,16 +49,16 @@ def children(words: str) -> list[psutil.Process]:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[McpDesk]:
     """Run the scripted server for the tests that leave it well."""
-    desk = Desk(tmp_path_factory.mktemp("servers") / "mcp.json")
+    desk = McpDesk(tmp_path_factory.mktemp("servers") / "mcp.json")
     desk.write(own=OWN)
     yield desk
     desk.stop()
 
 
 @pytest.fixture
-def own(desk: Desk) -> Desk:
+def own(desk: McpDesk) -> McpDesk:
     """Run the scripted server, to be ended, hung or stopped."""
     desk.write(own=MORTAL)
     assert "own__add" in desk.names, desk.source.problems()
@@ -101,7 +66,7 @@ def own(desk: Desk) -> Desk:
 
 
 @pytest.mark.core
-def test_a_reference_server_is_listed_and_called(desk: Desk) -> None:
+def test_a_reference_server_is_listed_and_called(desk: McpDesk) -> None:
     desk.write(time=TIME)
 
     assert desk.names == ["time__get_current_time", "time__convert_time"]
@@ -113,7 +78,7 @@ def test_a_reference_server_is_listed_and_called(desk: Desk) -> None:
 
 
 @on_posix
-def test_a_reference_server_killed_in_the_middle_of_a_call_takes_its_tools_along_and_comes_back(desk: Desk) -> None:
+def test_a_reference_server_killed_in_the_middle_of_a_call_takes_its_tools_along_and_comes_back(desk: McpDesk) -> None:
     desk.write(time=TIME, own=OWN)
     [process] = children("mcp_server_time")
     process.suspend()  # so that the call is under way for certain when it dies
@@ -134,7 +99,7 @@ def test_a_reference_server_killed_in_the_middle_of_a_call_takes_its_tools_along
     assert desk.call("time__get_current_time", timezone="UTC").outcome == "ok"
 
 
-def test_results_and_failures_come_back_as_text(shared: Desk) -> None:
+def test_results_and_failures_come_back_as_text(shared: McpDesk) -> None:
     assert shared.call("own__add", a=20, b=22).result == "42"
     assert shared.call("own__picture").result == "Look:\n[image image/png]"
     failure = shared.call("own__fail")
@@ -142,28 +107,28 @@ def test_results_and_failures_come_back_as_text(shared: Desk) -> None:
     assert "it cannot be done" in failure.result
 
 
-def test_a_server_that_offers_more_is_listed_anew(own: Desk) -> None:
+def test_a_server_that_offers_more_is_listed_anew(own: McpDesk) -> None:
     assert own.call("own__grow").outcome == "ok"
 
     wait_for(lambda: "own__grown" in own.names, "the new tool")
     assert own.call("own__grown").result == "new"
 
 
-def test_what_is_not_marked_read_only_asks(shared: Desk) -> None:
+def test_what_is_not_marked_read_only_asks(shared: McpDesk) -> None:
     trusted = {tool.name: tool.is_trusted for tool in shared.source.tools}
 
     assert trusted["own__add"] is True
     assert trusted["own__environment"] is False
 
 
-def test_a_long_name_is_cut_to_one_the_api_takes(shared: Desk) -> None:
+def test_a_long_name_is_cut_to_one_the_api_takes(shared: McpDesk) -> None:
     [name] = [name for name in shared.names if name.startswith("own__aaa")]
 
     assert len(name) == 64
     assert shared.call(name).result == "long"
 
 
-def test_the_environment_is_the_files_and_not_the_proxys(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_the_files_and_not_the_proxys(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("MY_TOKEN", "blue")
     desk.write(own={**OWN, "env": {"TOKEN": "${MY_TOKEN}"}})
@@ -172,7 +137,7 @@ def test_the_environment_is_the_files_and_not_the_proxys(desk: Desk, monkeypatch
     assert desk.call("own__environment", name="OPENAI_API_KEY").result == "not set"
 
 
-def test_a_server_that_ends_in_a_call_is_started_again(own: Desk) -> None:
+def test_a_server_that_ends_in_a_call_is_started_again(own: McpDesk) -> None:
     record = own.call("own__crash")
 
     assert record.outcome in ("failed", "not connected")
@@ -181,7 +146,7 @@ def test_a_server_that_ends_in_a_call_is_started_again(own: Desk) -> None:
     assert own.call("own__add", a=1, b=1).result == "2"
 
 
-def test_a_call_that_takes_too_long_leaves_a_server_that_works_alone(shared: Desk) -> None:
+def test_a_call_that_takes_too_long_leaves_a_server_that_works_alone(shared: McpDesk) -> None:
     short = CallLimits(seconds=0.3, arguments_bytes=1000, result_bytes=1000)
 
     assert shared.call("own__wait", short).outcome == "timed out"
@@ -189,7 +154,7 @@ def test_a_call_that_takes_too_long_leaves_a_server_that_works_alone(shared: Des
 
 
 @on_posix
-def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.tools.mcp.calls.ALIVE_S", 0.3)
     monkeypatch.setattr("proxy.tools.mcp.stdio.LEAVE_S", 0.2)
     monkeypatch.setattr("proxy.tools.mcp.stdio.TERMINATE_S", 0.2)
@@ -204,7 +169,7 @@ def test_a_server_that_hangs_loses_its_tools_and_is_replaced(own: Desk, monkeypa
     assert own.call("own__add", a=1, b=1).result == "2"
 
 
-def test_a_server_that_says_nothing_is_given_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_says_nothing_is_given_up(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "START_S", 0.5)
     silent = {"command": sys.executable, "args": ["-c", "import sys; sys.stdin.read()"]}
 
@@ -214,7 +179,7 @@ def test_a_server_that_says_nothing_is_given_up(desk: Desk, monkeypatch: pytest.
     assert desk.source.problems() == ["The MCP server silent does not run: it said nothing within 0.5 s"]
 
 
-def test_commands_that_cannot_run_are_named(desk: Desk) -> None:
+def test_commands_that_cannot_run_are_named(desk: McpDesk) -> None:
     desk.write(nowhere={"command": "/no/such/program"}, ends={"command": sys.executable, "args": ["-c", "pass"]})
 
     problems = sorted(desk.source.problems())
@@ -222,7 +187,7 @@ def test_commands_that_cannot_run_are_named(desk: Desk) -> None:
     assert problems[1].startswith("The MCP server nowhere does not run: the program '/no/such/program' was not found; ")
 
 
-def test_a_change_of_the_file_starts_and_stops_servers(own: Desk) -> None:
+def test_a_change_of_the_file_starts_and_stops_servers(own: McpDesk) -> None:
     own.write(own=MORTAL, second=MORTAL)
     assert {"own__add", "second__add"} <= set(own.names)
     first_processes = {process.pid for process in children("mortal")}
@@ -235,14 +200,14 @@ def test_a_change_of_the_file_starts_and_stops_servers(own: Desk) -> None:
     assert left < first_processes
 
 
-def test_stopping_leaves_no_process_behind(own: Desk) -> None:
+def test_stopping_leaves_no_process_behind(own: McpDesk) -> None:
     own.stop()
 
     assert own.names == []
     wait_for(lambda: children("mortal") == [], "the end of the servers")
 
 
-def test_a_server_over_http_is_listed_called_and_missed(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_over_http_is_listed_called_and_missed(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):  # of the network: it has no way to this computer
         monkeypatch.setenv(variable, f"http://anna:Winter2026x@127.0.0.1:{free_port()}")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -277,7 +242,7 @@ def test_a_server_over_http_is_listed_called_and_missed(desk: Desk, monkeypatch:
     ],
 )
 def test_what_is_said_of_a_server_elsewhere_holds_no_secret(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, entry: dict[str, str], secrets: list[str], proxy: str
+    desk: McpDesk, monkeypatch: pytest.MonkeyPatch, entry: dict[str, str], secrets: list[str], proxy: str
 ) -> None:
     if proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.format(port=free_port()))
@@ -354,7 +319,7 @@ def test_names_are_made_of_the_letters_the_api_takes() -> None:
     assert full_name("a" * 50, "b" * 50) != full_name("a" * 50, "b" * 49 + "c")
 
 
-def test_where_the_sdk_is_not_installed_the_file_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_sdk_is_not_installed_the_file_says_so(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     desk.write(own=OWN)

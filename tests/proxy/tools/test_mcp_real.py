@@ -1,6 +1,5 @@
 """MCP servers as they are: what they inherit, say last, write where they should not, and leave behind."""
 
-import asyncio
 import base64
 import json
 import logging
@@ -16,17 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
+from fakes.mcp_desk import LIMITS, McpDesk
 from proxy.tools.mcp import environment, lines
-from proxy.tools.mcp.source import McpSource
 from proxy.tools.rich_result import output_of
-from proxy.tools.runner import CallLimits, Runner
-from proxy.tools.tool import CallRecord
-from proxy.tools.workers import Workers
+from proxy.tools.runner import CallLimits
 from waiting import wait_for
 
 RAW = str(Path(__file__).parents[2] / "fakes" / "raw_mcp_server.py")
-LIMITS = CallLimits(seconds=30, arguments_bytes=10_000, result_bytes=10_000)
-SETTLE_S = 20.0
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="shells and process groups of POSIX")
 
@@ -40,43 +35,16 @@ def tool(name: str, schema: Any = None) -> dict[str, Any]:
     return {"name": name, "inputSchema": {"type": "object"} if schema is None else schema}
 
 
-class Desk:
-    """An mcp.json, the source that reads it, and a way to call."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.limits = LIMITS
-        self.source = McpSource(lambda: path, lambda: self.limits)
-        self._workers = Workers()
-
-    def write(self, **servers: Any) -> None:
-        self.path.write_text(json.dumps({"mcpServers": servers}), encoding="utf-8")
-        asyncio.run(self.source.settle(SETTLE_S))
-
-    @property
-    def names(self) -> list[str]:
-        return [tool.name for tool in self.source.tools]
-
-    def call(self, name: str, **arguments: Any) -> CallRecord:
-        found = next((tool for tool in self.source.tools if tool.name == name), None)
-        return asyncio.run(Runner(self._workers).run(found, name, json.dumps(arguments), self.limits))
-
-    def stop(self) -> None:
-        self.source.stop()
-        self._workers.stop()
-
-
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "mcp.json")
+def desk(tmp_path: Path) -> Iterator[McpDesk]:
+    desk = McpDesk(tmp_path / "mcp.json")
     yield desk
     desk.stop()
 
 
-def environment_of(desk: Desk, **entry: Any) -> dict[str, str]:
+def environment_of(desk: McpDesk, **entry: Any) -> dict[str, str]:
     desk.write(srv={**raw(tools=[tool("environment")]), **entry})
-    desk.limits = CallLimits(30, 10_000, 1_000_000)
-    found: dict[str, str] = json.loads(desk.call("srv__environment").result)
+    found: dict[str, str] = json.loads(desk.call("srv__environment", CallLimits(30, 10_000, 1_000_000)).result)
     return found
 
 
@@ -93,7 +61,7 @@ KEPT_BACK = (
 
 
 def test_servers_get_the_networks_and_the_sessions_variables_and_no_keys(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    desk: McpDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in (*INHERITED, *KEPT_BACK):
         monkeypatch.setenv(name, str(tmp_path) if name == "TMPDIR" else "" if name == "LD_PRELOAD" else "some-value")
@@ -108,7 +76,7 @@ def test_servers_get_the_networks_and_the_sessions_variables_and_no_keys(
 
 @on_posix
 def test_a_program_that_only_the_login_shell_finds_is_started(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    desk: McpDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     tools, home = tmp_path / "node" / "bin", tmp_path / "other home"
     tools.mkdir(parents=True)
@@ -128,7 +96,7 @@ def test_a_program_that_only_the_login_shell_finds_is_started(
 @on_posix
 @pytest.mark.parametrize("shell", ["", "/no/such/shell", "relative", "hangs"])
 def test_a_program_that_is_nowhere_is_named(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shell: str
+    desk: McpDesk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, shell: str
 ) -> None:
     monkeypatch.setattr(environment, "SHELL_S", 0.3)
     if shell == "hangs":
@@ -155,7 +123,7 @@ def test_a_program_that_is_nowhere_is_named(
     ],
 )
 def test_what_a_server_said_last_is_told(
-    desk: Desk, caplog: pytest.LogCaptureFixture, script: dict[str, Any], said: str
+    desk: McpDesk, caplog: pytest.LogCaptureFixture, script: dict[str, Any], said: str
 ) -> None:
     desk.write(srv=raw(**script))
 
@@ -170,7 +138,7 @@ def test_what_a_server_said_last_is_told(
 @pytest.mark.parametrize(
     "secret", ["Bearer abcdefgh12345678", "sk-abcdefgh12345678", "https://anna:Winter2026x@h", "my-own-token-value"]
 )
-def test_last_words_hold_no_secret(desk: Desk, caplog: pytest.LogCaptureFixture, secret: str) -> None:
+def test_last_words_hold_no_secret(desk: McpDesk, caplog: pytest.LogCaptureFixture, secret: str) -> None:
     desk.write(
         srv={**raw(cry=[f"cannot log in with {secret}\x1b[31m"], exit=1), "env": {"MY_TOKEN": "my-own-token-value"}}
     )
@@ -195,7 +163,7 @@ def test_last_words_hold_no_secret(desk: Desk, caplog: pytest.LogCaptureFixture,
     ids=["a banner", "words", "a log", "no JSON", "odd messages", "long"],
 )
 def test_noise_on_the_output_is_one_short_line_in_the_log(
-    desk: Desk, caplog: pytest.LogCaptureFixture, noise: list[str]
+    desk: McpDesk, caplog: pytest.LogCaptureFixture, noise: list[str]
 ) -> None:
     desk.write(srv=raw(say=noise, tools=[tool("a")]))
 
@@ -206,7 +174,7 @@ def test_noise_on_the_output_is_one_short_line_in_the_log(
     assert "SECRET-WORDS" not in caplog.text
 
 
-def test_an_answer_that_is_too_large_fails_its_call_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_too_large_fails_its_call_alone(desk: McpDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 1_048_576)
     # The id stands at the end of what servers in JavaScript write, and at the start of what others do.
     last = '{"result": {"content": [{"type": "text", "text": "LONG"}]}, "jsonrpc": "2.0", "id": ID}'
@@ -229,7 +197,7 @@ def test_an_answer_that_is_too_large_fails_its_call_alone(desk: Desk, monkeypatc
         '{"jsonrpc": "2.0", "id": ID, "result": {"content": 3}}',
     ],
 )
-def test_an_answer_of_another_shape_is_told_at_once(desk: Desk, answer: str) -> None:
+def test_an_answer_of_another_shape_is_told_at_once(desk: McpDesk, answer: str) -> None:
     desk.write(srv=raw(tools=[tool("a")], results={"a": {"raw": answer}}))
 
     record = desk.call("srv__a")
@@ -240,7 +208,7 @@ def test_an_answer_of_another_shape_is_told_at_once(desk: Desk, answer: str) -> 
 
 
 @pytest.mark.parametrize("error", ["it broke " * 20_000, "key sk-abcdefgh12345678 is wrong"])
-def test_an_error_of_a_server_is_bounded_and_holds_no_key(desk: Desk, error: str) -> None:
+def test_an_error_of_a_server_is_bounded_and_holds_no_key(desk: McpDesk, error: str) -> None:
     failure = {"error": {"code": -32000, "message": error[:100_000]}}
     desk.write(srv=raw(tools=[tool("a")], results={"a": failure}))
 
@@ -251,7 +219,7 @@ def test_an_error_of_a_server_is_bounded_and_holds_no_key(desk: Desk, error: str
     assert "abcdefgh12345678" not in record.result
 
 
-def test_a_long_description_is_cut(desk: Desk) -> None:
+def test_a_long_description_is_cut(desk: McpDesk) -> None:
     desk.write(srv=raw(tools=[{**tool("a"), "description": "words " * 10_000}]))
 
     [found] = desk.source.tools
@@ -261,7 +229,7 @@ def test_a_long_description_is_cut(desk: Desk) -> None:
 
 @pytest.mark.parametrize("letter", ["x", "é", "水"])
 @pytest.mark.parametrize("size", [9_999, 10_001, 100_000])
-def test_a_long_result_is_cut_with_a_mark(desk: Desk, letter: str, size: int) -> None:
+def test_a_long_result_is_cut_with_a_mark(desk: McpDesk, letter: str, size: int) -> None:
     text = letter * (size // len(letter.encode()))
     desk.write(srv=raw(tools=[tool("a")], results={"a": {"repeat": [letter, len(text)]}}))
 
@@ -298,7 +266,7 @@ PNG = base64.b64encode(b"\x89PNG picture").decode()
         ({"type": "resource_link", "uri": "file:///a.txt", "name": "a"}, None),
     ],
 )
-def test_images_and_files_reach_the_api_that_can_hold_them(desk: Desk, part: Any, medium: str | None) -> None:
+def test_images_and_files_reach_the_api_that_can_hold_them(desk: McpDesk, part: Any, medium: str | None) -> None:
     content = [{"type": "text", "text": "Look:"}, part]
     desk.write(srv=raw(tools=[tool("a")], results={"a": {"content": content}}))
 
@@ -316,7 +284,7 @@ def test_images_and_files_reach_the_api_that_can_hold_them(desk: Desk, part: Any
 
 
 @pytest.mark.parametrize("capabilities", [{"prompts": {}}, {"resources": {}}, {}, {"tools": {}}])
-def test_a_server_without_tools_is_left_alone(desk: Desk, tmp_path: Path, capabilities: Any) -> None:
+def test_a_server_without_tools_is_left_alone(desk: McpDesk, tmp_path: Path, capabilities: Any) -> None:
     script = raw(capabilities=capabilities, cry=["started"])
     desk.write(srv=script, other=raw(tools=[tool("a")]))
     first = servers()
@@ -334,7 +302,7 @@ def servers() -> set[int]:
     return {each.pid for each in psutil.Process().children(recursive=True) if RAW in " ".join(each.cmdline())}
 
 
-def test_tools_are_mended_told_apart_or_named(desk: Desk) -> None:
+def test_tools_are_mended_told_apart_or_named(desk: McpDesk) -> None:
     wrong = {"type": "string"}
     found: list[Any] = [
         tool("get.item"),
@@ -362,7 +330,7 @@ def test_tools_are_mended_told_apart_or_named(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("result", [{"content": "words"}, {"structuredContent": {"said": "words"}}])
-def test_a_result_of_an_older_shape_is_read(desk: Desk, result: Any) -> None:
+def test_a_result_of_an_older_shape_is_read(desk: McpDesk, result: Any) -> None:
     desk.write(srv=raw(tools=[tool("a")], results={"a": result}))
 
     record = desk.call("srv__a")
@@ -371,7 +339,7 @@ def test_a_result_of_an_older_shape_is_read(desk: Desk, result: Any) -> None:
     assert "words" in record.result
 
 
-def test_two_servers_never_share_a_name(desk: Desk) -> None:
+def test_two_servers_never_share_a_name(desk: McpDesk) -> None:
     shared = raw(tools=[tool("b__c")], results={"b__c": {"content": [{"type": "text", "text": "first"}]}})
     other = raw(tools=[tool("c")], results={"c": {"content": [{"type": "text", "text": "second"}]}})
 
@@ -381,7 +349,7 @@ def test_two_servers_never_share_a_name(desk: Desk) -> None:
     assert {desk.call(name).result for name in desk.names} == {"first", "second"}
 
 
-def test_the_file_decides_which_tools_are_offered(desk: Desk) -> None:
+def test_the_file_decides_which_tools_are_offered(desk: McpDesk) -> None:
     desk.write(srv={**raw(tools=[tool("read"), tool("write")]), "disabledTools": ["write"]})
 
     assert desk.names == ["srv__read"]
@@ -397,12 +365,11 @@ def test_the_file_decides_which_tools_are_offered(desk: Desk) -> None:
     ],
 )
 def test_progress_extends_the_limit_and_an_entry_has_its_own(
-    desk: Desk, script: dict[str, Any], entry: dict[str, Any], outcome: str
+    desk: McpDesk, script: dict[str, Any], entry: dict[str, Any], outcome: str
 ) -> None:
-    desk.limits = CallLimits(seconds=0.5, arguments_bytes=1_000, result_bytes=1_000)
     desk.write(srv={**raw(tools=[tool("slow")], **script), **entry})
 
-    assert desk.call("srv__slow").outcome == outcome
+    assert desk.call("srv__slow", CallLimits(0.5, 1_000, 1_000)).outcome == outcome
 
 
 @on_posix

@@ -23,12 +23,6 @@ HEADERS = {"Authorization": f"Bearer {KEY}", "User-Agent": "zed/1.0", "OpenAI-Be
 
 
 @pytest.fixture
-def hosted(upstream: Fresh) -> Iterator[Hosted]:
-    with Hosted(openai_base_url=upstream.base_url, openai_api_key=UPSTREAM_KEY) as running:
-        yield running
-
-
-@pytest.fixture
 def page(hosted: Hosted) -> Iterator[httpx2.Client]:
     with hosted.enter() as browser:
         yield browser
