@@ -7,6 +7,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 MAX_HEAD_BYTES = 131_072  # of a head, with the interim ones that came since the last packet's end
 MAX_HEADERS = 256
 MAX_BETWEEN_BYTES = 65_536  # chunk sizes and their extensions, or a trailer, before more of the body comes
+TAKEN_BYTES = 65_536  # of a body at a time: whoever passes it on holds as much again, at every step
 MAX_INTERIM = 1_000  # answers before the answer (1xx)
 BLANK_LINES = (b"\r\n\r\n", b"\n\n")
 SWITCHING_PROTOCOLS = 101
@@ -111,11 +112,21 @@ class ResponseReader:
         return self.is_complete
 
     def take(self) -> bytes:
-        """Return what has come of the body and was not taken yet."""
+        """Return what comes next of the body, at most TAKEN_BYTES; call it again while there are `pieces`."""
         pieces = self.pieces
-        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.held_bytes = 0
+        if len(pieces) == 1:
+            taken = pieces.pop()
+        elif self.held_bytes <= TAKEN_BYTES:
+            taken = b"".join(pieces)
+            pieces.clear()
+        else:
+            count, size_bytes = 0, 0
+            while count < len(pieces) and size_bytes + len(pieces[count]) <= TAKEN_BYTES:
+                size_bytes += len(pieces[count])
+                count += 1
+            taken = b"".join(pieces[:count])
+            del pieces[:count]
+        self.held_bytes -= len(taken)
         return taken
 
     def let_go(self) -> None:
@@ -183,7 +194,10 @@ class ResponseReader:
         if self.is_complete:
             self.is_reusable = False
             return
-        self.pieces.append(piece)
+        if len(piece) <= TAKEN_BYTES:
+            self.pieces.append(piece)
+        else:
+            self.pieces += [piece[at : at + TAKEN_BYTES] for at in range(0, len(piece), TAKEN_BYTES)]
         self.held_bytes += len(piece)
         self._has_progressed = True
 

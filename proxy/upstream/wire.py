@@ -54,7 +54,8 @@ class WireAnswer(Answer):
             if reader.pieces:
                 if self._decoder is None:
                     chunk = reader.take()
-                    self._note_taken()
+                    if not reader.pieces:
+                        self._note_taken()
                     return chunk
                 if chunk := self._decoded(reader.take()):
                     return chunk

@@ -217,5 +217,5 @@ def test_the_page_is_used_with_the_keyboard_alone(browser: Browser, hosted: Host
     assert tabs_until(browser, "Quit the program") == [*form, "Allow https://a-page.example", "Quit the program"]
 
     browser.run("document.querySelector('.skip').focus()")
-    pages = ("Home", "Requests", "Usage", "Settings", "Upstreams", "Approvals", "Doctor", "Log")
+    pages = ("Home", "Requests", "Usage", "Settings", "Connect", "Upstreams", "Approvals", "Doctor", "Log")
     assert tabs_until(browser, "Log") == ["Skip to the page", "OpenAI Tray Proxy", *pages]

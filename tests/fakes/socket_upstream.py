@@ -12,6 +12,8 @@ from websockets.asyncio.server import Request, Response, Server, ServerConnectio
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 
+from fakes.loops import turn
+
 STOP_S = 10.0
 LIMIT_BYTES = 64 * 2**20
 
@@ -133,10 +135,12 @@ class SocketUpstream:
 
     async def _end(self) -> None:
         assert self._server is not None
+        self._server.close()
+        await turn()
         for connection in self._server.connections:
             connection.transport.abort()
-        self._server.close()
         await self._server.wait_closed()
+        await turn()
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fakes.loops import end_tasks
 from fakes.scripted.reading import NotHttp, read_body, read_head
 
 CASE = "x-client-request-id"  # the header that tells which case a request belongs to
@@ -53,6 +54,7 @@ class RecordingUpstream:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        await end_tasks()
 
     @property
     def port(self) -> int:
@@ -65,8 +67,10 @@ class RecordingUpstream:
         try:
             while await self._answer(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client has left
+        except asyncio.CancelledError:
+            writer.transport.abort()  # without TLS's farewell, for which nobody waits
         except (NotHttp, AssertionError, LookupError, ValueError) as failure:
             self.failures.append(failure)
         finally:

@@ -118,7 +118,7 @@ def test_nothing_is_scheduled_while_nothing_changes() -> None:
 
 
 def test_it_hears_of_requests_in_a_thread_of_its_own_and_counts_those_that_run_already() -> None:
-    observers, schedule, changed = Observers(), Schedule(), threading.Event()
+    others, observers, schedule, changed = set(threading.enumerate()), Observers(), Schedule(), threading.Event()
     schedule.start()
     observers.begin(before := Flow("POST", "/chat/completions"))
     activity = Activity(observers, schedule, changed.set)
@@ -135,7 +135,7 @@ def test_it_hears_of_requests_in_a_thread_of_its_own_and_counts_those_that_run_a
 
     stop()
     schedule.stop()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("observer")]
+    wait_for(lambda: not set(threading.enumerate()) - others, "the end of its threads")
 
 
 def test_half_a_second_is_what_it_takes() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
+from fakes.loops import end_tasks
 from fakes.scripted.answers import Answer
 from fakes.scripted.book import Book
 from fakes.scripted.connection import Connection
@@ -162,10 +163,7 @@ class ScriptedUpstream:
 
     async def _end(self) -> None:
         await self._stop_listening()
-        tasks = list(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks()
 
     def _accept(self, watch: Watch, writer: asyncio.StreamWriter) -> None:
         connection = Connection(self._book.opened(), watch, writer, self._book)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.http.response_reader import MAX_BETWEEN_BYTES, MAX_INTERIM, MalformedResponse, ResponseReader
+from proxy.http.response_reader import MAX_BETWEEN_BYTES, MAX_INTERIM, TAKEN_BYTES, MalformedResponse, ResponseReader
 
 OK = b"HTTP/1.1 200 OK\r\n"
 LENGTH = b"Content-Length: %d\r\n"
@@ -21,10 +21,10 @@ class Read:
         try:
             for packet in packets:
                 self.reader.feed(packet)
-                body.append(self.reader.take())
+                body += taken(self.reader)
         except MalformedResponse as error:
             self.broken = str(error) or "broken"
-            body.append(self.reader.take())
+            body += taken(self.reader)
         if eof and not self.broken:
             self.reader.feed_eof()
         self.body = b"".join(body)
@@ -32,6 +32,13 @@ class Read:
     def outcome(self) -> tuple[object, ...]:
         reader = self.reader
         return (reader.status, reader.headers, self.body, reader.is_complete, reader.is_reusable, bool(self.broken))
+
+
+def taken(reader: ResponseReader) -> list[bytes]:
+    pieces = []
+    while reader.pieces:
+        pieces.append(reader.take())
+    return pieces
 
 
 def in_chunks(pieces: list[bytes], extension: bytes = b"", trailer: bytes = b"") -> bytes:
@@ -219,3 +226,14 @@ def test_what_follows_a_change_of_protocol_is_kept() -> None:
 def test_any_bytes_are_read_or_refused(data: bytes, at: int) -> None:
     for begin in (b"", OK, OK + CHUNKED + b"\r\n", b"HTTP/1.1 "):
         Read([(begin + data)[:at], (begin + data)[at:]], eof=True)
+
+
+@pytest.mark.parametrize("pieces", [[b"a" * 250_000], [b"a" * 40_000] * 6, [b"a", b"b" * 65_536, b"c" * 65_537, b"d"]])
+def test_a_body_is_taken_in_pieces_of_at_most_64_kib(pieces: list[bytes]) -> None:
+    reader = ResponseReader()
+    reader.feed(OK + CHUNKED + b"\r\n" + in_chunks(pieces))
+    body = taken(reader)
+
+    assert max(map(len, body)) <= TAKEN_BYTES == 65_536
+    assert b"".join(body) == b"".join(pieces)
+    assert reader.held_bytes == 0
