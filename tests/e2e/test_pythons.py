@@ -31,6 +31,7 @@ SUPPORTED: list[Version] = [(3, minor) for minor in range(10, 15)]
 OLDEST = SUPPORTED[0]
 LOCK = ROOT / "requirements-test.lock"
 LOWEST = ROOT / "requirements-lowest.lock"
+FOLDERS = ("e2e", "faults", "proxy", "sockets")  # below tests/, where the core is
 INSTALL_S = 400
 RUN_S = 420  # on a busy computer
 AT_ONCE = 2  # sessions; with more, programs they start and stop at once take longer than the tests allow
@@ -71,10 +72,10 @@ class Session:
     def __init__(self, python: Path, variables: dict[str, str], told: Path) -> None:
         self._told = told
         self.python = python
-        folders = [str(Path("tests", name)) for name in ("e2e", "faults", "proxy", "sockets")]
+        files = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("test_*.py")) if has_core(path)]
         with told.open("wb") as output:
             self._process = subprocess.Popen(
-                [python, "-m", "pytest", "-m", "core", "-q", "-p", "no:cacheprovider", *folders],
+                [python, "-m", "pytest", "-m", "core", "-q", "-p", "no:cacheprovider", *files],
                 env=variables | {"PYTHONDONTWRITEBYTECODE": "1"},
                 cwd=ROOT,
                 stdout=output,
@@ -91,6 +92,12 @@ class Session:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+
+
+def has_core(path: Path) -> bool:
+    """Tell whether tests of a file belong to the core; to collect the others takes longer than to run it."""
+    folder = path.relative_to(ROOT / "tests").parts[0]
+    return folder in FOLDERS and path != Path(__file__) and "mark.core" in path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
