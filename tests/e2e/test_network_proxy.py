@@ -74,15 +74,32 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("login", [TYPED, ENCODED], ids=["as it is", "encoded"])
-@pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS)
-def test_the_login_of_the_networks_proxy_is_nowhere(tmp_path: Path, answer: bytes, login: str) -> None:
+# Every command where the login comes back in an answer; the rest with the commands that ask the upstream.
+@pytest.mark.parametrize(
+    ("refused", "login", "commands"),
+    [
+        ("wants a login", TYPED, COMMANDS[:1]),
+        ("wants a login", ENCODED, ()),
+        ("quotes the login", TYPED, ()),
+        ("quotes the login", ENCODED, COMMANDS),
+        ("speaks no HTTP", TYPED, COMMANDS[:1]),
+        ("speaks no HTTP", ENCODED, ()),
+        ("closes", TYPED, COMMANDS[1:]),
+        ("closes", ENCODED, COMMANDS[:1]),
+    ],
+)
+def test_the_login_of_the_networks_proxy_is_nowhere(
+    tmp_path: Path, refused: str, login: str, commands: tuple[tuple[str, ...], ...]
+) -> None:
+    answer = REFUSALS[refused]
     with HttpProxy(answer=answer) as network:
         variables = {**AWAY, "HTTPS_PROXY": network.url(login), "HTTP_PROXY": network.url(login)}
         with Program(tmp_path, "serve", "--port", "0", "--verbose", **variables) as program:
             told = ask_everything(program)
-            outcomes = [run_python(tmp_path, "-m", "proxy", *words, **variables) for words in COMMANDS]
-            outcomes.append(run_python(tmp_path, "-m", "proxy", "check", "--base-url", program.base_url, **variables))
+            outcomes = [run_python(tmp_path, "-m", "proxy", *words, **variables) for words in commands]
+            if commands:
+                check = ("check", "--base-url", program.base_url)
+                outcomes.append(run_python(tmp_path, "-m", "proxy", *check, **variables))
             program.process.terminate()
             program.ended()
             printed = program.printed
@@ -129,12 +146,23 @@ def test_a_value_that_is_no_address_stops_nothing_and_shows_nothing(tmp_path: Pa
         assert "Traceback" not in str(text)
 
 
-@pytest.mark.parametrize(
-    "words", [("serve", "--port", "0"), ("config",), ("doctor",), ("check",), ("key", "status"), ("page",)]
+WITH_SECRETS = (
+    f"https://{TYPED}@gateway.example/v1",
+    f"https://gateway.example/v1?api-key={quote(PASSWORD)}&a={USER}x",
 )
+
+
 @pytest.mark.parametrize(
-    "address",
-    [f"https://{TYPED}@gateway.example/v1", f"https://gateway.example/v1?api-key={quote(PASSWORD)}&a={USER}x"],
+    ("words", "address"),
+    [
+        (("serve", "--port", "0"), WITH_SECRETS[0]),
+        (("serve", "--port", "0"), WITH_SECRETS[1]),
+        (("config",), WITH_SECRETS[0]),
+        (("doctor",), WITH_SECRETS[1]),
+        (("check",), WITH_SECRETS[0]),
+        (("key", "status"), WITH_SECRETS[1]),
+        (("page",), WITH_SECRETS[0]),
+    ],
 )
 def test_a_base_url_with_a_secret_is_refused_without_it(tmp_path: Path, words: tuple[str, ...], address: str) -> None:
     outcome = run_python(tmp_path, "-m", "proxy", *words, OPENAI_BASE_URL=address)

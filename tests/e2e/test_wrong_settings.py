@@ -41,6 +41,8 @@ BREAKS = {
     with_a_wrong_value: "line 3: OPENAI_TIMEOUT is 'long'",
 }
 
+STARTS = list(zip((SERVE[0], SERVE[1], SERVE[0]), BREAKS, strict=True))
+
 
 @pytest.fixture
 def file(tmp_path: Path, upstream: Fresh) -> Path:
@@ -78,8 +80,7 @@ def refused(reply: Reply) -> bool:
     return (reply.status, reply.error["code"]) == (503, "settings_broken")
 
 
-@pytest.mark.parametrize("command", SERVE)
-@pytest.mark.parametrize("break_it", BREAKS)
+@pytest.mark.parametrize(("command", "break_it"), STARTS)
 def test_the_provider_and_the_required_key_stay_after_a_restart(
     tmp_path: Path, file: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change
 ) -> None:
@@ -100,8 +101,7 @@ def test_the_provider_and_the_required_key_stay_after_a_restart(
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
-@pytest.mark.parametrize("command", SERVE)
-@pytest.mark.parametrize("break_it", BREAKS)
+@pytest.mark.parametrize(("command", "break_it"), STARTS)
 def test_nothing_is_relayed_where_the_program_has_never_seen_a_good_file(
     tmp_path: Path, file: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change
 ) -> None:

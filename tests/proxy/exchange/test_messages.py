@@ -121,11 +121,12 @@ def test_the_sdk_reads_a_stream_and_the_tokens_are_counted(claude: RunningProxy,
         def ended(self, flow: Flow) -> None:
             ended.append(flow)
 
-    claude.services.observers.subscribe(Hearing())
+    unsubscribe = claude.services.observers.subscribe(Hearing())
     upstream.answer(Sse([as_bytes(*EVENTS)], done=False))
     with sdk(claude) as client, client.messages.stream(**ASK) as events:
         assert "".join(events.text_stream) == "Grüße"
     wait_for(lambda: len(ended) == 1, "the flow has ended")
+    unsubscribe()
     assert ended[0].usage == Usage(10, 9, 5, cache_written_tokens=2)
 
 
