@@ -1,5 +1,6 @@
 """Put the parts together: the only place where they meet."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,13 +128,17 @@ def assemble(
     keep_alive_s: float = KEEP_ALIVE_S,
     starts_anyway: bool = False,
     ledger_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Services:
     """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
     Who starts anyway is not stopped by the environment, but relays nothing then; see SettingsStore.
-    Without a keychain of the caller's the system's keyring is used.
+    Without a keychain of the caller's the system's keyring is used. The keys are read in `environment`, for a program
+    of ours takes them out of its own.
     """
-    store = SettingsStore(settings_file or paths.settings_file(), command_line, starts_anyway=starts_anyway)
+    store = SettingsStore(
+        settings_file or paths.settings_file(), command_line, environment, starts_anyway=starts_anyway
+    )
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(
@@ -142,7 +147,7 @@ def assemble(
         prefers_kept=lambda: store.current.openai_key_from == "keyring",
     )
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
-    upstream_keys = UpstreamKeys(secrets, lambda: announcing)
+    upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
@@ -162,6 +167,7 @@ def assemble(
         paths.mcp_servers_file,
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
         announcing,
+        environment,
     )
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())

@@ -1,6 +1,7 @@
 """The settings in force: one frozen snapshot, replaced whole; changes can be refused and are then undone."""
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -33,13 +34,18 @@ class SettingsStore:
     """
 
     def __init__(
-        self, path: Path, command_line: Mapping[str, Any] | None = None, *, starts_anyway: bool = False
+        self,
+        path: Path,
+        command_line: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        starts_anyway: bool = False,
     ) -> None:
         self.path = path
         self._listeners: list[Listener] = []
         self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
-        self._loader = Loader(path, command_line or {}, starts_anyway=starts_anyway)
+        self._loader = Loader(path, command_line or {}, environment, starts_anyway=starts_anyway)
         self.in_force = self._loader.load()  # frozen, and replaced whole
         if self.problem is not None:
             log.error("%s", self.warning)
