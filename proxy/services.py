@@ -15,6 +15,7 @@ from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
+from proxy.files import remove_leftovers, target_of
 from proxy.flow.health import UpstreamHealth
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -136,6 +137,7 @@ def assemble(
     Without a keychain of the caller's the system's keyring is used. The keys are read in `environment`, for a program
     of ours takes them out of its own.
     """
+    sweep(settings_file or paths.settings_file())
     store = SettingsStore(
         settings_file or paths.settings_file(), command_line, environment, starts_anyway=starts_anyway
     )
@@ -202,6 +204,13 @@ def assemble(
         capture=capture,
     )
     return services
+
+
+def sweep(settings_file: Path) -> None:
+    """Remove the halves of files that a killed process of ours has left in our folders and beside the settings."""
+    remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
+    for folder in (paths.config_dir(), paths.state_file().parent, paths.connected_clients_dir(), paths.runtime_dir()):
+        remove_leftovers(folder)
 
 
 def capture_limits(settings: Settings) -> Limits:
