@@ -1,5 +1,6 @@
 """Put the parts together: the only place where they meet."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
+from proxy.files import remove_leftovers, target_of
 from proxy.flow.health import UpstreamHealth
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -127,13 +129,18 @@ def assemble(
     keep_alive_s: float = KEEP_ALIVE_S,
     starts_anyway: bool = False,
     ledger_file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> Services:
     """Wire the parts; raises SettingError for what is wrong in the environment or on the command line.
 
     Who starts anyway is not stopped by the environment, but relays nothing then; see SettingsStore.
-    Without a keychain of the caller's the system's keyring is used.
+    Without a keychain of the caller's the system's keyring is used. The keys are read in `environment`, for a program
+    of ours takes them out of its own.
     """
-    store = SettingsStore(settings_file or paths.settings_file(), command_line, starts_anyway=starts_anyway)
+    sweep(settings_file or paths.settings_file())
+    store = SettingsStore(
+        settings_file or paths.settings_file(), command_line, environment, starts_anyway=starts_anyway
+    )
     changes = KeyChanges(paths.key_changes_file())
     announcing = AnnouncingKeychain(keychain or system_keychain, changes)
     secrets = Secrets(
@@ -142,7 +149,7 @@ def assemble(
         prefers_kept=lambda: store.current.openai_key_from == "keyring",
     )
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
-    upstream_keys = UpstreamKeys(secrets, lambda: announcing)
+    upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = UpstreamHealth(on_key_refused=keys.after_refusal)
@@ -162,6 +169,7 @@ def assemble(
         paths.mcp_servers_file,
         Consent(lambda: store.current.tool_consent, lambda name: always_allow(store, name)),
         announcing,
+        environment,
     )
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
@@ -196,6 +204,13 @@ def assemble(
         capture=capture,
     )
     return services
+
+
+def sweep(settings_file: Path) -> None:
+    """Remove the halves of files that a killed process of ours has left in our folders and beside the settings."""
+    remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
+    for folder in (paths.config_dir(), paths.state_file().parent, paths.connected_clients_dir(), paths.runtime_dir()):
+        remove_leftovers(folder)
 
 
 def capture_limits(settings: Settings) -> Limits:

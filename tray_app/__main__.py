@@ -1,6 +1,7 @@
 """Start the tray program: `python -m tray_app`."""
 
 import logging
+import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
 from proxy.process import tune_process
 from proxy.services import assemble
+from proxy.settings.key_variables import take_keys
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
 from tray_app.notify import show_failure
@@ -81,7 +83,7 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
         log_file = start_logging()
         if start.demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
-        services = assemble(command_line, starts_anyway=True)
+        services = assemble(command_line, starts_anyway=True, environment=take_keys(os.environ))
         log_file.hide(services.every_secret)
         services.follow_log_level()
         tune_process()

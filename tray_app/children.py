@@ -7,10 +7,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+from proxy.settings.key_variables import without_keys
 
-# A browser and what it starts have no use for them; those of more upstreams begin likewise.
-KEY_VARIABLES = ("OPENAI_API_KEY", "PROXY_API_KEY")
+LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ def child_environment() -> dict[str, str]:
     PyInstaller points the library path at the app's own folder and keeps the user's in *_ORIG; a browser that
     inherits it loads our OpenSSL instead of its own.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith(KEY_VARIABLES)}
+    environment = without_keys(os.environ)
     if getattr(sys, "frozen", False):
         for name in LIBRARY_PATHS:
             environment.pop(name, None)

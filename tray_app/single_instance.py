@@ -2,12 +2,11 @@
 
 import os
 import signal
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from proxy.files import make_private_dir
+from proxy.files import locked, make_private_dir
 from proxy.running import InstanceInfo, ask, publish, read
 
 RETRY_S = 0.1
@@ -85,29 +84,3 @@ class SingleInstance:
             self._info_file.unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
-
-
-def locked(file: Path) -> int | None:
-    """Return a descriptor that holds the lock on a file; None if another process holds it. Raises OSError."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        lock(descriptor)
-    except (BlockingIOError, PermissionError):  # what flock and Windows raise when it is taken
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def lock(descriptor: int) -> None:
-    """Lock an open file for this process, without waiting; raises OSError."""
-    if sys.platform == "win32":
-        import msvcrt  # noqa: PLC0415  Windows only
-
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl  # noqa: PLC0415  not on Windows
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

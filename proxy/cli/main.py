@@ -22,6 +22,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
+from proxy.settings.key_variables import take_keys
 
 
 class Port(click.IntRange):
@@ -134,7 +135,7 @@ def doctor(*, as_json: bool) -> None:
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # the findings say it
-        services = assemble(starts_anyway=True)
+        services = assemble(starts_anyway=True, environment=take_keys(os.environ))  # it runs function_tools.py
         findings = examine(services)
     services.tools.stop()
     say(as_text(findings, as_json=as_json))

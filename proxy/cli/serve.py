@@ -18,6 +18,7 @@ from proxy.process import freeze_objects, signals_noted, tune_process
 from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
+from proxy.settings.key_variables import take_keys
 from proxy.settings.model import Settings
 from proxy.settings.store import SettingsStore
 from proxy.web.ui.dashboard import Dashboard
@@ -37,7 +38,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         log_file = start_logging(to_terminal=to_terminal)
-        services = assemble(command_line)
+        services = assemble(command_line, environment=take_keys(os.environ))
         log_file.hide(services.every_secret)
         services.follow_log_level()
         tune_process()

@@ -1,6 +1,7 @@
 """The command line's `tools` group: where your tools stand, what they are, and how to try one."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from proxy.cli.terminal import say, show
+from proxy.settings.key_variables import take_keys
 
 if TYPE_CHECKING:
     from proxy.services import Services
@@ -98,7 +100,7 @@ def assembled() -> "Services":
     """Return the parts, wired; raises SettingsBroken where nobody knows which tools the user has chosen."""
     from proxy.services import assemble  # noqa: PLC0415  the command line's other groups need none of it
 
-    services = assemble()
+    services = assemble(environment=take_keys(os.environ))
     services.chosen()
     return services
 

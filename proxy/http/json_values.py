@@ -8,33 +8,32 @@ so that a thread that counts lets others run.
 
 MAX_VALUES = 500_000
 SMALL_BYTES = 1_048_576  # what is shorter cannot hold enough to matter
-PIECE_BYTES = 1_048_576
+PIECE_BYTES = 262_144
 MAX_QUOTES = 8_000_000
 STARTS = (b",", b"[", b"{")
-QUOTE, BACKSLASH = b'"', ord("\\")
+QUOTE, BACKSLASH = b'"', b"\\"
 
 
 def holds_too_many(body: bytes) -> bool:
     """Tell whether a JSON text holds more values than may be read."""
     if len(body) <= SMALL_BYTES or count(body, 0, len(body)) <= MAX_VALUES:
         return False
-    total = place = quotes = 0
-    while place < len(body):
-        begins = body.find(QUOTE, place)
-        if begins < 0:
-            begins = len(body)
-        total += count(body, place, begins)
-        place = begins + 1
-        while True:  # to the end of the string
-            place = body.find(QUOTE, place) + 1
-            quotes += 1
-            if total > MAX_VALUES or quotes > MAX_QUOTES:
-                return True
-            if place == 0:
-                return False
-            if not is_escaped(body, place - 1):
-                break
-    return total > MAX_VALUES
+    total = quotes = place = 0
+    while place < len(body) and total <= MAX_VALUES and quotes <= MAX_QUOTES:
+        piece = piece_at(body, place)
+        place += len(piece)
+        parts = piece.replace(BACKSLASH * 2, b"").replace(BACKSLASH + QUOTE, b"").split(QUOTE)
+        outside = QUOTE.join(parts[quotes % 2 :: 2])
+        total += count(outside, 0, len(outside))
+        quotes += len(parts) - 1
+    return total > MAX_VALUES or quotes > MAX_QUOTES
+
+
+def piece_at(body: bytes, place: int) -> bytes:
+    """Return the piece that begins at a place; it ends with a whole escape."""
+    piece = body[place : place + PIECE_BYTES]
+    is_cut = (len(piece) - len(piece.rstrip(BACKSLASH))) % 2 == 1
+    return body[place : place + PIECE_BYTES + 1] if is_cut else piece
 
 
 def count(body: bytes, begins: int, ends: int) -> int:
@@ -45,11 +44,3 @@ def count(body: bytes, begins: int, ends: int) -> int:
         if total > MAX_VALUES:
             break
     return total
-
-
-def is_escaped(body: bytes, place: int) -> bool:
-    """Tell whether an odd number of backslashes stands before a quote."""
-    before = place
-    while before > 0 and body[before - 1] == BACKSLASH:
-        before -= 1
-    return (place - before) % 2 == 1

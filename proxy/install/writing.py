@@ -1,13 +1,12 @@
 """Write and remove files in folders that other programs share, with a sentence where that fails."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from proxy.errors.configuration import InstallationFailed
-from proxy.files import put_in_place, target_of
+from proxy.files import beside, put_in_place, remove_leftovers, target_of
 
 
 @contextmanager
@@ -26,13 +25,14 @@ def write(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path = target_of(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    remove_leftovers(path.parent, path.name)
+    new = beside(path)
     try:
-        beside.write_text(text, encoding="utf-8")
-        put_in_place(beside, path)
+        new.write_text(text, encoding="utf-8")
+        put_in_place(new, path)
     except OSError:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            new.unlink(missing_ok=True)
         raise
 
 

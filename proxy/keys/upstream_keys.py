@@ -1,6 +1,8 @@
 """The keys of all upstreams: each has an entry of its own in the keyring, and each goes to its own upstream alone."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from proxy.keys.upstream_key import UPSTREAM, Keychain, Secrets
 from proxy.settings.upstreams import Upstream
@@ -13,9 +15,12 @@ class UpstreamKeys:
     its base URL moves to another server, the key stays behind, and has to be entered again.
     """
 
-    def __init__(self, first: Secrets, keychain: Callable[[], Keychain]) -> None:
+    def __init__(
+        self, first: Secrets, keychain: Callable[[], Keychain], environment: Mapping[str, str] = os.environ
+    ) -> None:
         self._first = first
         self._keychain = keychain
+        self._environment = environment
         self._others: dict[str, Secrets] = {}  # by the keyring's entry
 
     def of(self, upstream: Upstream) -> Secrets:
@@ -25,7 +30,8 @@ class UpstreamKeys:
         entry = entry_of(upstream)
         secrets = self._others.get(entry)
         if secrets is None:
-            secrets = self._others.setdefault(entry, Secrets(upstream.environment_key, self._keychain, entry))
+            key = partial(upstream.environment_key, self._environment)
+            secrets = self._others.setdefault(entry, Secrets(key, self._keychain, entry))
         return secrets
 
     def reload(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.logs.redaction import escape, redact
 
+MAX_WORD = 4_096  # characters; what is cut ends between two words, for half a key would not be known as one
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 Secrets = Callable[[], Iterable[str]]
@@ -39,6 +40,15 @@ class SafeFormatter(logging.Formatter):
     def hide(self, text: str) -> str:
         """Take the keys out of one line, or of many at once."""
         return redact(text, self.secrets())
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of a text, and how many are missing; no word of it is cut in two."""
+    if len(text) <= limit:
+        return text
+    head = text[:limit]
+    head = head[: max(head.rfind(" "), head.rfind("\n"), limit - MAX_WORD, 0)]
+    return f"{head} … ({len(text) - len(head)} more characters)"
 
 
 class Record(logging.LogRecord):

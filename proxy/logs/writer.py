@@ -1,16 +1,19 @@
 """Write the log in the thread of a queue listener, many lines at once, to a file that rotates at 5 MB."""
 
+import copy
 import logging
 import logging.handlers
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from proxy.logs.lines import SafeFormatter
+from proxy.logs.lines import SafeFormatter, cut
+from proxy.logs.repeats import Repeats
 
 FILE_BYTES = 5 * 1024 * 1024
 OLDER_FILES = 4
@@ -19,6 +22,9 @@ WRITE_INTERVAL_S = 0.2
 FLUSH_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 5.0
 MAX_WAITING = 50_000  # records; more wait only where a disk or a terminal hangs
+MAX_WAITING_CHARACTERS = 16_000_000  # in their texts
+MAX_LINE = 32_768  # characters of one record
+PIECE = 65_536  # characters that are written at once: to take the keys out of them holds up all threads
 
 Entry = logging.LogRecord | threading.Event  # an event is set once all before it is written
 
@@ -35,7 +41,9 @@ class LogQueue(logging.handlers.QueueHandler):
         super().__init__(SimpleQueue())
         self.targets = targets
         self._lost = 0
-        self._writer = BatchListener(self.queue, formatter, *targets)
+        self._formatter = formatter
+        self._repeats = Repeats()
+        self._writer = BatchListener(self.queue, formatter, self._repeats, *targets)
         self._writer.start()
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
@@ -43,18 +51,32 @@ class LogQueue(logging.handlers.QueueHandler):
 
         The base class formats here, on the caller's thread, for queues that pickle. Without that the arguments must not
         change after the call: those of our own calls are strings, numbers, exceptions and flows that are over.
+        A traceback alone is written out here, for it holds all that its functions had in their hands.
         """
+        if not record.exc_info:
+            return record
+        record = copy.copy(record)
+        if record.exc_info and self._repeats.may_show_traceback(record):
+            record.exc_text = cut(self._formatter.formatException(record.exc_info), MAX_LINE)
+        elif record.exc_info:
+            record.exc_text = "(its traceback was written a moment before)"
+        record.exc_info = None
         return record
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Queue a record; of a flood of equal ones the first few."""
+        return False if self._repeats.is_one_too_many(record) else bool(super().handle(record))
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Keep a record, or count it where too many wait already; called under the handler's lock."""
-        if self.queue.qsize() >= MAX_WAITING:
+        if self.queue.qsize() >= MAX_WAITING or self._writer.characters > MAX_WAITING_CHARACTERS:
             self._lost += 1
             return
         if self._lost:
             missing = "lines missing here: %d (the log could not be written in time)"
             self.queue.put(logging.LogRecord(__name__, logging.WARNING, "", 0, missing, (self._lost,), None))
             self._lost = 0
+        self._writer.characters += weight(record)
         self.queue.put(record)
 
     def flush(self) -> None:
@@ -79,10 +101,18 @@ class BatchListener(logging.handlers.QueueListener):
 
     queue: "SimpleQueue[Entry | None]"
 
-    def __init__(self, queue: "SimpleQueue[Entry | None]", formatter: SafeFormatter, *targets: logging.Handler) -> None:
+    def __init__(
+        self,
+        queue: "SimpleQueue[Entry | None]",
+        formatter: SafeFormatter,
+        repeats: Repeats,
+        *targets: logging.Handler,
+    ) -> None:
         super().__init__(queue, *targets)
         self._formatter = formatter
+        self._repeats = repeats
         self._at_once = threading.Event()
+        self.characters = 0  # put since the queue was last empty, about
 
     def start(self) -> None:
         """Start the thread, with a name."""
@@ -95,10 +125,9 @@ class BatchListener(logging.handlers.QueueListener):
         self._at_once.wait(WRITE_INTERVAL_S)
         self._at_once.clear()
         entries = [record, *self._waiting()]
-        if records := [entry for entry in entries if isinstance(entry, logging.LogRecord)]:
-            batch = logging.LogRecord(__name__, logging.INFO, "", 0, self._text(records), None, None)
-            for target in self.handlers:
-                target.handle(batch)
+        self.characters = 0
+        self._write([entry for entry in entries if isinstance(entry, logging.LogRecord)])
+        self._write(self._repeats.summaries())
         for entry in entries:
             if isinstance(entry, threading.Event):
                 entry.set()
@@ -118,6 +147,22 @@ class BatchListener(logging.handlers.QueueListener):
             self.enqueue_sentinel()
             self._at_once.set()
             thread.join(STOP_TIMEOUT_S)
+            if not thread.is_alive():
+                self._write(self._repeats.summaries(at_end=True))
+
+    def dequeue(self, block: bool) -> "Entry | None":
+        """Return the next entry; where none comes, what is to be said of lines that are missing."""
+        while True:
+            with suppress(Empty):
+                return self.queue.get(block, self._repeats.wait_s())
+            self._write(self._repeats.summaries())
+
+    def _write(self, records: list[logging.LogRecord]) -> None:
+        """Hand records to the targets as text, some at a time."""
+        for text in pieces(self._line(record) for record in records):
+            batch = logging.LogRecord(__name__, logging.INFO, "", 0, self._hide(text), None, None)
+            for target in self.handlers:
+                target.handle(batch)
 
     def _waiting(self) -> list[Entry]:
         entries = []
@@ -127,19 +172,39 @@ class BatchListener(logging.handlers.QueueListener):
             self.enqueue_sentinel()  # it ends the thread after this batch
         return entries
 
-    def _text(self, records: list[logging.LogRecord]) -> str:
-        text = "\n".join(map(self._line, records))
+    def _hide(self, text: str) -> str:
         try:
             return self._formatter.hide(text)
         except Exception as error:  # noqa: BLE001  the thread must live on, and no line may be written as it is
-            return f"lines missing here: {len(records)} (keys cannot be taken out of them: {type(error).__name__})"
+            count = text.count("\n") + 1
+            return f"lines missing here: {count} (keys cannot be taken out of them: {type(error).__name__})"
 
     def _line(self, record: logging.LogRecord) -> str:
         try:
-            return self._formatter.line(record)
+            return cut(self._formatter.line(record), MAX_LINE)
         except Exception:  # noqa: BLE001  one bad record must not cost the others
             message = repr(record.msg) if isinstance(record.msg, str) else type(record.msg).__name__
             return f"a record of {record.name} that cannot be written: {message}"
+
+
+def pieces(lines: Iterator[str]) -> Iterator[str]:
+    """Yield lines joined, as many at a time as make a piece."""
+    waiting: list[str] = []
+    size = 0
+    for line in lines:
+        waiting.append(line)
+        size += len(line)
+        if size > PIECE:
+            yield "\n".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield "\n".join(waiting)
+
+
+def weight(record: logging.LogRecord) -> int:
+    """Return about how many characters a record holds; what is no text is small."""
+    texts = (record.msg, record.exc_text, *(record.args if isinstance(record.args, tuple) else ()))
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 class RecentLines(logging.Handler):

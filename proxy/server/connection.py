@@ -1,6 +1,7 @@
 """One client's connection: its requests in their order, a task for the one that is served, and what is refused."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -21,6 +22,8 @@ from proxy.server.decisions import Endpoints
 MAX_UNREAD_BYTES = 262_144  # a long chat is shorter: to stop reading and begin again costs more than to read on
 MAX_WAITING = 8  # requests behind the one that is served; with more no more is read
 MAX_TUNNELLED_BYTES = 65_536  # clients wait for the answer to a handshake; one that does not is read no further
+
+log = logging.getLogger(__name__)
 
 
 class App(Protocol):
@@ -88,8 +91,9 @@ class ClientConnection(asyncio.Protocol):
             "http", address(transport.get_extra_info("sockname")), address(transport.get_extra_info("peername"))
         )
         self.reader = RequestReader(self, self.server.app.known, self.endpoints.server)
-        if not self.server.enter(self):
-            self.refuse(TooManyConnections())
+        if not self.server.enter(self):  # no request was read, so none is announced: a flood of these is to cost little
+            log.warning("a connection is refused: there are too many")
+            self._end_with(TooManyConnections(), is_noted=False)
 
     def data_received(self, data: bytes) -> None:
         """Read on, and refuse what cannot be read and what is too large."""

@@ -12,6 +12,7 @@ from proxy.server.connection import App, ClientConnection
 from proxy.server.limits import Limits, Watchdog
 from proxy.server.ports import BACKLOG
 
+ACCEPTED_AT_ONCE = 8  # it takes some turns of the loop to see that they are too many, and each takes a file meanwhile
 TURNS_OF_ACCEPTING = 4  # of the loop, in which a connection that was accepted just before becomes known here
 TURNS_OF_LOSING = 4  # in which the loop tells each connection that it is lost
 GRACE_S = 3  # how long running answers may go on once the server stops accepting
@@ -74,9 +75,11 @@ class RunningServer:
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         listeners = [
-            await loop.create_server(lambda: ClientConnection(self), sock=listener, backlog=BACKLOG)
+            await loop.create_server(lambda: ClientConnection(self), sock=listener, backlog=ACCEPTED_AT_ONCE)
             for listener in self._sockets
         ]
+        for listener in self._sockets:
+            listener.listen(BACKLOG)  # asyncio's word for both: how many wait, and how many it accepts in one go
         await self._draining.wait()
         for each in listeners:
             each.close()

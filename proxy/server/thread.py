@@ -1,6 +1,7 @@
 """The server in a thread of its own: start it, move it to another port, stop it."""
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
@@ -19,6 +20,7 @@ from proxy.server.ports import listen
 from proxy.server.running_server import RunningServer
 
 STOP_LIMIT_S = 8.0
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 OWN_PORT_LIMIT_S = 2.0  # how long a drained server may take to close its listening sockets
 OWN_PORT_EVERY_S = 0.02
 ONE_OF_ALL = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what listens everywhere, and one of its addresses
@@ -158,6 +160,7 @@ class ServerThread:
     def _run(self, ready: "Future[None]") -> None:
         # The standard loop: uvloop was measured, gained nothing on plain requests and lost a third on streams.
         loop = asyncio.new_event_loop()
+        loop.set_exception_handler(note_trouble)
         try:
             loop.run_until_complete(self._live(ready))
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -175,6 +178,15 @@ class ServerThread:
             for serving in self._servings:
                 await serving.ended()
             self._servings = []
+
+
+def note_trouble(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what nobody caught; that no connection can be accepted is a sentence, for asyncio says it for each try."""
+    error = context.get("exception")
+    if "socket" in context and isinstance(error, OSError) and error.errno in OUT_OF_FILES:
+        log.warning("no new connection can be taken, for want of files or memory: %s", error.strerror)
+    else:
+        loop.default_exception_handler(context)
 
 
 def listen_soon(host: str, port: int) -> list[socket.socket]:

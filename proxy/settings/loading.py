@@ -5,6 +5,7 @@ private copy; without one nothing is relayed until the file is mended.
 """
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -63,8 +64,16 @@ class InForce:
 class Loader:
     """Load the settings of one settings file, under a command line and the environment."""
 
-    def __init__(self, path: Path, command_line: Mapping[str, Any], *, starts_anyway: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        command_line: Mapping[str, Any],
+        environment: Mapping[str, str] = os.environ,
+        *,
+        starts_anyway: bool = False,
+    ) -> None:
         self._path = path
+        self._environment = environment  # the process's may be without its keys
         self._starts_anyway = starts_anyway
         self._passes_over_address = False
         self._command_line = dict(command_line)
@@ -165,7 +174,7 @@ class Loader:
             raise SettingsFileWrong(f"{where}: {error.detail}") from error
 
     def _merge(self, file: Origin, file_values: Mapping[str, Any], forced: Mapping[str, Any] | None = None) -> InForce:
-        environment = read_environment()
+        environment = read_environment(self._environment)
         passed_over: tuple[str, ...] = ()
         if is_proxy_key(environment.get("openai_api_key")):
             del environment["openai_api_key"]

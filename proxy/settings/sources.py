@@ -17,9 +17,14 @@ from proxy.settings.statements import line_of, toml_name, with_setting
 from proxy.settings.upstreams import Upstream
 
 
-def read_environment() -> dict[str, Any]:
-    """Return what the environment sets, as text."""
-    return dict(EnvSettingsSource(Settings)())
+def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment sets, as text; the keys are those of the one given, which the process's may lack."""
+    values = dict(EnvSettingsSource(Settings)())
+    for name, value in environment.items():
+        field = name.lower()
+        if value and field in Settings.model_fields and about(field).secret:
+            values[field] = value
+    return values
 
 
 def read_file(path: Path) -> dict[str, Any]:

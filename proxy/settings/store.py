@@ -1,6 +1,8 @@
 """The settings in force: one frozen snapshot, replaced whole; changes can be refused and are then undone."""
 
+import hashlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from proxy import paths
 from proxy.errors.configuration import EnvironmentBroken, SettingError, SettingsBroken, SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
+from proxy.files import held, target_of
 from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable
@@ -17,6 +21,8 @@ from proxy.settings.sources import as_plain, changed, place
 
 Listener = Callable[[Settings, Settings], None]
 Observer = Callable[[], None]
+
+LOCK_LIMIT_S = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +39,18 @@ class SettingsStore:
     """
 
     def __init__(
-        self, path: Path, command_line: Mapping[str, Any] | None = None, *, starts_anyway: bool = False
+        self,
+        path: Path,
+        command_line: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        starts_anyway: bool = False,
     ) -> None:
         self.path = path
         self._listeners: list[Listener] = []
         self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
-        self._loader = Loader(path, command_line or {}, starts_anyway=starts_anyway)
+        self._loader = Loader(path, command_line or {}, environment, starts_anyway=starts_anyway)
         self.in_force = self._loader.load()  # frozen, and replaced whole
         if self.problem is not None:
             log.error("%s", self.warning)
@@ -121,11 +132,12 @@ class SettingsStore:
         """
         with self._one_change():
             self._check_may_change(changes)
-            before, values, new = self._prepare(changes)
-            while read_content(self.path) != before.content:  # somebody has saved it since
+            with held(lock_file(self.path), LOCK_LIMIT_S):  # against other processes of ours; no editor asks for it
                 before, values, new = self._prepare(changes)
-            if new.content != before.content:
-                replace_content(self.path, new.content)
+                while read_content(self.path) != before.content:  # somebody has saved it since
+                    before, values, new = self._prepare(changes)
+                if new.content != before.content:
+                    replace_content(self.path, new.content)
             try:
                 self._put_in_force(new)
             except ProxyError:
@@ -235,16 +247,16 @@ class SettingsStore:
     def _restore_file(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
         """Take a refused change out of the file again; what somebody has written there meanwhile stays."""
         try:
-            content = read_content(self.path)
-            if content == new.content:
-                restored = before.content
-            else:
-                values = {field: before.file_values.get(field) for field in changes}
-                restored = changed(content, values, self.path)
-        except SettingError as error:
+            with held(lock_file(self.path), LOCK_LIMIT_S):
+                content = read_content(self.path)
+                if content == new.content:
+                    restored = before.content
+                else:
+                    values = {field: before.file_values.get(field) for field in changes}
+                    restored = changed(content, values, self.path)
+                replace_content(self.path, restored)
+        except (SettingError, TimeoutError) as error:
             log.warning("a refused change stays in the settings file: %s", error)
-        else:
-            replace_content(self.path, restored)
 
     def _check_may_change(self, changes: Mapping[str, Any]) -> None:
         for field in changes:
@@ -254,6 +266,12 @@ class SettingsStore:
                 raise SettingError(f"{variable(field)} is a key, and keys do not belong in files")
             if (fixed_by := self.fixed_by(field)) is not None:
                 raise SettingError(f"{variable(field)} is fixed by the {fixed_by}")
+
+
+def lock_file(path: Path) -> Path:
+    """Return the file whose lock guards a settings file, however that is named."""
+    name = os.path.normcase(target_of(path)).encode("utf-8", "surrogateescape")
+    return paths.state_file().with_name(f"settings-{hashlib.sha256(name).hexdigest()[:16]}.lock")
 
 
 def differing(old: Settings, new: Settings) -> list[str]:

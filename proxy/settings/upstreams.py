@@ -1,6 +1,5 @@
 """The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -142,9 +141,9 @@ class Upstream(BaseModel):
         """Return the environment variable of its key."""
         return f"OPENAI_API_KEY_{self.name.upper().replace('-', '_')}"
 
-    def environment_key(self) -> str | None:
-        """Return the key the environment holds for it."""
-        return os.environ.get(self.key_variable, "").strip() or None
+    def environment_key(self, environment: Mapping[str, str]) -> str | None:
+        """Return the key an environment holds for it."""
+        return environment.get(self.key_variable, "").strip() or None
 
     def table(self) -> dict[str, Any]:
         """Return the row as the settings file holds it: without what is at its default."""

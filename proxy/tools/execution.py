@@ -1,8 +1,9 @@
 """Tools as the rest of the program knows them. While they are off, none of their machinery is imported."""
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,14 @@ class ToolExecution:
         servers_file: Callable[[], Path],
         consent: Consent,
         vault: "Vault | None" = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.consent = consent
         self._settings = settings
         self._default_file = default_file
         self._servers_file = servers_file
         self._vault = vault
+        self._environment = environment  # in which mcp.json names variables
         self._opening = threading.Lock()
         self._toolbox: Toolbox | None = None
         self._holders = 0
@@ -66,7 +69,9 @@ class ToolExecution:
             if self._toolbox is None:
                 from proxy.tools.toolbox import Toolbox  # noqa: PLC0415  who runs no tools does not pay for it
 
-                self._toolbox = Toolbox(self._settings, self.file_path, self._servers_file, self.consent, self._vault)
+                self._toolbox = Toolbox(
+                    self._settings, self.file_path, self._servers_file, self.consent, self._vault, self._environment
+                )
             return self._toolbox
 
     def file_path(self) -> Path:

@@ -1,6 +1,7 @@
 """The tools' machinery, wired: sources, registry, runner. Importing it costs; `execution` does so when it is needed."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ class Toolbox:
         servers_path: Callable[[], Path],
         consent: Consent,
         vault: "Vault | None" = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         guard_forks()
         self._settings = settings
@@ -45,7 +47,7 @@ class Toolbox:
         self._file = FileSource(file_path, self._workers)
         self._runner = Runner(self._workers)
         self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
-        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()), vault)
+        self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()), vault, environment)
         self.registry = Registry((self._file, ShippedSource(), self._servers))
 
     async def open(self, request: ToolRequest) -> Answer:

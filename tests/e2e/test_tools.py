@@ -28,7 +28,20 @@ TOOLS = '''
 def shout(word: str) -> str:
     """Say a word loudly."""
     return word.upper() + "!"
+
+def keys() -> str:
+    """Say which variables that may hold a key are seen here and in a child."""
+    import os, subprocess, sys
+    show = "import os; print(*sorted(name for name in os.environ if 'API_KEY' in name))"
+    child = subprocess.run([sys.executable, "-c", show], capture_output=True, text=True, check=True).stdout.split()
+    return f"here {sorted(name for name in os.environ if 'API_KEY' in name)}, in a child {child}"
 '''
+KEYS = {
+    "OPENAI_API_KEY": "the-first-upstreams",
+    "OPENAI_API_KEY_SPARE": "another-upstreams",
+    "PROXY_API_KEYS": "a-callers,another-callers",
+    "PROXY_API_KEY": "a-callers",
+}
 ON = {"ENABLE_TOOL_EXECUTION": "true"}
 CONFIG = Path("xdg_config_home") / "openai-tray-proxy"
 
@@ -48,7 +61,7 @@ def furnish(home: Path) -> Path:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     home = furnish(tmp_path_factory.mktemp("home"))
-    with Program(home, "serve", "--demo", "--port", "0", **ON) as program:
+    with Program(home, "serve", "--demo", "--port", "0", **ON, **KEYS) as program:
         wait_for(lambda: "MCP server own offers" in log_of(home), "the server to come up", 40)
         yield program
 
@@ -73,6 +86,7 @@ QUESTIONS = {
     "a function": ("Please shout hello", "HELLO!"),
     "a shipped tool": ("Please calculate 42", "42"),
     "a tool of a server": ("Please call own__add", "2"),
+    "what sees our keys": ("Please call keys", "here [], in a child []"),
     "two at once": ("Please shout hello and calculate 7", "HELLO!” and “7"),
 }
 
@@ -130,9 +144,25 @@ def test_the_command_line_lists_and_calls_tools_of_servers(tmp_path: Path) -> No
     assert (called.returncode, called.stdout) == (0, "42\n")
 
 
-def run(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def test_a_tool_that_is_tried_sees_no_key_but_those_the_user_hands_to_a_server(tmp_path: Path) -> None:
+    home = furnish(tmp_path / "home")
+    handed = {"OWN": "${OPENAI_API_KEY}", "SPARE": "${env:OPENAI_API_KEY_SPARE}"}
+    server = {"command": sys.executable, "args": [SERVER], "env": handed}
+    (home / CONFIG / "mcp.json").write_text(json.dumps({"mcpServers": {"own": server}}), encoding="utf-8")
+
+    tried = run(home, "call", "keys", "{}", **KEYS)
+    seen = [run(home, "call", "own__environment", json.dumps({"name": name}), **KEYS) for name in (*handed, *KEYS)]
+
+    assert tried.stdout == "here [], in a child []\n"
+    assert [one.stdout.strip() for one in seen] == [
+        *(KEYS["OPENAI_API_KEY"], KEYS["OPENAI_API_KEY_SPARE"]),
+        *["not set"] * len(KEYS),
+    ]
+
+
+def run(home: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of the program to its end."""
-    return run_python(home, "-m", "proxy", "tools", *arguments)
+    return run_python(home, "-m", "proxy", "tools", *arguments, **variables)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no terminals of this kind")

@@ -1,10 +1,13 @@
 """The parts together: clicks add to what the settings file holds at that moment; logging is left to the mains."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from fakes.memory_keychain import MemoryKeychain
 from fakes.program import run_python
 from proxy import paths
 from proxy.errors.configuration import SettingError
@@ -131,3 +134,28 @@ def test_the_level_of_the_log_is_that_of_the_settings_after_each_change_too() ->
     services.store.update(proxy_log_level="DEBUG")
 
     assert (before, logging.root.level) == (logging.INFO, logging.DEBUG)
+
+
+@pytest.mark.parametrize("place", ["config", "state", "clients", "runtime", "linked settings"])
+def test_a_start_removes_what_a_killed_process_left_behind(tmp_path: Path, place: str) -> None:
+    folder = {
+        "config": paths.config_dir(),
+        "state": paths.state_file().parent,
+        "clients": paths.connected_clients_dir(),
+        "runtime": paths.runtime_dir(),
+        "linked settings": tmp_path / "dotfiles",
+    }[place]
+    folder.mkdir(parents=True, exist_ok=True)
+    if place == "linked settings":
+        paths.config_dir().mkdir(parents=True)
+        (folder / "settings.toml").write_text("proxy_port = 9001\n", encoding="utf-8")
+        paths.settings_file().symlink_to(folder / "settings.toml")
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left = folder / f".settings.toml.{killed.pid}-0a1b2c3d"
+    left.write_text("proxy_host = ", encoding="utf-8")
+
+    services = assemble({"openai_api_key": "k"}, keychain=MemoryKeychain)
+
+    assert not left.exists()
+    assert services.store.problem is None

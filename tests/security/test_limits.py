@@ -1,6 +1,10 @@
 """Limits: on the size of a head, on everybody's slowness, on the number of connections."""
 
+import asyncio
+import errno
 import gzip
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -10,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from fakes.asking import BODY, CHAT, FILES, ask
+from fakes.program import Program
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import DripBody, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
 from proxy.http.sizes import BodyFraming
 from proxy.server.limits import Limits, affordable
+from proxy.server.thread import note_trouble
 from waiting import wait_for
 
 HEALTH = "/v1/health"
@@ -536,3 +542,60 @@ def test_a_connection_beyond_the_bound_is_refused_and_taken_again_when_one_has_l
 def test_there_is_room_for_connections_and_their_upstreams_as_far_as_the_system_allows() -> None:
     assert 0 < affordable(100) <= 100
     assert affordable(10**9) < 10**9
+
+
+FEW_FILES = (
+    "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0})); from proxy.cli.main import main; main()"
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of this kind")
+@pytest.mark.parametrize("files", [90, 110, 160])
+def test_a_flood_of_connections_takes_no_file_and_no_line_from_the_others(tmp_path: Path, files: int) -> None:
+    home = tmp_path / "few-files"
+    home.mkdir()
+    command = ("-c", FEW_FILES.format(files))
+    with Program(home, "serve", "--demo", "--port", "0", command=command) as program, ExitStack() as stack:
+        kept = stack.enter_context(program.connect())
+        assert kept.ask("GET", HEALTH).status == 200
+        for _ in range(400):
+            stack.enter_context(program.connect())
+        held_up = [timed(lambda: kept.ask("GET", HEALTH).status) for _ in range(5)]
+        with program.connect() as another:
+            refused = another.read_reply()
+
+        log = next((home / "xdg_state_home").rglob("proxy.log"))
+        wait_for(lambda: "there are too many" in log.read_text(encoding="utf-8"), "the line")
+
+    text = log.read_text(encoding="utf-8")
+    assert [status for status, _ in held_up] == [200] * 5
+    assert max(seconds for _, seconds in held_up) < 5
+    assert refused.error["code"] == "too_many_connections"
+    assert "Traceback" not in text
+    assert len(text.splitlines()) < 60
+
+
+def timed(ask: Callable[[], int]) -> tuple[int, float]:
+    """Return what came of a question, and how many seconds it took."""
+    began = time.monotonic()
+    return ask(), time.monotonic() - began
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS])
+def test_that_no_connection_can_be_taken_is_one_sentence_however_often_it_is_tried(
+    caplog: pytest.LogCaptureFixture, number: int
+) -> None:
+    error = OSError(number, os.strerror(number))
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(note_trouble)
+    for _ in range(3):
+        loop.call_exception_handler({"message": "socket.accept() out", "exception": error, "socket": object()})
+    loop.call_exception_handler({"message": "something else", "exception": OSError(number, "elsewhere")})
+    loop.close()
+
+    *sentences, other = caplog.records
+    assert {record.getMessage() for record in sentences} == {
+        f"no new connection can be taken, for want of files or memory: {os.strerror(number)}"
+    }
+    assert not any(record.exc_info for record in sentences)
+    assert other.exc_info

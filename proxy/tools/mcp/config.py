@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +14,7 @@ from proxy.settings.file_text import FileText, read_content
 from proxy.tools.mcp.variables import filled_in
 from proxy.tools.tool import JsonObject
 
+FillIn = Callable[[str], str]
 Transport = Literal["stdio", "http", "sse"]
 # What other programs call the ways to a server.
 TRANSPORTS: dict[str, Transport] = {
@@ -51,8 +55,11 @@ class McpServerConfig:
         return (self.only is None or tool in self.only) and tool not in self.never
 
 
-def read_servers(path: Path) -> tuple[list[McpServerConfig], list[str]]:
-    """Return the servers of the file, and a sentence for each entry that is none; raises BrokenServersFile."""
+def read_servers(path: Path, environment: Mapping[str, str] = os.environ) -> tuple[list[McpServerConfig], list[str]]:
+    """Return the servers of the file, and a sentence for each entry that is none; raises BrokenServersFile.
+
+    The variables that the file names are looked up in `environment`: also one of our keys, where the user wrote that.
+    """
     try:
         content = read_content(path)
         text = FileText.of(content).text if content is not None else None
@@ -73,12 +80,13 @@ def read_servers(path: Path) -> tuple[list[McpServerConfig], list[str]]:
         raise BrokenServersFile(f"{path.name} holds mcpServers twice")
     if not isinstance(entries, dict):
         raise BrokenServersFile(f"{path.name} holds no object named mcpServers")
+    fill_in: FillIn = partial(filled_in, environment=environment)
     servers: list[McpServerConfig] = []
     problems: list[str] = []
     for name, entry in entries.items():
         try:
             if not is_disabled(entry):
-                servers.append(read_server(name, entry))
+                servers.append(read_server(name, entry, fill_in))
         except ValueError as error:  # noqa: PERF203  each one stands for itself
             problems.append(f"{name[:MAX_NAME]!r} in {path.name} is not started: {error}")
     return servers, problems
@@ -102,7 +110,7 @@ def is_disabled(entry: object) -> bool:
     return entry.get("disabled") is True or entry.get("enabled") is False
 
 
-def read_server(name: str, entry: Any) -> McpServerConfig:
+def read_server(name: str, entry: Any, fill_in: FillIn) -> McpServerConfig:
     """Read one entry; raises ValueError."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise ValueError(f"its name must be 1 to {MAX_NAME} printable characters")
@@ -125,15 +133,15 @@ def read_server(name: str, entry: Any) -> McpServerConfig:
     if transport == "stdio":
         return replace(
             config,
-            command=filled_in(text_of(entry, "command")),
-            args=tuple(map(filled_in, texts(entry.get("args", []), "args"))),
-            env=pairs(entry.get("env"), "env"),
-            cwd=filled_in(text_of(entry, "cwd")) if entry.get("cwd") is not None else None,
+            command=fill_in(text_of(entry, "command")),
+            args=tuple(map(fill_in, texts(entry.get("args", []), "args"))),
+            env=pairs(entry.get("env"), "env", fill_in),
+            cwd=fill_in(text_of(entry, "cwd")) if entry.get("cwd") is not None else None,
         )
-    url = filled_in(text_of(entry, url_member(entry)))
+    url = fill_in(text_of(entry, url_member(entry)))
     if not url.startswith(("http://", "https://")):
         raise ValueError("its url must begin with http:// or https://")
-    return replace(config, url=url, headers=pairs(entry.get("headers"), "headers"))
+    return replace(config, url=url, headers=pairs(entry.get("headers"), "headers", fill_in))
 
 
 def transport_of(entry: JsonObject) -> Transport:
@@ -178,7 +186,7 @@ def texts(value: object, what: str) -> list[str]:
     return list(value)
 
 
-def pairs(value: object, what: str) -> tuple[tuple[str, str], ...]:
+def pairs(value: object, what: str, fill_in: FillIn) -> tuple[tuple[str, str], ...]:
     """Return the members of an object of texts; raises ValueError."""
     if value is None:
         return ()
@@ -186,4 +194,4 @@ def pairs(value: object, what: str) -> tuple[tuple[str, str], ...]:
         raise ValueError(f"its {what} must be an object of texts")
     if any("\0" in text or "\0" in name or not name or "=" in name for name, text in value.items()):
         raise ValueError(f"its {what} hold a name or a value that cannot be passed on")
-    return tuple((name, filled_in(text)) for name, text in value.items())
+    return tuple((name, fill_in(text)) for name, text in value.items())

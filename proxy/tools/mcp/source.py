@@ -3,10 +3,11 @@
 import asyncio
 import importlib.util
 import logging
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -39,9 +40,14 @@ class McpSource:
     """Start the servers, take note of changes in mcp.json, stop them. For any thread."""
 
     def __init__(
-        self, path: Callable[[], Path], limits: Callable[[], CallLimits], vault: "Vault | None" = None
+        self,
+        path: Callable[[], Path],
+        limits: Callable[[], CallLimits],
+        vault: "Vault | None" = None,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self._path = path
+        self._environment = environment  # in which the file's variables are looked up
         self._vault = vault
         self._limits = limits
         self._orphans = Orphans()
@@ -115,7 +121,7 @@ class McpSource:
             if stamp == self._stamp:
                 return
             try:
-                configs, self._file_problems = read_servers(path)
+                configs, self._file_problems = read_servers(path, self._environment)
             except BrokenServersFile as broken:
                 self._file_problems = [f"{broken}. The servers named before stay in use."]
             else:
@@ -165,7 +171,7 @@ class McpSource:
 
         Raises BrokenServersFile, LookupError where no server at a URL has the name, LoginFailed.
         """
-        configs, _ = await self._in_thread(lambda: read_servers(self._path()))
+        configs, _ = await self._in_thread(lambda: read_servers(self._path(), self._environment))
         config = next((config for config in configs if config.name == name and config.url is not None), None)
         if config is None or self._vault is None:
             raise LookupError(name)

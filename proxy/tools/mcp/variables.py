@@ -2,21 +2,22 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 NAME = re.compile(r"(?:env:)?([A-Za-z_][\w.()]*)(?::-(.*))?", re.DOTALL)
 
 
-def filled_in(text: str) -> str:
+def filled_in(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """Replace ${NAME}, ${env:NAME}, ${NAME:-default} and the folders' names; raises ValueError naming what is not set.
 
     There is no workspace: ${workspaceFolder} is the home folder, as ${userHome} is.
     """
-    return VARIABLE.sub(lambda match: value_of(match[1]), text)
+    return VARIABLE.sub(lambda match: value_of(match[1], environment), text)
 
 
-def value_of(inside: str) -> str:
+def value_of(inside: str, environment: Mapping[str, str]) -> str:
     """Return what stands for the inside of ${…}; raises ValueError."""
     if inside in ("userHome", "workspaceFolder", "workspaceRoot"):
         return home()
@@ -25,7 +26,7 @@ def value_of(inside: str) -> str:
     named = NAME.fullmatch(inside)
     if named is None:
         raise ValueError(f"${{{inside[:60]}}} is not a variable this program knows")
-    value = os.environ.get(named[1])
+    value = environment.get(named[1])
     if named[2] is not None:
         return value or named[2]
     if value is None:

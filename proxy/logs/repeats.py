@@ -1,0 +1,116 @@
+"""A flood of equal lines is a few of them and one that says how many there were."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from proxy.logs.lines import MAX_WORD, cut
+
+MAX_EQUAL = 10  # lines, within WINDOW_S
+WINDOW_S = 10.0
+MAX_KINDS = 256  # that are told apart at a time
+SHOWN = 120  # characters of a line, in what is said of it
+
+Place = tuple[str, str, int]
+
+
+@dataclass
+class Window:
+    """How often a line came since it was first seen."""
+
+    began: float
+    name: str
+    level: int
+    text: str
+    count: int = 0
+    missing: int = 0
+
+
+class Repeats:
+    """Count equal warnings and errors. For any thread.
+
+    Requests have a line each, which differ and are left alone; so are lines that say nothing is wrong. Tracebacks of
+    one place are few too, whatever their exceptions say.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[object, Window] = {}
+        self._lock = threading.Lock()
+
+    def is_one_too_many(self, record: logging.LogRecord) -> bool:
+        """Count a record, and tell whether as many like it were written as may be."""
+        if record.levelno < logging.WARNING and not record.exc_info:
+            return False
+        text = text_of(record)
+        with self._lock:
+            key = (record.name, record.levelno, len(text), hash(text))
+            window = self._window(key, record, text[:MAX_WORD])
+            window.count += 1
+            window.missing += window.count > MAX_EQUAL
+            return window.count > MAX_EQUAL
+
+    def may_show_traceback(self, record: logging.LogRecord) -> bool:
+        """Count a traceback by its place, and tell whether it may be written."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return False
+        with self._lock:
+            window = self._window((type(error), innermost(error.__traceback__)), record, "")
+            window.count += 1
+            return window.count <= MAX_EQUAL
+
+    def wait_s(self) -> float | None:
+        """Return in how many seconds something may be to be said, None where nothing will be."""
+        with self._lock:
+            ends = [window.began + WINDOW_S for window in self._windows.values() if window.count >= MAX_EQUAL]
+        return max(min(ends) - time.monotonic(), 0.01) if ends else None
+
+    def summaries(self, *, at_end: bool = False) -> list[logging.LogRecord]:
+        """Return a line for each that is missing in a window that is over, or in any."""
+        now = time.monotonic()
+        with self._lock:
+            over = {key: each for key, each in self._windows.items() if at_end or each.began + WINDOW_S <= now}
+            for key in over:
+                del self._windows[key]
+        return [summary_of(window, now) for window in over.values() if window.missing]
+
+    def _window(self, key: object, record: logging.LogRecord, text: str) -> Window:
+        """Return the window of a line, a new one where the last is over; of too many, the oldest makes room.
+
+        One that is over and still has something to say is said by `summaries`, and counts on until then.
+        """
+        window, now = self._windows.get(key), time.monotonic()
+        if window is None or (now - window.began > WINDOW_S and not window.missing):
+            self._windows.pop(key, None)
+            if len(self._windows) >= MAX_KINDS:
+                silent = (other for other, each in self._windows.items() if not each.missing)
+                self._windows.pop(next(silent, next(iter(self._windows))))
+            window = self._windows[key] = Window(now, record.name, record.levelno, text)
+        return window
+
+
+def text_of(record: logging.LogRecord) -> str:
+    """Return what a record says, without its traceback."""
+    try:
+        text = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        return text if error is None else f"{text} ({type(error).__name__}: {error})"
+    except Exception:  # noqa: BLE001  what is written may be anybody's object
+        return str(type(record.msg))
+
+
+def innermost(trace: TracebackType | None) -> Place | None:
+    """Return where an exception arose."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    code = trace.tb_frame.f_code if trace else None
+    return (code.co_filename, code.co_name, trace.tb_lineno) if trace and code else None
+
+
+def summary_of(window: Window, now: float) -> logging.LogRecord:
+    """Return the line that stands for those that are missing."""
+    message = "%d more lines like this within %.0f s: %s"
+    arguments = (window.missing, now - window.began, cut(window.text.partition("\n")[0], SHOWN))
+    return logging.LogRecord(window.name, window.level, "", 0, message, arguments, None)
