@@ -107,8 +107,8 @@ def find_network_proxy(url: str) -> ProxyVariable | None:
     host = parts.hostname or ""
     if stays_on_this_computer(host) or is_excepted(host, parts.port or DEFAULT_PORTS.get(parts.scheme)):
         return None
-    if urllib.request.proxy_bypass(parts.netloc):  # the system's own exceptions
-        return None
+    if not urllib.request.getproxies_environment() and urllib.request.proxy_bypass(parts.netloc):
+        return None  # the system's own exceptions; those of the environment are read above, as curl does
     proxies = urllib.request.getproxies()
     for scheme in (parts.scheme, "all"):
         if value := proxies.get(scheme, "").strip():

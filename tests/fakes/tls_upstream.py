@@ -72,7 +72,8 @@ class TlsUpstream:
         context.load_cert_chain(self.certificate, key_file)
         self._server = TlsServer(context)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="tls-upstream")
-        self.base_url = f"https://127.0.0.1:{self._server.server_address[1]}/v1"
+        self.port = int(self._server.server_address[1])
+        self.base_url = f"https://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> "TlsUpstream":
         self._thread.start()

@@ -72,6 +72,86 @@ def test_where_there_is_none_there_is_none(
 
 
 @pytest.mark.parametrize(
+    ("excepted", "hosts"),
+    [
+        # by name, and all below it; a dot or a star in front changes nothing
+        ("api.example.com", ["api.example.com", "API.Example.COM", "api.example.com.", "eu.api.example.com"]),
+        (".example.com", ["example.com", "api.example.com"]),
+        ("*.example.com", ["example.com", "a.b.example.com"]),
+        ("Example.COM.", ["api.example.com"]),
+        ("com", ["api.example.com"]),
+        ("a.example, ,b.example", ["a.example", "b.example"]),
+        ("a.example b.example", ["a.example", "b.example"]),
+        # by port: that port alone
+        ("api.example.com:8443", ["api.example.com:8443"]),
+        ("api.example.com:443", ["api.example.com"]),
+        (".example.com:8443", ["api.example.com:8443"]),
+        ("10.0.0.1:8443", ["10.0.0.1:8443"]),
+        ("10.0.0.0/8:8443", ["10.1.2.3:8443"]),
+        ("[2001:db8::1]:8443", ["[2001:db8::1]:8443"]),
+        # by address and block
+        ("10.0.0.1", ["10.0.0.1", "10.0.0.1:8443", "[::ffff:10.0.0.1]"]),
+        ("10.0.0.0/8", ["10.1.2.3", "10.255.255.255:8443"]),
+        ("192.168.7.9/24", ["192.168.7.200"]),  # not the first address of its block
+        ("172.16.0.0/255.240.0.0", ["172.31.0.1"]),
+        ("0.0.0.0/0", ["8.8.8.8"]),
+        ("2001:db8::/32", ["[2001:db8:1::2]"]),
+        ("2001:db8::1", ["[2001:db8:0::1]"]),
+        ("[2001:db8::1]", ["[2001:db8::1]"]),
+        ("*", ["api.example.com", "10.0.0.1", "[2001:db8::1]"]),
+    ],
+)
+@pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
+def test_what_no_proxy_names_has_none(
+    monkeypatch: pytest.MonkeyPatch, variable: str, excepted: str, hosts: list[str]
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", CORP)
+    monkeypatch.setenv(variable, excepted)
+
+    for host in hosts:
+        assert find_network_proxy(f"https://{host}/v1") is None, host
+
+
+@pytest.mark.parametrize(
+    ("excepted", "hosts"),
+    [
+        ("example.com", ["badexample.com", "example.com.evil.test", "example.org"]),
+        (".example.com", ["badexample.com"]),
+        ("api.example.com", ["example.com"]),
+        ("api.example.com:8443", ["api.example.com", "api.example.com:18443"]),
+        ("api.example.com:443", ["api.example.com:8443"]),
+        ("10.0.0.0/8:8443", ["10.1.2.3"]),
+        ("10.0.0.1", ["10.0.0.10", "110.0.0.1", "10.0.0.1.evil.test"]),
+        ("10.0.0.0/8", ["11.0.0.1", "10.evil.test"]),
+        ("0.1", ["10.0.0.1"]),  # an address has no part that names it
+        ("0.0.0.1", ["10.0.0.0"]),
+        ("2001:db8::/32", ["[2001:db9::1]"]),
+        ("10.0.0.0/99", ["10.0.0.1", "api.example.com"]),
+        ("/", ["api.example.com", "10.0.0.1"]),
+        (".", ["api.example.com", "10.0.0.1"]),
+        (",", ["api.example.com"]),
+        (":443", ["api.example.com"]),
+        ("https://api.example.com", ["api.example.com"]),  # it is no host
+    ],
+)
+def test_what_no_proxy_does_not_name_has_one(monkeypatch: pytest.MonkeyPatch, excepted: str, hosts: list[str]) -> None:
+    monkeypatch.setenv("ALL_PROXY", CORP)
+    monkeypatch.setenv("NO_PROXY", excepted)
+
+    for host in hosts:
+        assert find_network_proxy(f"https://{host}/v1") == ProxyVariable("ALL_PROXY", CORP), host
+
+
+def test_the_exceptions_in_lower_case_go_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", CORP)
+    monkeypatch.setenv("no_proxy", "other.example")
+    monkeypatch.setenv("NO_PROXY", "*")
+
+    assert find_network_proxy(AWAY) == ProxyVariable("ALL_PROXY", CORP)
+    assert find_network_proxy("https://other.example/v1") is None
+
+
+@pytest.mark.parametrize(
     "variable", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
 )
 @pytest.mark.parametrize(
