@@ -9,13 +9,18 @@ export { h, render, Fragment, useState, useEffect, useRef, useMemo, useCallback,
 export const ROOT = location.pathname.split("/").slice(0, 3).join("/");
 const TOKEN = document.querySelector("meta[name=form-token]").content;
 
-export class ApiError extends Error {}
+export class ApiError extends Error {
+  constructor(words, value) {
+    super(words);
+    this.value = value;
+  }
+}
 
 async function answered(response) {
   const isJson = (response.headers.get("content-type") || "").includes("json");
   const value = isJson ? await response.json() : null;
   if (response.status === 403) throw new ApiError("This page's session is over. Open it again from the tray icon.");
-  if (!response.ok) throw new ApiError((value && value.error) || `The program answered ${response.status}.`);
+  if (!response.ok) throw new ApiError(value?.error?.message || value?.error || `The program answered ${response.status}.`, value);
   return value;
 }
 
@@ -39,6 +44,27 @@ export async function post(path, value = {}) {
   const response = await fetch(`${ROOT}/api/${path}`, { method: "POST", headers, body: JSON.stringify(value) })
     .catch(unreachable);
   return answered(response);
+}
+
+export async function postStream(path, value, signal, heard) { // hands each event's JSON over as it comes
+  const headers = { "Content-Type": "application/json", "X-Form-Token": TOKEN };
+  const response = await fetch(`${ROOT}/api/${path}`, { method: "POST", headers, body: JSON.stringify(value), signal });
+  if (!response.ok) return answered(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "", isDone = false;
+  for (;;) {
+    const { value: piece, done } = await reader.read();
+    if (done) break;
+    const events = (held + piece).split(/\r?\n\r?\n/);
+    held = events.pop();
+    for (const event of events) {
+      const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart()).join("\n");
+      if (data === "[DONE]") isDone = true;
+      else if (data) heard(JSON.parse(data));
+    }
+  }
+  if (!isDone) throw new ApiError("The answer broke off before its end.");
+  return null;
 }
 
 const whole = new Intl.NumberFormat();

@@ -16,6 +16,7 @@ from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.usage.prices import Prices
+from proxy.web.on_loop import Performed
 from proxy.web.ui.sessions import Sessions
 
 PLACES = {  # where a link may lead, beside the first page, and the view of each
@@ -90,3 +91,4 @@ class PageParts:
     ledger_file: Path
     requests: RequestParts
     proxy_keys: ProxyKeys
+    chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer
