@@ -51,6 +51,8 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             find_local=services.find_local,
             resting_s=services.router.cooldown.resting_s,
             learned=services.learned_repairs.all,
+            forget_learned=services.learned_repairs.forget,
+            tools=services.tools,
             ledger_file=services.ledger.file,
             requests=RequestParts(
                 capture=services.capture,

@@ -46,6 +46,11 @@ export async function post(path, value = {}) {
   return answered(response);
 }
 
+export async function postForm(path, fields) { // for a view that answers with a page
+  const response = await fetch(`${ROOT}/${path}`, { method: "POST", headers: { "X-Form-Token": TOKEN }, body: new URLSearchParams(fields) }).catch(unreachable);
+  return answered(response);
+}
+
 export async function postStream(path, value, signal, heard) { // hands each event's JSON over as it comes
   const headers = { "Content-Type": "application/json", "X-Form-Token": TOKEN };
   const response = await fetch(`${ROOT}/api/${path}`, { method: "POST", headers, body: JSON.stringify(value), signal });
@@ -68,6 +73,8 @@ export async function postStream(path, value, signal, heard) { // hands each eve
 }
 
 const whole = new Intl.NumberFormat();
+const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+export const percent = (share, digits = 0) => new Intl.NumberFormat(undefined, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(share);
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayAndClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -79,23 +86,26 @@ export const compact = (value) => (value == null ? NONE : value < 10_000 ? whole
 
 export function money(usd) {
   if (usd == null) return NONE;
-  if (usd === 0) return "$0";
+  if (usd === 0) return dollars.format(0);
   const digits = usd < 0.01 ? 5 : usd < 1 ? 4 : 2;
   return new Intl.NumberFormat(undefined, {
     style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits,
   }).format(usd);
 }
 
+const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" });
+export const cents = (usd) => (usd == null ? NONE : usd > 0 && usd < 0.01 ? money(usd) : dollars.format(usd)); // for sums
+
 export function seconds(value) {
   if (value == null) return NONE;
   if (value < 1) return `${whole.format(Math.round(value * 1000))} ms`;
-  return value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  return value < 60 ? `${tenths.format(value)} s` : `${whole.format(Math.floor(value / 60))} min ${Math.floor(value % 60)} s`;
 }
 
 export function bytes(value) {
   if (value == null) return NONE;
   if (value < 1024) return `${whole.format(value)} B`;
-  return value < 1_048_576 ? `${(value / 1024).toFixed(1)} kB` : `${(value / 1_048_576).toFixed(1)} MB`;
+  return value < 1_048_576 ? `${tenths.format(value / 1024)} kB` : `${tenths.format(value / 1_048_576)} MB`;
 }
 
 export function when(started) {

@@ -1,5 +1,5 @@
 // One request in full, beside the table.
-import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
 import { Conversation, Message } from "./conversation.js";
 import { SideBySide } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
@@ -28,11 +28,11 @@ function Prompt({ detail }) {
   const all = detail.prompt.reduce((sum, each) => sum + each.bytes, 0) || 1;
   if (!detail.prompt.length) return html`<p class="soft">Nothing is held of this prompt.</p>`;
   return html`<h3>What fills this prompt</h3>
-    <div class="fill" role="img" aria-label=${detail.prompt.map((each) => `${FILLING[each.what]} ${Math.round((100 * each.bytes) / all)} %`).join(", ")}>
+    <div class="fill" role="img" aria-label=${detail.prompt.map((each) => `${FILLING[each.what]} ${percent(each.bytes / all)}`).join(", ")}>
       ${detail.prompt.map((each) => html`<span key=${each.what} class=${`f-${each.what}`} style=${{ width: `${(100 * each.bytes) / all}%` }}></span>`)}</div>
     <table class="plain"><thead><tr><th>Part</th><th class="num">Share</th><th class="num">Size</th><th class="num">Tokens, about</th></tr></thead>
     <tbody>${detail.prompt.map((each) => html`<tr key=${each.what}><td><span class=${`swatch f-${each.what}`}></span>${FILLING[each.what] || each.what}</td>
-      <td class="num">${((100 * each.bytes) / all).toFixed(0)} %</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
+      <td class="num">${percent(each.bytes / all)}</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
 }
 
 function Attempts({ detail }) {

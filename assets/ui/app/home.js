@@ -1,5 +1,6 @@
 // The first page: the first steps where no key is there yet, a test request, and what was used today.
-import { ROOT, Trouble, compact, get, html, money, number, post, postStream, seconds, show, useEffect, useRef, useState } from "./core.js";
+import { ROOT, Trouble, cents, compact, get, html, number, post, postStream, seconds, show, useEffect, useRef, useState, when } from "./core.js";
+import { Model, Outcome } from "./row_parts.js";
 
 const OTHER = { name: "other", title: "Other address", about: "Any server that speaks the OpenAI API", base_url: "", keys_url: "", needs_key: true };
 
@@ -95,8 +96,23 @@ function Today() {
     return () => clearInterval(timer);
   }, []);
   const tokens = total && (total.input_tokens || 0) + (total.output_tokens || 0);
-  const tiles = [["Requests today", total && number(total.requests)], ["Tokens today", total && compact(tokens)], ["Cost today", total && money(total.requests ? total.cost_usd : 0)]];
-  return html`<div class="tiles">${tiles.map(([name, value]) => html`<a class="tile" key=${name} href=${`${ROOT}/usage?days=1`}><span class="name">${name}</span><span class="big">${value ?? "–"}</span></a>`)}</div>`;
+  const tiles = [["Requests", total && number(total.requests)], ["Tokens", total && compact(tokens)], ["Cost", total && cents(total.requests ? total.cost_usd : 0)]];
+  return html`<div class="tiles">${tiles.map(([name, value]) => html`<a class="tile" key=${name} href=${`${ROOT}/usage?days=1`}><span class="name">${name}<span class="wide-only"> today</span></span><span class="big">${value ?? "–"}</span></a>`)}</div>`;
+}
+
+function Recent() {
+  const [rows, setRows] = useState(null);
+  useEffect(() => {
+    const load = () => document.hidden || get("requests", { limit: 6 }).then((found) => setRows(found.requests), () => setRows(null));
+    load();
+    const timer = setInterval(load, 3_000);
+    return () => clearInterval(timer);
+  }, []);
+  if (!rows) return null;
+  return html`<section class="recent"><h2>Last requests <a href=${`${ROOT}/requests`}>All requests</a></h2>
+    ${rows.length ? html`<ul class="lines">${rows.map((row) => html`<li key=${row.id}><a class="recent-row" href=${`${ROOT}/requests?id=${encodeURIComponent(row.id)}`}>
+      <span class="r-model"><${Model} row=${row} /></span><span class="soft r-client"><bdi>${row.client || "unnamed program"}</bdi></span><${Outcome} row=${row} isShort /><span class="num soft">${when(row.started)}</span></a></li>`)}</ul>`
+    : html`<p class="soft">Nothing has been asked yet. <a href=${`${ROOT}/connect`}>Connect a tool</a>, or send a test request above.</p>`}</section>`;
 }
 
 function Step({ number: nth, title, isDone, children }) {
@@ -114,7 +130,7 @@ function Page() {
   const base = `${location.origin}/v1`;
   const connect = html`<p>Enter <code>${base}</code> <${Copy} text=${base} name="the base URL" /> as base URL in your editor or program, or let it be done:</p><p><a class="button" href=${`${ROOT}/connect`}>Connect a tool</a></p>`;
   if (!isFirst) return html`<${Today} /><section><h2>Try it</h2><p>A short question goes the way of your tools' requests.</p><${TestRequest} isReady passed=${() => setPassed(true)} />
-    ${hasPassed && html`<p class="hint">It works. Next: <a href=${`${ROOT}/connect`}>connect a tool</a>.</p>`}</section>`;
+    ${hasPassed && html`<p class="hint">It works. Next: <a href=${`${ROOT}/connect`}>connect a tool</a>.</p>`}</section><${Recent} />`;
   const isReady = !state.needs_key;
   return html`<section class="first"><h2>Three steps, and your tools have one address for all models</h2><ol class="steps">
     <${Step} number="1" title="Choose your provider" isDone=${isReady}>${isReady ? html`<p class="note success" role="status">${said}</p>` : html`<${Chooser} state=${state} done=${(found) => { setState(found); setSaid(found.said); }} />`}<//>

@@ -1,6 +1,6 @@
 // The page of usage: what was asked, what it used and what it cost.
 import uPlot from "./vendor/uplot.js";
-import { Empty, NONE, ROOT, Trouble, compact, get, html, money, number, show, useEffect, useLayoutEffect, useRef, useState } from "./core.js";
+import { Empty, NONE, ROOT, Trouble, cents, compact, get, html, money, number, percent, show, useEffect, useLayoutEffect, useRef, useState } from "./core.js";
 
 const DAYS = [[1, "Today"], [7, "7 days"], [30, "30 days"], [365, "365 days"]];
 const GROUPS = [["model", "Models"], ["client", "Clients"], ["upstream", "Upstreams"], ["key", "Keys"]];
@@ -9,7 +9,6 @@ const ENDINGS = {
   unreachable: ["unreachable", "bad"], refused_by_proxy: ["refused by the proxy", "refused"], refused_by_upstream: ["refused by the upstream", "refused"],
   cancelled: ["cancelled", "soft"], stopped: ["stopped with the proxy", "soft"], failed: ["failed in the proxy", "bad"],
 };
-const roundMoney = (value) => (value && value < 0.01 ? money(value) : `$${value.toFixed(2)}`);
 const tokensOf = (row) => (row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens || 0) + (row.output_tokens || 0));
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const startOf = (group) => new Date(group.length > 10 ? group.replace(" ", "T") : `${group}T00:00`).getTime() / 1000;
@@ -62,9 +61,9 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
 }
 
 function Tiles({ total }) {
-  const cached = total.input_tokens ? `${Math.round((100 * (total.cached_tokens || 0)) / total.input_tokens)} % from cache` : "";
+  const cached = total.input_tokens ? `${percent((total.cached_tokens || 0) / total.input_tokens)} from cache` : "";
   const tiles = [
-    ["Cost", money(total.cost_usd), total.unpriced ? `${number(total.unpriced)} without a known price` : ""],
+    ["Cost", cents(total.cost_usd), total.unpriced ? `${number(total.unpriced)} without a known price` : ""],
     ["Tokens in", compact(total.input_tokens), cached],
     ["Tokens out", compact(total.output_tokens), total.reasoning_tokens ? `${compact(total.reasoning_tokens)} of them reasoning` : ""],
     ["Requests", number(total.requests), total.estimated ? `${number(total.estimated)} estimated` : ""],
@@ -86,7 +85,7 @@ function Outcomes({ rows }) {
   const all = rows.reduce((sum, row) => sum + row.requests, 0) || 1;
   return html`<section><h2>How requests ended</h2><table class="plain"><thead><tr><th>Outcome</th><th class="num">Requests</th><th class="num">Share</th></tr></thead>
     <tbody>${rows.map((row) => { const [words, kind] = ENDINGS[row.group] || [row.group, "soft"]; return html`<tr key=${row.group}>
-      <td><span class=${`outcome ${kind}`}><i></i><span>${words}</span></span></td><td class="num">${number(row.requests)}</td><td class="num">${((100 * row.requests) / all).toFixed(1)} %</td></tr>`; })}</tbody></table></section>`;
+      <td><span class=${`outcome ${kind}`}><i></i><span>${words}</span></span></td><td class="num">${number(row.requests)}</td><td class="num">${percent(row.requests / all, 1)}</td></tr>`; })}</tbody></table></section>`;
 }
 
 function drawn(found, step) {
@@ -128,7 +127,7 @@ function Page() {
     ${found && !found.total.requests && html`<${Empty} title="Nothing was asked in this time"><p>Every finished request is counted here with its tokens and its cost, never with its words.</p>
       <p>Point a tool at <code>${location.origin}/v1</code>, or look at a longer time.</p><//>`}
     ${found && found.total.requests > 0 && html`<${Tiles} total=${found.total} />
-      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${money} axisFormat=${roundMoney} />
+      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${cents} axisFormat=${cents} />
         <${Plot} title="Tokens" times=${found.plots.times} series=${found.plots.tokens} step=${found.plots.step} format=${compact} /></div>
       <div class="cards">${GROUPS.map(([by, title], nth) => html`<${Groups} key=${by} title=${title} rows=${found.groups[nth]} />`)}<${Outcomes} rows=${found.outcomes} /></div>
       <p class="soft">Costs are what the price table and your own prices say, not the bill. ${NONE} is unknown, never free. Change prices under <a href=${`${ROOT}/settings?q=prices`}>Settings</a>.</p>`}`;

@@ -17,9 +17,11 @@ from proxy.web.ui import (
     events,
     first_steps,
     home,
+    keys,
     log,
     requests,
     settings,
+    tools,
     upstreams,
     usage,
 )
@@ -70,6 +72,8 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     connect.add_routes(pages, root, parts)
     usage.add_routes(pages, root, parts.ledger_file)
     settings.add_routes(pages, root, parts.store, parts.requests.hide)
+    keys.add_routes(pages, root, parts)
+    tools.add_routes(pages, root, parts.store, parts.tools, parts.requests)
     log.add_routes(pages, root, parts.recent_log, parts.requests.hide)
     app_pages.add_routes(pages, root)
     requests.add_routes(pages, root, parts.requests)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, request
 
+from proxy.capture.hiding import hidden_json
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.upstream_key import clean_key
@@ -36,7 +37,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
     def answer(status: int = 200, **members: Any) -> Answered:
         """Return JSON, without any key."""
-        return Response(parts.requests.hide(json.dumps(members)), content_type="application/json"), status
+        return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
 
     @pages.get(f"{root}/api/first")
     def first() -> Answered:
