@@ -115,6 +115,11 @@ export function when(started) {
 export const whenFully = (started) => full.format(new Date(started * 1000));
 
 export function Tabs({ names, chosen, choose, label }) {
+  const list = useRef(null);
+  useLayoutEffect(() => { // a narrow window shows but some of them
+    const tab = list.current.querySelector("[aria-selected=true]");
+    list.current.scrollLeft = tab.offsetLeft - (list.current.clientWidth - tab.offsetWidth) / 2;
+  }, [chosen]);
   const move = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -123,7 +128,7 @@ export function Tabs({ names, chosen, choose, label }) {
     choose(next);
     event.currentTarget.querySelector(`[data-tab="${next}"]`).focus();
   };
-  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
+  return html`<div class="tabs" ref=${list} role="tablist" aria-label=${label} onKeyDown=${move}>
     ${names.map(([id, name, count]) => html`<button key=${id} role="tab" data-tab=${id} class="tab"
       aria-selected=${id === chosen ? "true" : "false"} tabindex=${id === chosen ? 0 : -1} onClick=${() => choose(id)}>
       ${name}${count != null && html`<span class="count">${count}</span>`}</button>`)}

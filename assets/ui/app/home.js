@@ -46,14 +46,25 @@ function Chooser({ state, done }) {
       ${trouble.may_keep && html`<button type="button" class="second" disabled=${isBusy} onClick=${() => send(true)}>Keep it anyway</button>`}</div></form>`;
 }
 
-function TestRequest({ isReady, passed }) {
+function TestRequest({ isReady, isLazy, passed }) {
   const [models, setModels] = useState(null);
   const [model, setModel] = useState("");
   const [state, setState] = useState({ text: "", trouble: "", isRunning: false, facts: "" });
   const stop = useRef(null);
+  const hasAsked = useRef(false);
+  const offer = (found) => { setModels((old) => [...new Set([...(old || []), ...found])]); setModel((old) => old || found[0] || ""); };
+  const ask = () => { // the upstream's list: a request of its own, so not at each look at this page
+    if (hasAsked.current) return;
+    hasAsked.current = true;
+    get("first/models").then(({ models: found }) => offer(found), (error) => setState((old) => ({ ...old, trouble: error.message })));
+  };
   useEffect(() => {
     if (!isReady) return;
-    get("first/models").then(({ models: found }) => { setModels(found); setModel((old) => old || found[0] || ""); }, (error) => setState((old) => ({ ...old, trouble: error.message })));
+    if (!isLazy) { ask(); return; }
+    get("requests", { limit: 50 }).then(({ requests }) => {
+      const used = requests.map((row) => row.model_asked).filter(Boolean);
+      if (used.length) offer(used); else ask();
+    }, ask);
   }, [isReady]);
   const send = async (event) => {
     event.preventDefault();
@@ -79,7 +90,7 @@ function TestRequest({ isReady, passed }) {
   };
   return html`<form class="test" onSubmit=${send}>
       <label for="test-model">Model</label>
-      <div class="choice"><input id="test-model" type="text" list="test-models" required disabled=${!isReady} value=${model} spellcheck="false" autocomplete="off" placeholder=${models ? "the model's name" : ""} onInput=${(event) => setModel(event.target.value)} />
+      <div class="choice"><input id="test-model" type="text" list="test-models" required disabled=${!isReady} value=${model} spellcheck="false" autocomplete="off" placeholder=${models ? "the model's name" : ""} onFocus=${ask} onInput=${(event) => setModel(event.target.value)} />
         <datalist id="test-models">${(models || []).slice(0, 300).map((each) => html`<option key=${each} value=${each} />`)}</datalist>
         ${state.isRunning ? html`<button type="button" class="second" onClick=${() => stop.current.abort()}>Stop</button>` : html`<button disabled=${!isReady}>Send a test request</button>`}</div>
       ${(state.text || state.isRunning) && html`<div class="answer-box text" dir="auto" aria-live="polite">${state.text || html`<span class="soft writing">Waiting for the answer …</span>`}</div>`}
@@ -129,7 +140,7 @@ function Page() {
   if (!state) return html`<${Trouble} words=${trouble} />`;
   const base = `${location.origin}/v1`;
   const connect = html`<p>Enter <code>${base}</code> <${Copy} text=${base} name="the base URL" /> as base URL in your editor or program, or let it be done:</p><p><a class="button" href=${`${ROOT}/connect`}>Connect a tool</a></p>`;
-  if (!isFirst) return html`<${Today} /><section><h2>Try it</h2><p>A short question goes the way of your tools' requests.</p><${TestRequest} isReady passed=${() => setPassed(true)} />
+  if (!isFirst) return html`<${Today} /><section><h2>Try it</h2><p>A short question goes the way of your tools' requests.</p><${TestRequest} isReady isLazy passed=${() => setPassed(true)} />
     ${hasPassed && html`<p class="hint">It works. Next: <a href=${`${ROOT}/connect`}>connect a tool</a>.</p>`}</section><${Recent} />`;
   const isReady = !state.needs_key;
   return html`<section class="first"><h2>Three steps, and your tools have one address for all models</h2><ol class="steps">

@@ -1,4 +1,4 @@
-"""Keys, refused origins and learnt repairs as JSON. No key is ever shown, but for a proxy key at the moment it is made."""
+"""Keys, refused origins and learnt repairs as JSON. No key is shown, but a proxy key when it is made."""
 
 import json
 from typing import Any

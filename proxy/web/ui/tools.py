@@ -1,4 +1,4 @@
-"""Tools and MCP servers as JSON: what there is, how each server is doing, who may run unasked, and a call to try one."""
+"""Tools and MCP servers as JSON: what there is, how servers are doing, who may run unasked, and a call to try one."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExecution, parts: RequestParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for MCP servers, and for the tool's own time."""
+    """Add the routes below a path; the blueprint guards them. They wait for servers and tools."""
 
     def answer(status: int = 200, **members: Any) -> Answered:
         """Return JSON, without any key."""

@@ -122,7 +122,7 @@ def test_a_refused_origin_is_listed_and_let_in(page: Page, hosted: Hosted) -> No
 def test_no_tool_is_loaded_for_the_page_while_tools_are_off(page: Page, hosted: Hosted) -> None:
     state = page.get("tools")
     assert (state["is_on"], state["tools"], state["servers"]) == (False, [], [])
-    assert hosted.services.tools._toolbox is None  # noqa: SLF001  that nothing was put together shows nowhere else
+    assert hosted.services.tools._toolbox is None
     assert page.post("tools/call", name="calculate", arguments="{}").status_code == 409
 
 
