@@ -11,6 +11,7 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.loop.request import ToolRequest
+from proxy.tools.tool import CallRecord, Overview
 
 EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are called slow
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
@@ -84,6 +85,20 @@ class ToolExecution:
         toolbox = self.toolbox()
         asyncio.run(toolbox.settle(EXAMINED_S))
         return len(toolbox.registry.tools), toolbox.problems()
+
+    def servers_path(self) -> Path:
+        """Return where the MCP servers stand, whether or not the file exists."""
+        return self._servers_file()
+
+    def overview(self) -> Overview:
+        """Return how the tools and servers stand now; those of a changed file are on their way. Not for the loop."""
+        toolbox = self.toolbox()
+        asyncio.run(toolbox.registry.refresh())
+        return toolbox.overview()
+
+    def try_call(self, name: str, arguments: str) -> CallRecord:
+        """Run a tool for the user, without a question. Not for the event loop."""
+        return asyncio.run(self.toolbox().try_call(name, arguments))
 
     def hold(self) -> None:
         """Keep the tools running until `release`: a server that moves has a second one beside it for a while."""

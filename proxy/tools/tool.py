@@ -69,3 +69,24 @@ class CallRecord:
     result: str
     outcome: Outcome
     seconds: float
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """How an MCP server is doing."""
+
+    name: str
+    way: str  # stdio, http or sse
+    state: Literal["running", "starting", "down"]
+    problem: str | None
+    tools: int
+    last_words: tuple[str, ...]  # the last lines of its error output, the oldest first, without secrets
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The tools as they stand, for whoever shows them."""
+
+    tools: tuple[Tool, ...]
+    servers: tuple[ServerState, ...]
+    problems: tuple[str, ...]

@@ -20,7 +20,7 @@ from proxy.tools.mcp.source import McpSource
 from proxy.tools.registry import Registry
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.shipped.source import ShippedSource
-from proxy.tools.tool import CallRecord
+from proxy.tools.tool import CallRecord, Overview
 from proxy.tools.workers import Workers
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class Toolbox:
     def notes(self) -> list[str]:
         """Return a sentence for what is worth knowing and not wrong."""
         return self._servers.notes()
+
+    def overview(self) -> Overview:
+        """Return all of it as values."""
+        return Overview(tuple(self.registry.tools.values()), self._servers.states(), tuple(self.problems()))
 
     async def settle(self, limit_s: float = SETTLE_S) -> None:
         """Wait until every source has said what it has: MCP servers take a moment to come up."""

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from proxy.capture.record import Record
 from proxy.errors.request import CannotSendAgain
 from proxy.exchange.exchange import Exchange
 from proxy.exchange.pipeline import Pipeline
-from proxy.exchange.request import Kind, RequestHead
+from proxy.exchange.request import Kind, RequestBody, RequestHead
 from proxy.flow.observers import Observers
 from proxy.http.headers import Headers
 from proxy.policy.access import Caller
 from proxy.policy.body import rewrite
 from proxy.policy.endpoints import json_endpoint
 from proxy.settings.store import SettingsStore
+from proxy.stream.relay import Client
 
 CLIENT = "dashboard"
 
@@ -80,6 +81,43 @@ def sender(
         return flow.id
 
     return send_again
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A request that a page of the program's own sends, with a body made here; whoever asked gets the answer."""
+
+    exchange: Exchange
+    body: bytes
+
+    def is_current(self) -> bool:
+        """Say that each request is decided anew."""
+        return False
+
+    async def perform(self, body: RequestBody, client: Client) -> None:  # noqa: ARG002  an exchange's signature
+        """Serve the page."""
+        await self.exchange.perform(HeldBody(self.body), client)
+
+
+def chatter(
+    pipelines: Mapping[Kind, Pipeline], observers: Observers, store: SettingsStore
+) -> Callable[[bytes], Composed]:
+    """Return what makes an exchange of a chat's body."""
+
+    def chat(body: bytes) -> Composed:
+        head = RequestHead(
+            kind="json",
+            method="POST",
+            path="/chat/completions",
+            query="",
+            headers=Headers([("content-type", "application/json")]),
+            caller=Caller(),
+            client=CLIENT,
+            wants_json=True,
+        )
+        return Composed(Exchange(head, pipelines[head.kind], observers, store), body)
+
+    return chat
 
 
 def head_of(record: Record, upstream: str | None) -> RequestHead:

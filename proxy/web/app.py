@@ -51,6 +51,8 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             find_local=services.find_local,
             resting_s=services.router.cooldown.resting_s,
             learned=services.learned_repairs.all,
+            forget_learned=services.learned_repairs.forget,
+            tools=services.tools,
             ledger_file=services.ledger.file,
             requests=RequestParts(
                 capture=services.capture,
@@ -60,6 +62,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
                 send_again=again.sender(services.pipelines, services.observers, services.store),
             ),
             proxy_keys=services.proxy_keys,
+            chat=again.chatter(services.pipelines, services.observers, services.store),
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

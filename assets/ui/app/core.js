@@ -9,13 +9,18 @@ export { h, render, Fragment, useState, useEffect, useRef, useMemo, useCallback,
 export const ROOT = location.pathname.split("/").slice(0, 3).join("/");
 const TOKEN = document.querySelector("meta[name=form-token]").content;
 
-export class ApiError extends Error {}
+export class ApiError extends Error {
+  constructor(words, value) {
+    super(words);
+    this.value = value;
+  }
+}
 
 async function answered(response) {
   const isJson = (response.headers.get("content-type") || "").includes("json");
   const value = isJson ? await response.json() : null;
   if (response.status === 403) throw new ApiError("This page's session is over. Open it again from the tray icon.");
-  if (!response.ok) throw new ApiError((value && value.error) || `The program answered ${response.status}.`);
+  if (!response.ok) throw new ApiError(value?.error?.message || value?.error || `The program answered ${response.status}.`, value);
   return value;
 }
 
@@ -41,7 +46,35 @@ export async function post(path, value = {}) {
   return answered(response);
 }
 
+export async function postForm(path, fields) { // for a view that answers with a page
+  const response = await fetch(`${ROOT}/${path}`, { method: "POST", headers: { "X-Form-Token": TOKEN }, body: new URLSearchParams(fields) }).catch(unreachable);
+  return answered(response);
+}
+
+export async function postStream(path, value, signal, heard) { // hands each event's JSON over as it comes
+  const headers = { "Content-Type": "application/json", "X-Form-Token": TOKEN };
+  const response = await fetch(`${ROOT}/api/${path}`, { method: "POST", headers, body: JSON.stringify(value), signal });
+  if (!response.ok) return answered(response);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "", isDone = false;
+  for (;;) {
+    const { value: piece, done } = await reader.read();
+    if (done) break;
+    const events = (held + piece).split(/\r?\n\r?\n/);
+    held = events.pop();
+    for (const event of events) {
+      const data = event.split(/\r?\n/).filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trimStart()).join("\n");
+      if (data === "[DONE]") isDone = true;
+      else if (data) heard(JSON.parse(data));
+    }
+  }
+  if (!isDone) throw new ApiError("The answer broke off before its end.");
+  return null;
+}
+
 const whole = new Intl.NumberFormat();
+const tenths = new Intl.NumberFormat(undefined, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+export const percent = (share, digits = 0) => new Intl.NumberFormat(undefined, { style: "percent", minimumFractionDigits: digits, maximumFractionDigits: digits }).format(share);
 const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayAndClock = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -53,23 +86,26 @@ export const compact = (value) => (value == null ? NONE : value < 10_000 ? whole
 
 export function money(usd) {
   if (usd == null) return NONE;
-  if (usd === 0) return "$0";
+  if (usd === 0) return dollars.format(0);
   const digits = usd < 0.01 ? 5 : usd < 1 ? 4 : 2;
   return new Intl.NumberFormat(undefined, {
     style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits,
   }).format(usd);
 }
 
+const dollars = new Intl.NumberFormat(undefined, { style: "currency", currency: "USD", currencyDisplay: "narrowSymbol" });
+export const cents = (usd) => (usd == null ? NONE : usd > 0 && usd < 0.01 ? money(usd) : dollars.format(usd)); // for sums
+
 export function seconds(value) {
   if (value == null) return NONE;
   if (value < 1) return `${whole.format(Math.round(value * 1000))} ms`;
-  return value < 60 ? `${value.toFixed(1)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+  return value < 60 ? `${tenths.format(value)} s` : `${whole.format(Math.floor(value / 60))} min ${Math.floor(value % 60)} s`;
 }
 
 export function bytes(value) {
   if (value == null) return NONE;
   if (value < 1024) return `${whole.format(value)} B`;
-  return value < 1_048_576 ? `${(value / 1024).toFixed(1)} kB` : `${(value / 1_048_576).toFixed(1)} MB`;
+  return value < 1_048_576 ? `${tenths.format(value / 1024)} kB` : `${tenths.format(value / 1_048_576)} MB`;
 }
 
 export function when(started) {
@@ -79,6 +115,11 @@ export function when(started) {
 export const whenFully = (started) => full.format(new Date(started * 1000));
 
 export function Tabs({ names, chosen, choose, label }) {
+  const list = useRef(null);
+  useLayoutEffect(() => { // a narrow window shows but some of them
+    const tab = list.current.querySelector("[aria-selected=true]");
+    list.current.scrollLeft = tab.offsetLeft - (list.current.clientWidth - tab.offsetWidth) / 2;
+  }, [chosen]);
   const move = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -87,7 +128,7 @@ export function Tabs({ names, chosen, choose, label }) {
     choose(next);
     event.currentTarget.querySelector(`[data-tab="${next}"]`).focus();
   };
-  return html`<div class="tabs" role="tablist" aria-label=${label} onKeyDown=${move}>
+  return html`<div class="tabs" ref=${list} role="tablist" aria-label=${label} onKeyDown=${move}>
     ${names.map(([id, name, count]) => html`<button key=${id} role="tab" data-tab=${id} class="tab"
       aria-selected=${id === chosen ? "true" : "false"} tabindex=${id === chosen ? 0 : -1} onClick=${() => choose(id)}>
       ${name}${count != null && html`<span class="count">${count}</span>`}</button>`)}

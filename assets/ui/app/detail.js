@@ -1,5 +1,5 @@
 // One request in full, beside the table.
-import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
 import { Conversation, Message } from "./conversation.js";
 import { SideBySide } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
@@ -28,11 +28,11 @@ function Prompt({ detail }) {
   const all = detail.prompt.reduce((sum, each) => sum + each.bytes, 0) || 1;
   if (!detail.prompt.length) return html`<p class="soft">Nothing is held of this prompt.</p>`;
   return html`<h3>What fills this prompt</h3>
-    <div class="fill" role="img" aria-label=${detail.prompt.map((each) => `${FILLING[each.what]} ${Math.round((100 * each.bytes) / all)} %`).join(", ")}>
+    <div class="fill" role="img" aria-label=${detail.prompt.map((each) => `${FILLING[each.what]} ${percent(each.bytes / all)}`).join(", ")}>
       ${detail.prompt.map((each) => html`<span key=${each.what} class=${`f-${each.what}`} style=${{ width: `${(100 * each.bytes) / all}%` }}></span>`)}</div>
     <table class="plain"><thead><tr><th>Part</th><th class="num">Share</th><th class="num">Size</th><th class="num">Tokens, about</th></tr></thead>
     <tbody>${detail.prompt.map((each) => html`<tr key=${each.what}><td><span class=${`swatch f-${each.what}`}></span>${FILLING[each.what] || each.what}</td>
-      <td class="num">${((100 * each.bytes) / all).toFixed(0)} %</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
+      <td class="num">${percent(each.bytes / all)}</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
 }
 
 function Attempts({ detail }) {
@@ -57,6 +57,8 @@ function Events({ detail }) {
 function Again({ detail, sentAgain }) {
   const [isOpen, setOpen] = useState(false);
   const [fields, setFields] = useState({ upstream: "", model: "" });
+  const field = useRef(null);
+  useEffect(() => { if (isOpen) field.current.focus(); }, [isOpen]);
   const [trouble, setTrouble] = useState("");
   const send = async (event) => {
     event.preventDefault();
@@ -64,30 +66,55 @@ function Again({ detail, sentAgain }) {
   };
   if (!isOpen) return html`<button class="second small" onClick=${() => setOpen(true)}>Send again …</button>`;
   return html`<form class="again" onSubmit=${send}>
-    <label>Model <input type="text" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} onInput=${(event) => setFields({ ...fields, model: event.target.value })} autofocus /></label>
+    <label>Model <input type="text" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} ref=${field} onInput=${(event) => setFields({ ...fields, model: event.target.value })} /></label>
     <label>Upstream <input type="text" placeholder="as routed" value=${fields.upstream} onInput=${(event) => setFields({ ...fields, upstream: event.target.value })} /></label>
     <button class="small">Send</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
     <${Trouble} words=${trouble} /></form>`;
+}
+
+const COMPARED = [ // what is set side by side, how it is written, and whether less of it is better
+  ["First byte", (row) => row.first_byte_s, seconds, true], ["Duration", (row) => row.duration_s, seconds, true],
+  ["Tokens/s", (row) => row.tokens_per_s && Math.round(row.tokens_per_s), number, false], ["Tokens in", (row) => row.input_tokens, number, true],
+  ["From cache", (row) => row.cached_tokens, number, false], ["Tokens out", (row) => row.output_tokens, number, true], ["Cost", (row) => row.cost_usd, money, true],
+];
+
+function whyCheaper(first, again) { // one sentence, of what is known
+  if (first.cost_usd == null || again.cost_usd == null || first.cost_usd === again.cost_usd) return "";
+  const isCheaper = again.cost_usd < first.cost_usd, [low, high] = isCheaper ? [again, first] : [first, again];
+  const whys = [];
+  if (low.model_sent !== high.model_sent) whys.push(`${low.model_sent} has other prices than ${high.model_sent}`);
+  if ((low.cached_tokens || 0) > (high.cached_tokens || 0)) whys.push(`${number(low.cached_tokens - (high.cached_tokens || 0))} more of its tokens came from the cache`);
+  if ((low.output_tokens || 0) < (high.output_tokens || 0)) whys.push(`its answer is ${number(high.output_tokens - (low.output_tokens || 0))} tokens shorter`);
+  if ((low.input_tokens || 0) < (high.input_tokens || 0)) whys.push(`its prompt is ${number(high.input_tokens - (low.input_tokens || 0))} tokens shorter`);
+  const how = low.cost_usd === 0 ? "free" : `${percent(1 - low.cost_usd / high.cost_usd)} cheaper`;
+  return `${isCheaper ? "Sent again, it was" : "The first was"} ${how}${whys.length ? `: ${whys.join("; ")}` : ""}.`;
 }
 
 function Compare({ first, detail }) {
   const [other, setOther] = useState(null);
   const [trouble, setTrouble] = useState("");
   useEffect(() => { get(`requests/${encodeURIComponent(first)}`).then(setOther, (error) => setTrouble(error.message)); }, [first]);
-  const side = (name, each) => html`<div class="answer-side"><h3>${name}</h3>${each && html`
-    <p><b><${Model} row=${each.request} /></b></p><p class="soft">${seconds(each.request.duration_s)}, ${compact(each.request.input_tokens)} → ${compact(each.request.output_tokens)} tokens, ${money(each.request.cost_usd)}</p>
-    ${each.conversation ? each.conversation.messages.filter((said) => said.from === "answer").map((said, at) => html`<${Message} key=${at} said=${said} id=${each.request.id} />`) : html`<p class="soft">No longer held.</p>`}`}</div>`;
-  return html`<${Trouble} words=${trouble} /><div class="answers">${side("First", other)}${side("Sent again", detail)}</div>`;
+  const side = (name, each) => html`<div class="answer-side"><h3>${name}: <${Model} row=${each.request} /></h3>
+    ${each.conversation ? each.conversation.messages.filter((said) => said.from === "answer").map((said, at) => html`<${Message} key=${at} said=${said} id=${each.request.id} />`) : html`<p class="soft">No longer held.</p>`}</div>`;
+  if (!other) return html`<${Trouble} words=${trouble} />`;
+  const rows = [other.request, detail.request], isOver = detail.request.outcome !== "running", why = isOver && whyCheaper(...rows);
+  return html`${why && html`<p class="note success">${why}</p>`}
+    <table class="plain compared"><thead><tr><td></td><th class="num">First</th><th class="num">Sent again</th></tr></thead><tbody>
+      <tr><th scope="row">Model</th>${rows.map((row, at) => html`<td key=${at} class="num"><${Model} row=${row} /></td>`)}</tr>
+      <tr><th scope="row">Outcome</th>${rows.map((row, at) => html`<td key=${at} class="num"><${Outcome} row=${row} /></td>`)}</tr>
+      ${COMPARED.map(([name, read, words, isLess]) => { const [one, two] = rows.map(read); const better = !isOver || one == null || two == null || one === two ? null : (one < two) === isLess ? 0 : 1;
+        return html`<tr key=${name}><th scope="row">${name}</th>${[one, two].map((value, at) => html`<td key=${at} class=${`num ${better === at ? "better" : ""}`}>${words(value)}</td>`)}</tr>`; })}</tbody></table>
+    <div class="answers">${side("First", other)}${side("Sent again", detail)}</div>`;
 }
 
 function Facts({ row }) {
   const facts = [
-    ["Client", row.client || NONE], ["Key", row.key || NONE], ["Upstream", row.upstream || NONE], ["Status", row.status ?? NONE],
+    ["Client", row.client || NONE], ...(row.key ? [["Key", row.key]] : []), ["Upstream", row.upstream || NONE], ["Status", row.status ?? NONE],
     ["First byte", seconds(row.first_byte_s)], ["Duration", seconds(row.duration_s)], ["Tokens/s", row.tokens_per_s == null ? NONE : number(Math.round(row.tokens_per_s))],
     ["Tokens in", `${row.is_estimated ? "≈ " : ""}${number(row.input_tokens)}`], ["From cache", number(row.cached_tokens)], ["Tokens out", `${row.is_estimated ? "≈ " : ""}${number(row.output_tokens)}`],
-    ["Cost", money(row.cost_usd)], ["Sent up", bytes(row.bytes_up)], ["Sent down", bytes(row.bytes_down)],
+    ["Cost", money(row.cost_usd)], ["Bytes up, down", `${bytes(row.bytes_up)}, ${bytes(row.bytes_down)}`],
   ];
-  return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl>`;
 }
 
 export function Detail({ id, row, first, close, sentAgain, cancel }) {

@@ -1,6 +1,8 @@
 // The page of settings: each with its meaning, value and origin, saved one by one.
 import { ROOT, Trouble, Words, get, html, post, show, useEffect, useState } from "./core.js";
 import { SideBySide } from "./diff.js";
+import { Keys, Learned, Origins, useProgram } from "./settings_keys.js";
+import { Tools } from "./settings_tools.js";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
 const EXAMPLE = '{\n  "model": "gpt-5-mini",\n  "temperature": 1,\n  "messages": [{"role": "user", "content": "Hello"}]\n}';
@@ -88,14 +90,22 @@ function Page() {
   const replace = (row) => setState((old) => ({ ...old, settings: old.settings.map((each) => (each.name === row.name ? row : each)) }));
   const folded = words.toLowerCase();
   const shown = (state?.settings || []).filter((row) => !folded || `${row.name} ${row.meaning}`.toLowerCase().includes(folded));
+  const keys = useProgram("keys");
+  const fits = (text) => !folded || text.includes(folded);
   const groups = [...new Set(shown.map((row) => row.group))];
+  const showsKeys = fits("keys api key proxy key try set delete revoke");
+  const anchor = (name) => name.toLowerCase().replace(/\W+/g, "-");
   return html`<div class="settings"><div class="page-head"><h1>Settings</h1>
       <input type="search" value=${words} onInput=${(event) => setWords(event.target.value)} aria-label="Search the settings" placeholder="Search the settings" /></div>
     <${Trouble} words=${trouble || state?.warning} />
-    ${groups.map((group) => html`<section key=${group}><h2>${group}</h2>${shown.filter((row) => row.group === group).map((row) => html`<${Setting} key=${row.name} row=${row} replace=${replace} />`)}
-      ${group === "Models and parameters" && html`<${TryRules} />`}</section>`)}
-    ${state && !shown.length && html`<p class="soft">No setting fits. <button class="link" onClick=${() => setWords("")}>Show all</button></p>`}
-    ${state && html`<p class="soft">They are kept in <code>${state.file}</code>, which may be edited by hand too. Keys are set on the <a href=${`${ROOT}/`}>first page</a> and under <a href=${`${ROOT}/upstreams`}>Upstreams</a>.</p>`}</div>`;
+    <div class="with-index"><nav class="index" aria-label="Parts of this page">${[...(showsKeys ? ["Keys"] : []), ...groups].map((group) => html`<a key=${group} href=${`#${anchor(group)}`}>${group}</a>`)}</nav><div>
+    ${showsKeys && html`<${Keys} keys=${keys} />`}
+    ${groups.map((group) => html`<section key=${group} id=${anchor(group)} data-group=${group}><h2>${group}</h2>${shown.filter((row) => row.group === group).map((row) => html`<${Setting} key=${row.name} row=${row} replace=${replace} />`)}
+      ${group === "Models and parameters" && html`<${TryRules} /><${Learned} keys=${keys} />`}
+      ${group === "Who may call" && html`<${Origins} keys=${keys} />`}
+      ${group === "Tools" && html`<${Tools} isOn=${state.settings.find((row) => row.name === "enable_tool_execution")?.value} words=${words} />`}</section>`)}
+    ${state && !shown.length && !showsKeys && html`<p class="soft">No setting fits. <button class="link" onClick=${() => setWords("")}>Show all</button></p>`}
+    ${state && html`<p class="soft">They are kept in <code>${state.file}</code>, which may be edited by hand too. No key stands in it.</p>`}</div></div></div>`;
 }
 
 show(html`<${Page} />`);

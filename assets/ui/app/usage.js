@@ -1,6 +1,6 @@
 // The page of usage: what was asked, what it used and what it cost.
 import uPlot from "./vendor/uplot.js";
-import { Empty, NONE, ROOT, Trouble, compact, get, html, money, number, show, useEffect, useLayoutEffect, useRef, useState } from "./core.js";
+import { Empty, NONE, ROOT, Trouble, cents, compact, get, html, money, number, percent, seconds, show, useEffect, useLayoutEffect, useRef, useState } from "./core.js";
 
 const DAYS = [[1, "Today"], [7, "7 days"], [30, "30 days"], [365, "365 days"]];
 const GROUPS = [["model", "Models"], ["client", "Clients"], ["upstream", "Upstreams"], ["key", "Keys"]];
@@ -9,7 +9,6 @@ const ENDINGS = {
   unreachable: ["unreachable", "bad"], refused_by_proxy: ["refused by the proxy", "refused"], refused_by_upstream: ["refused by the upstream", "refused"],
   cancelled: ["cancelled", "soft"], stopped: ["stopped with the proxy", "soft"], failed: ["failed in the proxy", "bad"],
 };
-const roundMoney = (value) => (value && value < 0.01 ? money(value) : `$${value.toFixed(2)}`);
 const tokensOf = (row) => (row.input_tokens == null && row.output_tokens == null ? null : (row.input_tokens || 0) + (row.output_tokens || 0));
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const startOf = (group) => new Date(group.length > 10 ? group.replace(" ", "T") : `${group}T00:00`).getTime() / 1000;
@@ -57,14 +56,51 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
   }, [times, series, theme]);
   const sum = (values) => values.reduce((total, value) => total + (value || 0), 0);
   return html`<section class="plot"><h2>${title}</h2>
-    <p class="legend">${series.map(({ name, ink, values }) => html`<span key=${name}><i class=${`ink${ink}`}></i>${name} <b>${format(sum(values))}</b></span>`)}</p>
+    <p class="legend">${series.map(({ name, ink, values }) => html`<span key=${name}><i class=${`ink${ink}`}></i><bdi>${name}</bdi> <b>${format(sum(values))}</b></span>`)}</p>
     <div ref=${box} role="img" aria-label=${`${title}: ${series.map(({ name, values }) => `${name} ${format(sum(values))}`).join(", ")}`}></div></section>`;
 }
 
+const INKS = ["--c1", "--c2", "--c3", "--c4", "--c5"];
+const SPLITS = [["kind", "Kind"], ["model", "Model"], ["client", "Client"], ["upstream", "Upstream"], ["key", "Key"]];
+
+function split(rows, times, read) { // days of groups as stacked series: the largest five, and the rest
+  const sums = new Map();
+  for (const row of rows) sums.set(row.group, (sums.get(row.group) || 0) + (read(row) || 0));
+  const largest = [...sums].filter(([, sum]) => sum > 0).sort((one, other) => other[1] - one[1]).map(([group]) => group);
+  const named = largest.slice(0, INKS.length), place = new Map(times.map((time, at) => [time, at]));
+  const series = named.map((group, nth) => ({ id: group, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
+  if (largest.length > named.length) series.push({ id: NONE, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
+  for (const row of rows) {
+    const at = place.get(startOf(row.day));
+    const one = series.find((each) => each.id === row.group) || series.find((each) => each.id === NONE);
+    if (at !== undefined && one) one.values[at] += read(row) || 0;
+  }
+  return series.reverse(); // the largest at the bottom
+}
+
+function Limits({ limits }) {
+  if (!limits?.length) return null;
+  return html`<section class="limits"><h2>Limits</h2><ul class="lines">${limits.map((each, at) => { const words = each.unit === "usd" ? cents : compact; const share = Math.min(1, each.used / (each.limit || 1));
+    return html`<li key=${at} class="limit"><span>${each.key ? html`Key <bdi>${each.key}</bdi>` : "All requests"}, ${each.period === "day" ? "a day" : each.period === "month" ? "a month" : each.period}</span>
+      <span class="num">${words(each.used)} of ${words(each.limit)}</span><span class=${`meter ${share >= 1 ? "full" : share >= 0.8 ? "near" : ""}`} role="img" aria-label=${`${percent(share)} used`}><span style=${{ width: `${100 * share}%` }}></span></span></li>`; })}</ul></section>`;
+}
+
+const FAULTS = [["cut", "Cut"], ["no_done", "No [DONE]"], ["error_inside", "Error inside"], ["silent", "Silent"], ["repaired", "Repaired"]];
+
+function Quality({ quality }) {
+  if (!quality?.outcomes?.length) return null;
+  const speeds = new Map(quality.speeds.map((row) => [`${row.upstream}\n${row.model}`, row]));
+  const share = (value) => html`<td class=${`num ${value > 0 ? "some" : "soft"}`}>${value > 0 ? percent(value, value < 0.1 ? 1 : 0) : NONE}</td>`;
+  return html`<section class="quality"><h2>How upstreams did</h2><p class="soft small-print">First byte and speed are of whole answers: half of them, and nine of ten, were at least this good. Faults are shares of all answers.</p>
+    <div class="wide-table" tabindex="0" role="region" aria-label="How upstreams did"><table class="plain"><thead><tr><th>Model and upstream</th><th class="num">Requests</th><th class="num">First byte, half</th><th class="num">nine of ten</th><th class="num">Tokens/s, half</th>${FAULTS.map(([name, words]) => html`<th key=${name} class="num">${words}</th>`)}</tr></thead>
+    <tbody>${quality.outcomes.slice(0, 20).map((row) => { const speed = speeds.get(`${row.upstream}\n${row.model}`); return html`<tr key=${`${row.upstream}\n${row.model}`}><td><bdi class="name">${row.model}</bdi><small class="soft"><bdi>${row.upstream}</bdi></small></td><td class="num">${number(row.requests)}</td>
+      <td class="num">${seconds(speed?.first_byte_s?.p50)}</td><td class="num">${seconds(speed?.first_byte_s?.p90)}</td><td class="num">${speed?.tokens_per_s ? number(Math.round(speed.tokens_per_s.p50)) : NONE}</td>${FAULTS.map(([name]) => share(row.shares?.[name] || 0))}</tr>`; })}</tbody></table></div></section>`;
+}
+
 function Tiles({ total }) {
-  const cached = total.input_tokens ? `${Math.round((100 * (total.cached_tokens || 0)) / total.input_tokens)} % from cache` : "";
+  const cached = total.input_tokens ? `${percent((total.cached_tokens || 0) / total.input_tokens)} from cache` : "";
   const tiles = [
-    ["Cost", money(total.cost_usd), total.unpriced ? `${number(total.unpriced)} without a known price` : ""],
+    ["Cost", cents(total.cost_usd), [total.lost_usd > 0 ? `${cents(total.lost_usd)} for missed caches` : "", total.unpriced ? `${number(total.unpriced)} without a known price` : ""].filter(Boolean).join(" · ")],
     ["Tokens in", compact(total.input_tokens), cached],
     ["Tokens out", compact(total.output_tokens), total.reasoning_tokens ? `${compact(total.reasoning_tokens)} of them reasoning` : ""],
     ["Requests", number(total.requests), total.estimated ? `${number(total.estimated)} estimated` : ""],
@@ -86,14 +122,15 @@ function Outcomes({ rows }) {
   const all = rows.reduce((sum, row) => sum + row.requests, 0) || 1;
   return html`<section><h2>How requests ended</h2><table class="plain"><thead><tr><th>Outcome</th><th class="num">Requests</th><th class="num">Share</th></tr></thead>
     <tbody>${rows.map((row) => { const [words, kind] = ENDINGS[row.group] || [row.group, "soft"]; return html`<tr key=${row.group}>
-      <td><span class=${`outcome ${kind}`}><i></i><span>${words}</span></span></td><td class="num">${number(row.requests)}</td><td class="num">${((100 * row.requests) / all).toFixed(1)} %</td></tr>`; })}</tbody></table></section>`;
+      <td><span class=${`outcome ${kind}`}><i></i><span>${words}</span></span></td><td class="num">${number(row.requests)}</td><td class="num">${percent(row.requests / all, 1)}</td></tr>`; })}</tbody></table></section>`;
 }
 
-function drawn(found, step) {
+function drawn(found, step, days, by) {
   const [times, rows] = complete(found.groups, found.since, found.until, step);
   const of = (read) => rows.map((row) => (row ? read(row) : 0));
+  if (days) return { times, step, cost: split(days, times, (row) => row.cost_usd), tokens: split(days, times, tokensOf), by };
   return {
-    times, step,
+    times, step, by: "kind",
     cost: [{ name: "Cost", ink: "--c1", values: of((row) => row.cost_usd || 0) }],
     tokens: [
       { name: "Out", ink: "--c3", values: of((row) => row.output_tokens || 0) },
@@ -103,35 +140,49 @@ function drawn(found, step) {
   };
 }
 
+const inAddress = (name) => new URLSearchParams(location.search).get(name);
+
 function Page() {
-  const [days, setDays] = useState(Number(new URLSearchParams(location.search).get("days")) || 30);
+  const [days, setDays] = useState(Number(inAddress("days")) || 30);
+  const [by, setBy] = useState(SPLITS.some(([name]) => name === inAddress("by")) ? inAddress("by") : "kind");
   const [found, setFound] = useState(null);
   const [trouble, setTrouble] = useState("");
   useEffect(() => {
     let isGone = false;
-    history.replaceState(null, "", `${ROOT}/usage?days=${days}`);
+    history.replaceState(null, "", `${ROOT}/usage?days=${days}${by === "kind" ? "" : `&by=${by}`}`);
     const step = days === 1 ? "hour" : "day";
     const load = async () => {
       try {
-        const [times, outcomes, ...groups] = await Promise.all([step, "outcome", ...GROUPS.map(([by]) => by)].map((by) => get("usage", { days, by })));
-        if (!isGone) { setFound({ total: times.total, plots: drawn(times, step), outcomes: outcomes.groups, groups: groups.map((each) => each.groups) }); setTrouble(""); }
+        const times = await get("usage", { days, by: step });
+        const told = Object.hasOwn(times, "per"); // a program that tells days of groups tells the rest too
+        const [outcomes, divided, quality, limits, ...groups] = await Promise.all([
+          get("usage", { days, by: "outcome" }), told && by !== "kind" && step === "day" ? get("usage", { days, by, per: "day" }) : null,
+          told ? get("usage/quality", { days }) : null, told ? get("limits") : null, ...GROUPS.map(([name]) => get("usage", { days, by: name })),
+        ]);
+        if (isGone) return;
+        const plots = drawn(times, step, divided?.groups, by);
+        setFound({ told, total: times.total, plots, quality, limits: limits?.limits, outcomes: outcomes.groups, groups: groups.map((each) => each.groups) });
+        setTrouble("");
       } catch (error) { if (!isGone) setTrouble(error.message); }
     };
     load();
     const timer = setInterval(() => document.hidden || load(), 30_000);
     return () => { isGone = true; clearInterval(timer); };
-  }, [days]);
+  }, [days, by]);
   return html`<div class="page-head"><h1>Usage</h1>
+      ${found?.told && days > 1 && html`<label class="inline">Plots by <select value=${by} onChange=${(event) => setBy(event.target.value)}>${SPLITS.map(([name, words]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></label>`}
       <div class="segments" role="group" aria-label="Time">${DAYS.map(([count, name]) => html`<button key=${count} aria-pressed=${days === count ? "true" : "false"} onClick=${() => setDays(count)}>${name}</button>`)}</div>
       <a class="button" href=${`${ROOT}/api/usage.csv?days=${days}`} download>Download CSV</a></div>
     <${Trouble} words=${trouble} />
     ${found && !found.total.requests && html`<${Empty} title="Nothing was asked in this time"><p>Every finished request is counted here with its tokens and its cost, never with its words.</p>
-      <p>Point a tool at <code>${location.origin}/v1</code>, or look at a longer time.</p><//>`}
+      <p><a href=${`${ROOT}/connect`}>Connect a tool</a> to <code>${location.origin}/v1</code>, send a test request from the <a href=${`${ROOT}/`}>first page</a>, or look at a longer time.</p><//>`}
+    ${found && html`<${Limits} limits=${found.limits} />`}
     ${found && found.total.requests > 0 && html`<${Tiles} total=${found.total} />
-      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${money} axisFormat=${roundMoney} />
+      <div class="cards"><${Plot} title="Cost" times=${found.plots.times} series=${found.plots.cost} step=${found.plots.step} format=${cents} axisFormat=${cents} />
         <${Plot} title="Tokens" times=${found.plots.times} series=${found.plots.tokens} step=${found.plots.step} format=${compact} /></div>
-      <div class="cards">${GROUPS.map(([by, title], nth) => html`<${Groups} key=${by} title=${title} rows=${found.groups[nth]} />`)}<${Outcomes} rows=${found.outcomes} /></div>
-      <p class="soft">Costs are what the price table and your own prices say, not the bill. ${NONE} is unknown, never free. Change prices under <a href=${`${ROOT}/settings?q=prices`}>Settings</a>.</p>`}`;
+      <${Quality} quality=${found.quality} />
+      <div class="cards">${GROUPS.map(([by_, title], nth) => html`<${Groups} key=${by_} title=${title} rows=${found.groups[nth]} />`)}<${Outcomes} rows=${found.outcomes} /></div>
+      <p class="soft small-print">Costs are what the price table and your own prices say, not the bill. ${NONE} is unknown, never free. Change prices under <a href=${`${ROOT}/settings?q=prices`}>Settings</a>.</p>`}`;
 }
 
 show(html`<${Page} />`);

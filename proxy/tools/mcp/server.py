@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, Literal
 
 from mcp import Client
 from mcp_types import CallToolResult, ToolListChangedNotification
@@ -22,7 +22,7 @@ from proxy.tools.mcp.remote import PERMANENT, Remote
 from proxy.tools.mcp.results import text_of
 from proxy.tools.mcp.stdio import ServerProcess, open_stdio
 from proxy.tools.runner import CallLimits
-from proxy.tools.tool import CallFailed, JsonObject, Tool
+from proxy.tools.tool import CallFailed, JsonObject, ServerState, Tool
 
 START_S = 30.0  # until a server has said what it offers
 FETCH_S = 120.0  # the same, where the command may have to download the server first
@@ -68,6 +68,14 @@ class McpServer:
         self._over = asyncio.Event()  # of the connection that is open
         self._stopping = asyncio.Event()
         self._running = asyncio.get_running_loop().create_task(self._keep_running())
+
+    def state_now(self) -> ServerState:
+        """Return how it is doing."""
+        state: Literal["running", "starting", "down"] = "running" if self._client is not None else "starting"
+        if self.problem:
+            state = "down"
+        words = self._process.words.lines if self._process is not None else ()
+        return ServerState(self.config.name, self.config.transport, state, self.problem, len(self.tools), words)
 
     async def stop(self) -> None:
         """Stop it for good."""

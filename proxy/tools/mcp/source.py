@@ -18,7 +18,7 @@ from proxy.tools.mcp.config import BrokenServersFile, McpServerConfig, read_serv
 from proxy.tools.mcp.names import marked
 from proxy.tools.mcp.orphans import Orphans
 from proxy.tools.runner import CallLimits
-from proxy.tools.tool import Tool
+from proxy.tools.tool import ServerState, Tool
 from proxy.tools.workers import Workers
 
 if TYPE_CHECKING:
@@ -75,6 +75,10 @@ class McpSource:
             if not each.problem and not each.settled.is_set()
         ]
         return [*self._file_problems, *ill, *(sentence for server in servers for sentence in server.left_out)]
+
+    def states(self) -> tuple[ServerState, ...]:
+        """Return how each server is doing."""
+        return tuple(server.state_now() for server in list(self._servers.values()))
 
     def notes(self) -> list[str]:
         """Return a sentence for what is worth knowing and not wrong."""

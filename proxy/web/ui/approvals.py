@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from typing import Literal
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, jsonify, render_template, request
 
 from proxy.tools.consent import Consent
 
@@ -23,6 +23,10 @@ def add_routes(pages: Blueprint, root: str, consent: Consent) -> None:
     @pages.get(f"{root}/approvals")
     def approvals() -> str:
         return page(consent)
+
+    @pages.get(f"{root}/api/questions")
+    def open_questions() -> Response:
+        return jsonify(questions=[question.id for question in consent.questions])
 
     @pages.post(f"{root}/approvals/<int:number>")
     def decide(number: int) -> str:

@@ -9,7 +9,22 @@ from proxy import paths
 from proxy.command import command
 from proxy.errors.request import UnknownPath
 from proxy.identity import TITLE
-from proxy.web.ui import app_pages, approvals, connect, entry, events, home, log, requests, settings, upstreams, usage
+from proxy.web.ui import (
+    app_pages,
+    approvals,
+    connect,
+    entry,
+    events,
+    first_steps,
+    home,
+    keys,
+    log,
+    requests,
+    settings,
+    tools,
+    upstreams,
+    usage,
+)
 from proxy.web.ui.dashboard import Dashboard, PageParts
 from proxy.web.ui.sessions import cookie_name
 
@@ -46,16 +61,19 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     """Return the routes."""
     pages = Blueprint(NAME, __name__, template_folder=str(paths.asset("ui")))
     root = dashboard.sessions.path
-    pages.context_processor(lambda: for_every_page(dashboard))
+    pages.context_processor(lambda: for_every_page(dashboard, parts))
     pages.before_request(lambda: check_session(dashboard))
     pages.after_request(seal)
     entry.add_routes(pages, dashboard)
     home.add_routes(pages, root, parts)
+    first_steps.add_routes(pages, root, parts)
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
     connect.add_routes(pages, root, parts)
     usage.add_routes(pages, root, parts.ledger_file)
     settings.add_routes(pages, root, parts.store, parts.requests.hide)
+    keys.add_routes(pages, root, parts)
+    tools.add_routes(pages, root, parts.store, parts.tools, parts.requests)
     log.add_routes(pages, root, parts.recent_log, parts.requests.hide)
     app_pages.add_routes(pages, root)
     requests.add_routes(pages, root, parts.requests)
@@ -111,12 +129,14 @@ def seal(response: AnyResponse) -> AnyResponse:
     return response
 
 
-def for_every_page(dashboard: Dashboard) -> dict[str, Any]:
+def for_every_page(dashboard: Dashboard, parts: PageParts) -> dict[str, Any]:
     """Return what any of the pages may show."""
     return {
         "title": TITLE,
         "command": command,
         "navigation": NAVIGATION,
+        "here": next((name for endpoint, name in NAVIGATION if request.endpoint == NAME + endpoint), None),
+        "open_questions": len(parts.consent.questions),
         "can_stop": dashboard.stop is not None,
         "form_token": g.session.form_token if "session" in g else "",
     }

@@ -134,6 +134,13 @@ def ago(seconds: float) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+def lacks_key(parts: PageParts) -> bool:
+    """Tell whether the upstream in use needs a key that is not there."""
+    chosen = parts.store.current.chosen_upstream
+    needs_one = not chosen.is_local and chosen.auth != "none"
+    return needs_one and parts.upstream_keys.of(chosen).state.key is None
+
+
 def page(
     parts: PageParts,
     connections: Connections,
@@ -153,6 +160,7 @@ def page(
         rows=[row_of(client, target, connections, seen) for client in CLIENTS],
         target=target,
         impossible=IMPOSSIBLE,
+        lacks_key=lacks_key(parts),
         key_required=parts.store.current.proxy_require_api_key,
         opened=opened,
         trouble=trouble,

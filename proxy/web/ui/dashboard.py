@@ -15,7 +15,9 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
+from proxy.tools.execution import ToolExecution
 from proxy.usage.prices import Prices
+from proxy.web.on_loop import Performed
 from proxy.web.ui.sessions import Sessions
 
 PLACES = {  # where a link may lead, beside the first page, and the view of each
@@ -87,6 +89,9 @@ class PageParts:
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
     resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
+    forget_learned: Callable[[], int]  # raises OSError
+    tools: ToolExecution
     ledger_file: Path
     requests: RequestParts
     proxy_keys: ProxyKeys
+    chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer

@@ -6,6 +6,7 @@ from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
 from proxy.keys.upstream_key import clean_key
+from proxy.web.ui.connect import lacks_key
 from proxy.web.ui.dashboard import PageParts
 
 
@@ -70,7 +71,7 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,
         has_stored_key=parts.secrets.has_another,
-        lacks_key=parts.secrets.state.key is None and not store.current.chosen_upstream.is_local,
+        lacks_key=lacks_key(parts),
         is_demo=store.origin("openai_api_key") == "command line",
         health=parts.health.current,
         key_required=store.current.proxy_require_api_key,

@@ -1,0 +1,163 @@
+"""The first minute as JSON: choose a provider, try its key before it is kept, and send a test request."""
+
+import json
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, request
+
+from proxy.capture.hiding import hidden_json
+from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.proxy_error import ProxyError
+from proxy.keys.upstream_key import clean_key
+from proxy.settings.parsing import is_loopback, parse_upstream_url
+from proxy.settings.upstreams import Upstream
+from proxy.web.exchange_response import ExchangeResponse
+from proxy.web.ui.connect import lacks_key, target_of
+from proxy.web.ui.dashboard import PageParts
+from proxy.web.ui.providers import PROVIDERS
+from proxy.web.ui.upstreams import replaced
+
+MAX_MODEL = 256  # characters
+QUESTION = "Say hello in one short sentence, and name one thing you can help a programmer with."
+Answered = tuple[Response, int]
+
+
+class NotAccepted(Exception):
+    """The provider did not accept the key, or was not reached: nothing was kept."""
+
+    def __init__(self, words: str, *, may_keep: bool) -> None:
+        super().__init__(words)
+        self.may_keep = may_keep  # no key that works would be lost
+
+
+def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
+    """Add the routes below a path; the blueprint guards them. They wait for keyring and upstream."""
+
+    def answer(status: int = 200, **members: Any) -> Answered:
+        """Return JSON, without any key."""
+        return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
+
+    @pages.get(f"{root}/api/first")
+    def first() -> Answered:
+        return answer(**state_of(parts))
+
+    @pages.post(f"{root}/api/first/provider")
+    def choose_provider() -> Answered:
+        """Take `{"provider", "base_url", "key", "where", "anyway"}`; try it, then keep it and use it."""
+        wanted = asked()
+        try:
+            said = use(parts, row_of(wanted), wanted)
+        except NotAccepted as refusal:
+            return answer(409, error=str(refusal), may_keep=refusal.may_keep)
+        except (UnusableKey, KeyringFailure, ProxyError, ValueError, OSError) as error:
+            return answer(400, error=str(error))
+        return answer(said=said, **state_of(parts))
+
+    @pages.get(f"{root}/api/first/models")
+    def models() -> Answered:
+        return answer(models=list(target_of(parts).models))
+
+    @pages.post(f"{root}/api/first/test")
+    def test_request() -> ExchangeResponse | Answered:
+        """Send a short chat to `{"model"}` through the whole pipeline; the answer streams as any client's does."""
+        model = asked().get("model")
+        if not isinstance(model, str) or not 0 < len(model.strip()) <= MAX_MODEL:
+            return answer(400, error="Choose a model first.")
+        body = {"model": model.strip(), "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+        return ExchangeResponse(parts.chat(json.dumps(body).encode()))
+
+
+def state_of(parts: PageParts) -> dict[str, Any]:
+    """Return what the first steps begin with."""
+    settings = parts.store.current
+    chosen = settings.chosen_upstream
+    key = parts.upstream_keys.of(chosen).state
+    return {
+        "is_demo": parts.store.origin("openai_api_key") == "command line",
+        "needs_key": lacks_key(parts),
+        "upstream": {"name": chosen.name, "base_url": chosen.base_url, "key": str(key)},
+        "fixed_by": parts.store.fixed_by("proxy_upstream") or parts.store.fixed_by("proxy_upstreams"),
+        "providers": [
+            {
+                "name": each.name,
+                "title": each.title,
+                "base_url": each.base_url,
+                "about": each.about,
+                "keys_url": each.keys_url,
+                "needs_key": each.auth != "none",
+            }
+            for each in PROVIDERS
+        ],
+    }
+
+
+def asked() -> dict[str, Any]:
+    """Return the JSON object of the request's body, an empty one where it has none."""
+    value = request.get_json(silent=True)
+    return value if isinstance(value, dict) else {}
+
+
+def row_of(wanted: dict[str, Any]) -> Upstream:
+    """Return the upstream that is meant; raises ValueError with a sentence."""
+    known = next((each for each in PROVIDERS if each.name == wanted.get("provider")), None)
+    if known is not None:
+        return Upstream(name=known.name, base_url=known.base_url, auth=known.auth)
+    address = wanted.get("base_url")
+    host = urlsplit(address.strip()).hostname if isinstance(address, str) else None
+    if not isinstance(address, str) or not host:
+        raise ValueError("Write the provider's address, as https://api.example.com/v1.")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", host).strip("-")[:64]
+    return Upstream(name=name, base_url=parse_upstream_url(address.strip()))
+
+
+def known_as(parts: PageParts, row: Upstream) -> Upstream:
+    """Return the upstream of the settings that this one is, else itself: OPENAI_BASE_URL's keeps its place."""
+    return next((each for each in parts.store.current.upstreams if each.base_url == row.base_url), row)
+
+
+def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
+    """Try an upstream and its key, keep both, and return what to say; raises NotAccepted, and nothing has changed."""
+    row = known_as(parts, row)
+    secrets = parts.upstream_keys.of(row)
+    text = wanted.get("key")
+    is_local = is_loopback(urlsplit(row.base_url).hostname or "")
+    key = clean_key(text) if isinstance(text, str) and text.strip() else None
+    held = secrets.load_once().key
+    if key is None and held is None and not is_local and row.auth != "none":
+        raise UnusableKey("paste the provider's key")
+    refusal = parts.try_upstream(row, key)
+    if refusal is not None:
+        is_held_good = key is not None and held is not None and parts.try_upstream(row, held) is None
+        if is_held_good or wanted.get("anyway") is not True:
+            kept = " The key in force works and was not replaced." if is_held_good else ""
+            raise NotAccepted(refusal + kept, may_keep=not is_held_good)
+    for field in () if row.is_first else ("proxy_upstreams", "proxy_upstream"):
+        if fixed_by := parts.store.fixed_by(field):
+            raise UnusableKey(f"which upstream is asked is fixed by the {fixed_by}, and changed there")
+    if key is not None and wanted.get("where") == "session":
+        secrets.keep_for_session(key)
+    elif key is not None:
+        secrets.keep(key)
+    put_in_use(parts, row)
+    accepted = "answers" if key is None else "accepts the key"
+    return f"{title_of(row)} {accepted}." if refusal is None else f"It is kept. {refusal}"
+
+
+def put_in_use(parts: PageParts, row: Upstream) -> None:
+    """Send requests to an upstream from now on; raises SettingError, OSError."""
+    settings = parts.store.current
+    if row.is_first:
+        if settings.proxy_upstream is not None:
+            parts.store.update(proxy_upstream=None)
+        return
+    table = row.table()
+    if any(each.name == row.name for each in settings.upstreams) and row not in settings.upstreams:
+        raise UnusableKey(f"there is an upstream {row.name!r} with another address; change it under Upstreams")
+    parts.store.update(proxy_upstreams=lambda rows: replaced(rows, table), proxy_upstream=row.name)
+
+
+def title_of(row: Upstream) -> str:
+    """Return what a person calls an upstream."""
+    return next((each.title for each in PROVIDERS if each.base_url == row.base_url), row.name)

@@ -1,0 +1,153 @@
+"""Keys, refused origins and learnt repairs as JSON. No key is shown, but a proxy key when it is made."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from proxy.capture.hiding import hidden_json
+from proxy.errors.keyring import KeyringFailure, ProxyKeyTrouble, UnusableKey
+from proxy.errors.proxy_error import ProxyError
+from proxy.keys.upstream_key import clean_key
+from proxy.settings.upstreams import Upstream
+from proxy.web.ui.dashboard import PageParts
+from proxy.web.ui.upstreams import named
+
+Answered = tuple[Response, int]
+
+
+def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
+    """Add the routes below a path; the blueprint guards them. They wait for the keyring and the upstreams."""
+
+    def answer(status: int = 200, **members: Any) -> Answered:
+        """Return JSON, without any key."""
+        return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
+
+    def changed(work: Any) -> Answered:
+        """Do something, and return what to say and how everything stands then."""
+        try:
+            said = work(asked())
+        except (ProxyError, KeyringFailure, UnusableKey, ProxyKeyTrouble, OSError) as error:
+            return answer(400, error=str(error))
+        return answer(said=said, **state_of(parts))
+
+    @pages.get(f"{root}/api/keys")
+    def keys() -> Answered:
+        return answer(**state_of(parts))
+
+    @pages.post(f"{root}/api/keys/try")
+    def try_key() -> Answered:
+        """Ask the upstream `{"name"}` with the key it has."""
+        return changed(lambda wanted: tried(parts, upstream_of(parts, wanted)))
+
+    @pages.post(f"{root}/api/keys/set")
+    def set_key() -> Answered:
+        """Try `{"name", "key"}` and keep it, unless a key that works would be replaced by one that does not."""
+        return changed(lambda wanted: kept(parts, upstream_of(parts, wanted), text_of(wanted, "key")))
+
+    @pages.post(f"{root}/api/keys/forget")
+    def forget_upstream_key() -> Answered:
+        return changed(lambda wanted: forgotten(parts, upstream_of(parts, wanted)))
+
+    @pages.post(f"{root}/api/keys/proxy/new")
+    def new_proxy_key() -> Answered:
+        """Make a proxy key of `{"name"}`; this answer alone holds it."""
+        try:
+            made = parts.proxy_keys.new(text_of(asked(), "name"))
+        except (ProxyKeyTrouble, KeyringFailure) as error:
+            return answer(400, error=str(error))
+        told = {"name": made.name, "key": made.key}
+        return Response(json.dumps(told), content_type="application/json"), 200
+
+    @pages.post(f"{root}/api/keys/proxy/revoke")
+    def revoke_proxy_key() -> Answered:
+        def revoke(wanted: dict[str, Any]) -> str:
+            name = text_of(wanted, "name")
+            parts.proxy_keys.revoke(name)
+            return f"{name} opens the proxy no more."
+
+        return changed(revoke)
+
+    @pages.post(f"{root}/api/origins/allow")
+    def let_origin_in() -> Answered:
+        def allow(wanted: dict[str, Any]) -> str:
+            origin = text_of(wanted, "origin")
+            parts.allow_origin(origin)
+            return f"{origin} may use the proxy from now on."
+
+        return changed(allow)
+
+    @pages.post(f"{root}/api/learned/forget")
+    def forget_learned() -> Answered:
+        return changed(lambda _: f"Forgotten: {parts.forget_learned()}.")
+
+
+def asked() -> dict[str, Any]:
+    """Return the JSON object of the request's body, an empty one where it has none."""
+    value = request.get_json(silent=True)
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(wanted: dict[str, Any], name: str) -> str:
+    """Return a member that is a text, "" for anything else."""
+    value = wanted.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def upstream_of(parts: PageParts, wanted: dict[str, Any]) -> Upstream:
+    """Return the upstream that is named; raises UnusableKey."""
+    return named(parts, text_of(wanted, "name"))
+
+
+def state_of(parts: PageParts) -> dict[str, Any]:
+    """Return what the page shows: names and states."""
+    settings = parts.store.current
+    made = {key.name: key.made for key in parts.proxy_keys.made}
+    return {
+        "upstreams": [key_row(parts, row) for row in settings.upstreams],
+        "proxy_keys": [
+            {"name": key.name, "made": made.get(key.name, ""), "is_fixed": key.name not in made}
+            for key in parts.proxy_keys.current
+        ],
+        "is_required": settings.proxy_require_api_key,
+        "refused_origins": parts.refused_origins.offered(settings.proxy_allowed_origins),
+        "learned": [str(each) for each in parts.learned()],
+    }
+
+
+def key_row(parts: PageParts, row: Upstream) -> dict[str, Any]:
+    """Return what is known of an upstream's key."""
+    state = parts.upstream_keys.of(row).state
+    return {
+        "name": row.name,
+        "base_url": row.base_url,
+        "is_set": state.key is not None,
+        "state": "none is sent" if row.auth == "none" else str(state),
+        "needs_key": row.auth != "none",
+        "is_fixed": state.source == "environment",
+    }
+
+
+def tried(parts: PageParts, row: Upstream) -> str:
+    """Return a sentence that the key works; raises UnusableKey with what the upstream says otherwise."""
+    refusal = parts.try_upstream(row, None)
+    if refusal is not None:
+        raise UnusableKey(f"{row.name}: {refusal}")
+    return f"{row.name} accepts the key and lists its models."
+
+
+def kept(parts: PageParts, row: Upstream, text: str) -> str:
+    """Keep a key that was tried, and say what became of it; raises UnusableKey, KeyringFailure."""
+    key, secrets = clean_key(text), parts.upstream_keys.of(row)
+    held = secrets.load_once().key
+    refusal = parts.try_upstream(row, key)
+    if refusal is not None and held is not None and parts.try_upstream(row, held) is None:
+        raise UnusableKey(f"{refusal} The key in force works and was not replaced")
+    secrets.keep(key)
+    return f"The key of {row.name} is kept. {refusal or 'The upstream accepts it.'}"
+
+
+def forgotten(parts: PageParts, row: Upstream) -> str:
+    """Forget a key; raises KeyringFailure."""
+    parts.upstream_keys.of(row).forget()
+    return f"The key of {row.name} is forgotten."

@@ -1,0 +1,113 @@
+"""Tools and MCP servers as JSON: what there is, how servers are doing, who may run unasked, and a call to try one."""
+
+import json
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from proxy.capture.hiding import hidden_json
+from proxy.errors.proxy_error import ProxyError
+from proxy.settings.store import SettingsStore
+from proxy.tools.execution import ToolExecution
+from proxy.web.ui.approvals import readable
+from proxy.web.ui.dashboard import RequestParts
+
+RULES = ("auto", "ask", "never")
+MAX_ARGUMENTS = 1_000_000  # characters
+Answered = tuple[Response, int]
+
+
+def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExecution, parts: RequestParts) -> None:
+    """Add the routes below a path; the blueprint guards them. They wait for servers and tools."""
+
+    def answer(status: int = 200, **members: Any) -> Answered:
+        """Return JSON, without any key."""
+        return Response(hidden_json(members, parts.hide), content_type="application/json"), status
+
+    @pages.get(f"{root}/api/tools")
+    def all_tools() -> Answered:
+        return answer(**state_of(store, tools))
+
+    @pages.post(f"{root}/api/tools/rule")
+    def change_rule() -> Answered:
+        """Take `{"name", "rule"}`: auto, ask, never, or null for what its kind of tool has."""
+        wanted = asked()
+        name, rule = wanted.get("name"), wanted.get("rule")
+        if not isinstance(name, str) or not name or (rule is not None and rule not in RULES):
+            return answer(400, error="A tool's name and one of auto, ask and never are needed.")
+        try:
+            store.update(tool_consent=lambda rules: with_rule(rules, name, rule))
+        except (ProxyError, OSError) as error:
+            return answer(400, error=str(error))
+        return answer(**state_of(store, tools))
+
+    @pages.post(f"{root}/api/tools/call")
+    def try_call() -> Answered:
+        """Run `{"name", "arguments": "JSON"}` for the user, without a question."""
+        wanted = asked()
+        name, arguments = wanted.get("name"), wanted.get("arguments", "{}")
+        if not isinstance(name, str) or not isinstance(arguments, str) or len(arguments) > MAX_ARGUMENTS:
+            return answer(400, error="A tool's name, and its arguments as a JSON text, are needed.")
+        if not store.current.enable_tool_execution:
+            return answer(409, error="Tools are off.")
+        record = tools.try_call(name, arguments)
+        return answer(outcome=record.outcome, result=record.result, seconds=record.seconds)
+
+
+def asked() -> dict[str, Any]:
+    """Return the JSON object of the request's body, an empty one where it has none."""
+    value = request.get_json(silent=True)
+    return value if isinstance(value, dict) else {}
+
+
+def with_rule(rules: Any, name: str, rule: str | None) -> dict[str, str]:
+    """Return the rules with that of one tool set or gone."""
+    others = {known: value for known, value in dict(rules).items() if known != name}
+    return others if rule is None else {**others, name: rule}
+
+
+def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
+    """Return all that the page shows; while tools are off nothing is loaded or started for it."""
+    state: dict[str, Any] = {
+        "is_on": store.current.enable_tool_execution,
+        "rules_fixed_by": store.fixed_by("tool_consent"),
+        "file": str(tools.file_path()),
+        "servers_file": str(tools.servers_path()),
+        "tools": [],
+        "servers": [],
+        "problems": [],
+        "questions": [
+            {"id": each.id, "tool": each.tool, "source": each.source, "arguments": readable(each.arguments)}
+            for each in tools.consent.questions
+        ],
+    }
+    if not state["is_on"]:
+        return state
+    overview, rules = tools.overview(), store.current.tool_consent
+    return {
+        **state,
+        "tools": [
+            {
+                "name": tool.name,
+                "source": tool.source,
+                "description": tool.description,
+                "parameters": tool.parameters,
+                "rule": tools.consent.rule_for(tool),
+                "own_rule": rules.get(tool.name),
+                "bytes": len(json.dumps(tool.parameters)) + len(tool.description) + len(tool.name),
+            }
+            for tool in overview.tools
+        ],
+        "servers": [
+            {
+                "name": server.name,
+                "way": server.way,
+                "state": server.state,
+                "problem": server.problem,
+                "tools": server.tools,
+                "last_words": list(server.last_words),
+            }
+            for server in overview.servers
+        ],
+        "problems": list(overview.problems),
+    }
