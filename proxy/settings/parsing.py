@@ -6,8 +6,11 @@ import math
 import re
 import socket
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
+
+from proxy.settings.parameter_names import OBJECT_PARAMETERS, PARAMETERS
 
 # What a version segment looks like: v1, v2, v1beta. An upstream that has one is not given a second.
 VERSION = re.compile(r"v\d+\w*", re.IGNORECASE)
@@ -219,7 +222,8 @@ def parse_drop_rules(value: object) -> object:
     if isinstance(entries, (tuple, list)):
         for entry in entries:
             name = str(entry).rpartition(":")[2]
-            if fold_name(name) in ("model", *UNTOUCHABLE):
+            check_parameter(name)
+            if fold_name(path_of(name)[0]) in ("model", *UNTOUCHABLE):
                 raise ValueError(f"{name} cannot be dropped: no request works without it")
     return entries
 
@@ -227,8 +231,25 @@ def parse_drop_rules(value: object) -> object:
 def check_rule_names(rules: dict[str, Any]) -> None:
     """Refuse rules on the conversation itself."""
     for name in parameters_of(rules):
-        if fold_name(name) in UNTOUCHABLE:
+        check_parameter(name)
+        root, *within = path_of(name)
+        if fold_name(root) in UNTOUCHABLE:
             raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
+        if within and fold_name(root) == "model":
+            raise ValueError(f"{name} cannot be set by a rule: a model is no object")
+
+
+def check_parameter(name: str) -> None:
+    """Refuse a name with dots that leads to no member of an object: upstreams have no parameter of that name."""
+    if "." in name and path_of(name) == (name,):
+        raise ValueError(f"{cut(name)} is no parameter: each part of a name with dots is a name")
+
+
+@lru_cache(maxsize=1024)
+def path_of(name: str) -> tuple[str, ...]:
+    """Return where a parameter stands: `reasoning.effort` is a member of an object."""
+    path = tuple(name.split("."))
+    return path if all(map(PARAMETER.fullmatch, path)) else (name,)
 
 
 def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
@@ -252,11 +273,19 @@ def names_within(value: object) -> Iterator[str]:
 
 
 def is_model_pattern(name: str, value: object) -> bool:
-    """Tell a model pattern from a parameter: its value is an object and its name is one no such parameter has.
+    """Tell a model, or a pattern of models, from a parameter: its value is an object, and its name no parameter's.
 
-    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object.
+    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object. A plain word that
+    is no known parameter is a model's name where its object holds parameters.
     """
-    return isinstance(value, dict) and (PARAMETER.fullmatch(name) is None or HAS_DIGIT.search(name) is not None)
+    if not isinstance(value, dict):
+        return False
+    path = path_of(name)
+    if PARAMETER.fullmatch(path[0]) is None or HAS_DIGIT.search(name) is not None:
+        return True
+    if path[0].lower() in OBJECT_PARAMETERS:
+        return False
+    return bool(value) and all(path_of(part)[0].lower() in PARAMETERS for part in value)
 
 
 def fold_name(name: str) -> str:

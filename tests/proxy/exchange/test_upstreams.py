@@ -287,6 +287,34 @@ def test_rules_see_the_model_that_is_sent(desk: Desk) -> None:
     assert desk.other.request.json()["temperature"] == 1
 
 
+@pytest.mark.parametrize("model", ["fast", "other/small", "llama-1"])
+def test_rules_may_be_limited_to_an_upstream(desk: Desk, model: str) -> None:
+    rules = {"other/*": {"temperature": 1, "reasoning.effort": "low"}, "default/*": {"temperature": 2}}
+    with desk.run({"models": ["llama-*"]}, proxy_aliases={"fast": "other/small"}, openai_param_defaults=rules) as proxy:
+        chat(proxy, model)
+        chat(proxy, "small")
+    assert (desk.other.request.json()["temperature"], desk.first.request.json()["temperature"]) == (1, 2)
+    assert desk.other.request.json()["reasoning"] == {"effort": "low"}
+    assert "reasoning" not in desk.first.request.json()
+
+
+def test_a_chain_has_the_rules_of_each_upstream(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "down"}}, 500))
+    rules = {"default/*": {"seed": 1}, "other/*": {"seed": 2}}
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_param_overrides=rules) as proxy:
+        chat(proxy, "smart")
+    assert (desk.first.request.json()["seed"], desk.other.request.json()["seed"]) == (1, 2)
+
+
+@pytest.mark.parametrize("rules", [{"a.b": 1}, {"metadata.x": "y"}, {"default/*": {"reasoning.effort": "low"}}])
+def test_rules_reach_into_the_objects_of_a_large_body(desk: Desk, rules: dict[str, Any]) -> None:
+    with desk.run(openai_param_defaults=rules) as proxy:
+        held = {"a": {"b": 0}, "metadata": {"x": "mine"}, "reasoning": {"effort": "high"}}
+        body = {"model": "m", "messages": [{"role": "user", "content": "x" * 1_200_000}], **held}
+        assert proxy.http.post("/v1/chat/completions", json=body).status_code == 200
+    assert {name: desk.first.request.json()[name] for name in held} == held
+
+
 def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> None:
     with proxy_before(desk.first.base_url, tmp_path) as proxy:
         reply = chat(proxy, "default/m")
