@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy import paths, running
 from proxy.cli.terminal import log_silent, say
 from proxy.command import command
 from proxy.errors.configuration import SettingError
@@ -21,17 +22,19 @@ def upstream() -> None:
 
 @upstream.command("list")
 def list_upstreams() -> None:
-    """List the upstreams; the chosen one is marked."""
+    """List the upstreams; the chosen one is marked, and a running proxy says how each is doing."""
     with log_silent():  # the lines say it
         services = assembled()
         for row in services.store.current.upstreams:
             services.upstream_keys.of(row).load()
     settings = services.store.current
+    states = running.upstream_states(paths.runtime_dir(), settings.proxy_port)
     for row in settings.upstreams:
         mark = "*" if row is settings.chosen_upstream else " "
         models = ", ".join(row.models)
         falls = f"falls back to {', '.join(row.fallback)}" if row.fallback else ""
-        facts = "  ".join(part for part in (models, falls, key_words(services, row)) if part)
+        state = states.get(row.name, "")
+        facts = "  ".join(part for part in (models, falls, key_words(services, row), state) if part)
         say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")

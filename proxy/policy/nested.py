@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from proxy.policy.body import REMOVED, Within
-from proxy.settings.parsing import fold_name, path_of
+from proxy.settings.parameters import path_of
+from proxy.settings.parsing import fold_name
 
 Tree = dict[str, tuple[str, Any]]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from proxy.policy.body import ALONE, REMOVED, Mark, Within, already_says, rewrite, values_of
 from proxy.policy.nested import Tree, is_open_at, put, root_of, stands_at
-from proxy.settings.parsing import UNTOUCHABLE, fold_name, is_model_pattern, path_of
+from proxy.settings.parameters import UNTOUCHABLE, is_model_pattern, path_of
+from proxy.settings.parsing import fold_name
 
 ANY_MODEL = "*"
 MODEL = "model"

@@ -5,12 +5,7 @@ import json
 import math
 import re
 import socket
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
 from urllib.parse import urlsplit
-
-from proxy.settings.parameter_names import OBJECT_PARAMETERS, PARAMETERS
 
 # What a version segment looks like: v1, v2, v1beta. An upstream that has one is not given a second.
 VERSION = re.compile(r"v\d+\w*", re.IGNORECASE)
@@ -35,9 +30,7 @@ WHOLE_MARK = "#"  # behind a base URL: it is whole, no version is appended
 IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
-UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-HAS_DIGIT = re.compile(r"[0-9]")
 LONGEST_SHOWN = 200
 NUMBERS = re.compile(r"[0-9a-fx.]+")  # of an address: decimal, octal after a 0, hexadecimal after 0x
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -201,91 +194,6 @@ def parse_prices(value: object) -> object:
             if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
                 raise ValueError("a price is a number from 0")
     return value
-
-
-def parse_json_rules(value: object) -> object:
-    """Read parameter rules from JSON text or a table; see `is_model_pattern` for the limited form."""
-    value = parse_json(value)
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
-    check_rule_names(value)
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"JSON cannot hold this value ({error})") from error
-    return value
-
-
-def parse_drop_rules(value: object) -> object:
-    """Read `name` and `model pattern:name` entries."""
-    entries = split_commas(value)
-    if isinstance(entries, (tuple, list)):
-        for entry in entries:
-            name = str(entry).rpartition(":")[2]
-            check_parameter(name)
-            if fold_name(path_of(name)[0]) in ("model", *UNTOUCHABLE):
-                raise ValueError(f"{name} cannot be dropped: no request works without it")
-    return entries
-
-
-def check_rule_names(rules: dict[str, Any]) -> None:
-    """Refuse rules on the conversation itself."""
-    for name in parameters_of(rules):
-        check_parameter(name)
-        root, *within = path_of(name)
-        if fold_name(root) in UNTOUCHABLE:
-            raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
-        if within and fold_name(root) == "model":
-            raise ValueError(f"{name} cannot be set by a rule: a model is no object")
-
-
-def check_parameter(name: str) -> None:
-    """Refuse a name with dots that leads to no member of an object: upstreams have no parameter of that name."""
-    if "." in name and path_of(name) == (name,):
-        raise ValueError(f"{cut(name)} is no parameter: each part of a name with dots is a name")
-
-
-@lru_cache(maxsize=1024)
-def path_of(name: str) -> tuple[str, ...]:
-    """Return where a parameter stands: `reasoning.effort` is a member of an object."""
-    path = tuple(name.split("."))
-    return path if all(map(PARAMETER.fullmatch, path)) else (name,)
-
-
-def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
-    """Yield the parameters that rules name, for whichever models."""
-    for name, value in rules.items():
-        if is_model_pattern(name, value):
-            yield from parameters_of(value)
-        else:
-            yield name
-
-
-def names_within(value: object) -> Iterator[str]:
-    """Yield every name in a value, however deep it stands."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield name
-            yield from names_within(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from names_within(part)
-
-
-def is_model_pattern(name: str, value: object) -> bool:
-    """Tell a model, or a pattern of models, from a parameter: its value is an object, and its name no parameter's.
-
-    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object. A plain word that
-    is no known parameter is a model's name where its object holds parameters.
-    """
-    if not isinstance(value, dict):
-        return False
-    path = path_of(name)
-    if PARAMETER.fullmatch(path[0]) is None or HAS_DIGIT.search(name) is not None:
-        return True
-    if path[0].lower() in OBJECT_PARAMETERS:
-        return False
-    return bool(value) and all(path_of(part)[0].lower() in PARAMETERS for part in value)
 
 
 def fold_name(name: str) -> str:

@@ -49,7 +49,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             upstream_keys=services.upstream_keys,
             try_upstream=services.try_upstream,
             find_local=services.find_local,
-            resting_s=services.router.cooldown.resting_s,
+            state_of=services.state_of,
             learned=services.learned_repairs.all,
             ledger_file=services.ledger.file,
             requests=RequestParts(

@@ -39,7 +39,9 @@ SEALED = {
     "X-Frame-Options": "DENY",
 }
 # These prove themselves otherwise, or show nothing.
-OPEN = frozenset(f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link"))
+OPEN = frozenset(
+    f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link", "upstream_states")
+)
 
 
 def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
@@ -49,7 +51,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     pages.context_processor(lambda: for_every_page(dashboard))
     pages.before_request(lambda: check_session(dashboard))
     pages.after_request(seal)
-    entry.add_routes(pages, dashboard)
+    entry.add_routes(pages, dashboard, lambda: upstreams.states(parts))
     home.add_routes(pages, root, parts)
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)

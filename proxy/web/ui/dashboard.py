@@ -7,7 +7,8 @@ from typing import Protocol
 
 from proxy.capture.capture import Capture
 from proxy.capture.record import Record
-from proxy.flow.health import UpstreamHealth
+from proxy.flow.healths import Healths
+from proxy.flow.upstream_state import UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
 from proxy.keys.upstream_keys import UpstreamKeys
@@ -76,7 +77,7 @@ class PageParts:
 
     store: SettingsStore
     secrets: Secrets
-    health: UpstreamHealth
+    health: Healths
     consent: Consent
     refused_origins: RefusedOrigins
     allow_origin: Callable[[str], None]  # raises ProxyError, OSError
@@ -85,7 +86,7 @@ class PageParts:
     upstream_keys: UpstreamKeys
     try_upstream: Callable[[Upstream, str | None], str | None]  # with a key that is not kept yet; None: the held one
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
-    resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
+    state_of: Callable[[Upstream], UpstreamState]  # how an upstream is doing
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
     ledger_file: Path
     requests: RequestParts

@@ -87,6 +87,11 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         return page(parts, success=None if found else "No other model server answers on its usual port.", found=found)
 
 
+def states(parts: PageParts) -> dict[str, str]:
+    """Return in words how each upstream is doing."""
+    return {row.name: str(parts.state_of(row)) for row in parts.store.current.upstreams}
+
+
 def row_of(form: Any) -> dict[str, Any]:
     """Return what a form says of an upstream, as the settings hold it."""
     words = {name: form.get(name, "").strip() for name in ("name", "base_url", "auth")}
@@ -123,7 +128,7 @@ def page(
             "row": row,
             "is_chosen": row is settings.chosen_upstream,
             "key": parts.upstream_keys.of(row).state,
-            "resting_s": parts.resting_s(row.name),
+            "state": parts.state_of(row),
         }
         for row in settings.upstreams
     ]

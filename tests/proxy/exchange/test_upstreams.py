@@ -280,6 +280,82 @@ def test_what_was_begun_is_closed_before_the_next_is_asked(desk: Desk) -> None:
     desk.first.wait_for_hangup()
 
 
+def state(proxy: RunningProxy, name: str) -> str:
+    """Return in words how an upstream of a proxy is doing."""
+    services = proxy.services
+    row = services.store.current.upstream_named(name)
+    assert row is not None
+    return str(services.state_of(row))
+
+
+DOWN = {"error": {"message": "the other is down", "type": "server_error", "param": None, "code": None}}
+
+
+def test_each_upstream_has_a_state_and_recovers_with_its_next_good_answer(desk: Desk) -> None:
+    desk.other.answer(Json(DOWN, 500))
+    with desk.run(openai_max_retries=0) as proxy:
+        for _ in range(3):
+            chat(proxy, "other/m")
+        chat(proxy, "m")
+        assert (state(proxy, "default"), state(proxy, "other")) == (
+            "healthy",
+            "failing: status 500, the other is down",
+        )
+        desk.other.answer(Json(completion("good again")))
+        chat(proxy, "other/m")
+        assert state(proxy, "other") == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        (Json(DOWN, 503), ": status 503, the other is down"),
+        (CloseBeforeHeaders(), ": The upstream broke off"),
+        (Json(DOWN, 429, (("retry-after", "60"),)), ": rate limited for 60 s"),
+    ],
+)
+def test_one_that_cools_down_says_until_when_and_why(desk: Desk, failing: Answer, said: str) -> None:
+    desk.first.answer(failing)
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_max_retries=0) as proxy:
+        changes: list[None] = []
+        proxy.services.router.cooldown.listen(lambda: changes.append(None))
+        assert text(chat(proxy, "smart")) == "of the other"
+        assert state(proxy, "default").startswith("cooling down until ")
+        assert said in state(proxy, "default")
+        assert (state(proxy, "other"), len(changes)) == ("healthy", 1)
+        desk.first.answer(Json(completion("good again")))
+        chat(proxy, "default/a")
+        assert (state(proxy, "default"), len(changes)) == ("healthy", 2)
+
+
+def test_where_all_fail_the_first_answer_is_told_as_the_firsts(desk: Desk) -> None:
+    desk.first.answer(CloseBeforeHeaders())
+    desk.other.answer(Json(DOWN, 500))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_max_retries=0) as proxy:
+        assert chat(proxy, "smart").status_code == 502
+        assert "status 500" in proxy.services.router.cooldown.last_failure("other")
+        health = proxy.services.health
+        wait_for(lambda: health.of("default").current.kind == "failing", "the state of the first")
+        assert health.of("other").current.kind == "healthy"  # one server error is none yet
+
+
+def test_one_without_a_key_says_so_and_a_new_address_begins_anew(desk: Desk) -> None:
+    with proxy_before(desk.first.base_url, desk.folder, openai_max_retries=0) as proxy:
+        rows = [
+            {"name": "other", "base_url": desk.other.base_url},
+            {"name": "far", "base_url": "https://far.example"},
+        ]
+        proxy.services.store.update(proxy_upstreams=rows)
+        proxy.services.upstream_keys.of(proxy.services.store.current.upstreams[-1]).load()
+        assert state(proxy, "far") == "no key"
+        desk.other.answer(Json(DOWN, 500))
+        for _ in range(3):
+            chat(proxy, "other/m")
+        moved = {"name": "other", "base_url": f"{desk.other.base_url}/elsewhere"}
+        proxy.services.store.update(proxy_upstreams=[moved])
+        assert state(proxy, "other") == "healthy"
+
+
 def test_rules_see_the_model_that_is_sent(desk: Desk) -> None:
     rules = {"small": {"temperature": 1}}
     with desk.run(proxy_aliases={"fast": "other/small"}, openai_param_defaults={"small*": rules["small"]}) as proxy:

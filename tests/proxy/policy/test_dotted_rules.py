@@ -6,7 +6,7 @@ import pytest
 
 from proxy.policy.body import read_object
 from proxy.policy.params import ParameterRules
-from proxy.settings.parsing import is_model_pattern, parse_drop_rules, parse_json_rules
+from proxy.settings.parameters import is_model_pattern, parse_drop_rules, parse_json_rules
 
 
 def applied(body: bytes, **rules: Any) -> bytes:
