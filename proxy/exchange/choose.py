@@ -9,6 +9,7 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.first_content import HeldAnswer, first_content
 from proxy.exchange.heavy import off_loop
+from proxy.exchange.named_model import named_model, with_model
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -40,6 +41,8 @@ class Choose(Stage):
         if request.target is not None:  # an earlier stage has chosen
             return await next(flow, request)
         model = request.fields.get(MODEL)
+        if request.head.kind != "json" and not routing.is_plain:
+            flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
         if len(targets) == 1 or not may_fall_back(request):
             await aim(flow, request, targets[0])
@@ -144,6 +147,12 @@ async def aim(flow: Flow, request: Request, target: Target) -> None:
         return
     flow.model_sent = target.model
     if target.model == request.fields.get(MODEL):
+        return
+    if request.head.kind != "json":
+        if target.model != flow.model_asked:
+            request.body, query = with_model(request, target.model)
+            request.length = len(request.body) if isinstance(request.body, bytes) else request.length
+            request.head = replace(request.head, query=query)
         return
     assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
     request.body = await off_loop(len(request.body), rewrite, request.body, {MODEL: target.model})

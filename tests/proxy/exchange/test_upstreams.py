@@ -391,6 +391,85 @@ def test_rules_reach_into_the_objects_of_a_large_body(desk: Desk, rules: dict[st
     assert {name: desk.first.request.json()[name] for name in held} == held
 
 
+def form(model: str | None, file: bytes = b"RIFF", boundary: str = "b0", *, file_first: bool = True) -> dict[str, Any]:
+    """Return what sends a form with a file, and with a model where one is named."""
+    named = 'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    parts = [named.encode() + file]
+    if model is not None:
+        field = f'Content-Disposition: form-data; name="model"\r\n\r\n{model}'.encode()
+        parts = [*parts, field] if file_first else [field, *parts]
+    line = f"--{boundary}".encode()
+    body = b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
+    return {"content": body, "headers": {"Content-Type": f"multipart/form-data; boundary={boundary}"}}
+
+
+SPEECH = "/v1/audio/transcriptions"
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+@pytest.mark.parametrize(("model", "sent"), [("hear", "whisper-1"), ("other/w-2", "w-2"), ("whisper-3", "whisper-3")])
+@pytest.mark.parametrize("size", [10, 1_500_000])
+def test_a_form_goes_where_its_model_says(desk: Desk, model: str, sent: str, size: int, *, file_first: bool) -> None:
+    with desk.run({"models": ["whisper-3*"]}, proxy_aliases={"hear": "other/whisper-1"}) as proxy:
+        file = b"\r\n--b\r\n" * (size // 8)
+        assert text(proxy.http.post(SPEECH, **form(model, file, file_first=file_first))) == "of the other"
+    assert desk.other.request.body == form(sent, file, file_first=file_first)["content"]
+    assert desk.other.request.header("Authorization") == f"Bearer {KEY}"
+    assert desk.first.requests == []
+
+
+@pytest.mark.parametrize("model", [None, "", "whisper-1", "meta/whisper"])
+def test_a_form_without_a_model_goes_to_the_chosen_one_or_the_named(desk: Desk, model: str | None) -> None:
+    with desk.run() as proxy:
+        asked = form(model)
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the first"
+        asked["headers"]["X-Proxy-Upstream"] = "other"
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the other"
+    assert desk.first.request.body == desk.other.request.body == asked["content"]
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/images/generations", "/v1/moderations", "/v1/rerank"])
+def test_json_that_is_passed_on_goes_where_its_model_says(desk: Desk, path: str) -> None:
+    with desk.run(proxy_aliases={"fast": "other/m-1"}) as proxy:
+        assert text(proxy.http.post(path, json={"input": "x", "model": "fast"})) == "of the other"
+        assert text(proxy.http.post(path, content=b'{"model":', headers={"Content-Type": "application/json"}))
+    assert desk.other.request.json() == {"input": "x", "model": "m-1"}
+    assert desk.first.request.body == b'{"model":'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--b0\r\nContent-Disposition: form-data; name="model"; filename="m"\r\n\r\nother/x\r\n--b0--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="models"\r\n\r\nother/x\r\n--b0--\r\n',
+        b'--b1\r\nContent-Disposition: form-data; name="model"\r\n\r\nother/x\r\n--b1--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="model"\r\n\r\n\xff/x\r\n--b0--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="model"\r\n\r\nother/x',
+        b"--b0",
+        b"",
+    ],
+)
+def test_what_is_no_model_of_a_form_decides_nothing(desk: Desk, body: bytes) -> None:
+    with desk.run() as proxy:
+        kind = {"Content-Type": "multipart/form-data; boundary=b0"}
+        assert text(proxy.http.post(SPEECH, content=body, headers=kind)) == "of the first"
+    assert desk.first.request.body == body
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("model=other%2Frt-1&a=%2F", "model=rt-1&a=%2F"),
+        ("a=1&model=voice", "a=1&model=rt-2"),
+        ("model=rt-3", "model=rt-3"),
+    ],
+)
+def test_the_model_of_an_address_chooses_too(desk: Desk, query: str, sent: str) -> None:
+    with desk.run({"models": ["rt-3"]}, proxy_aliases={"voice": "other/rt-2"}) as proxy:
+        assert text(proxy.http.post(f"/v1/realtime/calls?{query}", content=b"v=0")) == "of the other"
+    assert desk.other.request.target.endswith(f"?{sent}")
+
+
 def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> None:
     with proxy_before(desk.first.base_url, tmp_path) as proxy:
         reply = chat(proxy, "default/m")
