@@ -15,6 +15,7 @@ from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
+from proxy.exchange.trial import Step, try_out
 from proxy.flow.healths import Healths
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -127,6 +128,20 @@ class Services:
     def find_local(self) -> list[Found]:
         """Return the model servers that answer on this computer. Blocks for half a second."""
         return find(without=[self.store.current.proxy_port])
+
+    def try_out(self, upstream: Upstream, model: str | None = None) -> list[Step]:
+        """Ask an upstream for its models and for a chat of one token, with the key held for it. Blocks."""
+        try:
+            settings = self.chosen()
+        except SettingsBroken as error:
+            return [Step("models", False, str(error))]
+        state = KeyState() if upstream.auth == "none" else self.upstream_keys.of(upstream).load()
+        if state.key is None and not upstream.is_local and upstream.auth != "none":
+            return [Step("models", False, f"not asked: the key is {state}")]
+        steps = try_out(upstream, UpstreamOptions.of(settings, upstream), state.key or "", self.hide, model)
+        if steps[0].is_good:
+            self.health.of(upstream.name).note_accepted_key()
+        return steps
 
     def try_upstream(self, upstream: Upstream, key: str | None = None) -> str | None:
         """Ask an upstream with a key, else with the one held for it, as `try_key`. Blocks."""

@@ -48,6 +48,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             recent_log=recent_lines,
             upstream_keys=services.upstream_keys,
             try_upstream=services.try_upstream,
+            try_out=services.try_out,
             find_local=services.find_local,
             state_of=services.state_of,
             learned=services.learned_repairs.all,

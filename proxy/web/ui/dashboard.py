@@ -60,6 +60,14 @@ class ModelServer(Protocol):
         """Return the ids of its models."""
 
 
+class Step(Protocol):
+    """One question of a trial; `str()` says what came of it."""
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether it was answered well."""
+
+
 @dataclass(frozen=True)
 class RequestParts:
     """What the pages show of requests, and do with them."""
@@ -85,6 +93,7 @@ class PageParts:
     recent_log: Callable[[], Sequence[str]]
     upstream_keys: UpstreamKeys
     try_upstream: Callable[[Upstream, str | None], str | None]  # with a key that is not kept yet; None: the held one
+    try_out: Callable[[Upstream, str | None], Sequence[Step]]  # models, and a chat with a model; blocks
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
     state_of: Callable[[Upstream], UpstreamState]  # how an upstream is doing
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
