@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from proxy.errors.proxy_error import ProxyError
-from proxy.flow.health import UpstreamHealth
+from proxy.flow.healths import Healths
 from proxy.http.headers import Headers
 from proxy.keys.reading import Keys
 from proxy.services import Services
+from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 async def running(services: Services) -> AsyncIterator[None]:
     """Follow the keys and hold the tools until the block ends; then close upstream connections and stop the tools."""
     following = asyncio.create_task(follow_keys(services.keys))
-    asking = asyncio.create_task(ask_again(services.health, services.router))
+    asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     services.tools.hold()
     try:
         yield
@@ -44,24 +45,28 @@ async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:
     await tools.warm_up()
 
 
-async def ask_again(health: UpstreamHealth, router: UpstreamRouter, pauses_s: Sequence[float] = PAUSES_S) -> None:
-    """Ask an upstream that is down for its models, until it answers: nobody else might ask for hours."""
+async def ask_again(
+    healths: Healths, router: UpstreamRouter, settings: Callable[[], Settings], pauses_s: Sequence[float] = PAUSES_S
+) -> None:
+    """Ask upstreams that are down for their models, until they answer: nobody else might ask for hours."""
     failed = 0
     while True:
         await asyncio.sleep(pauses_s[min(failed, len(pauses_s) - 1)])
-        if not health.is_down():
-            failed = 0
-        elif await answers(router):
-            health.note_recovery()
-            failed = 0
-        else:
-            failed += 1
+        names = healths.down()
+        recovered = [name for name in names if await answers(router, settings, name)]
+        for name in recovered:
+            healths.of(name).note_recovery()
+        failed = failed + 1 if len(recovered) < len(names) else 0
 
 
-async def answers(router: UpstreamRouter) -> bool:
-    """Tell whether the upstream gives a whole answer to a question that costs nothing; it may be a refusal."""
+async def answers(router: UpstreamRouter, settings: Callable[[], Settings], name: str) -> bool:
+    """Tell whether an upstream gives a whole answer to a question that costs nothing; it may be a refusal."""
     try:
-        client, key = await router.connect(router.chosen_upstream())
+        router.routing()
+        upstream = settings().upstream_named(name)
+        if upstream is None:
+            return False
+        client, key = await router.connect(upstream)
         answer = await client.send(UpstreamRequest("GET", "/models", "", Headers(), None, None), key)
         try:
             left = MAX_ANSWER_BYTES

@@ -26,11 +26,11 @@ from proxy.files import is_private, write_private
 ASK_LIMIT_S = 2.0
 ASK_AGAIN_S = 0.1
 END_LIMIT_S = 10.0
-LONGEST_LINK = 1000
+LONGEST_ANSWER = 262_144
 NONCE_HEADER = "X-Tray-Nonce"
 PROOF_HEADER = "X-Tray-Proof"
 
-Wish = Literal["activate", "link"]
+Wish = Literal["activate", "link", "upstreams"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,15 @@ def proven(folder: Path, usual_port: int) -> InstanceInfo | None:
     return next((info for info in running if ask(info, "link")), None)
 
 
+def upstream_states(folder: Path, usual_port: int) -> dict[str, str]:
+    """Return in words how each upstream of a running proxy is doing; nothing where none runs."""
+    for info in sorted(found(folder), key=lambda info: info.port != usual_port):
+        if (said := ask(info, "upstreams")) is not None:
+            states = json.loads(said)  # proven to be ours
+            return states if isinstance(states, dict) else {}
+    return {}
+
+
 def check_own(folder: Path, port: int) -> None:
     """Raise RunsAlready where a taken port is a proxy's of the same user."""
     if any(info.port == port and ask(info, "link") for info in found(folder)):
@@ -129,7 +138,10 @@ def is_proof(offered: str | None, token: str, *words: str) -> bool:
 
 
 def ask(info: InstanceInfo, wish: Wish) -> str | None:
-    """Ask a running proxy to come to the front, or only for a link to its page; None for no answer in two seconds."""
+    """Ask a running proxy to come to the front, for a link to its page, or how its upstreams are, as JSON.
+
+    None for no answer in two seconds.
+    """
     nonce = secrets.token_hex(16)
     headers = {NONCE_HEADER: nonce, PROOF_HEADER: proof(info.token, wish, urlsplit(info.url).netloc, nonce)}
     request = urllib.request.Request(  # noqa: S310  see InstanceInfo
@@ -138,8 +150,8 @@ def ask(info: InstanceInfo, wish: Wish) -> str | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
     try:
         with opener.open(request, timeout=ASK_LIMIT_S) as answer:
-            link = str(answer.read(LONGEST_LINK).decode("utf-8", "replace"))
-            return link if is_proof(answer.headers.get(PROOF_HEADER), info.token, nonce, link) else None
+            said = str(answer.read(LONGEST_ANSWER).decode("utf-8", "replace"))
+            return said if is_proof(answer.headers.get(PROOF_HEADER), info.token, nonce, said) else None
     except urllib.error.HTTPError as error:
         error.close()
     except (OSError, ValueError, HTTPException):

@@ -1,6 +1,7 @@
 """Put the parts together: the only place where they meet."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,20 +16,22 @@ from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
+from proxy.exchange.trial import Step, try_out
 from proxy.files import remove_leftovers, target_of
-from proxy.flow.health import UpstreamHealth
+from proxy.flow.healths import Healths
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
+from proxy.flow.upstream_state import UpstreamState, state_of
 from proxy.keys.changes import AnnouncingKeychain, KeyChanges
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.reading import Keys
 from proxy.keys.upstream_key import Keychain, KeyState, Secrets
-from proxy.keys.upstream_keys import UpstreamKeys
+from proxy.keys.upstream_keys import UpstreamKeys, is_keyless
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
-from proxy.settings.model import Settings
+from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
@@ -52,7 +55,7 @@ class Services:
     proxy_keys: ProxyKeys
     keys: Keys
     refused_origins: RefusedOrigins
-    health: UpstreamHealth
+    health: Healths
     observers: Observers
     router: UpstreamRouter
     pipelines: Mapping[Kind, Pipeline]
@@ -104,12 +107,43 @@ class Services:
             return str(error)
         refusal = try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
         if refusal is None:
-            self.health.note_accepted_key()
+            self.health.of((upstream or settings.upstreams[0]).name).note_accepted_key()
         return refusal
+
+    def state_of(self, upstream: Upstream) -> UpstreamState:
+        """Return how an upstream is doing, as far as the last requests tell; any thread."""
+        held, rests_s = self.upstream_keys.of(upstream), self.router.cooldown.resting_s(upstream.name)
+        lacks_key = held.loaded.is_set() and held.state.key is None and not is_keyless(upstream, held.state)
+        return state_of(
+            self.health.of(upstream.name).current,
+            time.time() + rests_s if rests_s else None,
+            self.hide(self.router.cooldown.last_failure(upstream.name)),
+            lacks_key=lacks_key and not self.store.current.proxy_forward_auth_header,
+        )
+
+    def next_change_s(self) -> float | None:
+        """Return the seconds until an upstream's state changes by itself, None where none is to; any thread."""
+        limit, rest_s = self.health.next_end(), self.router.cooldown.next_end_s()
+        ends = [] if rest_s is None else [rest_s]
+        return min([*ends, *([] if limit is None else [max(0.0, limit - time.time())])], default=None)
 
     def find_local(self) -> list[Found]:
         """Return the model servers that answer on this computer. Blocks for half a second."""
         return find(without=[self.store.current.proxy_port])
+
+    def try_out(self, upstream: Upstream, model: str | None = None) -> list[Step]:
+        """Ask an upstream for its models and for a chat of one token, with the key held for it. Blocks."""
+        try:
+            settings = self.chosen()
+        except SettingsBroken as error:
+            return [Step("models", False, str(error))]
+        state = KeyState() if upstream.auth == "none" else self.upstream_keys.of(upstream).load()
+        if state.key is None and not upstream.is_local and upstream.auth != "none":
+            return [Step("models", False, f"not asked: the key is {state}")]
+        steps = try_out(upstream, UpstreamOptions.of(settings, upstream), state.key or "", self.hide, model)
+        if steps[0].is_good:
+            self.health.of(upstream.name).note_accepted_key()
+        return steps
 
     def try_upstream(self, upstream: Upstream, key: str | None = None) -> str | None:
         """Ask an upstream with a key, else with the one held for it, as `try_key`. Blocks."""
@@ -152,7 +186,8 @@ def assemble(
     upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
-    health = UpstreamHealth(on_key_refused=keys.after_refusal)
+    health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
+    store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
     ledger = Ledger(
         ledger_file or paths.ledger_file(),
         lambda: store.current.proxy_usage_days,

@@ -46,7 +46,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     # wiring
     "services": "capture command errors exchange files flow keys logs paths policy settings tools upstream usage",
     "process": "",
-    "lifespan": "errors flow http keys services tools upstream",
+    "lifespan": "errors flow http keys services settings tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
@@ -58,10 +58,11 @@ DOORS_IN_WORDS: dict[str, str] = {
     "running": "errors files",
     # command: whether a start script has started us, and so starts us at login; identity: names of files and titles
     "install": "command errors files identity paths",
-    # identity: --version; keys: their types; settings: config; tools: the example it writes, and who asks to run
+    # identity: --version; flow: how upstreams are; keys: their types; settings: config; tools: the example it writes,
+    # and who asks to run
     "cli": (
-        "clients command errors hosting identity install keys logs paths process running server services settings tools"
-        " upstream usage web"
+        "clients command errors flow hosting identity install keys logs paths process running server services settings"
+        " tools upstream usage web"
     ),
     "__main__": "cli",
     # flow, keys and tools for their states alone

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+from proxy.flow.health import Health
 from proxy.identity import APP_ID
 from proxy.process import signals_handled
 from proxy.services import Services
@@ -90,7 +91,7 @@ class TrayApp:
 
     def _begin(self, backend: Backend) -> None:
         self._triggers.start()
-        self._services.health.listen(lambda health: self._actions.do(lambda: self._notifier.notify_health(health)))
+        self._services.health.listen(self._health_changed)
         self._services.load_keys()
         self._services.store.observe(self._settings_changed)
         self._services.tools.consent.attach(
@@ -104,6 +105,10 @@ class TrayApp:
         else:
             self._later(NO_ICON_MESSAGE_DELAY_S, self._notifier.say_no_icon)
             self._later(NO_ICON_NOTIFICATION_DELAY_S, self._notifier.notify_no_icon)
+
+    def _health_changed(self, health: Health) -> None:
+        if self._services.health.is_of_chosen(health):
+            self._actions.do(lambda: self._notifier.notify_health(health))
 
     def _notify_approval(self, question: Question) -> None:
         self._actions.do(lambda: self._notifier.notify_approval(question))

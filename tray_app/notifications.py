@@ -16,6 +16,7 @@ from proxy.command import command
 from proxy.files import write_private
 from proxy.flow.health import Health
 from proxy.install import applications
+from proxy.keys.upstream_keys import is_keyless
 from proxy.logs.redaction import without_logins
 from proxy.tools.consent import WAIT_S, Question
 from tray_app.backends.backend import Backend
@@ -23,7 +24,6 @@ from tray_app.clickable import CLICK, ClickableNotifications, Notification
 from tray_app.controller import ProxyController
 from tray_app.errors import NothingOpened
 from tray_app.opener import has_screen, open_url
-from tray_app.state import is_keyless
 
 Say = Callable[[str], Any]
 

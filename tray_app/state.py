@@ -1,10 +1,8 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
-from proxy.errors.keyring import KeyringAbsent
 from proxy.identity import TITLE, __version__
 from proxy.install import applications, autostart
-from proxy.keys.upstream_key import KeyState, Secrets
-from proxy.settings.upstreams import Upstream
+from proxy.keys.upstream_keys import is_keyless
 from tray_app.controller import ProxyController
 from tray_app.view import TrayState, UpstreamChoice
 
@@ -16,8 +14,7 @@ def read_state(
     services = controller.services
     store, settings = services.store, services.store.current
     chosen = settings.chosen_upstream
-    keys, cooldown = services.upstream_keys, services.router.cooldown
-    held = keys.of(chosen)
+    held = services.upstream_keys.of(chosen)
     key = held.state
     login = autostart.status()
     return TrayState(
@@ -33,8 +30,7 @@ def read_state(
         has_stored_key=held.has_another,
         upstream=chosen.base_url,
         upstreams=tuple(
-            choice(each, keys.of(each), cooldown.resting_s(each.name), is_chosen=each is chosen)
-            for each in settings.upstreams
+            UpstreamChoice(each.name, each is chosen, str(services.state_of(each))) for each in settings.upstreams
         ),
         upstream_fixed_by=store.fixed_by("proxy_upstream"),
         tools_on=settings.enable_tool_execution,
@@ -51,16 +47,3 @@ def read_state(
         login_problem=login.problem,
         is_in_applications=applications.is_added(),
     )
-
-
-def choice(upstream: Upstream, held: Secrets, rests_s: float, *, is_chosen: bool) -> UpstreamChoice:
-    """Return an upstream as the menu offers it."""
-    lacks_key = held.loaded.is_set() and held.state.key is None and not is_keyless(upstream, held.state)
-    state = "no key" if lacks_key else f"cooling down for {rests_s:.0f} s" if rests_s else ""
-    return UpstreamChoice(upstream.name, is_chosen, state)
-
-
-def is_keyless(upstream: Upstream, key: KeyState) -> bool:
-    """Tell whether an upstream is asked without a key; not while its key may be in the keyring."""
-    has_looked = key.problem is None or isinstance(key.problem, KeyringAbsent)
-    return upstream.auth == "none" or (upstream.is_local and has_looked)

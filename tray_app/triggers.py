@@ -1,9 +1,7 @@
 """What changes the tray's look without a click: requests, the upstream's health, the key, the settings."""
 
-import time
 from collections.abc import Callable
 
-from proxy.flow.health import Health
 from proxy.services import Services
 from tray_app.activity import Activity
 from tray_app.keyring_retry import KeyringRetry
@@ -31,7 +29,8 @@ class Triggers:
     def start(self) -> None:
         """Subscribe to all of them."""
         self._unsubscribe = self._activity.start()
-        self._services.health.listen(self._health_changed)
+        self._services.health.listen(lambda _: self._upstreams_changed())
+        self._services.router.cooldown.listen(self._upstreams_changed)
         self._services.secrets.listen(self._key_changed)
         self._services.store.observe(self._changed)
 
@@ -43,13 +42,8 @@ class Triggers:
         self._keyring_retry.follow()
         self._changed()
 
-    def _health_changed(self, health: Health) -> None:
-        if health.until is not None:
-            self._schedule.after(health.until - time.time() + RATE_LIMIT_MARGIN_S, self._rate_limit_ended)
+    def _upstreams_changed(self) -> None:
+        """Look now, and again when a rate limit or a rest is over."""
         self._changed()
-
-    def _rate_limit_ended(self) -> None:
-        if self._services.health.current.until is None:
-            self._changed()
-        else:
-            self._schedule.after(RATE_LIMIT_MARGIN_S, self._rate_limit_ended)
+        if (after_s := self._services.next_change_s()) is not None:
+            self._schedule.after(after_s + RATE_LIMIT_MARGIN_S, self._upstreams_changed)

@@ -22,7 +22,7 @@ class UpstreamChoice:
 
     name: str
     is_chosen: bool
-    state: str  # "" while it is healthy
+    state: str  # in words: healthy, cooling down, no key, and the like
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,18 @@ def status_text(state: TrayState) -> str:
         return "Stopped"
     if not state.settings_known:
         return "Nothing is relayed: the settings file is wrong"
+    several = len(state.upstreams) > 1
+    whose = f"Upstream {chosen_upstream(state)}" if several else "Upstream"
     if state.health.kind == "key refused":
-        return "Upstream refuses the key"
+        return f"{whose} refuses the key"
     if lacks_key(state):
-        return "No provider key"
+        return "No provider key" + (f" for {chosen_upstream(state)}" if several else "")
     if state.health.kind == "rate limited" and state.health.until is not None:
         until = datetime.fromtimestamp(state.health.until).astimezone()
-        return f"Rate limited until {until:%H:%M}"
+        return f"Rate limited until {until:%H:%M}" + (f", by {chosen_upstream(state)}" if several else "")
     if state.health.kind != "healthy":
-        return f"Upstream {state.health.kind}"
-    via = f", via {chosen_upstream(state)}" if len(state.upstreams) > 1 else ""
-    return f"Running on {state.base_url}{via}"
+        return f"{whose} {state.health.kind}"
+    return f"Running on {state.base_url}" + (f", via {chosen_upstream(state)}" if several else "")
 
 
 def chosen_upstream(state: TrayState) -> str:
@@ -167,7 +168,7 @@ def upstream_menu(state: TrayState) -> Line:
     choices = tuple(
         Line(
             USE_UPSTREAM + choice.name,
-            redact(choice.name + (f": {choice.state}" if choice.state else "")) + (fixed if choice.is_chosen else ""),
+            choice_label(choice) + (fixed if choice.is_chosen else ""),
             "radio",
             checked=choice.is_chosen,
             enabled=not fixed,
@@ -176,6 +177,12 @@ def upstream_menu(state: TrayState) -> Line:
     )
     children = (*choices, Line("between-upstreams", kind="separator"), address, Line("manage-upstreams", "Manage…"))
     return Line("upstream", f"Upstream: {redact(chosen_upstream(state))}", "submenu", children=children)
+
+
+def choice_label(choice: UpstreamChoice) -> str:
+    """Return an upstream's name and state as one line that fits a menu."""
+    text = redact(choice.name + (f": {choice.state}" if choice.state else ""))
+    return text if len(text) <= MAX_ROW_LENGTH else f"{text[: MAX_ROW_LENGTH - 1]}…"
 
 
 def notes(state: TrayState) -> list[Line]:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -13,10 +13,13 @@ import psutil
 from proxy import paths, running
 from proxy.command import command
 from proxy.errors.proxy_error import ProxyError
+from proxy.flow.healths import Healths
+from proxy.flow.upstream_state import HEALTHY, UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
 from proxy.settings.parsing import is_loopback
 from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import Upstream
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.habits import Habits
 
@@ -31,6 +34,13 @@ class Finding:
     title: str
     is_good: bool
     detail: str
+
+
+class Learned(Protocol):
+    """What was learnt of models."""
+
+    def all(self) -> Sequence[object]:
+        """Return each thing that was learnt, which says itself what."""
 
 
 class Examined(Protocol):
@@ -55,6 +65,17 @@ class Examined(Protocol):
     @property
     def habits(self) -> Habits:
         """Return what upstreams were seen to do."""
+
+    @property
+    def learned_repairs(self) -> Learned:
+        """Return what models were found to refuse."""
+
+    @property
+    def health(self) -> Healths:
+        """Return what the last requests tell of the upstreams."""
+
+    def state_of(self, upstream: Upstream) -> UpstreamState:
+        """Return how an upstream is doing."""
 
     def try_key(self, key: str) -> str | None:
         """Return what the upstream says against a key; blocks."""
@@ -150,6 +171,25 @@ def check_tools(parts: Examined) -> Finding:
     return Finding("Tools", is_good=not problems, detail=" ".join(problems) or f"{count} ready")
 
 
+def check_upstreams(parts: Examined) -> Finding:
+    """Say how each upstream is doing, as the last requests of a running proxy tell."""
+    rows = parts.store.current.upstreams
+    told = running.upstream_states(paths.runtime_dir(), parts.store.current.proxy_port)
+    if not told and not parts.health.knows_any:
+        names = ", ".join(row.name for row in rows)
+        return Finding("Upstreams", is_good=True, detail=f"{names}; no proxy has asked them yet")
+    states = {row.name: told.get(row.name) or str(parts.state_of(row)) for row in rows}
+    is_good = all(state == HEALTHY for state in states.values())
+    return Finding("Upstreams", is_good, "; ".join(f"{name} {state}" for name, state in states.items()))
+
+
+def check_learned(parts: Examined) -> Finding:
+    """Say which parameters are left out for which models."""
+    learned = [str(each) for each in parts.learned_repairs.all()]
+    forgetting = f"; `{command('upstream forget-repairs')}` forgets them" if learned else ""
+    return Finding("Learnt of models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
+
+
 def check_habits(parts: Examined) -> Finding:
     """Say what was learnt of upstreams that changes how they are asked, or when their answers count as whole."""
     return Finding("Learnt of upstreams", is_good=True, detail="; ".join(parts.habits.described()) or "nothing unusual")
@@ -184,5 +224,5 @@ def check_disk(parts: Examined) -> Finding:  # noqa: ARG001  every check takes t
 
 CHECKS = (
     *(check_running, check_settings, check_environment, check_log, check_disk),
-    *(check_key, check_upstream, check_access, check_tools, check_habits),
+    *(check_key, check_upstream, check_upstreams, check_access, check_tools, check_habits, check_learned),
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from proxy import paths, running
 from proxy.cli.terminal import log_silent, say
 from proxy.command import command
 from proxy.errors.configuration import SettingError
@@ -21,17 +22,19 @@ def upstream() -> None:
 
 @upstream.command("list")
 def list_upstreams() -> None:
-    """List the upstreams; the chosen one is marked."""
+    """List the upstreams; the chosen one is marked, and a running proxy says how each is doing."""
     with log_silent():  # the lines say it
         services = assembled()
         for row in services.store.current.upstreams:
             services.upstream_keys.of(row).load()
     settings = services.store.current
+    states = running.upstream_states(paths.runtime_dir(), settings.proxy_port)
     for row in settings.upstreams:
         mark = "*" if row is settings.chosen_upstream else " "
         models = ", ".join(row.models)
         falls = f"falls back to {', '.join(row.fallback)}" if row.fallback else ""
-        facts = "  ".join(part for part in (models, falls, key_words(services, row)) if part)
+        state = states.get(row.name, "")
+        facts = "  ".join(part for part in (models, falls, key_words(services, row), state) if part)
         say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")
@@ -46,6 +49,7 @@ def list_upstreams() -> None:
 @click.option("--model", "models", multiple=True, help="A model, or a pattern such as llama-*, that always goes here.")
 @click.option("--fallback", multiple=True, help="The upstream to ask where this one fails.")
 @click.option("--complete-url", is_flag=True, help="The base URL is whole: no /v1 is appended.")
+@click.option("--replace", is_flag=True, help="Replace the one of that name.")
 def add(
     name: str,
     base_url: str,
@@ -54,12 +58,13 @@ def add(
     fallback: tuple[str, ...],
     *,
     complete_url: bool,
+    replace: bool,
 ) -> None:
-    """Add an upstream, or replace the one of that name."""
+    """Add an upstream."""
     given = {"auth": auth, "models": models, "fallback": fallback, "complete_url": complete_url}
     row = {"name": name, "base_url": base_url, **{field: value for field, value in given.items() if value}}
     services = assembled()
-    services.store.update(proxy_upstreams=lambda rows: [*(each for each in rows if each.name != name), row])
+    services.store.update(proxy_upstreams=lambda rows: with_row(rows, row, replace=replace))
     added = named(services, name)
     say(f"Added: {added.name}, {added.base_url}")
     if added.auth != "none" and not added.is_local:
@@ -107,13 +112,15 @@ def find() -> None:
 
 @upstream.command("test")
 @click.argument("name", required=False)
-def test(name: str | None) -> None:
-    """Ask an upstream for its models, with its key; the chosen one if none is named."""
+@click.option("--model", help="The model to chat with; else one of those it lists.")
+def test(name: str | None, model: str | None) -> None:
+    """Ask an upstream for its models and for a chat of one token, with its key; the chosen one if none is named."""
     services = assembled()
     row = named(services, name) if name else services.store.current.chosen_upstream
-    refusal = services.try_upstream(row)
-    say(f"{row.name}: {refusal or 'it accepts the key and lists its models'}", err=refusal is not None)
-    if refusal is not None:
+    steps = services.try_out(row, model)
+    for step in steps:
+        say(f"{row.name}: {step}", err=not step.is_good)
+    if not all(step.is_good for step in steps):
         sys.exit(1)
 
 
@@ -121,6 +128,13 @@ def test(name: str | None) -> None:
 def forget_repairs() -> None:
     """Forget which parameters which models were found to refuse."""
     say(f"Forgotten: {assembled().learned_repairs.forget()}")
+
+
+def with_row(rows: "tuple[Upstream, ...]", row: dict[str, Any], *, replace: bool) -> list[Any]:
+    """Return the table with a row added, or in the place of the one of its name where that is meant."""
+    if replace and any(each.name == row["name"] for each in rows):
+        return [row if each.name == row["name"] else each for each in rows]
+    return [*rows, row]
 
 
 def named(services: "Services", name: str) -> "Upstream":

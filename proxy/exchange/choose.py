@@ -9,10 +9,11 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.first_content import HeldAnswer, first_content
 from proxy.exchange.heavy import off_loop
+from proxy.exchange.named_model import named_model, with_model
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
-from proxy.flow.health import wait_s
+from proxy.flow.health import said_with, wait_s
 from proxy.http.answer import Answer
 from proxy.policy.body import rewrite
 from proxy.policy.params import MODEL
@@ -40,6 +41,8 @@ class Choose(Stage):
         if request.target is not None:  # an earlier stage has chosen
             return await next(flow, request)
         model = request.fields.get(MODEL)
+        if request.head.kind != "json" and not routing.is_plain:
+            flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
         if len(targets) == 1 or not may_fall_back(request):
             await aim(flow, request, targets[0])
@@ -55,6 +58,7 @@ class Choose(Stage):
         """Ask one after the other, past those that rest; where all rest or fail, the first one's answer counts."""
         first: Answer | ProxyError | None = None
         failed: Target | None = None
+        told: tuple[str | None, str, str | None] = (None, "", None)  # of whom the first answer is
         for target in targets:
             name = target.upstream.name
             if not self._cooldown.is_ready(name):
@@ -66,7 +70,7 @@ class Choose(Stage):
             if reason is None and isinstance(outcome, Answer):
                 return outcome
             if first is None:
-                first = outcome
+                first, told = outcome, (flow.upstream, flow.upstream_name, flow.model_sent)
             if reason is None:  # a failure that is not the upstream's
                 break
             rest = self._cooldown.note_failure(name, reason, lasts_s)
@@ -77,6 +81,7 @@ class Choose(Stage):
         if first is None:
             await aim(flow, request, targets[0])
             return await next(flow, request)
+        flow.upstream, flow.upstream_name, flow.model_sent = told
         if isinstance(first, ProxyError):
             raise first
         return first
@@ -95,7 +100,7 @@ class Choose(Stage):
             await aim(flow, asked, target)
             answer = await first_content(await next(flow, asked))
         except UpstreamFailure as failure:
-            return failure, failure.code or failure.title, None
+            return failure, str(failure), None
         except NoUpstreamKey as failure:
             return failure, "no key", None
         except ProxyError as failure:
@@ -124,13 +129,15 @@ def may_fall_back(request: Request) -> bool:
 def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:
     """Return why another upstream is to be asked after this answer, None where it stands; and its wait in seconds."""
     if answer.failure is not None:
-        return answer.failure.code or answer.failure.title, None
+        return str(answer.failure), None
     if isinstance(answer, HeldAnswer) and answer.tells_error:
         return "an error at the beginning of its stream", None
     if flow.upstream_status == 429:
         lasts_s = wait_s(answer.headers, time.time())
         return (f"rate limited for {lasts_s:.0f} s", lasts_s) if lasts_s > SHORT_WAIT_S else (None, None)
-    return (f"status {flow.upstream_status}", None) if flow.upstream_status >= 500 else (None, None)
+    if flow.upstream_status < 500:
+        return None, None
+    return said_with(flow.upstream_status, flow.upstream_words), None
 
 
 async def aim(flow: Flow, request: Request, target: Target) -> None:
@@ -140,6 +147,12 @@ async def aim(flow: Flow, request: Request, target: Target) -> None:
         return
     flow.model_sent = target.model
     if target.model == request.fields.get(MODEL):
+        return
+    if request.head.kind != "json":
+        if target.model != flow.model_asked:
+            request.body, query = with_model(request, target.model)
+            request.length = len(request.body) if isinstance(request.body, bytes) else request.length
+            request.head = replace(request.head, query=query)
         return
     assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
     request.body = await off_loop(len(request.body), rewrite, request.body, {MODEL: target.model})

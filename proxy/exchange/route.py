@@ -4,12 +4,14 @@ import asyncio
 import logging
 
 from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.refusal_words import read_words
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.upstream.retry import backoff_s, is_quota_error, may_retry, retry_pause_s
 
+MAX_WORDS = 300  # characters of what is shown of a failure
 NO_RETRY = ("x-should-retry", "false")
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ class Route(Stage):
         """Return the answer no further try is due after; raises UpstreamFailure, NoUpstreamKey, SettingsBroken."""
         assert request.target is not None  # noqa: S101  the stage before has chosen one
         upstream = request.target.upstream
+        flow.upstream_name = upstream.name
         client, request.upstream_key = await self._router.connect(upstream, request.head.caller.upstream_key)
         request.upstream = client
         flow.upstream_host = client.name
@@ -59,5 +62,12 @@ class Route(Stage):
                 log.info("%s answered %d; try %d follows in %.1f s", flow.id, answer.status, tries + 1, pause_s)
             await asyncio.sleep(pause_s or 0)
         flow.status = answer.status
+        flow.upstream_words = self._hide(words_of(answer)) if flow.upstream_status >= 400 else ""
         self._observers.answer(flow, answer.headers)
         return answer
+
+
+def words_of(answer: Answer) -> str:
+    """Return what a refusal says for people, "" where it says nothing they could read."""
+    body = answer.body
+    return " ".join(read_words(body).message.split())[:MAX_WORDS] if body else ""

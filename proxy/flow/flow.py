@@ -137,9 +137,11 @@ class Flow:
     model_asked: str | None = None
     model_sent: str | None = None
     upstream: str | None = None  # by its name; one that nobody has named, by the host of its address
+    upstream_name: str = ""  # its name in the table, also where nobody has given it one; "" before one is asked
     upstream_host: str | None = None  # and port, of its address
     attempts: int = 0  # how often an upstream was asked
     upstream_status: int = 0  # of the last answer, as it came
+    upstream_words: str = ""  # what its last answer says of the matter, where that is a failure
     refused_for: Literal["", "key", "credit"] = ""  # what the last answer was a refusal of: the key, or its money
     status: int | None = None  # what the client is told
     first_byte_s: float | None = None  # when the answer's first byte left for the client

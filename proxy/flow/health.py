@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -25,6 +25,7 @@ class Health:
     detail: str = ""
     until: float | None = None
     failures: int = 0  # in a row, the last one included
+    upstream: str = field(default="", compare=False)  # whose it is, where that is told
 
 
 HEALTHY = Health()
@@ -66,17 +67,17 @@ class UpstreamHealth(Observer):
         status = flow.status or 0
         self._server_errors = self._server_errors + 1 if status >= 500 else 0
         if (status == 401 or flow.refused_for == "key") and flow.is_own_key:
-            self._become(Health("key refused"))
+            self._become(Health("key refused", flow.upstream_words))
             self._on_key_refused()
         elif flow.refused_for == "credit":
             if flow.is_own_key:
-                self._become(Health("out of credit"))
+                self._become(Health("out of credit", flow.upstream_words))
         elif status == 429:
             now = self._clock()
             lasts_s = wait_s(headers, now)
-            self._become(Health("rate limited", until=now + lasts_s), lasts_s)
+            self._become(Health("rate limited", flow.upstream_words, until=now + lasts_s), lasts_s)
         elif self._server_errors >= MIN_SERVER_ERRORS:
-            self._become(Health("failing", f"status {status}", failures=self._server_errors))
+            self._become(Health("failing", said_with(status, flow.upstream_words), failures=self._server_errors))
         elif status < 400 and not (self._failures and self._current.kind == "failing"):
             self._become(HEALTHY)
 
@@ -120,6 +121,11 @@ def kind_of(flow: Flow, failure: UpstreamFailure) -> Kind:
         return "unsafe"
     has_answered = flow.outcome in (Outcome.CUT, Outcome.INVALID) or flow.bytes_down > 0
     return "failing" if has_answered else "unreachable"
+
+
+def said_with(status: int, words: str) -> str:
+    """Return a status with what the upstream said."""
+    return f"status {status}" + (f", {words}" if words else "")
 
 
 def wait_s(headers: Headers, now: float) -> float:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from proxy.keys.upstream_key import UPSTREAM, Keychain, Secrets
+from proxy.errors.keyring import KeyringAbsent
+from proxy.keys.upstream_key import UPSTREAM, Keychain, KeyState, Secrets
 from proxy.settings.upstreams import Upstream
 
 
@@ -45,6 +46,12 @@ class UpstreamKeys:
         """Return the keys that are held, which must appear nowhere."""
         states = [secrets.state for secrets in (self._first, *self._others.values())]
         return [state.key for state in states if state.key]
+
+
+def is_keyless(upstream: Upstream, key: KeyState) -> bool:
+    """Tell whether an upstream is asked without a key; not while its key may be in the keyring."""
+    has_looked = key.problem is None or isinstance(key.problem, KeyringAbsent)
+    return upstream.auth == "none" or (upstream.is_local and has_looked)
 
 
 def entry_of(upstream: Upstream) -> str:

@@ -150,7 +150,7 @@ class BatchListener(logging.handlers.QueueListener):
             if not thread.is_alive():
                 self._write(self._repeats.summaries(at_end=True))
 
-    def dequeue(self, block: bool) -> "Entry | None":
+    def dequeue(self, block: bool) -> "Entry | None":  # type: ignore[override]  # an event waits for all before it
         """Return the next entry; where none comes, what is to be said of lines that are missing."""
         while True:
             with suppress(Empty):

@@ -50,6 +50,13 @@ ALONE: Final = Mark.ALONE
 
 
 @dataclass(frozen=True)
+class Within:
+    """Changes of an object's members: by name the value or mark of each, or again what changes within it."""
+
+    changes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Member:
     """One member of a JSON object: its name, and where its text stands."""
 
@@ -75,7 +82,9 @@ class Change:
         name, value = text[member.name_start : member.name_end], text[member.value_start : member.value_end]
         if member.name != self.name or "\\" in name:
             name = json.dumps(self.name)
-        if self.value is not ALONE and not says(value, right := write_value(self.value)):
+        if isinstance(self.value, Within):
+            value = rewrite_within(value, self.value)
+        elif self.value is not ALONE and not says(value, right := write_value(self.value)):
             value = right
         between = text[member.name_end : member.value_start]
         return text[member.start : member.name_start] + name + between + value
@@ -158,8 +167,19 @@ def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
     Of each parameter that is set one member is left, spelt as in `changes`; of one that is removed none. What could
     just be read may be nested too deeply here: the caller stands deeper itself.
     """
-    text = body.decode("utf-8")
-    opening = text.index("{") + 1
+    return rewrite_text(body.decode("utf-8"), changes).encode()
+
+
+def rewrite_within(text: str, within: Within) -> str:
+    """Return an object's text with the changes made; what is no object makes way for one, where members are set."""
+    return rewrite_text(text if text.startswith("{") or not values_of(within) else "{}", within.changes)
+
+
+def rewrite_text(text: str, changes: Mapping[str, Any]) -> str:
+    """Return an object's text with the changes made, as `rewrite`; a text that holds none stays as it is."""
+    opening = text.find("{") + 1
+    if text[:opening].strip() != "{":
+        return text
     wanted = {fold_name(name): Change(name, value) for name, value in changes.items()}
     try:
         touched, closing = find_members(text, opening, wanted)
@@ -173,7 +193,18 @@ def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
         for key, change in wanted.items()
         if key not in present and not isinstance(change.value, Mark)
     ]
-    return (text[:opening] + ",".join(pieces) + text[closing:]).encode()
+    return text[:opening] + ",".join(pieces) + text[closing:]
+
+
+def values_of(within: Within) -> dict[str, Any]:
+    """Return the object that changes make where there is none yet."""
+    members: dict[str, Any] = {}
+    for name, value in within.changes.items():
+        if isinstance(value, Within):
+            members |= {name: inner} if (inner := values_of(value)) else {}
+        elif not isinstance(value, Mark):
+            members[name] = value
+    return members
 
 
 def choose_members(touched: list[Member], wanted: Mapping[str, Change]) -> dict[str, int]:
@@ -218,6 +249,7 @@ def says(text: str, compact: str) -> bool:
 
 def write_value(value: object) -> str:
     """Write a rule's value as compact JSON."""
+    value = values_of(value) if isinstance(value, Within) else value
     text = ENCODER.encode(value)
     return ASCII_ENCODER.encode(value) if HALF_CHARACTER.search(text) else text
 

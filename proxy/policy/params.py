@@ -1,14 +1,16 @@
 """The user's parameter rules: defaults fill, drop removes, overrides force."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from typing import Any
 
-from proxy.policy.body import ALONE, REMOVED, Mark, already_says, rewrite
-from proxy.settings.parsing import UNTOUCHABLE, fold_name, is_model_pattern
+from proxy.policy.body import ALONE, REMOVED, Mark, Within, already_says, rewrite, values_of
+from proxy.policy.nested import Tree, is_open_at, put, root_of, stands_at
+from proxy.settings.parameters import UNTOUCHABLE, is_model_pattern, path_of
+from proxy.settings.parsing import fold_name
 
 ANY_MODEL = "*"
 MODEL = "model"
@@ -29,6 +31,17 @@ class ParameterRules:
     def of(cls, defaults: Mapping[str, Any], drop: Sequence[str], overrides: Mapping[str, Any]) -> "ParameterRules":
         """Prepare rules as the settings hold them."""
         return cls(limit_by_model(defaults), tuple(split_drop(entry) for entry in drop), limit_by_model(overrides))
+
+    def for_upstream(self, name: str, names: Collection[str]) -> "ParameterRules":
+        """Return the rules for requests to one upstream of several; `names` are those of all.
+
+        A pattern that begins with an upstream's name and a slash is limited to that upstream; any other beginning is
+        part of the model's name, as it is where requests are routed.
+        """
+        known = {each.lower() for each in names}
+        kinds = (self.defaults, self.drop, self.overrides)
+        defaults, drop, overrides = (tuple(limit_to_upstream(rules, name.lower(), known)) for rules in kinds)
+        return ParameterRules(defaults, drop, overrides)
 
     def __bool__(self) -> bool:
         return bool(self.defaults or self.drop or self.overrides)
@@ -55,26 +68,29 @@ class ParameterRules:
         The model is settled first; the other rules look at the model that is sent. A default fills only what is absent
         in every spelling: beside another one it would be the value that some upstreams read.
         """
-        present = self._names.intersection(map(fold_name, fields))
         asked = requested_model(fields)
-        model = self._choose_model(asked if isinstance(asked, str) else "")
-        defaults, overrides = (
-            for_named(collect(self.defaults, model), model),
-            for_named(collect(self.overrides, model), model),
-        )
-        changed = {key: rule for key, rule in defaults.items() if key not in present}
-        changed |= collect(self.drop, model)
-        changed |= overrides
-        changed.pop(MODEL, None)
+        model = self._model_sent(fields)
+        tree: Tree = {}
+        for name, value in self._defaults_for(model).values():
+            if is_open_at(fields, path_of(name)):
+                put(tree, path_of(name), value)
+        for name, _ in collect(self.drop, model).values():
+            if len(path := path_of(name)) == 1 or root_of(name) in tree or stands_at(fields, path):
+                put(tree, path, REMOVED)
+        for name, value in self._overrides_for(model).values():
+            put(tree, path_of(name), value)
+        tree.pop(MODEL, None)
         if model and model != asked:
-            changed[MODEL] = (MODEL, model)
-        return {name: value for key, (name, value) in changed.items() if value is not REMOVED or key in present}
+            tree[MODEL] = (MODEL, model)
+        return settled(tree, self._names.intersection(map(fold_name, fields)))
 
     def touches(self, name: str, fields: Mapping[str, Any]) -> bool:
         """Tell whether the rules set a parameter of a request, or would remove it."""
         key = fold_name(name)
         if key not in self._names:
             return False
+        if key in self.reached_within and self._reach_within(key, fields):
+            return True
         return key in map(fold_name, {**self.changes(fields), **self.changes({**fields, name: None})})
 
     def forces(self, name: str, fields: Mapping[str, Any]) -> bool:
@@ -91,9 +107,19 @@ class ParameterRules:
     @cached_property
     def _names(self) -> frozenset[str]:
         """Return the folded names of all parameters they are about."""
+        return frozenset(root_of(name) for name in self._spelt)
+
+    @cached_property
+    def reached_within(self) -> frozenset[str]:
+        """Return the folded names of the parameters within which they look: the objects of names with dots."""
+        return frozenset(root_of(name) for name in self._spelt if len(path_of(name)) > 1)
+
+    @cached_property
+    def _spelt(self) -> tuple[str, ...]:
+        """Return the names of all parameters they are about, as they spell them."""
         rules = [parameters for _, parameters in (*self.defaults, *self.drop, *self.overrides)]
         inner = (by_name(rule) for parameters in rules for _, rule in parameters.values() if isinstance(rule, dict))
-        return frozenset(name for parameters in (*rules, *inner) for name in parameters)
+        return tuple(name for parameters in (*rules, *inner) for name, _ in parameters.values())
 
     @cached_property
     def _objects(self) -> frozenset[str]:
@@ -104,6 +130,23 @@ class ParameterRules:
             for key, (_, rule) in parameters.items()
             if isinstance(rule, dict)
         )
+
+    def _defaults_for(self, model: str) -> Parameters:
+        return for_named(collect(self.defaults, model), model)
+
+    def _overrides_for(self, model: str) -> Parameters:
+        return for_named(collect(self.overrides, model), model)
+
+    def _reach_within(self, key: str, fields: Mapping[str, Any]) -> bool:
+        """Tell whether a rule for the request's model is about a member of a parameter."""
+        model = self._model_sent(fields)
+        rules = (self._defaults_for(model), collect(self.drop, model), self._overrides_for(model))
+        names = (name for parameters in rules for name, _ in parameters.values())
+        return any(len(path_of(name)) > 1 and root_of(name) == key for name in names)
+
+    def _model_sent(self, fields: Mapping[str, Any]) -> str:
+        asked = requested_model(fields)
+        return self._choose_model(asked if isinstance(asked, str) else "")
 
     def _choose_model(self, asked: str) -> str:
         model = asked or str(collect(self.defaults, "").get(MODEL, (MODEL, ""))[1])
@@ -130,17 +173,39 @@ def split_drop(entry: str) -> tuple[str, Parameters]:
 
 
 def by_name(parameters: Mapping[str, Any]) -> Parameters:
-    """Return parameters by what all spellings of their names have in common."""
-    return {fold_name(name): (name, value) for name, value in parameters.items()}
+    """Return parameters by what all spellings of their names have in common, whole ones before parts of them."""
+    names = sorted(parameters, key=lambda name: len(path_of(name)))
+    return {fold_name(name): (name, parameters[name]) for name in names}
 
 
-def for_named(rules: dict[str, tuple[str, Any]], model: str) -> dict[str, tuple[str, Any]]:
+def settled(tree: Tree, present: Collection[str]) -> dict[str, Any]:
+    """Return what rules make of a request whose parameters are `present`, by the names the rules spell."""
+    changes: dict[str, Any] = {}
+    for key, (name, value) in tree.items():
+        if key not in present and isinstance(value, Within):
+            changes |= {name: made} if (made := values_of(value)) else {}
+        elif key in present or value is not REMOVED:
+            changes[name] = value
+    return changes
+
+
+def limit_to_upstream(rules: Limited, upstream: str, known: Collection[str]) -> Iterator[tuple[str, Parameters]]:
+    """Yield the rules that may hold for an upstream, with patterns of models alone; names are in lower case."""
+    for pattern, parameters in rules:
+        prefix, slash, model = pattern.partition("/")
+        if not (slash and model and prefix.lower() in known):
+            yield pattern, parameters
+        elif prefix.lower() == upstream:
+            yield model, parameters
+
+
+def for_named(rules: Parameters, model: str) -> Parameters:
     """Return the rules with those for this very model in the place of an object that stands under its name."""
     named = rules.get(fold_name(model.strip())) if model else None
     if named is None or not isinstance(named[1], dict):
         return rules
     others = {key: rule for key, rule in rules.items() if key != fold_name(model.strip())}
-    return others | {key: rule for key, rule in by_name(named[1]).items() if key not in UNTOUCHABLE}
+    return put_last(others, {k: rule for k, rule in by_name(named[1]).items() if root_of(rule[0]) not in UNTOUCHABLE})
 
 
 def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:
@@ -148,8 +213,15 @@ def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:
     chosen: dict[str, tuple[str, Any]] = {}
     for pattern, parameters in rules:
         if pattern == ANY_MODEL or matcher(pattern)(model.strip()):
-            chosen.update(parameters)
+            chosen = put_last(chosen, parameters)
     return chosen
+
+
+def put_last(rules: Parameters, later: Parameters) -> dict[str, tuple[str, Any]]:
+    """Return the rules with later ones behind them, in the place of those of the same names."""
+    if not rules:
+        return dict(later)
+    return {**{key: rule for key, rule in rules.items() if key not in later}, **later}
 
 
 @lru_cache(maxsize=1024)

@@ -14,14 +14,12 @@ from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from proxy.settings.certificates import trusting
+from proxy.settings.parameters import names_within, parse_drop_rules, parse_json_rules
 from proxy.settings.parsing import (
     DEFAULT_PORTS,
     cut,
     is_loopback,
-    names_within,
-    parse_drop_rules,
     parse_json,
-    parse_json_rules,
     parse_key,
     parse_keys,
     parse_level,
@@ -314,6 +312,12 @@ class Settings(BaseSettings):
     def max_upload_bytes(self) -> int:
         """The limit where files are uploaded, in bytes; never below that of any other body."""
         return max(self.max_body_bytes, int(self.proxy_max_upload_mb * 1_048_576))
+
+
+def changed_upstreams(old: Settings, new: Settings) -> set[str]:
+    """Return the names of the upstreams that are gone, or are others now: what was seen of them counts no more."""
+    now = {upstream.name: (upstream.base_url, upstream.auth) for upstream in new.upstreams}
+    return {each.name for each in old.upstreams if now.get(each.name) != (each.base_url, each.auth)}
 
 
 def variable(field: str) -> str:

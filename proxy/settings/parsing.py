@@ -5,8 +5,6 @@ import json
 import math
 import re
 import socket
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 # What a version segment looks like: v1, v2, v1beta. An upstream that has one is not given a second.
@@ -32,9 +30,7 @@ WHOLE_MARK = "#"  # behind a base URL: it is whole, no version is appended
 IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
-UNTOUCHABLE = frozenset({"messages", "input"})
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-HAS_DIGIT = re.compile(r"[0-9]")
 LONGEST_SHOWN = 200
 NUMBERS = re.compile(r"[0-9a-fx.]+")  # of an address: decimal, octal after a 0, hexadecimal after 0x
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -198,65 +194,6 @@ def parse_prices(value: object) -> object:
             if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
                 raise ValueError("a price is a number from 0")
     return value
-
-
-def parse_json_rules(value: object) -> object:
-    """Read parameter rules from JSON text or a table; see `is_model_pattern` for the limited form."""
-    value = parse_json(value)
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
-    check_rule_names(value)
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"JSON cannot hold this value ({error})") from error
-    return value
-
-
-def parse_drop_rules(value: object) -> object:
-    """Read `name` and `model pattern:name` entries."""
-    entries = split_commas(value)
-    if isinstance(entries, (tuple, list)):
-        for entry in entries:
-            name = str(entry).rpartition(":")[2]
-            if fold_name(name) in ("model", *UNTOUCHABLE):
-                raise ValueError(f"{name} cannot be dropped: no request works without it")
-    return entries
-
-
-def check_rule_names(rules: dict[str, Any]) -> None:
-    """Refuse rules on the conversation itself."""
-    for name in parameters_of(rules):
-        if fold_name(name) in UNTOUCHABLE:
-            raise ValueError(f"{name} cannot be set by a rule: it is the conversation itself")
-
-
-def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
-    """Yield the parameters that rules name, for whichever models."""
-    for name, value in rules.items():
-        if is_model_pattern(name, value):
-            yield from parameters_of(value)
-        else:
-            yield name
-
-
-def names_within(value: object) -> Iterator[str]:
-    """Yield every name in a value, however deep it stands."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield name
-            yield from names_within(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from names_within(part)
-
-
-def is_model_pattern(name: str, value: object) -> bool:
-    """Tell a model pattern from a parameter: its value is an object and its name is one no such parameter has.
-
-    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object.
-    """
-    return isinstance(value, dict) and (PARAMETER.fullmatch(name) is None or HAS_DIGIT.search(name) is not None)
 
 
 def fold_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """Upstreams that fail are left alone for a while, where there is another to ask. Lives on the event loop."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 FIRST_S = 30.0
@@ -27,6 +27,11 @@ class Cooldown:
         self._clock = clock
         self._rests: dict[str, Rest] = {}
         self._trying: set[str] = set()
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call the listener after each beginning and end of a rest but for its time; it must not block."""
+        self._listeners.append(listener)
 
     def is_ready(self, name: str) -> bool:
         """Tell whether an upstream is to be asked; where its rest is over, the one who hears so tries it."""
@@ -45,12 +50,16 @@ class Cooldown:
         rest_s = min(max(doubled_s, lasts_s or 0.0), LONGEST_S)
         rest = self._rests[name] = Rest(self._clock() + rest_s, rest_s, reason)
         self._trying.discard(name)
+        self._tell()
         return rest
 
     def note_success(self, name: str) -> bool:
         """Take note that an upstream answered well; True where that ended its rest."""
         self._trying.discard(name)
-        return self._rests.pop(name, None) is not None
+        if self._rests.pop(name, None) is None:
+            return False
+        self._tell()
+        return True
 
     def note_undecided(self, name: str) -> None:
         """Take note that a try told nothing of the upstream, as when its client left: another may follow."""
@@ -61,8 +70,22 @@ class Cooldown:
         rest = self._rests.get(name)
         return max(0.0, rest.until - self._clock()) if rest else 0.0
 
-    def keep_only(self, names: frozenset[str]) -> None:
-        """Forget upstreams that are gone."""
-        for name in self._rests.keys() - names:
-            del self._rests[name]
-        self._trying &= names
+    def last_failure(self, name: str) -> str:
+        """Return what an upstream failed of, "" where it has answered since. For any thread."""
+        rest = self._rests.get(name)
+        return rest.reason if rest else ""
+
+    def next_end_s(self) -> float | None:
+        """Return the seconds to the next end of a rest, None where none is under way. For any thread."""
+        ends = [left for name in list(self._rests) if (left := self.resting_s(name))]
+        return min(ends, default=None)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Forget upstreams that are gone, or are others now."""
+        for name in names:
+            self._rests.pop(name, None)
+            self._trying.discard(name)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

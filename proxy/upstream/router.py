@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from proxy.errors.keyring import KeyringAbsent, NoUpstreamKey, UpstreamKeyNotRead
-from proxy.settings.model import Settings
+from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.upstream.cooldown import Cooldown
@@ -64,9 +64,10 @@ class UpstreamRouter:
         if self._routing is None or self._in_force is not self._store.in_force:
             in_force = self._store.in_force
             settings = self._chosen()
+            if self._settings is not None:
+                self.cooldown.forget(changed_upstreams(self._settings, settings))
             self._routing, self._settings, self._in_force = Routing(settings), settings, in_force
             names = frozenset(upstream.name for upstream in settings.upstreams)
-            self.cooldown.keep_only(names)
             self._ready, self._held_keys = {}, {}
             for name in self._clients.keys() - names:
                 self._retire(self._clients.pop(name))

@@ -163,5 +163,6 @@ def test_names_of_the_filter_are_completed(browser: Watched, hosted: Hosted) -> 
     for written, offered in (("mod", "model:"), ("status:c", "status:cut"), ("status:cut client:z", "client:zed/1")):
         browser.type("#filter", written)
         browser.until(
-            f"[...document.querySelectorAll('#completions option')].some(at => at.value.includes({json.dumps(offered)}))"
+            "[...document.querySelectorAll('#completions option')]"
+            f".some(at => at.value.includes({json.dumps(offered)}))"
         )

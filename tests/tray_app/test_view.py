@@ -166,6 +166,31 @@ def test_no_login_is_in_the_menu_however_its_lines_are_broken(monkeypatch: pytes
         assert secret not in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, "Running on http://127.0.0.1:8000/v1, via groq"),
+        ({"health": Health("key refused")}, "Upstream groq refuses the key"),
+        ({"health": Health("failing", "status 500")}, "Upstream groq failing"),
+        ({"health": Health("rate limited", until=NOON)}, "Rate limited until 12:05, by groq"),
+        (KEYLESS, "No provider key for groq"),
+    ],
+)
+def test_the_status_names_the_chosen_one_of_several(changes: dict, status: str) -> None:
+    choices = (UpstreamChoice("openai", False, "healthy"), UpstreamChoice("groq", True, "healthy"))
+
+    assert look(replace(HEALTHY, upstreams=choices, **changes)).status == status
+
+
+def test_a_long_state_fits_the_menu() -> None:
+    choices = (UpstreamChoice("openai", True, "healthy"), UpstreamChoice("groq", False, "failing: " + "x" * 100))
+    menu = next(line for line in look(replace(HEALTHY, upstreams=choices)).lines if line.key == "upstream")
+
+    labels = [line.label for line in menu.children if line.kind == "radio"]
+    assert labels[0] == "openai: healthy"
+    assert len(labels[1]) <= 60
+
+
 def test_several_upstreams_are_radio_lines_with_their_state() -> None:
     choices = (UpstreamChoice("openai", True, ""), UpstreamChoice("groq", False, "no key"))
     shown = look(replace(HEALTHY, upstreams=choices))

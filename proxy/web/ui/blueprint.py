@@ -54,7 +54,9 @@ SEALED = {
     "X-Frame-Options": "DENY",
 }
 # These prove themselves otherwise, or show nothing.
-OPEN = frozenset(f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link"))
+OPEN = frozenset(
+    f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link", "upstream_states")
+)
 
 
 def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
@@ -64,7 +66,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     pages.context_processor(lambda: for_every_page(dashboard, parts))
     pages.before_request(lambda: check_session(dashboard))
     pages.after_request(seal)
-    entry.add_routes(pages, dashboard)
+    entry.add_routes(pages, dashboard, lambda: upstreams.states(parts))
     home.add_routes(pages, root, parts)
     first_steps.add_routes(pages, root, parts)
     approvals.add_routes(pages, root, parts.consent)

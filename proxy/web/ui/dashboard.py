@@ -7,7 +7,8 @@ from typing import Protocol
 
 from proxy.capture.capture import Capture
 from proxy.capture.record import Record
-from proxy.flow.health import UpstreamHealth
+from proxy.flow.healths import Healths
+from proxy.flow.upstream_state import UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
 from proxy.keys.upstream_keys import UpstreamKeys
@@ -61,6 +62,14 @@ class ModelServer(Protocol):
         """Return the ids of its models."""
 
 
+class Step(Protocol):
+    """One question of a trial; `str()` says what came of it."""
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether it was answered well."""
+
+
 @dataclass(frozen=True)
 class RequestParts:
     """What the pages show of requests, and do with them."""
@@ -78,7 +87,7 @@ class PageParts:
 
     store: SettingsStore
     secrets: Secrets
-    health: UpstreamHealth
+    health: Healths
     consent: Consent
     refused_origins: RefusedOrigins
     allow_origin: Callable[[str], None]  # raises ProxyError, OSError
@@ -86,8 +95,9 @@ class PageParts:
     recent_log: Callable[[], Sequence[str]]
     upstream_keys: UpstreamKeys
     try_upstream: Callable[[Upstream, str | None], str | None]  # with a key that is not kept yet; None: the held one
+    try_out: Callable[[Upstream, str | None], Sequence[Step]]  # models, and a chat with a model; blocks
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
-    resting_s: Callable[[str], float]  # how long an upstream of this name still cools down
+    state_of: Callable[[Upstream], UpstreamState]  # how an upstream is doing
     learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
     forget_learned: Callable[[], int]  # raises OSError
     tools: ToolExecution

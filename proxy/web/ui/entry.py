@@ -1,6 +1,7 @@
 """The ways in: a link that is good once, and a second copy of the program that asks for one."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, request, url_for
@@ -14,8 +15,8 @@ from proxy.web.ui.peers import is_another_user
 from proxy.web.ui.sessions import SESSION_S, cookie_name
 
 
-def add_routes(pages: Blueprint, dashboard: Dashboard) -> None:
-    """Add the routes that need no session."""
+def add_routes(pages: Blueprint, dashboard: Dashboard, states: Callable[[], dict[str, str]]) -> None:
+    """Add the routes that need no session; `states` says how each upstream is doing."""
 
     @pages.get("/ui/enter")
     def enter() -> AnyResponse:
@@ -50,6 +51,11 @@ def add_routes(pages: Blueprint, dashboard: Dashboard) -> None:
         check_proof(dashboard.token, "link")
         return answer_with_link(dashboard)
 
+    @pages.post("/_tray/upstreams")
+    def upstream_states() -> Response:
+        check_proof(dashboard.token, "upstreams")
+        return proven(dashboard, json.dumps(states()))
+
 
 def locked_out(why: str = "") -> Response:
     """Answer somebody who may not come in."""
@@ -79,6 +85,10 @@ def check_proof(token: str, wish: Wish) -> None:
 
 def answer_with_link(dashboard: Dashboard) -> Response:
     """Answer with a link, and prove who gives it."""
-    link = dashboard.link(f"http://{request.host}")
-    said = proof(dashboard.token, request.headers.get(NONCE_HEADER, ""), link)
-    return Response(link, headers={PROOF_HEADER: said}, mimetype="text/plain")
+    return proven(dashboard, dashboard.link(f"http://{request.host}"))
+
+
+def proven(dashboard: Dashboard, text: str) -> Response:
+    """Answer with a text, and prove who says it."""
+    said = proof(dashboard.token, request.headers.get(NONCE_HEADER, ""), text)
+    return Response(text, headers={PROOF_HEADER: said}, mimetype="text/plain")

@@ -17,7 +17,6 @@ from proxy.web.exchange_response import ExchangeResponse
 from proxy.web.ui.connect import lacks_key, target_of
 from proxy.web.ui.dashboard import PageParts
 from proxy.web.ui.providers import PROVIDERS
-from proxy.web.ui.upstreams import replaced
 
 MAX_MODEL = 256  # characters
 QUESTION = "Say hello in one short sentence, and name one thing you can help a programmer with."
@@ -155,7 +154,10 @@ def put_in_use(parts: PageParts, row: Upstream) -> None:
     table = row.table()
     if any(each.name == row.name for each in settings.upstreams) and row not in settings.upstreams:
         raise UnusableKey(f"there is an upstream {row.name!r} with another address; change it under Upstreams")
-    parts.store.update(proxy_upstreams=lambda rows: replaced(rows, table), proxy_upstream=row.name)
+    parts.store.update(
+        proxy_upstreams=lambda rows: rows if any(each.name == row.name for each in rows) else [*rows, table],
+        proxy_upstream=row.name,
+    )
 
 
 def title_of(row: Upstream) -> str:

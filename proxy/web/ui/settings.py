@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 
 from proxy.capture.hiding import Hide, hidden_json
 from proxy.errors.proxy_error import ProxyError
-from proxy.policy.params import ParameterRules
+from proxy.exchange.rules import preview
 from proxy.settings.model import Settings, about, shown, variable
 from proxy.settings.store import SettingsStore
 
@@ -55,9 +55,7 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, hide: Hide) ->
             return answer(400, error=f"This is no JSON: {error}")
         if not isinstance(fields, dict):
             return answer(400, error="The body must be a JSON object.")
-        held = store.current
-        rules = ParameterRules.of(held.openai_param_defaults, held.openai_param_drop, held.openai_param_overrides)
-        sent, changes = rules.apply(str(body).encode("utf-8", "replace"), fields)
+        sent, changes = preview(store.current, str(body).encode("utf-8", "replace"), fields)
         return answer(sent=sent.decode("utf-8", "replace"), changed=sorted(changes))
 
 

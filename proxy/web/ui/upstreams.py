@@ -1,14 +1,24 @@
 """The page of upstreams: choose, add, remove and test them, give each its key, and find those on this computer."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, render_template, request
 
+from proxy.errors.configuration import SettingError
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
+
+AUTHS = {
+    "bearer": "Authorization: Bearer",
+    "x-api-key": "x-api-key (Anthropic)",
+    "api-key": "api-key (Azure)",
+    "none": "no key",
+}
+FIELDS = ("base_url", "auth", "models", "fallback", "complete_url")  # of a row, each with a field in the form
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
@@ -39,13 +49,47 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     def add_upstream() -> str:
         def add() -> str:
             row = row_of(request.form)
-            store.update(proxy_upstreams=lambda rows: replaced(rows, row))
+            store.update(proxy_upstreams=lambda rows: [*rows, row])
             key = request.form.get("key", "").strip()
             if key:
                 parts.upstream_keys.of(named(parts, row["name"])).keep(key)
             return f"{row['name']} is added."
 
         return answer(add)
+
+    @pages.post(f"{root}/upstreams/edit")
+    def edit_upstream() -> str:
+        def edit() -> str:
+            before = named(parts, request.form.get("name", ""))
+            row = {**row_of(request.form), **more_of(request.form)}
+            store.update(proxy_upstreams=lambda rows: [row if each.name == before.name else each for each in rows])
+            after = named(parts, before.name)
+            needs_key = after.auth != "none" and not after.is_local and parts.upstream_keys.of(after).load().key is None
+            asks = " It is another server now, and is not shown the key of the one before: enter its key."
+            return f"{before.name} is changed.{asks if needs_key and after.origin != before.origin else ''}"
+
+        return answer(edit)
+
+    @pages.post(f"{root}/upstreams/move")
+    def move_upstream() -> str:
+        def move() -> str:
+            row = named(parts, request.form.get("name", ""))
+            step = 1 if request.form.get("to") == "down" else -1
+            store.update(proxy_upstreams=lambda rows: moved(rows, row.name, step))
+            return f"{row.name} is moved {'down' if step > 0 else 'up'}."
+
+        return answer(move)
+
+    @pages.post(f"{root}/upstreams/alias")
+    def keep_alias() -> str:
+        def keep() -> str:
+            name = request.form.get("alias", "").strip()
+            targets = [part for part in request.form.get("targets", "").replace(",", " ").split() if part]
+            others = {each: list(chain) for each, chain in store.current.proxy_aliases.items() if each != name}
+            store.update(proxy_aliases={**others, name: targets} if targets else others)
+            return f"The alias {name} is {'kept' if targets else 'removed'}."
+
+        return answer(keep)
 
     @pages.post(f"{root}/upstreams/remove")
     def remove_upstream() -> str:
@@ -76,15 +120,20 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.post(f"{root}/upstreams/test")
     def test_upstream() -> str:
         row = named(parts, request.form.get("name", ""))
-        refusal = parts.try_upstream(row, None)
-        words = f"{row.name}: {refusal or 'accepts the key and lists its models.'}"
-        return page(parts, trouble=words) if refusal else page(parts, success=words)
+        steps = parts.try_out(row, request.form.get("model", "").strip() or None)
+        words = f"{row.name} {'; '.join(map(str, steps))}."
+        return page(parts, success=words) if all(step.is_good for step in steps) else page(parts, trouble=words)
 
     @pages.post(f"{root}/upstreams/find")
     def find_upstreams() -> str:
         known = {row.base_url for row in store.current.upstreams}
         found = [each for each in parts.find_local() if each.base_url not in known]
         return page(parts, success=None if found else "No other model server answers on its usual port.", found=found)
+
+
+def states(parts: PageParts) -> dict[str, str]:
+    """Return in words how each upstream is doing."""
+    return {row.name: str(parts.state_of(row)) for row in parts.store.current.upstreams}
 
 
 def row_of(form: Any) -> dict[str, Any]:
@@ -96,13 +145,31 @@ def row_of(form: Any) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value}
 
 
-def replaced(rows: tuple[Upstream, ...], row: dict[str, Any]) -> list[Any]:
-    """Return the table with a row added, or in the place of the one of its name; what the form lacks stays."""
-    before = next((each for each in rows if each.name == row.get("name")), None)
-    if before is None:
-        return [*rows, row]
-    kept = {name: value for name, value in before.table().items() if name not in ("models", "fallback", "complete_url")}
-    return [{**kept, **row} if each is before else each for each in rows]
+def more_of(form: Any) -> dict[str, Any]:
+    """Return the rest of a row, which a form holds as JSON; raises SettingError."""
+    text = form.get("more", "").strip()
+    try:
+        more = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"PROXY_UPSTREAMS: what is written under More is no JSON ({error})") from error
+    if not isinstance(more, dict) or set(more) & {"name", *FIELDS}:
+        raise SettingError("PROXY_UPSTREAMS: More holds a JSON object of what has no field of its own")
+    return more
+
+
+def moved(rows: tuple[Upstream, ...], name: str, step: int) -> list[Upstream]:
+    """Return the table with a row one place further up or down; at the end it stays."""
+    ordered = list(rows)
+    at = next((place for place, each in enumerate(ordered) if each.name == name), None)
+    if at is not None and 0 <= at + step < len(ordered):
+        ordered[at], ordered[at + step] = ordered[at + step], ordered[at]
+    return ordered
+
+
+def more_text(row: Upstream) -> str:
+    """Return as JSON what of a row has no field of its own in the form, "" for nothing."""
+    more = {name: value for name, value in row.table().items() if name not in ("name", *FIELDS)}
+    return json.dumps(more, ensure_ascii=False) if more else ""
 
 
 def named(parts: PageParts, name: str) -> Upstream:
@@ -123,7 +190,8 @@ def page(
             "row": row,
             "is_chosen": row is settings.chosen_upstream,
             "key": parts.upstream_keys.of(row).state,
-            "resting_s": parts.resting_s(row.name),
+            "state": parts.state_of(row),
+            "more": more_text(row),
         }
         for row in settings.upstreams
     ]
@@ -131,7 +199,9 @@ def page(
         "upstreams.html",
         rows=rows,
         aliases=settings.proxy_aliases,
+        aliases_fixed_by=parts.store.fixed_by("proxy_aliases"),
         learned=parts.learned(),
+        auths=AUTHS,
         fixed_by=parts.store.fixed_by("proxy_upstreams"),
         choice_fixed_by=parts.store.fixed_by("proxy_upstream"),
         found=found or [],

@@ -280,11 +280,194 @@ def test_what_was_begun_is_closed_before_the_next_is_asked(desk: Desk) -> None:
     desk.first.wait_for_hangup()
 
 
+def state(proxy: RunningProxy, name: str) -> str:
+    """Return in words how an upstream of a proxy is doing."""
+    services = proxy.services
+    row = services.store.current.upstream_named(name)
+    assert row is not None
+    return str(services.state_of(row))
+
+
+DOWN = {"error": {"message": "the other is down", "type": "server_error", "param": None, "code": None}}
+
+
+def test_each_upstream_has_a_state_and_recovers_with_its_next_good_answer(desk: Desk) -> None:
+    desk.other.answer(Json(DOWN, 500))
+    with desk.run(openai_max_retries=0) as proxy:
+        for _ in range(3):
+            chat(proxy, "other/m")
+        chat(proxy, "m")
+        assert (state(proxy, "default"), state(proxy, "other")) == (
+            "healthy",
+            "failing: status 500, the other is down",
+        )
+        desk.other.answer(Json(completion("good again")))
+        chat(proxy, "other/m")
+        assert state(proxy, "other") == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        (Json(DOWN, 503), ": status 503, the other is down"),
+        (CloseBeforeHeaders(), ": The upstream broke off"),
+        (Json(DOWN, 429, (("retry-after", "60"),)), ": rate limited for 60 s"),
+    ],
+)
+def test_one_that_cools_down_says_until_when_and_why(desk: Desk, failing: Answer, said: str) -> None:
+    desk.first.answer(failing)
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_max_retries=0) as proxy:
+        changes: list[None] = []
+        proxy.services.router.cooldown.listen(lambda: changes.append(None))
+        assert text(chat(proxy, "smart")) == "of the other"
+        assert state(proxy, "default").startswith("cooling down until ")
+        assert said in state(proxy, "default")
+        assert (state(proxy, "other"), len(changes)) == ("healthy", 1)
+        desk.first.answer(Json(completion("good again")))
+        chat(proxy, "default/a")
+        assert (state(proxy, "default"), len(changes)) == ("healthy", 2)
+
+
+def test_where_all_fail_the_first_answer_is_told_as_the_firsts(desk: Desk) -> None:
+    desk.first.answer(CloseBeforeHeaders())
+    desk.other.answer(Json(DOWN, 500))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_max_retries=0) as proxy:
+        assert chat(proxy, "smart").status_code == 502
+        assert "status 500" in proxy.services.router.cooldown.last_failure("other")
+        health = proxy.services.health
+        wait_for(lambda: health.of("default").current.kind == "failing", "the state of the first")
+        assert health.of("other").current.kind == "healthy"  # one server error is none yet
+
+
+def test_one_without_a_key_says_so_and_a_new_address_begins_anew(desk: Desk) -> None:
+    with proxy_before(desk.first.base_url, desk.folder, openai_max_retries=0) as proxy:
+        rows = [
+            {"name": "other", "base_url": desk.other.base_url},
+            {"name": "far", "base_url": "https://far.example"},
+        ]
+        proxy.services.store.update(proxy_upstreams=rows)
+        proxy.services.upstream_keys.of(proxy.services.store.current.upstreams[-1]).load()
+        assert state(proxy, "far") == "no key"
+        desk.other.answer(Json(DOWN, 500))
+        for _ in range(3):
+            chat(proxy, "other/m")
+        moved = {"name": "other", "base_url": f"{desk.other.base_url}/elsewhere"}
+        proxy.services.store.update(proxy_upstreams=[moved])
+        assert state(proxy, "other") == "healthy"
+
+
 def test_rules_see_the_model_that_is_sent(desk: Desk) -> None:
     rules = {"small": {"temperature": 1}}
     with desk.run(proxy_aliases={"fast": "other/small"}, openai_param_defaults={"small*": rules["small"]}) as proxy:
         chat(proxy, "fast")
     assert desk.other.request.json()["temperature"] == 1
+
+
+@pytest.mark.parametrize("model", ["fast", "other/small", "llama-1"])
+def test_rules_may_be_limited_to_an_upstream(desk: Desk, model: str) -> None:
+    rules = {"other/*": {"temperature": 1, "reasoning.effort": "low"}, "default/*": {"temperature": 2}}
+    with desk.run({"models": ["llama-*"]}, proxy_aliases={"fast": "other/small"}, openai_param_defaults=rules) as proxy:
+        chat(proxy, model)
+        chat(proxy, "small")
+    assert (desk.other.request.json()["temperature"], desk.first.request.json()["temperature"]) == (1, 2)
+    assert desk.other.request.json()["reasoning"] == {"effort": "low"}
+    assert "reasoning" not in desk.first.request.json()
+
+
+def test_a_chain_has_the_rules_of_each_upstream(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "down"}}, 500))
+    rules = {"default/*": {"seed": 1}, "other/*": {"seed": 2}}
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}, openai_param_overrides=rules) as proxy:
+        chat(proxy, "smart")
+    assert (desk.first.request.json()["seed"], desk.other.request.json()["seed"]) == (1, 2)
+
+
+@pytest.mark.parametrize("rules", [{"a.b": 1}, {"metadata.x": "y"}, {"default/*": {"reasoning.effort": "low"}}])
+def test_rules_reach_into_the_objects_of_a_large_body(desk: Desk, rules: dict[str, Any]) -> None:
+    with desk.run(openai_param_defaults=rules) as proxy:
+        held = {"a": {"b": 0}, "metadata": {"x": "mine"}, "reasoning": {"effort": "high"}}
+        body = {"model": "m", "messages": [{"role": "user", "content": "x" * 1_200_000}], **held}
+        assert proxy.http.post("/v1/chat/completions", json=body).status_code == 200
+    assert {name: desk.first.request.json()[name] for name in held} == held
+
+
+def form(model: str | None, file: bytes = b"RIFF", boundary: str = "b0", *, file_first: bool = True) -> dict[str, Any]:
+    """Return what sends a form with a file, and with a model where one is named."""
+    named = 'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    parts = [named.encode() + file]
+    if model is not None:
+        field = f'Content-Disposition: form-data; name="model"\r\n\r\n{model}'.encode()
+        parts = [*parts, field] if file_first else [field, *parts]
+    line = f"--{boundary}".encode()
+    body = b"".join(line + b"\r\n" + part + b"\r\n" for part in parts) + line + b"--\r\n"
+    return {"content": body, "headers": {"Content-Type": f"multipart/form-data; boundary={boundary}"}}
+
+
+SPEECH = "/v1/audio/transcriptions"
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+@pytest.mark.parametrize(("model", "sent"), [("hear", "whisper-1"), ("other/w-2", "w-2"), ("whisper-3", "whisper-3")])
+@pytest.mark.parametrize("size", [10, 1_500_000])
+def test_a_form_goes_where_its_model_says(desk: Desk, model: str, sent: str, size: int, *, file_first: bool) -> None:
+    with desk.run({"models": ["whisper-3*"]}, proxy_aliases={"hear": "other/whisper-1"}) as proxy:
+        file = b"\r\n--b\r\n" * (size // 8)
+        assert text(proxy.http.post(SPEECH, **form(model, file, file_first=file_first))) == "of the other"
+    assert desk.other.request.body == form(sent, file, file_first=file_first)["content"]
+    assert desk.other.request.header("Authorization") == f"Bearer {KEY}"
+    assert desk.first.requests == []
+
+
+@pytest.mark.parametrize("model", [None, "", "whisper-1", "meta/whisper"])
+def test_a_form_without_a_model_goes_to_the_chosen_one_or_the_named(desk: Desk, model: str | None) -> None:
+    with desk.run() as proxy:
+        asked = form(model)
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the first"
+        asked["headers"]["X-Proxy-Upstream"] = "other"
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the other"
+    assert desk.first.request.body == desk.other.request.body == asked["content"]
+
+
+@pytest.mark.parametrize("path", ["/v1/audio/speech", "/v1/images/generations", "/v1/moderations", "/v1/rerank"])
+def test_json_that_is_passed_on_goes_where_its_model_says(desk: Desk, path: str) -> None:
+    with desk.run(proxy_aliases={"fast": "other/m-1"}) as proxy:
+        assert text(proxy.http.post(path, json={"input": "x", "model": "fast"})) == "of the other"
+        assert text(proxy.http.post(path, content=b'{"model":', headers={"Content-Type": "application/json"}))
+    assert desk.other.request.json() == {"input": "x", "model": "m-1"}
+    assert desk.first.request.body == b'{"model":'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'--b0\r\nContent-Disposition: form-data; name="model"; filename="m"\r\n\r\nother/x\r\n--b0--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="models"\r\n\r\nother/x\r\n--b0--\r\n',
+        b'--b1\r\nContent-Disposition: form-data; name="model"\r\n\r\nother/x\r\n--b1--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="model"\r\n\r\n\xff/x\r\n--b0--\r\n',
+        b'--b0\r\nContent-Disposition: form-data; name="model"\r\n\r\nother/x',
+        b"--b0",
+        b"",
+    ],
+)
+def test_what_is_no_model_of_a_form_decides_nothing(desk: Desk, body: bytes) -> None:
+    with desk.run() as proxy:
+        kind = {"Content-Type": "multipart/form-data; boundary=b0"}
+        assert text(proxy.http.post(SPEECH, content=body, headers=kind)) == "of the first"
+    assert desk.first.request.body == body
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("model=other%2Frt-1&a=%2F", "model=rt-1&a=%2F"),
+        ("a=1&model=voice", "a=1&model=rt-2"),
+        ("model=rt-3", "model=rt-3"),
+    ],
+)
+def test_the_model_of_an_address_chooses_too(desk: Desk, query: str, sent: str) -> None:
+    with desk.run({"models": ["rt-3"]}, proxy_aliases={"voice": "other/rt-2"}) as proxy:
+        assert text(proxy.http.post(f"/v1/realtime/calls?{query}", content=b"v=0")) == "of the other"
+    assert desk.other.request.target.endswith(f"?{sent}")
 
 
 def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> None:

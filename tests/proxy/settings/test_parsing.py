@@ -4,12 +4,10 @@ import math
 
 import pytest
 
+from proxy.settings.parameters import is_model_pattern, parse_drop_rules, parse_json_rules
 from proxy.settings.parsing import (
     fold_name,
     is_loopback,
-    is_model_pattern,
-    parse_drop_rules,
-    parse_json_rules,
     parse_level,
     parse_origin,
     parse_upstream_url,

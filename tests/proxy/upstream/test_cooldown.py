@@ -53,5 +53,7 @@ def test_its_own_wait_counts_up_to_five_minutes() -> None:
 def test_upstreams_that_are_gone_are_forgotten() -> None:
     cooldown = Cooldown(Clock())
     cooldown.note_failure("a", "down")
-    cooldown.keep_only(frozenset({"b"}))
+    cooldown.note_failure("b", "down")
+    cooldown.forget({"a"})
     assert cooldown.is_ready("a")
+    assert not cooldown.is_ready("b")

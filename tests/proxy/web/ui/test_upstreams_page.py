@@ -86,6 +86,122 @@ def test_a_refused_key_does_not_replace_a_good_one(hosted: Hosted, upstream: Fre
     assert held.state.key == KEY
 
 
+def names(hosted: Hosted) -> list[str]:
+    return [row.name for row in hosted.services.store.current.proxy_upstreams]
+
+
+def test_a_row_is_edited_and_what_has_no_field_stays(hosted: Hosted, upstream: Fresh) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url, key=KEY, models="llama-*")
+        more = '{"headers": {"X-Title": "desk"}, "timeout": 5}'
+        edited = post(
+            browser, "edit", name="second", base_url=upstream.base_url, auth="x-api-key", models="a b", more=more
+        )
+        assert "second is changed." in edited
+        assert "enter its key" not in edited
+        assert "X-Title" in edited
+    row = hosted.services.store.current.proxy_upstreams[0]
+    assert (row.auth, row.models, row.headers, row.timeout) == ("x-api-key", ("a", "b"), {"X-Title": "desk"}, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"base_url": "http://x.example"}, "in the clear"),
+        ({"auth": "basic"}, "auth"),
+        ({"fallback": "second"}, "falls back to itself"),
+        ({"fallback": "nobody"}, "which is no upstream"),
+        ({"more": "{"}, "no JSON"),
+        ({"more": '{"name": "third"}'}, "what has no field of its own"),
+        ({"more": '{"timeout": -1}'}, "timeout"),
+        ({"more": '{"headers": {"Authorization": "x"}}'}, "keep a key in a file"),
+        ({"more": '{"colour": 1}'}, "colour"),
+    ],
+)
+def test_a_wrong_edit_says_the_field_and_changes_nothing(
+    hosted: Hosted, upstream: Fresh, fields: dict[str, str], words: str
+) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url)
+        before = hosted.services.store.current.proxy_upstreams
+        page = post(browser, "edit", **{"name": "second", "base_url": upstream.base_url, **fields})
+    assert words in page
+    assert 'role="alert"' in page
+    assert "PROXY_UPSTREAMS" in page
+    assert hosted.services.store.current.proxy_upstreams == before
+
+
+def test_two_of_one_name_are_refused(hosted: Hosted, upstream: Fresh) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url)
+        assert "two upstreams are named second" in post(browser, "add", name="second", base_url="https://x.example")
+        assert "two upstreams are named Second" in post(browser, "add", name="Second", base_url="https://x.example")
+    assert names(hosted) == ["second"]
+
+
+def test_a_new_address_is_not_shown_the_key_of_the_one_before(hosted: Hosted, upstream: Fresh) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url="https://one.example", key=KEY)
+        kept = post(browser, "edit", name="second", base_url="https://one.example/other/v1")
+        assert "enter its key" not in kept
+        assert "enter its key" in post(browser, "edit", name="second", base_url="https://two.example")
+        keys = hosted.services.upstream_keys
+        assert keys.of(hosted.services.store.current.proxy_upstreams[0]).load().key is None
+
+
+def test_rows_are_ordered(hosted: Hosted) -> None:
+    with hosted.enter() as browser:
+        for name in ("one", "two", "three"):
+            post(browser, "add", name=name, base_url=f"https://{name}.example")
+        assert "three is moved up." in post(browser, "move", name="three", to="up")
+        assert names(hosted) == ["one", "three", "two"]
+        post(browser, "move", name="one", to="down")
+        assert names(hosted) == ["three", "one", "two"]
+        post(browser, "move", name="three", to="up")
+        post(browser, "move", name="two", to="down")
+    assert names(hosted) == ["three", "one", "two"]
+
+
+def test_aliases_are_kept_changed_and_removed(hosted: Hosted, upstream: Fresh) -> None:
+    store = hosted.services.store
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url)
+        assert "The alias fast is kept." in post(browser, "alias", alias="fast", targets="second/a, default/b")
+        assert store.current.proxy_aliases == {"fast": ("second/a", "default/b")}
+        post(browser, "alias", alias="fast", targets="second/c")
+        assert store.current.proxy_aliases == {"fast": ("second/c",)}
+        for alias, targets, words in (
+            ("a/b", "second/x", "is no alias"),
+            ("x", "nobody/x", "is no upstream"),
+            ("x", "x", "in a circle"),
+        ):
+            page = post(browser, "alias", alias=alias, targets=targets)
+            assert words in page
+            assert "PROXY_ALIASES" in page
+        assert "The alias fast is removed." in post(browser, "alias", alias="fast", targets="")
+    assert store.current.proxy_aliases == {}
+
+
+def test_the_page_says_how_each_is_doing(hosted: Hosted, upstream: Fresh) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="far", base_url="https://far.example")
+        hosted.services.router.cooldown.note_failure("far", "status 503, <b>overloaded</b>")
+        page = browser.get("/upstreams").text
+        assert "no key" in page
+        post(browser, "key", name="far", key=KEY)
+        page = browser.get("/upstreams").text
+    assert "cooling down until " in page
+    assert "status 503, &lt;b&gt;overloaded&lt;/b&gt;" in page
+
+
+def test_a_test_tells_times_and_words(hosted: Hosted, upstream: Fresh) -> None:
+    upstream.answer(Json({"error": {"message": "no <i>such</i> model"}}, 404), path="/v1/chat/completions")
+    with hosted.enter() as browser:
+        page = post(browser, "test", name="default")
+    assert "lists 1 models (0." in page
+    assert "m: refused with status 404, and says: no &lt;i&gt;such&lt;/i&gt; model (0." in page
+
+
 def test_nothing_changes_without_the_forms_token(hosted: Hosted) -> None:
     with hosted.enter() as browser:
         answer = browser.post("/upstreams/add", data={"name": "x", "base_url": "https://x.example"})
