@@ -40,7 +40,8 @@ class Decode(Stage):
             if flow.recorder is not None:
                 flow.recorder.body_came(body)
         else:
-            request.fields = await off_loop(len(body), read_fields, body)
+            is_large = len(body) > LARGE_BYTES
+            request.fields = await off_loop(len(body), read_fields, body) if is_large else read_object(body)
         fields = request.fields
         request.is_outline = len(body) > LARGE_BYTES
         request.body, request.length = body, len(body)

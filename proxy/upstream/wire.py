@@ -37,7 +37,7 @@ class WireAnswer(Answer):
         self.headers = headers_of(reader.headers)
         encodings = []
         for name, value in self.headers:
-            if name == "content-type":
+            if name == "content-type" and not self.content_type:  # of several the first, as everywhere
                 self.content_type = value
             elif name == "content-length" and value.isascii() and value.isdigit():
                 self.content_length = int(value)

@@ -27,11 +27,6 @@ class WireRequest:
     is_chunked: bool = False  # the body's length is not known
     to_head: bool = False  # its method is HEAD
 
-    @property
-    def is_repeatable(self) -> bool:
-        """Tell whether it can be sent twice."""
-        return isinstance(self.body, bytes)
-
 
 async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
     """Yield a large body in pieces, so that other traffic passes in between."""
