@@ -29,7 +29,8 @@ class Decode(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass it on; raises BodyTooLarge, MalformedRequest, EncodingUnsupported, InvalidJson."""
         limit_bytes = request.settings.max_body_bytes
-        body = await request.incoming.read(limit_bytes)
+        whole = request.incoming.whole
+        body = whole if whole is not None and len(whole) <= limit_bytes else await request.incoming.read(limit_bytes)
         flow.bytes_up = len(body)
         if flow.recorder is not None and not request.head.encoding:
             flow.recorder.body_came(body)

@@ -53,6 +53,10 @@ class WireAnswer(Answer):
         while True:
             if reader.pieces:
                 if self._decoder is None:
+                    if reader.is_complete:  # all of it is here: there is nothing to read on for
+                        chunk = b"".join(reader.pieces)
+                        reader.pieces.clear()
+                        return chunk
                     chunk = reader.take()
                     self._note_taken()
                     return chunk
