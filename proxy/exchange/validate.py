@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.errors.upstream import (
     UpstreamFailure,
@@ -65,8 +66,7 @@ class Validate(Stage):
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What an answer is checked against; `hide` takes secrets out of what the upstream says of an error."""
 
     request: Request
