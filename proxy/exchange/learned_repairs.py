@@ -118,7 +118,9 @@ class LearnedRepairs:
                 write_private(self._path, json.dumps(rows, indent=1).encode())
             except OSError as error:
                 log.warning("what was learnt of parameters cannot be kept: %s", error)
-            self._stamp = stamp_of(self._path)
+                self._stamp = stamp_of(self._path)
+            else:
+                self._stamp = stamp_of(self._path) or ()  # gone already: another process has forgotten it just now
 
 
 def stamp_of(path: Path) -> object:
