@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from proxy.errors.proxy_error import ProxyError
 from proxy.flow.healths import Healths
 from proxy.http.headers import Headers
-from proxy.keys.reading import Keys
 from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
 
-KEY_CHANGES_EVERY_S = 2.0
+LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learnt or forgotten a repair
 PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
 MAX_ANSWER_BYTES = 1_048_576
 
@@ -24,8 +23,8 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
-    """Follow the keys and hold the tools until the block ends; then close upstream connections and stop the tools."""
-    following = asyncio.create_task(follow_keys(services.keys))
+    """Follow what others change and hold the tools until the block ends; then close connections and stop the tools."""
+    following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     services.tools.hold()
     try:
@@ -80,8 +79,9 @@ async def answers(router: UpstreamRouter, settings: Callable[[], Settings], name
     return answer.status < 500
 
 
-async def follow_keys(keys: Keys) -> None:
-    """Look every now and then whether the command line has changed a key, off the loop."""
+async def follow(*looks: Callable[[], object]) -> None:
+    """Look every now and then whether another process has changed something, off the loop."""
     while True:
-        await asyncio.sleep(KEY_CHANGES_EVERY_S)
-        await asyncio.to_thread(keys.follow_changes)
+        await asyncio.sleep(LOOK_EVERY_S)
+        for look in looks:
+            await asyncio.to_thread(look)

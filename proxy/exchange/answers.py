@@ -35,9 +35,8 @@ class BegunAnswer(Answer):
         self.begins = arrived[BEGINNING.match(arrived).end() :]  # type: ignore[union-attr]  # it matches everywhere
 
     @classmethod
-    async def of(cls, upstream: Answer) -> "BegunAnswer":
-        """Read as much as tells what an answer is."""
-        arrived = b""
+    async def of(cls, upstream: Answer, arrived: bytes = b"") -> "BegunAnswer":
+        """Read as much as tells what an answer is; `arrived` has been read of it."""
         try:
             while not cls._tells(arrived) and (chunk := await upstream.next_chunk()):
                 arrived += chunk

@@ -35,6 +35,13 @@ class Choose(Stage):
         self._router = parts.router
         self._cooldown = parts.router.cooldown
 
+    def only_target(self) -> Target | None:
+        """Return where every request goes whose model's name does not say otherwise; None where there is a choice."""
+        try:
+            return self._router.routing().only
+        except ProxyError:  # nobody knows what the user has chosen; each request is told so
+            return None
+
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the first good answer of the chain, else the first one's own; raises what `next` raises."""
         routing = self._router.routing()

@@ -29,7 +29,8 @@ class Decode(Stage):
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass it on; raises BodyTooLarge, MalformedRequest, EncodingUnsupported, InvalidJson."""
         limit_bytes = request.settings.max_body_bytes
-        body = await request.incoming.read(limit_bytes)
+        whole = request.incoming.whole
+        body = whole if whole is not None and len(whole) <= limit_bytes else await request.incoming.read(limit_bytes)
         flow.bytes_up = len(body)
         if flow.recorder is not None and not request.head.encoding:
             flow.recorder.body_came(body)
@@ -40,7 +41,8 @@ class Decode(Stage):
             if flow.recorder is not None:
                 flow.recorder.body_came(body)
         else:
-            request.fields = await off_loop(len(body), read_fields, body)
+            is_large = len(body) > LARGE_BYTES
+            request.fields = await off_loop(len(body), read_fields, body) if is_large else read_object(body)
         fields = request.fields
         request.is_outline = len(body) > LARGE_BYTES
         request.body, request.length = body, len(body)

@@ -68,7 +68,18 @@ class Exchange:
         try:
             answer, failure = await self._open(flow, body, keep_alive)
             flow.status = answer.status
-            failure = await self._deliver(answer, client, keep_alive, flow) or failure
+            if answer.body is not None and not keep_alive.has_begun:
+                if keep_alive.is_on:
+                    keep_alive.stop()
+                if flow.recorder is not None:
+                    flow.recorder.answered(answer.headers)
+                    flow.recorder.chunk(answer.body)
+                flow.first_byte_s = time.monotonic() - flow.began
+                flow.bytes_down = len(answer.body)
+                await client.whole(answer.status, answer.headers, answer.body)
+                failure = answer.failure or failure
+            else:
+                failure = await self._deliver(answer, client, keep_alive, flow) or failure
             flow.status = answer.status  # a later round of tools may have had another
             usage = answer.usage
             if usage is None and answer.body is not None:
@@ -111,16 +122,7 @@ class Exchange:
         return whole(error.status, Headers((*error.headers(), ("x-request-id", flow.id))), told), error
 
     async def _deliver(self, answer: Answer, client: Any, keep_alive: KeepAlive, flow: Flow) -> UpstreamFailure | None:
-        """Pass the answer on to its end; return what broke it off."""
+        """Pass an answer on that is not whole, or comes after its beginning; return what broke it off."""
         if flow.recorder is not None:
             flow.recorder.answered(answer.headers)
-        if answer.body is not None and not keep_alive.has_begun:
-            if keep_alive.is_on:
-                keep_alive.stop()
-            if flow.recorder is not None:
-                flow.recorder.chunk(answer.body)
-            flow.first_byte_s = time.monotonic() - flow.began
-            flow.bytes_down = len(answer.body)
-            await client.whole(answer.status, answer.headers, answer.body)
-            return answer.failure
         return await relay(answer, client, keep_alive, flow, self.observers)

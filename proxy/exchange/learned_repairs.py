@@ -44,10 +44,11 @@ class LearnedRepairs:
         self._entries: dict[tuple[str, str, str], Learned] = {}
         self._stamp: object = ()  # of the file, as it was read
         self._looked_at = float("-inf")
+        self.may_hold_some = True  # False: it is known that there are none
 
     def of(self, upstream: str, model: str) -> list[Repair]:
         """Return the repairs that one model of one upstream needs."""
-        self._follow()
+        self.follow()
         if not self._entries:
             return []
         oldest = self._clock() - KEPT_S
@@ -58,7 +59,7 @@ class LearnedRepairs:
 
     def all(self) -> list[Learned]:
         """Return every repair that is in force, as the doctor tells them."""
-        self._follow()
+        self.follow()
         oldest = self._clock() - KEPT_S
         return [each for each in list(self._entries.values()) if each.at > oldest]
 
@@ -72,6 +73,7 @@ class LearnedRepairs:
             if known is not None and known.repair == repair and known.at > self._clock() - KEPT_S:
                 return False
             self._entries[place] = Learned(upstream, model, repair, self._clock())
+            self.may_hold_some = True
             while len(self._entries) > MAX_ENTRIES:
                 del self._entries[min(self._entries, key=lambda each: self._entries[each].at)]
         threading.Thread(target=self._write, name="learned-repairs", daemon=True).start()
@@ -79,15 +81,16 @@ class LearnedRepairs:
 
     def forget(self) -> int:
         """Forget all of them; returns how many there were. Raises OSError. May block."""
-        self._follow()
+        self.follow()
         with self._lock:
             count = len(self._entries)
             self._entries = {}
+            self.may_hold_some = False
             self._path.unlink(missing_ok=True)
         return count
 
-    def _follow(self) -> None:
-        """Read the file again where somebody else has changed it."""
+    def follow(self) -> None:
+        """Read the file again where somebody else has changed it, once a second at most. May block."""
         now = time.monotonic()
         if now - self._looked_at < LOOK_EVERY_S:
             return
@@ -97,6 +100,7 @@ class LearnedRepairs:
             with self._lock:
                 self._stamp = stamp
                 self._entries = {(each.upstream, each.model, each.repair.parameter): each for each in read(self._path)}
+        self.may_hold_some = bool(self._entries)
 
     def _write(self) -> None:
         with self._lock:
@@ -114,7 +118,9 @@ class LearnedRepairs:
                 write_private(self._path, json.dumps(rows, indent=1).encode())
             except OSError as error:
                 log.warning("what was learnt of parameters cannot be kept: %s", error)
-            self._stamp = stamp_of(self._path)
+                self._stamp = stamp_of(self._path)
+            else:
+                self._stamp = stamp_of(self._path) or ()  # gone already: another process has forgotten it just now
 
 
 def stamp_of(path: Path) -> object:

@@ -4,6 +4,9 @@ A stage is an object that is called as `await stage(flow, request, next)` and re
 request, call `next` once, several times (a retry, a repair, a round of tools) or not at all, and change the answer. It
 raises ProxyError where there is none. Its `kinds` say which requests pass it; where the list names none, all do. Its
 `is_on` says whether the settings need it.
+
+The stages are composed once for each snapshot of the settings. What then is decided for all requests, or has nothing to
+do for most of them, is gone past without a call: see `entry`.
 """
 
 from collections.abc import Awaitable, Callable
@@ -12,7 +15,7 @@ from functools import partial
 from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
 from proxy.exchange.models import Models
-from proxy.exchange.repair import Repair
+from proxy.exchange.repair import REFUSALS, Repair
 from proxy.exchange.request import Kind, Request
 from proxy.exchange.route import Route
 from proxy.exchange.rules import Rules
@@ -25,6 +28,7 @@ from proxy.exchange.validate import Validate
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
+from proxy.upstream.routing import Target
 
 # `Tools` and `StreamUsage` stand before `Route`, because they call `next` again: each round of tools and each repair is
 # routed and retried like a request of its own.
@@ -63,8 +67,49 @@ def compose(stages: list[Stage]) -> Next:
     """Return what begins with the first stage; each is given what begins with the one after it as `next`."""
     following: Next = no_stage
     for stage in reversed(stages):
-        following = partial(stage, next=following)
+        following = entry(stage, following)
     return following
+
+
+def entry(stage: Stage, following: Next) -> Next:
+    """Return what enters a stage where it has something to do for a request, and goes past it elsewhere."""
+    enter: Next = partial(stage, next=following)
+    if isinstance(stage, Choose) and (target := stage.only_target()) is not None:
+        return partial(aimed, target=target, prefix=f"{target.upstream.name}/", choose=enter, next=following)
+    if isinstance(stage, Repair):
+        return partial(unless_refused, repair=stage, next=following)
+    if isinstance(stage, StreamUsage):
+        return partial(where_streamed, enter=enter, next=following)
+    return enter
+
+
+def aimed(
+    flow: Flow,
+    request: Request,
+    *,
+    target: Target,
+    prefix: str,
+    choose: Next,
+    next: Next,  # noqa: A002
+) -> Awaitable[Answer]:
+    """Go to the only upstream there is, unless the model's name begins with that of the upstream."""
+    if flow.model_asked is not None and flow.model_asked.startswith(prefix):
+        return choose(flow, request)
+    flow.upstream, request.target = target.upstream.name, target
+    return next(flow, request)
+
+
+async def unless_refused(flow: Flow, request: Request, *, repair: Repair, next: Next) -> Answer:  # noqa: A002
+    """Enter the stage where models are known that need it, else once the upstream has refused a request."""
+    if repair.learned.may_hold_some:
+        return await repair(flow, request, next)
+    answer = await next(flow, request)
+    return await repair.mend(flow, request, answer, next) if flow.upstream_status in REFUSALS else answer
+
+
+def where_streamed(flow: Flow, request: Request, *, enter: Next, next: Next) -> Awaitable[Answer]:  # noqa: A002
+    """Enter the stage where the client has asked for a stream."""
+    return (enter if request.stream is not None else next)(flow, request)
 
 
 async def no_stage(flow: Flow, request: Request) -> Answer:  # noqa: ARG001  a stage's signature

@@ -25,7 +25,7 @@ class Repair(Stage):
     kinds = frozenset({"json"})
 
     def __init__(self, parts: Parts) -> None:
-        self._learned = parts.learned_repairs
+        self.learned = parts.learned_repairs
 
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants it."""
@@ -33,13 +33,16 @@ class Repair(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the answer, the first refusal where the second try is refused too; raises what `next` raises."""
-        assert request.target is not None  # noqa: S101  a stage before has chosen it
-        place = (request.target.upstream.name, flow.model_sent or "")
-        if known := self._learned.of(*place):
+        if known := self.learned.of(*place_of(flow, request)):
             request = await self._changed(flow, request, known)
         answer = await next(flow, request)
-        if flow.upstream_status not in REFUSALS or answer.body is None:
+        return await self.mend(flow, request, answer, next) if flow.upstream_status in REFUSALS else answer
+
+    async def mend(self, flow: Flow, request: Request, answer: Answer, next: Next) -> Answer:  # noqa: A002
+        """Ask once more after this refusal, where that may mend it; raises what `next` raises."""
+        if answer.body is None:
             return answer
+        place = place_of(flow, request)
         fields = await fields_of(flow, request)
         change = repair_for(answer.body, fields)
         if change is None:
@@ -51,11 +54,11 @@ class Repair(Stage):
         again = await next(flow, await with_changes(request, fields, [change]))
         if flow.upstream_status < 400:
             flow.note_repair(str(change))
-            self._learned.learn(*place, change)
+            self.learned.learn(*place, change)
             return again
         second = repair_for(again.body, fields) if flow.upstream_status in REFUSALS else None
         if second is not None and second.parameter != change.parameter:  # the first one was mended: next time both are
-            self._learned.learn(*place, change)
+            self.learned.learn(*place, change)
         again.close()
         flow.upstream_status = first_status
         flow.status = answer.status
@@ -67,6 +70,12 @@ class Repair(Stage):
         for change in changes:
             flow.note_repair(str(change))
         return await with_changes(request, fields, changes) if changes else request
+
+
+def place_of(flow: Flow, request: Request) -> tuple[str, str]:
+    """Return the upstream and the model that a request goes to."""
+    assert request.target is not None  # noqa: S101  a stage before has chosen it
+    return request.target.upstream.name, flow.model_sent or ""
 
 
 async def fields_of(flow: Flow, request: Request) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class RequestBody(Protocol):
     """The body of a request, which may still be arriving."""
 
     length: int | None  # bytes, where the client said so; 0 when there is none
+    whole: bytes | None  # all of it, where it has come together with the head
 
     async def read(self, limit_bytes: int) -> bytes:
         """Return all of it; raises BodyTooLarge or MalformedRequest."""

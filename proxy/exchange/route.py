@@ -32,10 +32,19 @@ class Route(Stage):
         assert request.target is not None  # noqa: S101  the stage before has chosen one
         upstream = request.target.upstream
         flow.upstream_name = upstream.name
-        client, request.upstream_key = await self._router.connect(upstream, request.head.caller.upstream_key)
+        callers_key, client = request.head.caller.upstream_key, self._router.ready.get(upstream.name)
+        held = self._router.held_keys.get(upstream.name)
+        if (
+            callers_key is None
+            and (client is not None and client.upstream is upstream)
+            and (held is not None and held.upstream is upstream and held.source.version is held.version)
+        ):
+            request.upstream_key = held.key  # as for the request before
+        else:
+            client, request.upstream_key = await self._router.connect(upstream, callers_key)
         request.upstream = client
         flow.upstream_host = client.name
-        flow.upstream = client.name if upstream.is_unnamed else upstream.name
+        flow.upstream = client.label
         tries = 0
         while True:
             flow.attempts += 1

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.errors.upstream import (
     UpstreamFailure,
@@ -10,7 +11,7 @@ from proxy.errors.upstream import (
     UpstreamProtocolFailure,
     UpstreamUnexpectedStatus,
 )
-from proxy.exchange.answers import BegunAnswer, CheckedAnswer, PassedAnswer
+from proxy.exchange.answers import JSON_BEGINS, BegunAnswer, CheckedAnswer, PassedAnswer
 from proxy.exchange.dialects import dialect_for
 from proxy.exchange.error_shapes import reshaped
 from proxy.exchange.hidden_errors import find_error
@@ -35,6 +36,7 @@ MAX_REPLAYED_BYTES = 16_777_216  # up to here JSON is made a stream of
 PAGES = ("text/html", "application/xhtml+xml")
 EVENTS = "text/event-stream"
 JSON = "application/json"
+ENDS_OF_JSON = ("{}", "[]")
 IS_JSON = re.compile(r"[\w.+-]+/(?:[\w.-]+\+)?json\b", re.IGNORECASE)
 TRIED_AGAIN = (408, 409, 429)  # the statuses below 500 after which the SDK tries again
 
@@ -64,8 +66,7 @@ class Validate(Stage):
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """What an answer is checked against; `hide` takes secrets out of what the upstream says of an error."""
 
     request: Request
@@ -119,7 +120,7 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
     """Return what the client is given; raises UpstreamFailure."""
     status, request = upstream.status, expected.request
     is_head, wants_stream = request.head.method == "HEAD", request.stream is not None
-    kind = upstream.content_type.partition(";")[0].strip().lower()
+    kind = kind_of(upstream)
     if not 200 <= status < 600 or (status // 100 == 3 and status != 304):
         raise UpstreamUnexpectedStatus(str(status))
     if wants_stream and status == 204:
@@ -133,10 +134,47 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
         if kind == JSON:
             return await check_json(upstream, expected)
         return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True))
+    if kind == JSON and not wants_stream:
+        return await plain_json(upstream, expected)
     dialect = expected.dialect
     if dialect is None and not request.head.wants_json:  # nobody knows what it should be
         return PassedAnswer(upstream, for_client(upstream.headers))
-    begun = await BegunAnswer.of(upstream)
+    return await by_its_beginning(upstream, expected)
+
+
+async def plain_json(upstream: Answer, expected: Expected) -> Answer:
+    """Return an answer that is said to be JSON, read to its end where it is small; what begins otherwise is looked at.
+
+    This is what most requests get, so it calls nobody it need not.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    while size <= MAX_WHOLE_BYTES and (piece := await upstream.next_chunk()):
+        if not pieces and (piece[:1] not in JSON_BEGINS or (upstream.content_length or 0) > MAX_WHOLE_BYTES):
+            return await by_its_beginning(upstream, expected, piece)
+        pieces.append(piece)
+        size += len(piece)
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if size > MAX_WHOLE_BYTES:
+        return PassedAnswer(upstream, for_client(upstream.headers), arrived=body)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise UpstreamInvalidResponse from None
+    if text[:1] + text.rstrip()[-1:] not in ENDS_OF_JSON:
+        raise UpstreamInvalidResponse
+    headers = for_client(upstream.headers)
+    if b'"error"' in body and (error := find_error(body)):
+        return expected.refusal(error[0], headers, error[1])
+    headers.append(("content-length", str(size)))
+    return WholeAnswer(upstream.status, headers, body)
+
+
+async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes = b"") -> Answer:
+    """Return an answer as what it begins like; `arrived` has been read of it. Raises UpstreamFailure."""
+    dialect, wants_stream = expected.dialect, expected.request.stream is not None
+    kind = kind_of(upstream)
+    begun = await BegunAnswer.of(upstream, arrived)
     if begun.is_page or (kind in PAGES and not (begun.is_json or begun.is_stream)):
         raise UpstreamInvalidResponse("it is a page" if begun.is_page else f"it is {kind}")
     if begun.is_json or (kind == JSON and not begun.is_stream):
@@ -215,7 +253,12 @@ def looks_like_json(body: bytes) -> bool:
         text = body.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         return False
-    return text[:1] + text[-1:] in ("{}", "[]")
+    return text[:1] + text[-1:] in ENDS_OF_JSON
+
+
+def kind_of(upstream: Answer) -> str:
+    """Return the type that an answer says it has."""
+    return upstream.content_type.partition(";")[0].strip().lower()
 
 
 def named_as(kind: str, headers: Headers) -> Headers:

@@ -48,6 +48,7 @@ class UpstreamHealth(Observer):
         self._server_errors = 0  # in a row
         self._failures = 0  # in a row
         self._current = HEALTHY
+        self.is_content = True
 
     def listen(self, listener: Callable[[Health], None]) -> None:
         """Call the listener after each change, on the thread that found it; it must not block."""
@@ -80,6 +81,7 @@ class UpstreamHealth(Observer):
             self._become(Health("failing", said_with(status, flow.upstream_words), failures=self._server_errors))
         elif status < 400 and not (self._failures and self._current.kind == "failing"):
             self._become(HEALTHY)
+        self._look_at_itself()
 
     def ended(self, flow: Flow) -> None:
         """Take note of a request that got no answer, or none that is whole; a whole one mends everything."""
@@ -91,6 +93,7 @@ class UpstreamHealth(Observer):
         elif isinstance(failure, UpstreamFailure) and flow.outcome not in (Outcome.STOPPED, Outcome.CANCELLED):
             self._failures += 1
             self._become(Health(kind_of(flow, failure), str(failure), failures=self._failures))
+        self._look_at_itself()
 
     def note_accepted_key(self) -> None:
         """Take note that a key was tried and accepted, though no request was made; any thread."""
@@ -106,6 +109,10 @@ class UpstreamHealth(Observer):
         if self.is_down():
             self._server_errors = self._failures = 0
             self._become(HEALTHY)
+
+    def _look_at_itself(self) -> None:
+        """Ask to be told of what is good as long as that would change something."""
+        self.is_content = self._current is HEALTHY and not self._failures and not self._server_errors
 
     def _become(self, health: Health, lasts_s: float | None = None) -> None:
         self._over_at = None if lasts_s is None else self._monotonic() + lasts_s

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 class Observer:
     """Hear of requests. What is not overridden is not called."""
 
+    is_content = False  # for now, it would learn nothing from an answer or an end that is good, and is not told of it
+
     def begun(self, flow: Flow) -> None:
         """Hear that a request has come."""
 
@@ -130,11 +132,14 @@ class Observers:
         if (delivery := self._deliveries.pop(observer, None)) is not None:
             delivery.stop()
 
-    def _tell(self, event: str, *values: Any) -> None:
+    def _tell(self, event: str, flow: Flow, *values: Any) -> None:
+        is_good = flow.failure is None and (flow.status or 0) < 400
         for observer, hear in self._hearing[event]:
+            if is_good and observer.is_content:
+                continue
             try:
-                hear(*values)
-            except Exception:  # noqa: BLE001, PERF203  no observer breaks a request, nor keeps the next from hearing
+                hear(flow, *values)
+            except Exception:  # noqa: BLE001  no observer breaks a request, nor keeps the next from hearing
                 self._speak_of(observer, "failed")
 
     def _speak_of(self, observer: Observer, what: str) -> None:

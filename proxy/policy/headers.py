@@ -149,14 +149,16 @@ def upstream_name(environ_key: str) -> str | None:
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return what of the upstream's headers, names in lower case, goes to the client."""
     headers = list(headers)
-    named = named_by(",".join(value for name, value in headers if name == "connection"))
+    named = named_by(",".join([value for name, value in headers if name == "connection"]))
     return Headers(
-        (name, value if value.isprintable() else CONTROL.sub("", value))
-        for name, value in headers
-        if name not in NOT_TO_CLIENT
-        and name not in named
-        and not name.startswith(NOT_TO_CLIENT_PREFIXES)
-        and not (name == "www-authenticate" and LOGIN.search(value))
+        [
+            (name, value if value.isprintable() else CONTROL.sub("", value))
+            for name, value in headers
+            if name not in NOT_TO_CLIENT
+            and name not in named
+            and not name.startswith(NOT_TO_CLIENT_PREFIXES)
+            and not (name == "www-authenticate" and LOGIN.search(value))
+        ]
     )
 
 

@@ -24,10 +24,21 @@ class Source(Protocol):
 class DownstreamBody:
     """What has arrived and was not read, and the wait for more. One reader at a time."""
 
-    __slots__ = ("_error", "_may_be_paused", "_pieces", "_source", "_waiter", "held_bytes", "is_whole", "length")
+    __slots__ = (
+        "_error",
+        "_may_be_paused",
+        "_pieces",
+        "_source",
+        "_waiter",
+        "held_bytes",
+        "is_whole",
+        "length",
+        "whole",
+    )
 
     def __init__(self, source: Source, length: int | None, whole: bytes | None) -> None:
         self.length = length if whole is None or length is None else len(whole)  # bytes; None: only its end tells
+        self.whole = whole  # all of it, where it has come together with the head; `read` returns the same
         self.is_whole = whole is not None
         self.held_bytes = len(whole) if whole else 0
         self._pieces = [whole] if whole else []

@@ -70,7 +70,7 @@ class Bridge:
 
     async def _perform(self, decision: Decision, client: DownstreamClient) -> None:
         try:
-            if client.kept is not None and not decision.holds():
+            if client.kept is not None and not (decision.exchange is not None and decision.exchange.is_current()):
                 decision = self._decisions.about(client.head, client.endpoints)
             if decision.exchange is None:
                 give(decision, client)

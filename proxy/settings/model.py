@@ -304,6 +304,11 @@ class Settings(BaseSettings):
         return int(self.proxy_max_body_mb * 1_048_576)
 
     @cached_property  # as above
+    def reads_callers_keys(self) -> bool:
+        """Tell whether the key a caller brings is looked at: it must be a proxy key, or goes upstream."""
+        return self.proxy_require_api_key or self.proxy_forward_auth_header
+
+    @cached_property  # as above
     def capture_bytes(self) -> int:
         """How much may be held of recent requests, in bytes."""
         return self.proxy_capture_mb * 1_048_576

@@ -2,17 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import quote, urlsplit
 
 import httpx2
 from cachetools import LRUCache
 
 from proxy.errors.upstream import UpstreamUnreachable
 from proxy.http.answer import Answer
-from proxy.http.headers import Headers, encoded
-from proxy.settings.upstreams import Upstream
-from proxy.upstream.auth import with_key, with_query
+from proxy.http.headers import Headers
+from proxy.settings.upstreams import KEY_PLACE, Upstream
 from proxy.upstream.dial import Dialer, Origin
 from proxy.upstream.errors import opening
 from proxy.upstream.messages import UpstreamRequest
@@ -26,7 +25,6 @@ from proxy.upstream.transport import (
     FirstOfItsKind,
     PoolTransport,
     headers_of,
-    laid_over,
     open_sdk,
     send_by_sdk,
 )
@@ -39,6 +37,9 @@ MAX_REMEMBERED_BYTES = 8_192  # of one head
 PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 BODILESS = ("GET", "HEAD", "OPTIONS", "TRACE")  # a length of 0 is said of all others (RFC 9110, 8.6)
 DEFAULT_PORTS = {"http": 80, "https": 443}
+AUTHORIZATION = "authorization"
+# The one header that differs from the SDK's: what the relay copies must be readable as it passes.
+NO_ENCODING = {"accept-encoding": "identity"}
 
 Kind = tuple[str, str, str]  # method, key, and the first part of the path
 
@@ -52,6 +53,7 @@ class UpstreamClient:
         with opening:  # before anything is open: not every address that settings take is one to the SDK
             self.name = httpx2.URL(options.base_url).netloc.decode("ascii")
             origin = origin_of(options.base_url)
+        self.label = self.name  # what the user calls it; by its host, where nobody has given it a name
         self._base_path = urlsplit(options.base_url).path
         self._proxy = NetworkProxy.of(options.network_proxy) if options.network_proxy else None
         dialer = Dialer(origin, tls_context(options), self._proxy)
@@ -186,7 +188,8 @@ class UpstreamClient:
             query = with_query(request.query, self.options, key)
             target = self._base_path + request.path + (f"?{query}" if query else "")
             own = with_key(prepared, self.options, key)
-            callers = request.headers.without(*(name.lower() for name, _ in self.options.headers))
+            set_here = {name.lower() for name, _ in self.options.headers}
+            callers = Headers([pair for pair in request.headers if pair[0] not in set_here])
             head = self._head_of(request.method, target, laid_over(own, callers, has_key=bool(key)))
             if len(head) <= MAX_REMEMBERED_BYTES:
                 self._heads[kind] = head
@@ -197,11 +200,11 @@ class UpstreamClient:
             target = f"http://{headers.get('host')}{target}"
             if self._proxy.authorization is not None:
                 headers = headers.plus(("Proxy-Authorization", self._proxy.authorization))
-        lines = [f"{method} {target} HTTP/1.1".encode()]
-        lines += [b"%b: %b" % pair for pair in encoded(headers)]
-        if any(character in line for line in lines for character in (b"\r", b"\n", b"\0")):
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+        head = f"{method} {target} HTTP/1.1\r\n".encode() + lines.encode("latin-1")
+        if not head.count(b"\r") == head.count(b"\n") == len(headers) + 1 or b"\0" in head:
             raise ValueError("a header holds a line break")
-        return b"\r\n".join(lines) + b"\r\n"
+        return head
 
 
 def origin_of(base_url: str) -> Origin:
@@ -214,3 +217,46 @@ def origin_of(base_url: str) -> Origin:
         except UnicodeError as error:
             raise UpstreamUnreachable(f"{host} is no name of a computer") from error
     return Origin(host, parts.port or DEFAULT_PORTS[parts.scheme], parts.scheme == "https")
+
+
+# --- what a head is made of ------------------------------------------------------------------------------------------
+
+
+def with_key(headers: Mapping[str, str], options: UpstreamOptions, key: str) -> dict[str, str]:
+    """Return a request's headers, names in lower case, with the key in the form the upstream takes.
+
+    `headers` are those of the SDK, which shows the key as a Bearer token. Without a key nothing is shown.
+    """
+    dressed = dict(headers)
+    # The SDK reads these from variables of its own, which no setting here knows, and which mean one provider.
+    for name, chosen in (("openai-organization", options.organization), ("openai-project", options.project)):
+        if chosen is None:
+            dressed.pop(name, None)
+    if not key or options.auth == "none":
+        dressed.pop(AUTHORIZATION, None)
+    elif options.auth != "bearer":
+        dressed.pop(AUTHORIZATION, None)
+        dressed[options.auth] = key
+    for name, value in options.headers:
+        if key or KEY_PLACE not in value:
+            dressed[name.lower()] = value.replace(KEY_PLACE, key)
+    return dressed
+
+
+def with_query(query: str, options: UpstreamOptions, key: str) -> str:
+    """Return a request's query, encoded, with what the upstream's address has in its own."""
+    added = "&".join(
+        f"{quote(name, safe='')}={quote(value.replace(KEY_PLACE, key), safe='')}" for name, value in options.query
+    )
+    return "&".join(part for part in (query, added) if part)
+
+
+def laid_over(prepared: dict[str, str], callers: Headers, *, has_key: bool) -> Headers:
+    """Return the caller's headers over those the SDK would send."""
+    given = {name for name, _ in callers}
+    if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
+        given.update(name for name in prepared if name.startswith("x-stainless-"))
+    if not has_key:
+        given.add("authorization")
+    sdk = (pair for pair in (prepared | NO_ENCODING).items() if pair[0] not in given)
+    return Headers((*sdk, *callers))

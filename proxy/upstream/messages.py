@@ -3,14 +3,13 @@
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.http.answer import Answer
 from proxy.http.headers import Headers
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(NamedTuple):
     """What to send: path and query as the client encoded them, headers already chosen."""
 
     method: str

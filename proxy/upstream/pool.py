@@ -33,7 +33,8 @@ class Pool:
         goes over a new one from the start.
         """
         try:
-            if request.is_repeatable and (connection := self._take()) is not None:
+            is_repeatable = isinstance(request.body, bytes)
+            if is_repeatable and (connection := self._take()) is not None:
                 try:
                     return self._checked(await connection.exchange(request))
                 except BrokenOff as error:
@@ -98,7 +99,8 @@ class Pool:
         if self._is_closed:
             connection.abort()
         else:
-            self._dialer.keep_session(connection.raw_transport)
+            if self._dialer.origin.is_tls:
+                self._dialer.keep_session(connection.raw_transport)
             self._idle.append(connection)
 
     def _lose(self, connection: UpstreamConnection) -> None:

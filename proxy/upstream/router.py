@@ -3,7 +3,7 @@
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from proxy.errors.keyring import KeyringAbsent, NoUpstreamKey, UpstreamKeyNotRead
 from proxy.settings.model import Settings, changed_upstreams
@@ -24,6 +24,15 @@ class KeySource(Protocol):
 
     def get(self) -> Awaitable[str]:
         """Return the key, once the keyring has been read; raises NoUpstreamKey."""
+
+
+class HeldKey(NamedTuple):
+    """An upstream's key as it was read: it counts as long as its source has the same version."""
+
+    upstream: Upstream
+    source: KeySource
+    version: object
+    key: str
 
 
 class KeyRing(Protocol):
@@ -48,11 +57,13 @@ class UpstreamRouter:
         self._settings: Settings | None = None  # those the routes, and the clients that are ready, were made for
         self._in_force: object = None  # what was in force in the store at that time
         self._routing: Routing | None = None
-        self._ready: dict[str, UpstreamClient] = {}  # by the upstream's name: those known to fit the settings
+        # By the upstream's name, for as long as the settings are the same: the clients known to fit them, and the keys.
+        # Whoever reads them looks whether they are the ones of its upstream; `connect` fills them in.
+        self.ready: dict[str, UpstreamClient] = {}
+        self.held_keys: dict[str, HeldKey] = {}
         self._clients: dict[str, UpstreamClient] = {}  # the latest of each name
         self._late: dict[str, UpstreamClient] = {}  # the same for requests that began under other settings
         self._former: list[UpstreamClient] = []  # retired, but for their last answers
-        self._held_keys: dict[str, tuple[object, str]] = {}  # by name: the version of what was read, and the key
 
     async def warm_up(self) -> None:
         """Import the SDK in a worker thread: it takes half a second, and the port answers before."""
@@ -64,11 +75,13 @@ class UpstreamRouter:
         if self._routing is None or self._in_force is not self._store.in_force:
             in_force = self._store.in_force
             settings = self._chosen()
-            if self._settings is not None:
-                self.cooldown.forget(changed_upstreams(self._settings, settings))
-            self._routing, self._settings, self._in_force = Routing(settings), settings, in_force
+            routing, before = Routing(settings), self._settings
+            if before is not None:
+                were = [upstream.name for upstream in before.upstreams]  # who is alone never rests
+                self.cooldown.forget(were if routing.is_plain else changed_upstreams(before, settings))
+            self._routing, self._settings, self._in_force = routing, settings, in_force
             names = frozenset(upstream.name for upstream in settings.upstreams)
-            self._ready, self._held_keys = {}, {}
+            self.ready, self.held_keys = {}, {}
             for name in self._clients.keys() - names:
                 self._retire(self._clients.pop(name))
             for client in self._late.values():
@@ -88,7 +101,7 @@ class UpstreamRouter:
         Raises NoUpstreamKey, SettingError and UpstreamFailure.
         """
         key = callers_key if callers_key is not None else await self._key(upstream)
-        client = self._ready.get(upstream.name)
+        client = self.ready.get(upstream.name)
         if client is None or client.upstream is not upstream:
             client = await self._prepare(upstream)
         return client, key
@@ -96,7 +109,7 @@ class UpstreamRouter:
     async def close(self) -> None:
         """Close every connection."""
         clients = [*self._clients.values(), *self._late.values(), *self._former]
-        self._clients, self._ready, self._late, self._former, self._routing = {}, {}, {}, [], None
+        self._clients, self.ready, self._late, self._former, self._routing = {}, {}, {}, [], None
         for client in clients:
             await client.close()
 
@@ -105,9 +118,9 @@ class UpstreamRouter:
         if upstream.auth == "none":
             return ""
         source = self._keys.of(upstream)
-        held = self._held_keys.get(upstream.name)
-        if held is not None and held[0] is source.version:
-            return held[1]
+        held = self.held_keys.get(upstream.name)
+        if held is not None and held.version is source.version:
+            return held.key
         version = source.version
         try:
             key = await source.get()
@@ -116,7 +129,7 @@ class UpstreamRouter:
             if may_exist or not upstream.is_local:
                 raise
             return ""
-        self._held_keys[upstream.name] = (version, key)
+        self.held_keys[upstream.name] = HeldKey(upstream, source, version, key)
         return key
 
     async def _prepare(self, upstream: Upstream) -> "UpstreamClient":
@@ -134,9 +147,9 @@ class UpstreamRouter:
             if client is not None:
                 self._retire(client)
             client = clients[upstream.name] = UpstreamClient(options)
-        client.upstream = upstream
+        client.upstream, client.label = upstream, client.name if upstream.is_unnamed else upstream.name
         if not is_late:
-            self._ready[upstream.name] = client
+            self.ready[upstream.name] = client
         return client
 
     def _retire(self, client: "UpstreamClient") -> None:

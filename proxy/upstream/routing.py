@@ -26,6 +26,8 @@ class Routing:
         self._patterns = [(pattern.lower(), upstream) for upstream in settings.upstreams for pattern in upstream.models]
         self._aliases = {name: tuple(self._expand(name, settings)) for name in settings.proxy_aliases}
         self.is_plain = len(self._upstreams) == 1 and not self._aliases
+        # The one target of all models but those with the upstream's name before them.
+        self.only = Target(self._chosen, None) if self.is_plain and not self._chosen.fallback else None
 
     def targets(self, model: str | None, named: str | None = None) -> tuple[Target, ...]:
         """Return whom to ask, in order: the first answers, the others where it fails before its first byte.

@@ -6,15 +6,13 @@ import httpx2
 import openai
 
 from proxy.http.answer import Answer
-from proxy.http.headers import Headers, encoded
+from proxy.http.headers import encoded
 from proxy.upstream.open_socket import OpenSocket
 from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
 from proxy.upstream.wire import WireAnswer
 
 # What the connection sets itself, from what is really sent.
 FRAMING_HEADERS = frozenset({"connection", "content-length", "transfer-encoding"})
-# The one header that differs from the SDK's: what the relay copies must be readable as it passes.
-NO_ENCODING = {"accept-encoding": "identity"}
 NO_KEY = "none"  # the SDK insists on one; it is taken out of what is sent
 Sent = WireAnswer | OpenSocket
 
@@ -112,14 +110,3 @@ async def send_by_sdk(
         raise first.failure
     assert first.answer is not None  # noqa: S101  it has one, or a failure
     return first.answer
-
-
-def laid_over(prepared: dict[str, str], callers: Headers, *, has_key: bool) -> Headers:
-    """Return the caller's headers over those the SDK would send."""
-    given = {name for name, _ in callers}
-    if any(name.startswith("x-stainless-") for name in given):  # another SDK: never mix its traits with ours
-        given.update(name for name in prepared if name.startswith("x-stainless-"))
-    if not has_key:
-        given.add("authorization")
-    sdk = (pair for pair in (prepared | NO_ENCODING).items() if pair[0] not in given)
-    return Headers((*sdk, *callers))

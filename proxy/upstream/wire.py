@@ -37,7 +37,7 @@ class WireAnswer(Answer):
         self.headers = headers_of(reader.headers)
         encodings = []
         for name, value in self.headers:
-            if name == "content-type":
+            if name == "content-type" and not self.content_type:  # of several the first, as everywhere
                 self.content_type = value
             elif name == "content-length" and value.isascii() and value.isdigit():
                 self.content_length = int(value)
@@ -53,6 +53,10 @@ class WireAnswer(Answer):
         while True:
             if reader.pieces:
                 if self._decoder is None:
+                    if reader.is_complete:  # all of it is here: there is nothing to read on for
+                        chunk = b"".join(reader.pieces)
+                        reader.pieces.clear()
+                        return chunk
                     chunk = reader.take()
                     if not reader.pieces:
                         self._note_taken()

@@ -1,7 +1,7 @@
 """A request as it goes out on a connection, and what the connection says where no answer comes."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PIECE_BYTES = 262_144  # of a body on its way up: other traffic passes in between
 
@@ -18,19 +18,13 @@ class NotHttp(Exception):
     """What came is no answer of HTTP."""
 
 
-@dataclass(frozen=True, slots=True)
-class WireRequest:
+class WireRequest(NamedTuple):
     """A request as it goes out."""
 
     head: bytes  # whole, but for what tells the length of a body that is not in memory
     body: bytes | AsyncIterator[bytes]
     is_chunked: bool = False  # the body's length is not known
     to_head: bool = False  # its method is HEAD
-
-    @property
-    def is_repeatable(self) -> bool:
-        """Tell whether it can be sent twice."""
-        return isinstance(self.body, bytes)
 
 
 async def in_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -34,6 +34,8 @@ COLUMNS = (
 )
 INSERT = f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  our own names
 
+Row = tuple[Any, ...]
+
 log = logging.getLogger(__name__)
 
 
@@ -107,7 +109,7 @@ class Ledger(Observer):
         try:
             ledger = ledger or connect(self.file)
             prices = self._prices()
-            write_rows(ledger, [row_of(flow, prices, self._hide) for flow in flows])
+            write_rows(ledger, without_keys([row_of(flow, prices) for flow in flows], self._hide))
             self._sweep(ledger)
         except (sqlite3.Error, OSError) as error:
             self._keep(flows, error)
@@ -143,7 +145,7 @@ def take_all(waiting: deque[Flow]) -> Iterator[Flow]:
             yield waiting.popleft()
 
 
-def write_rows(ledger: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> None:
+def write_rows(ledger: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Write all rows or none; raises sqlite3.Error."""
     ledger.execute("BEGIN IMMEDIATE")
     try:
@@ -155,8 +157,8 @@ def write_rows(ledger: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) -> N
         raise
 
 
-def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> tuple[Any, ...]:
-    """Return a flow as a row of the ledger, without any key."""
+def row_of(flow: Flow, prices: Prices) -> Row:
+    """Return a flow as a row of the ledger."""
     usage = flow.usage or estimate(flow)
     usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
     tokens = (
@@ -167,17 +169,32 @@ def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> tuple[Any,
             *(usage.output_tokens, usage.reasoning_tokens),
         )
     )
-    row = (
+    return (
         *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
         *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
         *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
         *(*tokens, usage is not None and flow.usage is None, flow.bytes_up, flow.bytes_down),
         *(len(flow.tool_rounds), len(flow.repairs), usd, source),
     )
-    texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
-    if hide(texts) != texts:
-        row = tuple(hide(value) if isinstance(value, str) else value for value in row)
-    return tuple(map(stored, row))
+
+
+def without_keys(rows: list[Row], hide: Callable[[str], str]) -> list[Row]:
+    """Return the rows without any key, and as SQLite can hold them."""
+    texts = "\0".join([value for row in rows for value in row if isinstance(value, str)])
+    if hide(texts) != texts:  # looked at together: most batches hold no key
+        rows = [tuple(hide(value) if isinstance(value, str) else value for value in row) for row in rows]
+    return [row if fits(row) else tuple(map(stored, row)) for row in rows]
+
+
+def fits(row: Row) -> bool:
+    """Tell whether SQLite can hold a row as it is, as it can nearly every one."""
+    for value in row:
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT or not value.isascii():
+                return False
+        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+            return False
+    return True
 
 
 def stored(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a request cost, in US dollars: the user's own price, nothing for a local upstream, else the price table's."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.flow.flow import Usage
@@ -56,6 +57,7 @@ def table_cost(usage: Usage, model: str, upstream: str | None) -> Cost:
     return Cost(float(price.total_price), "genai-prices")
 
 
+@lru_cache(maxsize=64)  # the user's upstreams
 def is_local(upstream: str) -> bool:
     """Tell whether an upstream, by its host and port, is on this computer."""
     host = upstream.rsplit(":", 1)[0] if upstream.count(":") == 1 else upstream

@@ -23,6 +23,8 @@ CLIENT = "dashboard"
 class HeldBody:
     """A body that is there already."""
 
+    whole: bytes | None = None
+
     def __init__(self, body: bytes) -> None:
         self._body = body
         self.length: int | None = len(body)

@@ -16,6 +16,8 @@ WAITING_BYTES = 65_536  # as much as may wait for the upstream
 class AsgiBody:
     """The request's body as it arrives (see `exchange.call.RequestBody`)."""
 
+    whole: bytes | None = None
+
     def __init__(self, head: IncomingHead) -> None:
         headers = dict(head.headers)
         self._length, self._encoding = headers.get(b"content-length"), headers.get(b"transfer-encoding")

@@ -63,7 +63,9 @@ def install(app: Flask, access: Access) -> None:
             return welcome()
         if request.method == "OPTIONS":  # a browser asks without a key; what it then sends is checked for one
             return Response(status=204, headers={"Allow": ", ".join(METHODS)}, mimetype="")
-        is_open = request.endpoint == HEALTH and settings.allow_unauthenticated_health
+        is_open = not settings.reads_callers_keys or (
+            request.endpoint == HEALTH and settings.allow_unauthenticated_health
+        )
         try:
             g.caller = Caller() if is_open else admit(settings, access.key_pairs, headers)
         except ProxyKeyRefused:

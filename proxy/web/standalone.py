@@ -141,6 +141,8 @@ class WsgiAnswer:
 class WsgiBody:
     """The request's body. A worker thread reads it: the server's input blocks."""
 
+    whole: bytes | None = None
+
     def __init__(self, environ: dict[str, Any]) -> None:
         length = environ.get("CONTENT_LENGTH") or ""
         chunked = bool(environ.get("wsgi.input_terminated")) and "HTTP_TRANSFER_ENCODING" in environ

@@ -12,6 +12,7 @@ from fakes.scripted_upstream import Json, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, connect
 from fakes.streaming import CHAT, stream
 from fakes.wire_client import JSON_TYPE
+from proxy.errors.proxy_error import ProxyError
 from proxy.errors.request import BodyTooLarge
 from proxy.errors.upstream import UpstreamTruncated
 from proxy.flow import observers as module
@@ -210,3 +211,29 @@ def test_other_threads_are_given_copies_that_do_not_change() -> None:
 def test_nobody_who_does_not_listen_to_chunks_is_told_of_them() -> None:
     assert not Observers(Deaf()).hears_chunks
     assert Observers(Noting()).hears_chunks
+
+
+class Content(Noting):
+    """An observer that has heard nothing bad yet."""
+
+    is_content = True
+
+    def answered(self, flow: Flow, headers: Headers) -> None:
+        self.events.append("answered")
+
+
+@pytest.mark.parametrize("failure", [UpstreamTruncated(), BodyTooLarge(), None])
+def test_an_observer_that_is_content_is_told_of_what_is_bad_alone(failure: ProxyError | None) -> None:
+    noting = Content()
+    observers = Observers(noting)
+    good, bad = flow(), flow()
+    good.status, bad.status = 200, 200 if failure else 500
+    for each, failed in ((good, None), (bad, failure)):
+        observers.begin(each)
+        observers.answer(each, Headers())
+        observers.end(each, failed)
+
+    assert noting.flows == [bad]
+    noting.is_content = False
+    observers.answer(good, Headers())
+    assert noting.events[-1] == "answered"
