@@ -105,7 +105,7 @@ def record() -> tuple[Walk, Walk]:
     recorder = Recorder()
     with tempfile.TemporaryDirectory() as folder, upstream() as base_url:
         chosen = {"proxy_port": 0, "openai_base_url": base_url, "openai_api_key": "walk"}
-        server = server_for(assemble(chosen, Path(folder, "settings.toml")))
+        server = server_for(assemble(chosen, Path(folder, "settings.toml"), ledger_file=Path(folder, "usage.sqlite3")))
         threading.setprofile(recorder)
         try:
             address = server.start("127.0.0.1", 0)

@@ -19,6 +19,7 @@ class Healths(Observer):
         self._on_key_refused = on_key_refused
         self._listeners: list[Listener] = []
         self._by_name: dict[str, UpstreamHealth] = {}
+        self.is_content = False
 
     def listen(self, listener: Listener) -> None:
         """Call the listener after each change of any, on the thread that found it; it must not block."""
@@ -50,6 +51,7 @@ class Healths(Observer):
     def answered(self, flow: Flow, headers: Headers) -> None:
         """Take note of an answer, for the upstream that gave it."""
         self.of(flow.upstream_name or self._chosen()).answered(flow, headers)
+        self._look_at_all()
 
     def ended(self, flow: Flow) -> None:
         """Take note of how a request ended, for the upstream that was asked last.
@@ -58,6 +60,7 @@ class Healths(Observer):
         """
         if flow.upstream_name or flow.failure is not None:
             self.of(flow.upstream_name or self._chosen()).ended(flow)
+        self._look_at_all()
 
     def down(self) -> list[str]:
         """Return the names of those that could not be used, for a reason that may go by itself."""
@@ -73,6 +76,10 @@ class Healths(Observer):
         for name in names:
             if self._by_name.pop(name, None) is not None:
                 self._tell(name, None, Health())
+
+    def _look_at_all(self) -> None:
+        """Ask to be told of what is good as long as that would change something for one of them."""
+        self.is_content = all(health.is_content for health in list(self._by_name.values()))
 
     def _tell(self, name: str, source: UpstreamHealth | None, current: Health) -> None:
         if source is not None and self._by_name.get(name) is not source:  # it is about one that is forgotten

@@ -427,7 +427,7 @@ def test_serve_stops_whichever_thread_the_signal_meets() -> None:
         "run({'proxy_port': 0}, demo=False, to_terminal=False, is_read=False, say=say)\n"
     )
 
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=8, check=False)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=30, check=False)
 
     assert ended.returncode == 0
 

@@ -180,7 +180,7 @@ def test_an_empty_account_is_no_rate_limit(proxy: RunningProxy, upstream: Fresh,
 
     assert (reply.status_code, reply.json(), len(upstream.requests)) == (status, value, 1)
     assert reply.headers["x-should-retry"] == "false"
-    assert proxy.services.health.current == Health("out of credit")
+    assert proxy.services.health.current.kind == "out of credit"
     upstream.answer(Json(completion()))
     proxy.http.post(CHAT, json=ASK)
     wait_for(lambda: proxy.services.health.current == Health(), "the health")
