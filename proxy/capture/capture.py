@@ -86,11 +86,12 @@ class Capture(Observer):
         self._records[flow.id] = record
         while len(self._records) > limits.requests:
             self._forget_oldest()
-        self.feed.say("begun", record)
+        if self.feed.is_heard:
+            self.feed.say("begun", record)
 
     def answered(self, flow: Flow, headers: Headers) -> None:  # noqa: ARG002  an observer's signature
         """Tell the pages that the upstream has answered."""
-        if (record := self._records.get(flow.id)) is not None:
+        if self.feed.is_heard and (record := self._records.get(flow.id)) is not None:
             self.feed.say("answered", record)
 
     def ended(self, flow: Flow) -> None:
@@ -102,7 +103,8 @@ class Capture(Observer):
         if flow.is_probe:
             del self._records[flow.id]
             self.held_bytes -= record.drop()
-        self.feed.say("ended", record)
+        if self.feed.is_heard:
+            self.feed.say("ended", record)
 
     def cancel(self, request_id: str) -> bool:
         """End a running request, and what its upstream still does for it; False where it is over. On the event loop."""

@@ -72,6 +72,7 @@ class Feed:
 
     def __init__(self) -> None:
         self._pages: tuple[Page, ...] = ()
+        self.is_heard = False  # some page listens: where none does, nobody need call `say`
         self._lock = threading.Lock()
 
     @property
@@ -90,14 +91,16 @@ class Feed:
                 return None
             page = Page()
             self._pages = (*self._pages, page)
+            self.is_heard = True
         return page
 
     def close(self, page: Page) -> None:
         """Forget a page."""
         with self._lock:
             self._pages = tuple(each for each in self._pages if each is not page)
+            self.is_heard = bool(self._pages)
 
     def say(self, name: str, record: Record | None) -> None:
-        """Tell every page; costs nothing where none is open."""
+        """Tell every page."""
         for page in self._pages:
             page.put(Happening(name, record))

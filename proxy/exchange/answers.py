@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy.errors.upstream import UpstreamFailure
 from proxy.http.answer import Answer
@@ -14,57 +14,68 @@ from proxy.stream.checker import StreamChecker
 LINGER_S = 0.1  # so long an upstream may take to end its answer after the last event, to keep its connection
 FOLLOWING_S = 0.5  # so long for each piece that follows a last event after which more may come
 SNIFFED_BYTES = 65_536  # so much white space may stand before what tells an answer's kind
-BEGINNING = re.compile(rb"\xef?\xbb?\xbf?[ \t\r\n]*")  # a byte order mark, and padding that keeps a connection alive
+PADDING = re.compile(rb"\xef?\xbb?\xbf?[ \t\r\n]*")  # a byte order mark, and padding that keeps a connection alive
 FIELD = re.compile(rb"(?:data|event|id|retry)[:\r\n]|:")  # how an event begins, or a comment
 JSON_BEGINS = (b"{", b"[")
 PAGE_BEGINS = b"<"
 LONGEST_FIELD = len(b"retry:")
 
 
-class BegunAnswer(Answer):
-    """An answer of which some has been read, to see what it is; a failure met meanwhile comes where it came."""
+class Beginning(NamedTuple):
+    """What has been read of an answer, to see what it is, and the failure met meanwhile."""
 
-    def __init__(self, upstream: Answer, arrived: bytes, failure: UpstreamFailure | None) -> None:
-        self._upstream = upstream
-        self._arrived = arrived
-        self._failure = failure
-        self.status = upstream.status
-        self.headers = upstream.headers
-        self.content_type = upstream.content_type
-        self.content_length = upstream.content_length
-        self.begins = arrived[BEGINNING.match(arrived).end() :]  # type: ignore[union-attr]  # it matches everywhere
-
-    @classmethod
-    async def of(cls, upstream: Answer, arrived: bytes = b"") -> "BegunAnswer":
-        """Read as much as tells what an answer is; `arrived` has been read of it."""
-        try:
-            while not cls._tells(arrived) and (chunk := await upstream.next_chunk()):
-                arrived += chunk
-        except UpstreamFailure as failure:
-            return cls(upstream, arrived, failure)
-        return cls(upstream, arrived, None)
-
-    @staticmethod
-    def _tells(arrived: bytes) -> bool:
-        begins = BEGINNING.match(arrived).end()  # type: ignore[union-attr]  # as above
-        rest = arrived[begins : begins + LONGEST_FIELD]
-        is_known = rest[:1] in (*JSON_BEGINS, PAGE_BEGINS) or FIELD.match(rest) is not None
-        return is_known or len(rest) == LONGEST_FIELD or len(arrived) > SNIFFED_BYTES
+    arrived: bytes = b""
+    failure: UpstreamFailure | None = None
 
     @property
     def is_json(self) -> bool:
         """Tell whether it begins as JSON."""
-        return self.begins[:1] in JSON_BEGINS
+        return without_padding(self.arrived)[:1] in JSON_BEGINS
 
     @property
     def is_page(self) -> bool:
         """Tell whether it begins as a page for people."""
-        return self.begins[:1] == PAGE_BEGINS
+        return without_padding(self.arrived)[:1] == PAGE_BEGINS
 
     @property
     def is_stream(self) -> bool:
         """Tell whether it begins as a stream of events."""
-        return FIELD.match(self.begins) is not None
+        return FIELD.match(without_padding(self.arrived)) is not None
+
+
+NOTHING_YET = Beginning()
+
+
+async def beginning_of(upstream: Answer, arrived: bytes = b"") -> Beginning:
+    """Read as much as tells what an answer is; `arrived` has been read of it."""
+    try:
+        while not is_telling(arrived) and (chunk := await upstream.next_chunk()):
+            arrived += chunk
+    except UpstreamFailure as failure:
+        return Beginning(arrived, failure)
+    return Beginning(arrived)
+
+
+def is_telling(arrived: bytes) -> bool:
+    """Tell whether enough has come to see what an answer is."""
+    begins = without_padding(arrived)[:LONGEST_FIELD]
+    is_known = begins[:1] in (*JSON_BEGINS, PAGE_BEGINS) or FIELD.match(begins) is not None
+    return is_known or len(begins) == LONGEST_FIELD or len(arrived) > SNIFFED_BYTES
+
+
+def without_padding(arrived: bytes) -> bytes:
+    """Return a body's beginning without what tells nothing."""
+    return arrived[PADDING.match(arrived).end() :]  # type: ignore[union-attr]  # it matches everywhere
+
+
+class PassedAnswer(Answer):
+    """An answer that is passed on as it arrives; what has been read of it comes first, with its failure."""
+
+    def __init__(self, upstream: Answer, headers: Headers, beginning: Beginning = NOTHING_YET) -> None:
+        self._upstream = upstream
+        self._arrived, self._failure = beginning
+        self.status = upstream.status
+        self.headers = headers
 
     async def next_chunk(self) -> bytes:
         """Return the next bytes, b"" at the end; raises UpstreamFailure."""
@@ -80,32 +91,14 @@ class BegunAnswer(Answer):
         self._upstream.close()
 
 
-class PassedAnswer(Answer):
-    """An answer that is passed on as it arrives."""
-
-    def __init__(self, upstream: Answer, headers: Headers, arrived: bytes = b"") -> None:
-        self._upstream = upstream
-        self._arrived = arrived
-        self.status = upstream.status
-        self.headers = headers
-
-    async def next_chunk(self) -> bytes:
-        """Return the next bytes, b"" at the end; raises UpstreamFailure."""
-        if self._arrived:
-            arrived, self._arrived = self._arrived, b""
-            return arrived
-        return await self._upstream.next_chunk()
-
-    def close(self) -> None:
-        """Let go of the upstream."""
-        self._upstream.close()
-
-
 class CheckedAnswer(Answer):
     """A stream that is passed on event by event, and whose end is checked."""
 
-    def __init__(self, upstream: Answer, headers: Headers, checker: StreamChecker) -> None:
+    def __init__(
+        self, upstream: Answer, headers: Headers, checker: StreamChecker, beginning: Beginning = NOTHING_YET
+    ) -> None:
         self._upstream = upstream
+        self._arrived, self._failure_met = beginning
         self._checker = checker
         self._held = b""
         self.status = upstream.status
@@ -142,12 +135,20 @@ class CheckedAnswer(Answer):
         if self._held:
             held, self._held = self._held, b""
             return held
-        while not self._checker.is_over:
+        checker = self._checker
+        while not checker.is_over:
             try:
-                chunk = await self._next_of_upstream()
+                if self._arrived:
+                    chunk, self._arrived = self._arrived, b""
+                elif self._failure_met is not None:
+                    return checker.end(self._failure_met)
+                elif checker.is_complete:
+                    chunk = await self._what_follows()
+                else:
+                    chunk = await self._upstream.next_chunk()
             except UpstreamFailure as failure:
-                return self._checker.end(failure)
-            given = self._checker.feed(chunk) if chunk else self._checker.end()
+                return checker.end(failure)
+            given = checker.feed(chunk) if chunk else checker.end()
             if given:
                 return given
         await self._let_go()
@@ -157,10 +158,8 @@ class CheckedAnswer(Answer):
         """Let go of the upstream."""
         self._upstream.close()
 
-    async def _next_of_upstream(self) -> bytes:
-        """Return its next bytes; once its last event has come, nothing is waited for long."""
-        if not self._checker.is_complete:
-            return await self._upstream.next_chunk()
+    async def _what_follows(self) -> bytes:
+        """Return the upstream's next bytes after its last event, which are not waited for long."""
         try:
             return await asyncio.wait_for(self._upstream.next_chunk(), FOLLOWING_S)
         except asyncio.TimeoutError:

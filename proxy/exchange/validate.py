@@ -11,7 +11,7 @@ from proxy.errors.upstream import (
     UpstreamProtocolFailure,
     UpstreamUnexpectedStatus,
 )
-from proxy.exchange.answers import JSON_BEGINS, BegunAnswer, CheckedAnswer, PassedAnswer
+from proxy.exchange.answers import JSON_BEGINS, NOTHING_YET, Beginning, CheckedAnswer, PassedAnswer, beginning_of
 from proxy.exchange.dialects import dialect_for
 from proxy.exchange.error_shapes import reshaped
 from proxy.exchange.hidden_errors import find_error
@@ -156,7 +156,7 @@ async def plain_json(upstream: Answer, expected: Expected) -> Answer:
         size += len(piece)
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if size > MAX_WHOLE_BYTES:
-        return PassedAnswer(upstream, for_client(upstream.headers), arrived=body)
+        return PassedAnswer(upstream, for_client(upstream.headers), Beginning(body))
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -174,33 +174,35 @@ async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes 
     """Return an answer as what it begins like; `arrived` has been read of it. Raises UpstreamFailure."""
     dialect, wants_stream = expected.dialect, expected.request.stream is not None
     kind = kind_of(upstream)
-    begun = await BegunAnswer.of(upstream, arrived)
+    begun = await beginning_of(upstream, arrived)
     if begun.is_page or (kind in PAGES and not (begun.is_json or begun.is_stream)):
         raise UpstreamInvalidResponse("it is a page" if begun.is_page else f"it is {kind}")
     if begun.is_json or (kind == JSON and not begun.is_stream):
-        return await check_json(begun, expected)
+        return await check_json(upstream, expected, begun)
     if begun.is_stream or kind == EVENTS or wants_stream:
-        headers = named_as(EVENTS, for_client(begun.headers))
-        return CheckedAnswer(begun, headers, StreamChecker(dialect)) if dialect else PassedAnswer(begun, headers)
-    return PassedAnswer(begun, passed_headers(begun, keeps_length=True))
+        headers = named_as(EVENTS, for_client(upstream.headers))
+        if dialect is None:
+            return PassedAnswer(upstream, headers, begun)
+        return CheckedAnswer(upstream, headers, StreamChecker(dialect), begun)
+    return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True), begun)
 
 
-async def check_json(upstream: Answer, expected: Expected) -> Answer:
+async def check_json(upstream: Answer, expected: Expected, begun: Beginning = NOTHING_YET) -> Answer:
     """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is."""
     request = expected.request
     dialect = expected.dialect if request.stream is not None else None
     limit = MAX_WHOLE_BYTES if dialect is None else MAX_REPLAYED_BYTES
     if (upstream.content_length or 0) > limit:
         headers = passed_headers(upstream, keeps_length=True)
-        return PassedAnswer(upstream, named_as(JSON, headers) if request.head.wants_json else headers)
-    body = await read_at_most(upstream, limit)
+        return PassedAnswer(upstream, named_as(JSON, headers) if request.head.wants_json else headers, begun)
+    body = await read_at_most(PassedAnswer(upstream, upstream.headers, begun), limit)
     if len(body) <= limit and request.head.wants_json and not looks_like_json(body):
         raise UpstreamInvalidResponse
     headers = for_client(upstream.headers)
     if request.head.wants_json:
         headers = named_as(JSON, headers)
     if len(body) > limit:
-        return PassedAnswer(upstream, headers, arrived=body)
+        return PassedAnswer(upstream, headers, Beginning(body))
     if request.head.wants_json and b'"error"' in body and (error := find_error(body)):
         status, body = error
         return expected.refusal(status, headers, body)

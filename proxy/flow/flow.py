@@ -24,7 +24,11 @@ from proxy.http.headers import Headers
 
 RUN = secrets.token_hex(4)  # tells the ids of this run from those of another
 NUMBERS = itertools.count(1)
-TOKENS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))  # completions', responses'
+# What the counts of input and output are called, and what stands beside them: by completions, by responses.
+TOKENS = (
+    ("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details"),
+    ("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details"),
+)
 CACHE_READ, CACHE_WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
 DECODER = json.JSONDecoder()
 
@@ -72,13 +76,13 @@ class Usage(NamedTuple):
     @classmethod
     def of(cls, counted: Mapping[str, Any] | None) -> "Usage | None":
         """Read the usage object of any endpoint, None where it holds no counts."""
-        if not isinstance(counted, Mapping):  # upstreams send anything there
+        if not isinstance(counted, dict):  # upstreams send anything there
             return None
-        for up, down in TOKENS:
+        for up, up_details, down, down_details in TOKENS:
             if isinstance(counted.get(up), int):
-                cached = count(counted.get(f"{up}_details"), "cached_tokens")
-                reasoning = count(counted.get(f"{down}_details"), "reasoning_tokens")
-                written = count(counted.get(f"{up}_details"), "cache_write_tokens")
+                details = counted.get(up_details)
+                cached, written = count(details, "cached_tokens"), count(details, "cache_write_tokens")
+                reasoning = count(counted.get(down_details), "reasoning_tokens")
                 # Claude's API counts what it read from its cache, or wrote to it, beside the input.
                 beside_read, beside_written = count(counted, CACHE_READ), count(counted, CACHE_WRITTEN)
                 total = counted[up] + beside_read + beside_written
