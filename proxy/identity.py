@@ -1,6 +1,6 @@
 """The product's names, in one place."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 APP_ID = "openai-tray-proxy"
 TITLE = "OpenAI Tray Proxy"

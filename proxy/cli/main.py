@@ -41,12 +41,25 @@ The script's own words:
   test               the test suite"""
 
 
+PACKAGE_WORDS = """\b
+Two more words:
+  headless           the same as serve
+  demo               the same as serve --demo"""
+SAME_AS = {"headless": ["serve"], "demo": ["serve", "--demo"]}  # as the start script has them
+
+
 class Commands(click.Group):
-    """The commands, and the start script's own where that has started us."""
+    """The commands, and the words that the start script has for some of them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is meant."""
+        return super().resolve_command(ctx, [*SAME_AS.get(args[0], args[:1]), *args[1:]])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what stands below the help."""
-        self.epilog = SCRIPT_WORDS if started_as() else None
+        self.epilog = SCRIPT_WORDS if started_as() else PACKAGE_WORDS
         super().format_epilog(ctx, formatter)
 
 

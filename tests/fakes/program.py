@@ -37,11 +37,16 @@ class Program:
     """Run a command from `with` to the end of its block; what it prints goes to a file, so that it never waits."""
 
     def __init__(
-        self, home: Path, *arguments: str, command: tuple[str, ...] = ("-m", "proxy"), **variables: str
+        self,
+        home: Path,
+        *arguments: str,
+        command: tuple[str, ...] = ("-m", "proxy"),
+        python: str = sys.executable,
+        **variables: str,
     ) -> None:
         self.home = home
         self._variables = environment(home, **variables)
-        self._command = [sys.executable, *command, *arguments]
+        self._command = [python, *command, *arguments]
         self._printed = home / f"printed-{os.urandom(4).hex()}"
 
     def __enter__(self) -> "Program":
