@@ -58,7 +58,8 @@ class Way:
         """Return what a request tells of our calls."""
         if self.is_chat:
             return [one["content"] for one in body["messages"] if one["role"] == "tool"]
-        return [one["output"] for one in body["input"] if one.get("type") == "function_call_output"]
+        items = body["input"] if isinstance(body["input"], list) else []
+        return [one["output"] for one in items if one.get("type") == "function_call_output"]
 
     def calls(self, body: Any) -> list[JsonObject]:
         """Return the name and arguments of every call that a request goes on from."""
