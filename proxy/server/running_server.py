@@ -81,10 +81,14 @@ class RunningServer:
         for listener in self._sockets:
             listener.listen(BACKLOG)  # asyncio's word for both: how many wait, and how many it accepts in one go
         await self._draining.wait()
-        for each in listeners:
-            each.close()
+        # Closed in a second step: asyncio loses a connection that was accepted while its listener is being closed.
+        for listener in self._sockets:
+            with suppress(NotImplementedError):  # Windows' loop, which has no readers
+                loop.remove_reader(listener)
         for _ in range(TURNS_OF_ACCEPTING):
             await asyncio.sleep(0)
+        for each in listeners:
+            each.close()
         for connection in list(self._connections):
             connection.shut_down()
         if self._connections:

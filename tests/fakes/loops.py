@@ -5,6 +5,14 @@ import asyncio
 TURNS = 8  # of the loop, in which what was accepted just before begins, and what was closed is told so
 
 
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a server, and lose no connection: asyncio forgets one that was accepted just before."""
+    for listener in server.sockets:
+        asyncio.get_running_loop().remove_reader(listener.fileno())
+    await turn()
+    server.close()
+
+
 async def end_tasks() -> None:
     """Cancel every other task of the running loop and wait for their ends; call it once nothing listens any more.
 

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TypeVar
 
-from fakes.loops import end_tasks
+from fakes.loops import end_tasks, stop_accepting
 
 STOP_S = 10.0
 Self = TypeVar("Self", bound="OwnLoop")
@@ -52,7 +52,7 @@ class OwnLoop(ABC):
             writer.close()
 
     async def _end(self) -> None:
-        self._server.close()
+        await stop_accepting(self._server)
         await end_tasks()
 
 

@@ -135,8 +135,10 @@ class SocketUpstream:
 
     async def _end(self) -> None:
         assert self._server is not None
-        self._server.close()
+        for listener in self._server.sockets:
+            self._loop.remove_reader(listener.fileno())
         await turn()
+        self._server.close()
         for connection in self._server.connections:
             connection.transport.abort()
         await self._server.wait_closed()

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fakes.loops import end_tasks
+from fakes.loops import end_tasks, stop_accepting
 from fakes.scripted.reading import NotHttp, read_body, read_head
 
 CASE = "x-client-request-id"  # the header that tells which case a request belongs to
@@ -53,7 +53,7 @@ class RecordingUpstream:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.close()
+        await stop_accepting(self._server)
         await end_tasks()
 
     @property

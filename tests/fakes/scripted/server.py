@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any
 
-from fakes.loops import end_tasks
+from fakes.loops import end_tasks, stop_accepting
 from fakes.scripted.answers import Answer
 from fakes.scripted.book import Book
 from fakes.scripted.connection import Connection
@@ -154,7 +154,7 @@ class ScriptedUpstream:
 
     async def _stop_listening(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await stop_accepting(self._server)
             self._server = None
 
     async def _drop_connections(self) -> None:
