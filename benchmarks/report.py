@@ -125,6 +125,6 @@ def command_lines(sizes: Sizes) -> list[str]:
         f"* quiet stream: `{one_stream}`",
         "* ours: `python -m proxy serve --port PORT` with `OPENAI_BASE_URL` and `OPENAI_API_KEY` set",
         "* ours with rules, tools, a key, or an upstream behind TLS: with the variables that `targets.py` names",
-        "* nginx: `nginx -p FOLDER -e stderr -c FOLDER/nginx.conf`, the configuration from `targets.py`; it stands before the upstream behind TLS too",
+        "* nginx: `nginx -p FOLDER -e stderr -c FOLDER/nginx.conf`, the configuration from `targets.py`",
         "* LiteLLM: `litellm --config litellm.yaml --host 127.0.0.1 --port PORT --num_workers 1 --telemetry False`",
     ]
