@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import time
 from collections.abc import Callable
 
@@ -21,9 +22,15 @@ def chat_body(model: str, *, stream: bool = False, messages: int = 2, characters
     return json.dumps({"model": model, "stream": stream, "messages": chat}, separators=(",", ":")).encode()
 
 
-def get_status(port: int, path: str, timeout_s: float) -> int:
+def get_status(port: int, path: str, timeout_s: float, *, is_tls: bool = False) -> int:
     """Return the status of a GET; raises OSError or HTTPException."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)) as connection:
+    connection: http.client.HTTPConnection
+    if is_tls:
+        unchecked = ssl._create_unverified_context()  # whether it listens is all that is asked
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout_s, context=unchecked)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
+    with contextlib.closing(connection):
         connection.request("GET", path)
         return connection.getresponse().status
 

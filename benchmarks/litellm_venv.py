@@ -13,9 +13,14 @@ def default_folder() -> Path:
     return Path(cache) / "openai-tray-proxy-benchmarks" / "litellm"
 
 
+def is_there(folder: Path) -> bool:
+    """Tell whether LiteLLM is installed."""
+    return (folder / "bin" / "litellm").exists()
+
+
 def ensure(folder: Path) -> None:
     """Install LiteLLM unless it is there: several hundred MB and some minutes."""
-    if (folder / "bin" / "litellm").exists():
+    if is_there(folder):
         return
     python = shutil.which("python3.11") or sys.executable
     print(f"installing litellm[proxy] into {folder}; this takes some minutes", file=sys.stderr)

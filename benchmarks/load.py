@@ -37,6 +37,15 @@ class Load:
         """Send a body again and again; return requests_per_s, median_us, p99_us and failures."""
         command = PLAIN_COMMAND.format(connections=connections, seconds=seconds, port=port).split()
         env = {**os.environ, "BENCH_BODY": str(self.folder / body), "BENCH_KEY": KEY}
+        return self._printed_by(command, env, seconds)
+
+    def many_heads(self, port: int, seconds: int) -> dict[str, Any]:
+        """Send requests of 1,000 heads in turn over 16 connections; return requests and failures."""
+        command = PLAIN_COMMAND.replace("plain_load.lua", "many_heads.lua")
+        env = {**os.environ, "BENCH_BODY": str(self.folder / "small"), "BENCH_KEY": KEY}
+        return self._printed_by(command.format(connections=16, seconds=seconds, port=port).split(), env, seconds)
+
+    def _printed_by(self, command: list[str], env: dict[str, str], seconds: int) -> dict[str, Any]:
         printed = subprocess.run(
             command, cwd=HERE, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=seconds + 90
         ).stdout

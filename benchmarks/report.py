@@ -118,11 +118,13 @@ def command_lines(sizes: Sizes) -> list[str]:
         port="PORT", at_once=1, total=sizes.quiet_streams, model="sse-20-20", limit_s=60, path=CHAT_PATH
     )
     return [
-        f"* plain JSON and bodies of 100 kB: `{many_plain}`",
+        f"* plain JSON and bodies of 100 kB, with TLS, rules, tools and keys too: `{many_plain}`",
+        f"* 1,000 heads: `{many_plain.replace('plain_load', 'many_heads')}`, again and again",
         f"* one connection: `{one_plain}`",
-        f"* 500 streams: `{many_streams}`",
+        f"* 500 streams, and 100 and 2,000 likewise: `{many_streams}`",
         f"* quiet stream: `{one_stream}`",
         "* ours: `python -m proxy serve --port PORT` with `OPENAI_BASE_URL` and `OPENAI_API_KEY` set",
+        "* ours with rules, tools, a key, or an upstream behind TLS: with the variables that `targets.py` names",
         "* nginx: `nginx -p FOLDER -e stderr -c FOLDER/nginx.conf`, the configuration from `targets.py`",
         "* LiteLLM: `litellm --config litellm.yaml --host 127.0.0.1 --port PORT --num_workers 1 --telemetry False`",
     ]

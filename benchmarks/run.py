@@ -1,6 +1,7 @@
 """Measure our proxy against nginx, LiteLLM and the upstream itself: `python -m benchmarks.run`."""
 
 import argparse
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -17,7 +18,19 @@ from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.load import Load
 from benchmarks.measures import MEASURES, Figures, Measure
 from benchmarks.server import running
-from benchmarks.targets import REPOSITORY, Target, fake_upstream, litellm, nginx, ours
+from benchmarks.targets import (
+    REPOSITORY,
+    VARIANTS,
+    Target,
+    Upstreams,
+    fake_upstream,
+    litellm,
+    make_certificate,
+    nginx,
+    ours,
+    socket_upstream,
+    tls_upstream,
+)
 
 PROXIES = ("direct", "nginx", "ours", "litellm")
 OPEN_FILES = 8192
@@ -74,8 +87,9 @@ def read_options() -> argparse.Namespace:
         type=Path,
         default=litellm_venv.default_folder(),
         metavar="DIR",
-        help="LiteLLM's virtual environment, made if missing (default: %(default)s)",
+        help="LiteLLM's virtual environment (default: %(default)s)",
     )
+    parser.add_argument("--install-litellm", action="store_true", help="make that environment where it is missing")
     parser.add_argument(
         "--write",
         type=Path,
@@ -100,38 +114,51 @@ def chosen_from(names: tuple[str, ...]) -> Callable[[str], list[str]]:
 
 
 def measure(options: argparse.Namespace) -> report.Outcome:
-    """Start the upstream and run each measure: one server after the other, and that again each round."""
-    if "litellm" in options.proxies:
+    """Start the upstreams and run each measure: one server after the other, and that again each round."""
+    if options.install_litellm:
         litellm_venv.ensure(options.litellm_venv)
-    facts = machine.describe(options.proxies, options.python, options.litellm_venv)
-    outcome = report.Outcome(facts, {name: {} for name in options.only}, [])
-    with tempfile.TemporaryDirectory(prefix="proxy-benchmarks-") as temporary:
-        folder = Path(temporary)
+    outcome = report.Outcome({}, {name: {} for name in options.only}, [])
+    if "litellm" in options.proxies and not litellm_venv.is_there(options.litellm_venv):
+        options.proxies = [name for name in options.proxies if name != "litellm"]
+        outcome.problems.append("LiteLLM is not installed, and was left out (`--install-litellm`)")
+    outcome.machine.update(machine.describe(options.proxies, options.python, options.litellm_venv))
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proxy-benchmarks-")))
         load = Load(folder)
         load.build()
-        with running(fake_upstream(folder), folder) as direct:
-            targets = make_targets(options, folder, direct.port)
-            bench = Bench(QUICK if options.quick else FULL, load, direct, targets, folder)
-            with bench.servers:
-                for name in options.only:
-                    run_rounds(bench, name, options, outcome)
+        certificate = make_certificate(folder)
+        plain = stack.enter_context(running(fake_upstream(folder), folder))
+        tls = stack.enter_context(running(tls_upstream(folder, certificate, plain.port), folder))
+        sockets = stack.enter_context(running(socket_upstream(options.python), folder))
+        upstreams = Upstreams(plain.port, tls.port, sockets.port, certificate)
+        targets = make_targets(options, folder, upstreams)
+        direct = {"direct": plain, "direct-sockets": sockets}
+        bench = Bench(QUICK if options.quick else FULL, load, direct, targets, folder)
+        stack.enter_context(bench.servers)
+        for name in options.only:
+            run_rounds(bench, name, options, outcome)
     return outcome
 
 
-def make_targets(options: argparse.Namespace, folder: Path, upstream_port: int) -> list[Target]:
-    """Return the proxies that were asked for."""
-    makers: dict[str, Callable[[], Target]] = {
-        "nginx": lambda: nginx(folder, upstream_port),
-        "ours": lambda: ours(folder, options.python, upstream_port),
-        "litellm": lambda: litellm(folder, options.litellm_venv, upstream_port),
-    }
-    return [make() for name, make in makers.items() if name in options.proxies]
+def make_targets(options: argparse.Namespace, folder: Path, upstreams: Upstreams) -> list[Target]:
+    """Return the proxies that were asked for, with each of their variants."""
+    made: list[Target | None] = []
+    for variant in ("", *VARIANTS):
+        if "nginx" in options.proxies and variant not in ("rules", "tools"):
+            made.append(nginx(folder, upstreams, variant))
+        if "ours" in options.proxies:
+            made.append(ours(folder, options.python, upstreams, variant))
+        if "litellm" in options.proxies:
+            made.append(litellm(folder, options.litellm_venv, upstreams, variant))
+    return [target for target in made if target is not None]
 
 
 def run_rounds(bench: Bench, name: str, options: argparse.Namespace, outcome: report.Outcome) -> None:
     """Run one measure; a server it breaks off on is left out of it from then on."""
     chosen, results = MEASURES[name], outcome.results[name]
     proxies = [proxy for proxy in options.proxies if chosen.direct or proxy != "direct"]
+    if chosen.variant:
+        proxies = [proxy for proxy in proxies if proxy == "direct" or bench.has(proxy, chosen.variant)]
     rounds = 1 if options.quick else chosen.rounds or options.rounds
     for number in range(1, rounds + 1):
         for proxy in list(proxies):
@@ -146,8 +173,8 @@ def run_once(bench: Bench, chosen: Measure, proxy: str, results: dict[str, list[
     """Add a server's figures of one round, or take it out of the results; return what to say of it."""
     try:
         figures = chosen.run(bench, proxy)
-        if chosen.direct:
-            bench.settle(bench.server(proxy))
+        if server := bench.standing(proxy, chosen.variant):
+            bench.settle(server)
     except BROKEN_OFF as error:
         results.pop(proxy, None)
         return f"broken off: {error}"

@@ -60,7 +60,7 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", port: int, target: Targ
     """Ask for health until it is answered with 200."""
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if get_status(port, target.health_path, deadline - time.monotonic()) == 200:
+            if get_status(port, target.health_path, deadline - time.monotonic(), is_tls=target.is_tls) == 200:
                 return
         time.sleep(POLL_S)
     tail = log.read_text(errors="replace")[-2000:]

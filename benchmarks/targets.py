@@ -23,6 +23,25 @@ class Target:
     env: dict[str, str] = field(default_factory=dict)
     files: dict[Path, str] = field(default_factory=dict)  # written before it starts
     cwd: Path = REPOSITORY
+    is_tls: bool = False  # it is spoken to over TLS
+
+
+# What a measure may ask of a server beside its usual configuration.
+VARIANTS = ("tls", "rules", "tools", "key", "sockets")
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """Where the proxies' upstreams listen: the fake one, plain and behind TLS, and the one of WebSockets."""
+
+    plain: int
+    tls: int
+    sockets: int
+    certificate: Path
+
+    def port(self, variant: str) -> int:
+        """Return the port that a variant's upstream has."""
+        return {"tls": self.tls, "sockets": self.sockets}.get(variant, self.plain)
 
 
 def fake_upstream(folder: Path) -> Target:
@@ -30,24 +49,64 @@ def fake_upstream(folder: Path) -> Target:
     return Target("direct", [str(folder / "fake_upstream"), "{port}"], health_path="/stats")
 
 
-def ours(folder: Path, python: Path, upstream_port: int) -> Target:
+def make_certificate(folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 that vouches for itself, and its key beside it."""
+    certificate = folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=benchmarks", "-addext", "subjectAltName=IP:127.0.0.1,DNS:benchmarks"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate
+
+
+def tls_upstream(folder: Path, certificate: Path, upstream_port: int) -> Target:
+    """Return the fake upstream behind TLS: nginx before it, alike for all proxies."""
+    listen = f"ssl; ssl_certificate {certificate}; ssl_certificate_key {folder / 'key.pem'}"
+    return nginx_target(folder, "direct-tls", upstream_port, listen=listen)
+
+
+def socket_upstream(python: Path) -> Target:
+    """Return the upstream of WebSockets."""
+    return Target("direct-sockets", [str(python), "-m", "benchmarks.socket_echo", "{port}"], health_path="/stats")
+
+
+TOOL = 'def roll(sides: int) -> int:\n    """Roll a die."""\n    return sides\n'
+RULES = {
+    "OPENAI_PARAM_DEFAULTS": '{"temperature": 0.5}',
+    "OPENAI_PARAM_OVERRIDES": '{"store": false}',
+    "OPENAI_PARAM_DROP": "logit_bias",
+}
+
+
+def ours(folder: Path, python: Path, upstreams: Upstreams, variant: str) -> Target:
     """Return this project's proxy, with an empty home and no keyring: nothing of the user's is read or written."""
-    home = folder / "home"
+    name = f"ours-{variant}" if variant else "ours"
+    home = folder / f"home-{name}"
     home.mkdir(exist_ok=True)
+    tool_file = home / "tools.py"
+    scheme = "https" if variant == "tls" else "http"
+    variants: dict[str, dict[str, str]] = {
+        "tls": {"OPENAI_CA_FILE": str(upstreams.certificate)},
+        "rules": RULES,
+        "tools": {"ENABLE_TOOL_EXECUTION": "true", "FUNCTION_TOOLS_FILE": str(tool_file)},
+        "key": {"PROXY_REQUIRE_API_KEY": "true", "PROXY_API_KEYS": KEY, "ALLOW_UNAUTHENTICATED_HEALTH": "true"},
+    }
     env = {
         "HOME": str(home),
         "OPENAI_API_KEY": KEY,
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+        "OPENAI_BASE_URL": f"{scheme}://127.0.0.1:{upstreams.port(variant)}/v1",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        **variants.get(variant, {}),
     }
-    return Target("ours", [str(python), "-m", "proxy", "serve", "--port", "{port}"], health_path="/v1/health", env=env)
+    command = [str(python), "-m", "proxy", "serve", "--port", "{port}"]
+    return Target(name, command, health_path="/v1/health", env=env, files={tool_file: TOOL})
 
 
 NGINX_CONFIG = """\
 daemon off;
 worker_processes 1;
 {user}
-pid {folder}/nginx.pid;
+pid {folder}/{name}.pid;
 error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
@@ -56,18 +115,21 @@ http {{
     client_max_body_size 64m;
     client_body_buffer_size 1m;
     keepalive_requests 10000000;
+    map $http_upgrade $upgrades {{ default upgrade; "" ""; }}
     upstream fake {{
         server 127.0.0.1:{upstream_port};
         keepalive 1024;
         keepalive_requests 10000000;
     }}
     server {{
-        listen 127.0.0.1:{{port}} backlog=4096;
+        listen 127.0.0.1:{{port}} backlog=4096 {listen};
         location = /health {{ return 200 "ok"; }}
         location / {{
-            proxy_pass http://fake;
+            {check}
+            proxy_pass {scheme}://fake;
             proxy_http_version 1.1;
-            proxy_set_header Connection "";
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $upgrades;
             proxy_buffering off;
         }}
     }}
@@ -75,8 +137,28 @@ http {{
 """
 
 
-def nginx(folder: Path, upstream_port: int) -> Target:
-    """Return nginx with one worker and a configuration of its own: it reads and writes nothing of the system's."""
+KEY_CHECK = f'if ($http_authorization != "Bearer {KEY}") {{ return 401; }}'
+
+
+def nginx(folder: Path, upstreams: Upstreams, variant: str) -> Target:
+    """Return nginx with one worker and a configuration of its own: it reads and writes nothing of the system's.
+
+    It has neither rules nor tools: beside ours with those stands nginx as it is.
+    """
+    name = f"nginx-{variant}" if variant else "nginx"
+    check = KEY_CHECK if variant == "key" else ""
+    if variant == "tls":
+        check = (
+            f"proxy_ssl_trusted_certificate {upstreams.certificate}; proxy_ssl_verify on; proxy_ssl_name benchmarks;"
+        )
+    scheme = "https" if variant == "tls" else "http"
+    return nginx_target(folder, name, upstreams.port(variant), scheme=scheme, check=check)
+
+
+def nginx_target(
+    folder: Path, name: str, upstream_port: int, *, scheme: str = "http", check: str = "", listen: str = ""
+) -> Target:
+    """Return nginx before an upstream, told what else it is to do."""
     program = find_nginx()
     built_with = subprocess.run([program, "-V"], check=True, capture_output=True, text=True).stderr
     kinds = ["client_body", "proxy"] + [
@@ -85,12 +167,16 @@ def nginx(folder: Path, upstream_port: int) -> Target:
     text = NGINX_CONFIG.format(
         user=f"user {getpass.getuser()};" if os.geteuid() == 0 else "",
         folder=folder,
-        temp_paths=" ".join(f"{kind}_temp_path {folder}/nginx-{kind};" for kind in kinds),
+        name=name,
+        temp_paths=" ".join(f"{kind}_temp_path {folder}/{name}-{kind};" for kind in kinds),
         upstream_port=upstream_port,
+        scheme=scheme,
+        check=check,
+        listen=listen,
     )
-    config = folder / "nginx.conf"
+    config = folder / f"{name}.conf"
     command = [program, "-p", str(folder), "-e", "stderr", "-c", str(config)]
-    return Target("nginx", command, health_path="/health", files={config: text})
+    return Target(name, command, "/health", files={config: text}, is_tls=bool(listen))
 
 
 def find_nginx() -> str:
@@ -101,24 +187,31 @@ def find_nginx() -> str:
     return program
 
 
-def litellm(folder: Path, venv: Path, upstream_port: int) -> Target:
-    """Return the LiteLLM proxy: one worker, no database, any model's name, no call to anywhere but the upstream."""
+def litellm(folder: Path, venv: Path, upstreams: Upstreams, variant: str) -> Target | None:
+    """Return the LiteLLM proxy: one worker, no database, any model's name, no call to anywhere but the upstream.
+
+    None for what it has not, or takes a database for.
+    """
+    if variant not in ("", "tls"):
+        return None
     settings = {
         "model_list": [
             {
                 "model_name": "*",
                 "litellm_params": {
                     "model": "openai/*",
-                    "api_base": f"http://127.0.0.1:{upstream_port}/v1",
+                    "api_base": f"{'https' if variant else 'http'}://127.0.0.1:{upstreams.port(variant)}/v1",
                     "api_key": KEY,
                 },
             }
         ],
         "litellm_settings": {"telemetry": False},
     }
-    config = folder / "litellm.yaml"
+    name = f"litellm-{variant}" if variant else "litellm"
+    config = folder / f"{name}.yaml"
     env = {
         "HOME": str(folder),
+        "SSL_CERT_FILE": str(upstreams.certificate),
         "DISABLE_ADMIN_UI": "True",
         # Without keys, as ours is asked: LiteLLM's own check would only make it slower.
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
@@ -133,4 +226,4 @@ def litellm(folder: Path, venv: Path, upstream_port: int) -> Target:
     }
     command = [str(venv / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", "{port}"]
     command += ["--num_workers", "1", "--telemetry", "False"]
-    return Target("litellm", command, "/health/liveliness", env=env, files={config: json.dumps(settings)}, cwd=folder)
+    return Target(name, command, "/health/liveliness", env=env, files={config: json.dumps(settings)}, cwd=folder)

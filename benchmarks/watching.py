@@ -6,6 +6,7 @@ several run, how many chunks wake the proxy together depends on when each began,
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -19,7 +20,7 @@ from benchmarks.load import Load
 from benchmarks.procfs import cpu_s
 from benchmarks.run import allow_open_files
 from benchmarks.server import Server, running
-from benchmarks.targets import REPOSITORY, fake_upstream, ours
+from benchmarks.targets import REPOSITORY, Upstreams, fake_upstream, ours
 
 WAYS = {"watched": CHAT_PATH, "passed on": "/v1/passed/on"}
 LOADS = {  # streams at once, chunks of each, milliseconds between them
@@ -53,7 +54,10 @@ def measure(rounds: int, python: Path) -> dict[str, Rounds]:
         folder = Path(temporary)
         generators = Load(folder)
         generators.build()
-        with running(fake_upstream(folder), folder) as direct, running(ours(folder, python, direct.port), folder) as us:
+        with contextlib.ExitStack() as stack:
+            direct = stack.enter_context(running(fake_upstream(folder), folder))
+            upstreams = Upstreams(direct.port, 0, 0, folder)
+            us = stack.enter_context(running(ours(folder, python, upstreams, ""), folder))
             check_chat(us.port)
             for number in range(rounds + 1):
                 for load, (at_once, chunks, gap_ms) in LOADS.items():

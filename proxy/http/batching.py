@@ -12,6 +12,18 @@ from weakref import WeakKeyDictionary
 MAX_HELD = 8  # connections; more would wait long for little
 MAX_HELD_BYTES = 16_384  # of one connection; to send more takes longer than to wake who takes it
 
+READ_BYTES = 122_880  # less than the 128 kB from which on room comes straight from the system
+
+
+def read_less_at_once(transport: asyncio.BaseTransport) -> None:
+    """Have the standard loop ask the system for less than its 256 kB at once.
+
+    For each read it makes room for all it asks for. So much room comes straight from the system and goes back there,
+    which takes ten times as long as to read what mostly comes.
+    """
+    if hasattr(transport, "max_size"):  # other loops have none
+        transport.max_size = READ_BYTES
+
 
 class Turn:
     """What one event loop holds; it is written at the end of the loop's turn at the latest."""

@@ -24,17 +24,7 @@ class Source(Protocol):
 class DownstreamBody:
     """What has arrived and was not read, and the wait for more. One reader at a time."""
 
-    __slots__ = (
-        "_error",
-        "_may_be_paused",
-        "_pieces",
-        "_source",
-        "_waiter",
-        "held_bytes",
-        "is_whole",
-        "length",
-        "whole",
-    )
+    __slots__ = ("_error", "_pieces", "_source", "_waiter", "held_bytes", "is_whole", "length", "whole")
 
     def __init__(self, source: Source, length: int | None, whole: bytes | None) -> None:
         self.length = length if whole is None or length is None else len(whole)  # bytes; None: only its end tells
@@ -42,8 +32,8 @@ class DownstreamBody:
         self.is_whole = whole is not None
         self.held_bytes = len(whole) if whole else 0
         self._pieces = [whole] if whole else []
-        self._source = source
-        self._may_be_paused = whole is None
+        # Not of a body that is whole: the two would hold each other, for the collector to find.
+        self._source = source if whole is None else None
         self._waiter: asyncio.Future[None] | None = None
         self._error: RequestRefused | None = None
 
@@ -93,12 +83,13 @@ class DownstreamBody:
 
     def _take(self) -> bytes:
         pieces, self._pieces, self.held_bytes = self._pieces, [], 0
-        if self._may_be_paused and self.is_whole:
+        if self._source is not None and self.is_whole:
             self._source.listen()
+            self._source = None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _arrival(self) -> None:
-        if self._source.is_gone:
+        if self._source is None or self._source.is_gone:
             raise MalformedRequest("the body broke off")
         self._source.want_more()
         self._waiter = asyncio.get_running_loop().create_future()

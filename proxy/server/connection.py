@@ -13,7 +13,7 @@ from proxy.errors.request import (
     RequestTooSlow,
     TooManyConnections,
 )
-from proxy.http.batching import BatchedTransport
+from proxy.http.batching import BatchedTransport, read_less_at_once
 from proxy.http.request_head import IncomingHead
 from proxy.http.request_reader import RequestReader
 from proxy.server.client import DownstreamClient, encode_head
@@ -86,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, unless there are too many already."""
+        read_less_at_once(transport)
         self.transport = BatchedTransport(transport)  # type: ignore[arg-type]  # the loop's socket transport
         self.endpoints = Endpoints(
             "http", address(transport.get_extra_info("sockname")), address(transport.get_extra_info("peername"))

@@ -10,6 +10,8 @@ from proxy.errors.upstream import UpstreamTimeout, UpstreamTruncated
 from proxy.http.batching import BatchedTransport
 from proxy.http.response_reader import MalformedResponse, ResponseReader
 from proxy.upstream.open_socket import OpenSocket
+from proxy.upstream.tls import TlsTransport
+from proxy.upstream.unread import unread
 from proxy.upstream.wire import WireAnswer
 from proxy.upstream.wire_request import PIECE_BYTES, BrokenOff, NotHttp, WireRequest, in_pieces
 
@@ -19,20 +21,23 @@ MAX_INTERIM_TIMEOUTS = 5  # an upstream that only says that it works is waited f
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """A connection of the pool. `free` is told when it can be used again, `lost` when it is gone."""
+    """A connection of the pool.
+
+    `done` is told of the end of each answer, and whether another request may follow; `lost` of the end of all.
+    """
 
     def __init__(
         self,
         transport: asyncio.Transport,
         silence_s: float,
-        free: Callable[["UpstreamConnection"], None],
+        done: Callable[["UpstreamConnection", bool], None],
         lost: Callable[["UpstreamConnection"], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.raw_transport = transport
         self._transport = BatchedTransport(transport)
         self._silence_s = silence_s
-        self._free = free
+        self._done = done
         self._lost = lost
         self.idle_at = self.idle_wall_at = 0.0  # since when it is not used, on both clocks
         self._is_used = False  # it has carried a request
@@ -213,11 +218,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_behind:
             self._is_behind = False
             self._transport.resume_reading()
-        if reader.is_reusable and not self._transport.is_closing():
-            self.idle_at, self.idle_wall_at = self._loop.time(), time.time()
-            self._free(self)
-        else:
-            self.abort()
+        self.idle_at, self.idle_wall_at = self._loop.time(), time.time()
+        self._done(self, reader.is_reusable and not self._transport.is_closing())
 
     def eof_received(self) -> None:
         """Take note that the upstream sends nothing more."""
@@ -228,7 +230,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._break_off(self._early_end(), UpstreamTruncated("its connection ended within it"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits that the connection is gone."""
+        """Tell who waits that the connection is gone, once they have what came before."""
+        is_own_socket = not isinstance(self.raw_transport, TlsTransport)  # which gives out what came before itself
+        if exc is not None and self._reader is not None and is_own_socket and (rest := unread(self.raw_transport)):
+            self.data_received(rest)
         how = f"its connection ended within it{f' ({exc})' if exc else ''}"
         self._break_off(self._early_end(), UpstreamTruncated(how))
         self.resume_writing()

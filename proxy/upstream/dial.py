@@ -1,6 +1,7 @@
 """Open a connection to an upstream: straight there, or through the network's proxy. What fails is told as ours."""
 
 import asyncio
+import ipaddress
 import os
 import re
 import socket
@@ -21,6 +22,7 @@ from proxy.errors.upstream import (
     UpstreamTlsFailure,
     UpstreamUnreachable,
 )
+from proxy.http.batching import read_less_at_once
 from proxy.http.response_reader import MalformedResponse, ResponseReader
 from proxy.upstream.network_proxy import NO_ANSWER, NO_HTTP, NetworkProxy, passed_over
 from proxy.upstream.options import CONNECT_LIMIT_S
@@ -35,6 +37,7 @@ OPTIONS = {
     "TCP_KEEPCNT": 4,
     "TCP_USER_TIMEOUT": 20_000,  # ms
 }
+KNOWN_OPTIONS = [(getattr(socket, name), value) for name, value in OPTIONS.items() if hasattr(socket, name)]
 ERRNO = re.compile(r"\[Errno (-?\d+)\]")
 
 
@@ -101,6 +104,7 @@ class Dialer:
             if self.origin.is_tls:
                 await open_tunnel(transport, self.origin, proxy)
         set_options(transport)
+        read_less_at_once(transport)
         return await self._secured(transport, proxy) if self.origin.is_tls else transport
 
     async def _reach(self, host: str, port: int) -> asyncio.Transport:
@@ -171,10 +175,20 @@ def close_unwanted(opening: "asyncio.Future[asyncio.Transport]") -> None:
 
 async def connect(host: str, port: int) -> asyncio.Transport:
     """Return a connection to one of the addresses of a name, the first that answers; raises OSError, UnicodeError."""
+    delay_s = None if is_address(host) else NEXT_ADDRESS_S  # the race costs as much as the rest, with one runner too
     transport, _ = await asyncio.get_running_loop().create_connection(
-        Unexpected, host, port, happy_eyeballs_delay=NEXT_ADDRESS_S
+        Unexpected, host, port, happy_eyeballs_delay=delay_s
     )
     return transport
+
+
+def is_address(host: str) -> bool:
+    """Tell whether it is an address, and no name that may have several."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def set_options(transport: asyncio.Transport) -> None:
@@ -184,10 +198,9 @@ def set_options(transport: asyncio.Transport) -> None:
         return
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = [(name, value) for name, value in OPTIONS.items() if hasattr(socket, name)]
-    for name, value in options:
+    for option, value in KNOWN_OPTIONS:
         with suppress(OSError):  # named by Python, and not known to this system
-            end.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            end.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Unexpected(asyncio.Protocol):

@@ -72,7 +72,7 @@ class Pool:
 
     async def _connect(self) -> UpstreamConnection:
         transport = await self._dialer.open()
-        connection = UpstreamConnection(transport, self._silence_s, self._free, self._lose)
+        connection = UpstreamConnection(transport, self._silence_s, self._note_done, self._lose)
         self._open.add(connection)
         if self._is_closed:
             connection.abort()
@@ -95,13 +95,13 @@ class Pool:
             connection.abort()
         self._idle.clear()
 
-    def _free(self, connection: UpstreamConnection) -> None:
-        if self._is_closed:
-            connection.abort()
-        else:
-            if self._dialer.origin.is_tls:
-                self._dialer.keep_session(connection.raw_transport)
+    def _note_done(self, connection: UpstreamConnection, is_reusable: bool) -> None:
+        if self._dialer.origin.is_tls:
+            self._dialer.keep_session(connection.raw_transport)
+        if is_reusable and not self._is_closed:
             self._idle.append(connection)
+        else:
+            connection.abort()
 
     def _lose(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)

@@ -10,6 +10,7 @@ import httpx2
 from proxy.errors.configuration import SettingError
 from proxy.settings.certificates import trusting
 from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.unread import unread
 
 READ_BYTES = 65_536  # decrypted before the protocol is told
 RECORD_BYTES = 16_384
@@ -116,7 +117,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on the loss of the connection."""
+        """Pass on the loss of the connection, behind what came before it."""
+        if exc is not None and not self._is_closing and (rest := unread(self._below)):
+            self.data_received(rest)
         self._is_closing = True
         if self._shaken is not None and not self._shaken.done():
             self._shaken.set_exception(exc or ConnectionResetError("the connection ended within the TLS handshake"))

@@ -19,7 +19,7 @@ from fakes.scripted_upstream import completion
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answer every POST with a completion and every GET with a list."""
+    """Answer every POST with a completion and every GET with a list; at an address `once`, close behind it."""
 
     protocol_version = "HTTP/1.1"
 
@@ -35,6 +35,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if self.path.endswith("/once"):
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 
@@ -50,11 +52,13 @@ class TlsServer(ThreadingHTTPServer):
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
+        self.resumed: list[bool] = []  # of each connection: whether its handshake was a short one
         super().__init__(("127.0.0.1", 0), Handler)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Shake hands in the request's own thread."""
         with self._context.wrap_socket(request, server_side=True) as secured:
+            self.resumed.append(secured.session_reused)
             super().finish_request(secured, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -74,6 +78,11 @@ class TlsUpstream:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="tls-upstream")
         self.port = int(self._server.server_address[1])
         self.base_url = f"https://127.0.0.1:{self.port}/v1"
+
+    @property
+    def resumed(self) -> list[bool]:
+        """Return of each connection so far whether its handshake was a short one."""
+        return list(self._server.resumed)
 
     def __enter__(self) -> "TlsUpstream":
         self._thread.start()

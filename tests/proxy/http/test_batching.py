@@ -2,12 +2,20 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import cast
 
 import pytest
 
-from proxy.http.batching import MAX_HELD, MAX_HELD_BYTES, BatchedTransport, Turn
+from proxy.http.batching import (
+    MAX_HELD,
+    MAX_HELD_BYTES,
+    READ_BYTES,
+    BatchedTransport,
+    Turn,
+    read_less_at_once,
+)
 
 Line = tuple[BatchedTransport, socket.socket]
 Scenario = Callable[..., Coroutine[None, None, None]]
@@ -179,3 +187,34 @@ def test_the_standard_loop_shows_what_it_has_to_do() -> None:
 def test_with_a_loop_that_does_not_show_it_nothing_is_held() -> None:
     foreign = cast("asyncio.AbstractEventLoop", object())
     assert not Turn(foreign).others
+
+
+@pytest.mark.parametrize("size", [10, READ_BYTES - 1, READ_BYTES, READ_BYTES + 1, 1_000_000])
+def test_however_little_is_read_at_once_all_of_it_comes(size: int) -> None:
+    class Reader(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.pieces: list[bytes] = []
+            self.over = asyncio.get_running_loop().create_future()
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            read_less_at_once(transport)
+
+        def data_received(self, data: bytes) -> None:
+            self.pieces.append(data)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.over.set_result(exc)
+
+    async def run() -> list[bytes]:
+        ours, theirs = socket.socketpair()
+        _, reader = await asyncio.get_running_loop().create_connection(Reader, sock=ours)
+        with theirs:
+            theirs.setblocking(False)
+            await asyncio.get_running_loop().sock_sendall(theirs, bytes(size))
+        await reader.over
+        return reader.pieces
+
+    pieces = asyncio.run(run())
+    assert b"".join(pieces) == bytes(size)
+    if sys.platform != "win32":  # the loop of Windows reads in its own way
+        assert max(map(len, pieces)) <= READ_BYTES

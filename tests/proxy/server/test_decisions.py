@@ -1,5 +1,6 @@
 """What the app decided about a head holds for the next request with the same one, and no longer than it may."""
 
+import gc
 import tracemalloc
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -7,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from fakes.asking import CHAT
+from fakes.asking import CHAT, FILES, MODELS
+from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
-from fakes.shared_upstream import proxy_before
+from fakes.shared_upstream import Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE, WireClient
 from proxy.http.request_head import IncomingHead
 from proxy.server.decisions import HAND_OVER, MAX_KEPT_BYTES, Decisions, Endpoints
@@ -187,3 +189,27 @@ def test_two_requests_with_one_head_have_two_ids(tmp_path_factory: Any, caplog: 
         ids = {client.post(CHAT, BODY).header("x-request-id") for _ in range(3)}
 
     assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("POST", CHAT, BODY), ("GET", MODELS, None), ("POST", FILES, b"x")]
+)
+def test_a_request_leaves_nothing_that_only_the_collector_finds(
+    proxy: RunningProxy, upstream: Fresh, method: str, path: str, body: bytes | None
+) -> None:
+    lines = () if body is None else ("Content-Type: " + ("application/json" if path == CHAT else "a/b"),)
+    with connect(proxy) as client:
+        for _ in range(3):
+            client.ask(method, path, body, *lines)
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(20):
+                assert client.ask(method, path, body, *lines).status == 200
+            gc.collect()
+            left = [type(found).__qualname__ for found in gc.garbage if type(found).__module__.startswith("proxy.")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+
+    assert left == []
