@@ -65,6 +65,11 @@ def key_changes_file() -> Path:
     return state_file().with_name("keys-changed")
 
 
+def proxy_keys_lock() -> Path:
+    """Return the file whose lock is held while the list of proxy keys changes."""
+    return state_file().with_name("proxy-keys.lock")
+
+
 def habits_file() -> Path:
     """Return the file in which the program remembers what upstreams were seen to do."""
     return state_file().with_name("upstreams.json")

@@ -17,7 +17,7 @@ from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
 from proxy.exchange.trial import Step, try_out
-from proxy.files import remove_leftovers, target_of
+from proxy.files import held, remove_leftovers, target_of
 from proxy.flow.healths import Healths
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -32,7 +32,7 @@ from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
-from proxy.settings.store import SettingsStore
+from proxy.settings.store import LOCK_LIMIT_S, SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
@@ -182,7 +182,11 @@ def assemble(
         lambda: announcing,
         prefers_kept=lambda: store.current.openai_key_from == "keyring",
     )
-    proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
+    proxy_keys = ProxyKeys(
+        lambda: [key.get_secret_value() for key in store.current.proxy_api_keys],
+        lambda: announcing,
+        lambda: held(paths.proxy_keys_lock(), LOCK_LIMIT_S),
+    )
     upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
