@@ -19,6 +19,7 @@ ProxyError                      proxy_error.py
 ├── ProxyKeyTrouble             a name that is taken, or missing
 ├── UnusableKey                 what was given cannot be a key
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
+│   ├── EnvironmentKeyWrong     a variable is wrong, and the keyring is not to blame
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called; to TooManyConnections: request.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
