@@ -113,6 +113,8 @@ def check_settings(parts: Examined) -> Finding:
 def check_environment(parts: Examined) -> Finding:
     """Look for variables that do not count."""
     passed_over = parts.store.passed_over
+    if homeless := paths.missing_home():
+        return Finding("Environment", is_good=False, detail=f"{homeless}.")
     return Finding(
         "Environment", is_good=True, detail=" ".join(f"{sentence}." for sentence in passed_over) or "nothing odd"
     )
