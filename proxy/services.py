@@ -12,6 +12,7 @@ from proxy.capture.capture import Capture, Limits
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
+from proxy.errors.upstream import SdkNotLoaded
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
@@ -40,6 +41,7 @@ from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
+from proxy.upstream.sdk import Sdk
 from proxy.usage.ledger import Ledger
 
 
@@ -99,13 +101,12 @@ class Services:
 
         Without one, that of OPENAI_BASE_URL is asked, whose key this is.
         """
-        from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
-
         try:
             settings = self.chosen()
-        except SettingsBroken as error:
+            key_test = Sdk().load("proxy.upstream.key_test")  # a start must not wait for it
+        except (SettingsBroken, SdkNotLoaded) as error:
             return str(error)
-        refusal = try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
+        refusal: str | None = key_test.try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
         if refusal is None:
             self.health.of((upstream or settings.upstreams[0]).name).note_accepted_key()
         return refusal

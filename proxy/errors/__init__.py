@@ -33,6 +33,7 @@ ProxyError                      proxy_error.py
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
+├── SdkNotLoaded                503: the next request tries again; upstream.py
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504
