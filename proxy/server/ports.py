@@ -86,7 +86,7 @@ def listeners(port: int) -> list[tuple[str, int | None]]:
         return [
             (connection.laddr[0], connection.pid)
             for connection in psutil.net_connections("tcp")
-            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,)
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
         ]
     except (psutil.Error, OSError):
         return []
