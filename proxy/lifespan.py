@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from proxy.errors.proxy_error import ProxyError
+from proxy.errors.upstream import SdkNotLoaded
 from proxy.flow.healths import Healths
 from proxy.http.headers import Headers
 from proxy.services import Services
@@ -40,7 +41,8 @@ async def running(services: Services) -> AsyncIterator[None]:
 
 async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:
     """Import the SDK and start the tools; a request that comes meanwhile waits for the same import."""
-    await router.warm_up()
+    with suppress(SdkNotLoaded):  # the log has it, and the first request tries again
+        await router.warm_up()
     await tools.warm_up()
 
 

@@ -12,12 +12,13 @@ from proxy.capture.capture import Capture, Limits
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
+from proxy.errors.upstream import SdkNotLoaded
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
 from proxy.exchange.trial import Step, try_out
-from proxy.files import remove_leftovers, target_of
+from proxy.files import held, remove_leftovers, target_of
 from proxy.flow.healths import Healths
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -32,7 +33,7 @@ from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
-from proxy.settings.store import SettingsStore
+from proxy.settings.store import LOCK_LIMIT_S, SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
@@ -40,6 +41,7 @@ from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
+from proxy.upstream.sdk import Sdk
 from proxy.usage.ledger import Ledger
 
 
@@ -99,13 +101,12 @@ class Services:
 
         Without one, that of OPENAI_BASE_URL is asked, whose key this is.
         """
-        from proxy.upstream.key_test import try_key  # noqa: PLC0415  brings the SDK; a start must not wait for it
-
         try:
             settings = self.chosen()
-        except SettingsBroken as error:
+            key_test = Sdk().load("proxy.upstream.key_test")  # a start must not wait for it
+        except (SettingsBroken, SdkNotLoaded) as error:
             return str(error)
-        refusal = try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
+        refusal: str | None = key_test.try_key(UpstreamOptions.of(settings, upstream or settings.upstreams[0]), key)
         if refusal is None:
             self.health.of((upstream or settings.upstreams[0]).name).note_accepted_key()
         return refusal
@@ -182,7 +183,11 @@ def assemble(
         lambda: announcing,
         prefers_kept=lambda: store.current.openai_key_from == "keyring",
     )
-    proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
+    proxy_keys = ProxyKeys(
+        lambda: [key.get_secret_value() for key in store.current.proxy_api_keys],
+        lambda: announcing,
+        lambda: held(paths.proxy_keys_lock(), LOCK_LIMIT_S),
+    )
     upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))

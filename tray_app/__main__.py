@@ -81,6 +81,9 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
                 activate(instance)
             return
         log_file = start_logging()
+        if homeless := paths.missing_home():
+            log.warning("%s", homeless)
+            say(f"{homeless}.")
         if start.demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}
         services = assemble(command_line, starts_anyway=True, environment=take_keys(os.environ))

@@ -46,6 +46,11 @@ class ProxyController:
         return address.base_url if address else None
 
     @property
+    def warning(self) -> str | None:
+        """What is odd about where it listens."""
+        return self._server.warning
+
+    @property
     def tools_url(self) -> str:
         """The base URL for tools, whether or not the server is on: an address that can be reached."""
         settings = self.services.store.current

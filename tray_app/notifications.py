@@ -86,6 +86,8 @@ class Notifier:
         self._is_first_run = is_first_run()
         if self._controller.base_url is not None:
             self._say(base_url_line(self._controller.base_url, self._controller.tools_url))
+            if self._controller.warning is not None:
+                self._say(f"{self._controller.warning}.")
             if self._is_first_run:
                 if self._needs_first_steps:
                     self._open_first_steps()

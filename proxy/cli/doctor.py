@@ -17,6 +17,7 @@ from proxy.flow.healths import Healths
 from proxy.flow.upstream_state import HEALTHY, UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
 from proxy.keys.upstream_key import Secrets
+from proxy.server.ports import other_at_localhost
 from proxy.settings.parsing import is_loopback
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
@@ -113,6 +114,8 @@ def check_settings(parts: Examined) -> Finding:
 def check_environment(parts: Examined) -> Finding:
     """Look for variables that do not count."""
     passed_over = parts.store.passed_over
+    if homeless := paths.missing_home():
+        return Finding("Environment", is_good=False, detail=f"{homeless}.")
     return Finding(
         "Environment", is_good=True, detail=" ".join(f"{sentence}." for sentence in passed_over) or "nothing odd"
     )
@@ -213,6 +216,17 @@ def check_running(parts: Examined) -> Finding:
     return Finding("Running proxy", is_good, "; ".join(told))
 
 
+def check_localhost(parts: Examined) -> Finding:  # noqa: ARG001  every check takes the parts
+    """Look whether another program answers tools that say localhost."""
+    found = [
+        other_at_localhost(urlsplit(each.url).hostname or "", each.port or 0, each.pid)
+        for each in running.found(paths.runtime_dir())
+        if psutil.pid_exists(each.pid)
+    ]
+    told = [sentence for sentence in found if sentence]
+    return Finding("localhost", not told, "; ".join(told) or "nobody else listens there")
+
+
 def check_disk(parts: Examined) -> Finding:  # noqa: ARG001  every check takes the parts
     """Look whether there is room for the log, the settings and the usage."""
     folder = paths.log_file().parent
@@ -223,6 +237,6 @@ def check_disk(parts: Examined) -> Finding:  # noqa: ARG001  every check takes t
 
 
 CHECKS = (
-    *(check_running, check_settings, check_environment, check_log, check_disk),
+    *(check_running, check_localhost, check_settings, check_environment, check_log, check_disk),
     *(check_key, check_upstream, check_upstreams, check_access, check_tools, check_habits, check_learned),
 )

@@ -197,6 +197,8 @@ def main() -> None:
     if logging.lastResort is not None:  # what writes warnings where no log was started
         logging.lastResort.setFormatter(SafeFormatter("%(message)s"))
     try:
+        if sentence := paths.missing_home():
+            say(f"{sentence}.", err=True)
         cli(prog_name=started_as())
     except ProxyError as error:
         say(str(error), err=True)

@@ -117,6 +117,8 @@ class Place:
     def say_base_url(self) -> None:
         """Say where tools are pointed."""
         self._say(base_url_line(self._address.base_url, self._address.local.base_url))
+        if self._server.warning is not None:
+            self._say(f"{self._server.warning}.")
 
     def say_page(self) -> None:
         """Say how to open the program's page."""

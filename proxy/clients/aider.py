@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from proxy import paths
 from proxy.clients.client import Client, SettingsFile, Target, in_file
 from proxy.clients.edits import Edit, Put
 from proxy.clients.yaml import Yaml
@@ -9,7 +10,7 @@ from proxy.clients.yaml import Yaml
 
 def settings_file() -> Path:
     """Return its settings file."""
-    return Path.home() / ".aider.conf.yml"
+    return paths.home() / ".aider.conf.yml"
 
 
 def edits(target: Target) -> tuple[Edit, ...]:

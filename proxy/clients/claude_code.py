@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from proxy import paths
 from proxy.clients.client import Client, SettingsFile, Target, in_file
 from proxy.clients.edits import Edit, Put
 from proxy.clients.jsonc import Jsonc
@@ -10,7 +11,7 @@ from proxy.clients.jsonc import Jsonc
 
 def settings_file() -> Path:
     """Return its settings file."""
-    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude") / "settings.json"
+    return Path(os.environ.get("CLAUDE_CONFIG_DIR") or paths.home() / ".claude") / "settings.json"
 
 
 def edits(target: Target) -> tuple[Edit, ...]:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from proxy import paths
 from proxy.clients.client import ANY_KEY, TITLE, Client, SettingsFile, Target, in_file
 from proxy.clients.edits import Edit, Put
 from proxy.clients.toml import Toml
@@ -14,7 +15,7 @@ PROVIDER = "openai_tray_proxy"
 
 def settings_file() -> Path:
     """Return its settings file."""
-    return Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "config.toml"
+    return Path(os.environ.get("CODEX_HOME") or paths.home() / ".codex") / "config.toml"
 
 
 def provider(target: Target) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from proxy import paths
 from proxy.clients.client import TITLE, Client, SettingsFile, Target, in_file
 from proxy.clients.edits import Add, Edit, Put
 from proxy.clients.yaml import Yaml
@@ -10,7 +11,7 @@ from proxy.clients.yaml import Yaml
 
 def settings_file() -> Path:
     """Return its settings file."""
-    return Path(os.environ.get("CONTINUE_GLOBAL_DIR") or Path.home() / ".continue") / "config.yaml"
+    return Path(os.environ.get("CONTINUE_GLOBAL_DIR") or paths.home() / ".continue") / "config.yaml"
 
 
 def edits(target: Target) -> tuple[Edit, ...]:

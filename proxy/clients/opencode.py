@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from proxy import paths
 from proxy.clients.client import MAX_MODELS, PROVIDER, TITLE, Client, SettingsFile, Target, in_file
 from proxy.clients.edits import Edit, Put
 from proxy.clients.jsonc import Jsonc
@@ -13,7 +14,7 @@ from proxy.clients.jsonc import Jsonc
 
 def settings_file() -> Path:
     """Return its settings file: the one that is there, on every system below ~/.config."""
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "opencode"
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or paths.home() / ".config") / "opencode"
     return next((file for name in ("opencode.jsonc",) if (file := folder / name).exists()), folder / "opencode.json")
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from proxy import paths
 from proxy.clients.client import Client, SettingsFile, Target
 from proxy.clients.edits import CannotEdit, Edit, Put
 from proxy.clients.shell_block import BLOCK, ShellBlock
@@ -60,11 +61,11 @@ def shell_profile() -> Path:
     Not .profile: a desktop reads that too, and the proxy would be started with its own address as its upstream.
     """
     if is_fish():
-        return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "fish" / "config.fish"
+        return Path(os.environ.get("XDG_CONFIG_HOME") or paths.home() / ".config") / "fish" / "config.fish"
     shell = Path(os.environ.get("SHELL", "")).name
     if shell not in PROFILES:
         raise CannotEdit(f"{shell or 'the shell'} is none whose profile is known ({', '.join(PROFILES)}, fish)")
-    return Path.home() / PROFILES[shell]
+    return paths.home() / PROFILES[shell]
 
 
 def is_fish() -> bool:

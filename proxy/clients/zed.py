@@ -15,7 +15,7 @@ def settings_file() -> Path:
     """Return its settings file."""
     if sys.platform == "win32":
         return paths.user_data_home() / "Zed" / "settings.json"
-    folder = Path.home() / ".config" if sys.platform == "darwin" else paths.user_config_home()
+    folder = paths.home() / ".config" if sys.platform == "darwin" else paths.user_config_home()
     return folder / "zed" / "settings.json"
 
 

@@ -19,6 +19,7 @@ ProxyError                      proxy_error.py
 ├── ProxyKeyTrouble             a name that is taken, or missing
 ├── UnusableKey                 what was given cannot be a key
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
+│   ├── EnvironmentKeyWrong     a variable is wrong, and the keyring is not to blame
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called; to TooManyConnections: request.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
@@ -32,6 +33,7 @@ ProxyError                      proxy_error.py
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
+├── SdkNotLoaded                503: the next request tries again; upstream.py
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504

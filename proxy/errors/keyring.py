@@ -74,6 +74,13 @@ class KeyringSilent(KeyringFailure):
     hint = f"Look for its question on the screen and try again, or give the key in another way: {OTHER_WAYS}"
 
 
+class EnvironmentKeyWrong(KeyringFailure):
+    """A variable of the environment holds what cannot be a key; the detail names it. The keyring is not to blame."""
+
+    title = "The API key of the environment cannot be used"
+    hint = "Correct the variable, or take it out, and start again"
+
+
 class KeyTooLong(KeyringFailure):
     """The keyring has no room for a key of this length."""
 

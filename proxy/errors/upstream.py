@@ -3,6 +3,16 @@
 from proxy.errors.proxy_error import ProxyError
 
 
+class SdkNotLoaded(ProxyError):
+    """The library that speaks to upstreams could not be loaded; the next request tries again."""
+
+    title = "The proxy could not load its own library for upstreams (the package openai)"
+    hint = "Try again; if that does not help, install the program again"
+    status = 503
+    type = "server_error"
+    code = "sdk_not_loaded"
+
+
 class UpstreamFailure(ProxyError):
     """Report that the upstream gave no usable answer."""
 

@@ -24,7 +24,7 @@ def launcher_file() -> Path:
     if sys.platform == "win32":
         return paths.user_data_home() / "Microsoft/Windows/Start Menu/Programs" / f"{TITLE}.lnk"
     if sys.platform == "darwin":
-        return Path.home() / "Applications" / f"{TITLE}.app"
+        return paths.home() / "Applications" / f"{TITLE}.app"
     return paths.user_data_home() / "applications" / f"{APP_ID}.desktop"
 
 

@@ -38,7 +38,7 @@ class Autostart:
 def entry_file() -> Path:
     """Return the file that the session reads at login, whether or not it is there."""
     if sys.platform == "darwin":
-        return Path.home() / "Library/LaunchAgents" / f"{APP_ID}.plist"
+        return paths.home() / "Library/LaunchAgents" / f"{APP_ID}.plist"
     return paths.user_config_home() / "autostart" / f"{APP_ID}.desktop"
 
 

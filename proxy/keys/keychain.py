@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing
+from functools import partial
 from typing import Literal, TypeVar
 
 import keyring.backend
@@ -18,11 +19,11 @@ import keyring.errors
 from keyring.backend import KeyringBackend
 from keyring.backends.chainer import ChainerBackend
 
-from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent
 from proxy.identity import KEYRING_SERVICE
+from proxy.keys import pieces
 
 LIMIT_S = 5.0
-WINDOWS_LIMIT_CHARACTERS = 1280  # 2,560 bytes of UTF-16 (github.com/jaraco/keyring/issues/540)
 # They would keep the key in a plain file, or nowhere, without a word.
 UNSAFE_MODULES = ("keyring.backends.null", "keyring.backends.fail", "keyrings.alt")
 
@@ -50,7 +51,7 @@ class SystemKeychain:
             backend = open_keyring()
             if is_secret_service(backend) and collection_state() == "none":
                 return None  # to look for a key there, the backend would ask its user for a new collection
-            return backend.get_password(KEYRING_SERVICE, name)
+            return pieces.read(partial(backend.get_password, KEYRING_SERVICE), name)
 
         return in_time(read)
 
@@ -59,9 +60,8 @@ class SystemKeychain:
 
         def write() -> None:
             backend = open_keyring()
-            if "Windows" in type(backend).__module__ and len(secret) > WINDOWS_LIMIT_CHARACTERS:
-                raise KeyTooLong(f"{len(secret)} characters, {WINDOWS_LIMIT_CHARACTERS} fit")
-            backend.set_password(KEYRING_SERVICE, name, secret)
+            get, set_ = (partial(use, KEYRING_SERVICE) for use in (backend.get_password, backend.set_password))
+            pieces.write(get, set_, partial(delete_entry, backend), name, secret)
 
         in_time(write)
 
@@ -70,10 +70,17 @@ class SystemKeychain:
 
         def delete() -> None:
             backend = open_keyring()
-            if backend.get_password(KEYRING_SERVICE, name) is not None:
-                backend.delete_password(KEYRING_SERVICE, name)
+            kept = backend.get_password(KEYRING_SERVICE, name)
+            for entry in (name, *pieces.pieces_of(name, kept)):
+                delete_entry(backend, entry)
 
         in_time(delete)
+
+
+def delete_entry(backend: KeyringBackend, name: str) -> None:
+    """Delete one entry; none there is no error."""
+    if backend.get_password(KEYRING_SERVICE, name) is not None:
+        backend.delete_password(KEYRING_SERVICE, name)
 
 
 def open_keyring() -> KeyringBackend:

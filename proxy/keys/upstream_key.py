@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from proxy.errors.keyring import KeyringFailure, NoUpstreamKey, UnusableKey, UpstreamKeyNotRead
+from proxy.errors.keyring import EnvironmentKeyWrong, KeyringFailure, NoUpstreamKey, UnusableKey, UpstreamKeyNotRead
 from proxy.settings.parsing import parse_key
 
 UPSTREAM = "upstream"
@@ -82,9 +82,13 @@ class Secrets:
     def state(self) -> KeyState:
         """Return the key in force: the environment's, else this session's, else the keyring's.
 
+        What cannot be a key in the environment is told, and none other takes its place: that might be somebody else's.
         The user may have chosen the keyring's before the environment's.
         """
-        key = self._environment_key()
+        try:
+            key = self._environment_key()
+        except EnvironmentKeyWrong as problem:
+            return KeyState(problem=problem)
         if key and not (self._kept.key and self._prefers_kept()):
             return KeyState(key, "environment")
         if self._session_key:
@@ -117,7 +121,10 @@ class Secrets:
 
     def needs_keyring(self) -> bool:
         """Tell whether the key is to come from the keyring: the environment does not have it, or is not to count."""
-        return not self._environment_key() or self._prefers_kept()
+        try:
+            return not self._environment_key() or self._prefers_kept()
+        except EnvironmentKeyWrong:
+            return False
 
     @property
     def has_another(self) -> bool:
@@ -178,7 +185,11 @@ class Secrets:
         self.loaded.set()
 
     def _read(self) -> None:
-        key = self._keychain().read(self._entry)
+        kept = self._keychain().read(self._entry) or ""
+        try:
+            key = clean_key(kept) if kept.strip() else None
+        except UnusableKey as error:
+            raise KeyringFailure(f"its entry {self._entry!r} holds no API key: {error.detail}") from None  # it shows it
         self._put(KeyState(key, "keyring") if key else KeyState(), self._session_key)
 
     def _put(self, kept: KeyState, session_key: str | None) -> None:

@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from proxy.errors.keyring import KeyringAbsent
-from proxy.keys.upstream_key import UPSTREAM, Keychain, KeyState, Secrets
+from proxy.errors.keyring import EnvironmentKeyWrong, KeyringAbsent, UnusableKey
+from proxy.keys.upstream_key import UPSTREAM, Keychain, KeyState, Secrets, clean_key
 from proxy.settings.upstreams import Upstream
 
 
@@ -31,7 +31,7 @@ class UpstreamKeys:
         entry = entry_of(upstream)
         secrets = self._others.get(entry)
         if secrets is None:
-            key = partial(upstream.environment_key, self._environment)
+            key = partial(key_in, self._environment, upstream)
             secrets = self._others.setdefault(entry, Secrets(key, self._keychain, entry))
         return secrets
 
@@ -52,6 +52,15 @@ def is_keyless(upstream: Upstream, key: KeyState) -> bool:
     """Tell whether an upstream is asked without a key; not while its key may be in the keyring."""
     has_looked = key.problem is None or isinstance(key.problem, KeyringAbsent)
     return upstream.auth == "none" or (upstream.is_local and has_looked)
+
+
+def key_in(environment: Mapping[str, str], upstream: Upstream) -> str | None:
+    """Return the key that an environment holds for an upstream; raises EnvironmentKeyWrong."""
+    value = upstream.environment_key(environment)
+    try:
+        return clean_key(value) if value else None
+    except UnusableKey as error:
+        raise EnvironmentKeyWrong(f"{upstream.key_variable} in the environment is no API key: {error.detail}") from None
 
 
 def entry_of(upstream: Upstream) -> str:

@@ -16,7 +16,7 @@ from proxy.errors.configuration import ConfigurationError, PortTaken
 from proxy.server.bridge import NoteRefusal
 from proxy.server.connection import App
 from proxy.server.limits import Limits, affordable
-from proxy.server.ports import listen
+from proxy.server.ports import listen, unheard
 from proxy.server.running_server import RunningServer
 
 STOP_LIMIT_S = 8.0
@@ -80,6 +80,7 @@ class ServerThread:
         self._stopping: asyncio.Event | None = None
         self._servings: list[RunningServer] = []  # the last one accepts, the others drain; touched on the loop only
         self.address: Address | None = None
+        self.warning: str | None = None  # what is odd about where it listens
 
     def start(self, host: str, port: int) -> Address:
         """Listen and serve; connections are accepted when it returns. A second call returns where it serves.
@@ -133,6 +134,9 @@ class ServerThread:
         self._on_loop(lambda: self._replace(RunningServer(self._app, sockets, self._limits, self._note_refusal)))
         self.address = Address(host, sockets[0].getsockname()[1])
         log.info("listening on %s", self.address.base_url)
+        self.warning = unheard(host, sockets)
+        if self.warning is not None:
+            log.warning("%s", self.warning)
         return self.address
 
     def _drain(self) -> None:

@@ -78,7 +78,7 @@ class ToolExecution:
     def file_path(self) -> Path:
         """Return where the user's functions stand, whether or not they exist."""
         chosen = self._settings().function_tools_file
-        return Path(chosen).expanduser() if chosen else self._default_file()
+        return Path(os.path.expanduser(chosen)) if chosen else self._default_file()  # noqa: PTH111  unlike Path it never fails
 
     def examine(self) -> tuple[int, list[str]]:
         """Return how many tools there are, and what is wrong with those that are none. Not for the event loop."""

@@ -1,7 +1,6 @@
 """Choose upstreams for a model, and give each its client and the key it is asked with."""
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -12,6 +11,7 @@ from proxy.settings.upstreams import Upstream
 from proxy.upstream.cooldown import Cooldown
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.routing import Routing
+from proxy.upstream.sdk import Sdk
 
 if TYPE_CHECKING:
     from proxy.upstream.client import UpstreamClient
@@ -54,6 +54,7 @@ class UpstreamRouter:
         self._chosen = chosen
         self._keys = keys
         self.cooldown = Cooldown()
+        self._sdk = Sdk()
         self._settings: Settings | None = None  # those the routes, and the clients that are ready, were made for
         self._in_force: object = None  # what was in force in the store at that time
         self._routing: Routing | None = None
@@ -66,9 +67,12 @@ class UpstreamRouter:
         self._former: list[UpstreamClient] = []  # retired, but for their last answers
 
     async def warm_up(self) -> None:
-        """Import the SDK in a worker thread: it takes half a second, and the port answers before."""
+        """Import the SDK in a worker thread: it takes half a second, and the port answers before.
+
+        Raises SdkNotLoaded; a later call tries again.
+        """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, importlib.import_module, "proxy.upstream.client")
+        await loop.run_in_executor(None, self._sdk.load, "proxy.upstream.client")
 
     def routing(self) -> Routing:
         """Return the routes of the settings in force; raises SettingsBroken."""
@@ -98,7 +102,7 @@ class UpstreamRouter:
     async def connect(self, upstream: Upstream, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
         """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
 
-        Raises NoUpstreamKey, SettingError and UpstreamFailure.
+        Raises NoUpstreamKey, SettingError, SdkNotLoaded and UpstreamFailure.
         """
         key = callers_key if callers_key is not None else await self._key(upstream)
         client = self.ready.get(upstream.name)

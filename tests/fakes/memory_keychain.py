@@ -4,6 +4,7 @@ import re
 
 from fakes.leaks import know
 from proxy.errors.keyring import KeyringFailure, KeyringLocked
+from proxy.keys.proxy_keys import KEPT_AS
 
 
 class MemoryKeychain:
@@ -28,7 +29,7 @@ class MemoryKeychain:
         """Keep a secret under a name."""
         self._check()
         self.kept[name] = secret
-        know(*re.findall(r"op-[\w-]{10,}", secret) if name == "proxy-keys" else [secret])
+        know(*re.findall(r"op-[\w-]{10,}", secret) if name == KEPT_AS else [secret])
 
     def delete(self, name: str) -> None:
         """Keep nothing under a name any more."""

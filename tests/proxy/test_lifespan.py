@@ -39,7 +39,7 @@ UP: dict[str, Answer] = {
 def impatient(monkeypatch: pytest.MonkeyPatch, upstream: Fresh, tmp_path: Path) -> Callable[[], RunningProxy]:
     """Return a proxy that asks soon."""
     ask_again = lifespan.ask_again
-    monkeypatch.setattr(lifespan, "ask_again", lambda health, router: ask_again(health, router, (0.05, 0.1)))
+    monkeypatch.setattr(lifespan, "ask_again", lambda *parts: ask_again(*parts, (0.05, 0.1)))
     return lambda: proxy_before(upstream.base_url, tmp_path, openai_max_retries=0)  # type: ignore[return-value]
 
 
@@ -48,7 +48,7 @@ def made_down(proxy: RunningProxy, upstream: Fresh, answer: Answer) -> None:
     upstream.answer(answer)
     for _ in range(3):
         assert ask(proxy, CHAT).status >= 500
-    assert proxy.services.health.is_down()
+    assert proxy.services.health.down()
 
 
 @pytest.mark.parametrize("how", DOWN)
@@ -59,10 +59,10 @@ def test_an_upstream_that_is_back_is_well_again_though_nobody_asks(
         made_down(proxy, upstream, DOWN[how])
         asked = len([request for request in upstream.requests if request.path == MODELS])
         wait_for(lambda: sum(r.path == MODELS for r in upstream.requests) > asked + 1, "that it is asked twice")
-        assert proxy.services.health.is_down()
+        assert proxy.services.health.down()
 
         upstream.answer(Json(completion("Hello")))
-        wait_for(lambda: not proxy.services.health.is_down(), "that it is well again")
+        wait_for(lambda: proxy.services.health.down() == [], "that it is well again")
 
     assert not any(request.body for request in upstream.requests if request.path == MODELS)
 
@@ -76,7 +76,7 @@ def test_any_whole_answer_shows_that_it_is_back(
 
         upstream.answer(UP[back])
 
-        wait_for(lambda: not proxy.services.health.is_down(), "that it is well again")
+        wait_for(lambda: proxy.services.health.down() == [], "that it is well again")
 
 
 @pytest.mark.parametrize("answer", [Json(completion("Hello")), refusal(400), refusal(401), refusal(429)])

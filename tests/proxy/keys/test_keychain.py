@@ -15,8 +15,9 @@ from keyring.backend import KeyringBackend
 from fakes.environment import ROOT
 from fakes.memory_keychain import MemoryKeychain
 from fakes.secret_service import OtherProcess, SecretSession
-from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, KeyTooLong, UnusableKey
-from proxy.keys.keychain import WINDOWS_LIMIT_CHARACTERS, SystemKeychain
+from fakes.small_keyring import SmallKeyring
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure, KeyringLocked, KeyringSilent, UnusableKey
+from proxy.keys.keychain import SystemKeychain
 from proxy.keys.proxy_keys import FIRST_NAME, ProxyKeys
 from proxy.keys.upstream_key import Keychain, Secrets
 
@@ -179,32 +180,6 @@ def test_backends_that_keep_keys_nowhere_or_in_a_plain_file_are_refused(
             use()
 
 
-class OnWindows(KeyringBackend):
-    """What Windows's backend is to us."""
-
-    priority = 5
-    kept: str | None = None
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        OnWindows.kept = password
-
-
-OnWindows.__module__ = "keyring.backends.Windows"
-
-
-def test_a_key_too_long_for_windows_is_refused_with_its_length(backend: Callable[[KeyringBackend], None]) -> None:
-    backend(OnWindows())
-    keychain = SystemKeychain()
-    keychain.write("upstream", "k" * WINDOWS_LIMIT_CHARACTERS)
-    with pytest.raises(KeyTooLong, match=r"1281 characters, 1280 fit.*this session"):
-        keychain.write("upstream", "k" * (WINDOWS_LIMIT_CHARACTERS + 1))
-
-    assert keychain.read("upstream") == "k" * WINDOWS_LIMIT_CHARACTERS
-
-
 @pytest.fixture
 def chain_of(backend: Callable[[KeyringBackend], None], monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Return a function that makes a chain of backends the system's, the best first, as keyring does with several."""
@@ -218,12 +193,13 @@ def chain_of(backend: Callable[[KeyringBackend], None], monkeypatch: pytest.Monk
 
 
 def test_of_a_chain_the_best_safe_backend_is_used_alone(chain_of: Callable[..., None]) -> None:
-    chain_of(PlainFile(), OnWindows())
+    safe = SmallKeyring()
+    chain_of(PlainFile(), safe)
     keychain = SystemKeychain()
     keychain.write("upstream", "sk-kept-well")
 
     assert keychain.read("upstream") == "sk-kept-well"
-    assert OnWindows.kept == "sk-kept-well"
+    assert safe.kept == {"upstream": "sk-kept-well"}
 
 
 def test_a_chain_of_plain_files_is_no_keyring(chain_of: Callable[..., None]) -> None:
@@ -232,7 +208,7 @@ def test_a_chain_of_plain_files_is_no_keyring(chain_of: Callable[..., None]) -> 
         SystemKeychain().write("upstream", "sk-kept-nowhere")
 
 
-class LikeKWallet(OnWindows):
+class LikeKWallet(SmallKeyring):
     """What KWallet's backend is to us: it has a handle once its user has opened it."""
 
     handle = -1
