@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import SettingsStore
-from proxy.settings.upstreams import Upstream
+from proxy.settings.upstreams import Upstream, free_name
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.discovery import Found, find
@@ -128,8 +128,11 @@ class Services:
         return min([*ends, *([] if limit is None else [max(0.0, limit - time.time())])], default=None)
 
     def find_local(self) -> list[Found]:
-        """Return the model servers that answer on this computer. Blocks for half a second."""
-        return find(without=[self.store.current.proxy_port])
+        """Return the model servers on this computer that are no upstream yet, with free names. Blocks for a second."""
+        rows = self.store.current.upstreams
+        known = {row.base_url for row in rows}
+        found = find(without=[self.store.current.proxy_port])
+        return [replace(each, name=free_name(each.name, rows)) for each in found if each.base_url not in known]
 
     def try_out(self, upstream: Upstream, model: str | None = None) -> list[Step]:
         """Ask an upstream for its models and for a chat of one token, with the key held for it. Blocks."""

@@ -1,8 +1,9 @@
 """The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, count
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -191,6 +192,13 @@ class Contradiction(ValueError):
 
 class OwnAddress(Contradiction):
     """An upstream that is the proxy itself."""
+
+
+def free_name(wanted: str, upstreams: Iterable[Upstream]) -> str:
+    """Return a name that no upstream has: the wanted one, else with a number behind it."""
+    taken = {upstream.name.lower() for upstream in upstreams}
+    names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+    return next(name for name in names if name.lower() not in taken)
 
 
 def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
