@@ -187,6 +187,8 @@ def assemble(
     )
     proxy_keys = ProxyKeys(lambda: [key.get_secret_value() for key in store.current.proxy_api_keys], lambda: announcing)
     upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
+    for row in store.current.upstreams:  # whom the keys of the environment are for
+        upstream_keys.of(row)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)

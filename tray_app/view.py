@@ -174,8 +174,8 @@ def upstream_menu(state: TrayState) -> Line:
     """Return the submenu of upstreams: which one is chosen, and how each is doing."""
     address = Line("upstream-url", state.upstream, enabled=False)
     if len(state.upstreams) < 2:
-        children = (address, found_menu(state), Line("manage-upstreams", "Manage…"))
-        return Line("upstream", "Upstream", "submenu", children=children)
+        alone = (address, found_menu(state), Line("manage-upstreams", "Manage…"))
+        return Line("upstream", "Upstream", "submenu", children=alone)
     fixed = f" (fixed by the {state.upstream_fixed_by})" if state.upstream_fixed_by else ""
     choices = tuple(
         Line(

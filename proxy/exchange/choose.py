@@ -129,8 +129,12 @@ class Choose(Stage):
 
 
 def may_fall_back(request: Request) -> bool:
-    """Tell whether another upstream could answer this request: what others hold the state of it could not."""
-    return request.head.kind == "json" and not request.fields.get(STATEFUL)
+    """Tell whether another upstream may be asked: none that lacks its state, or would be shown a key of another's.
+
+    A key that the caller brings is for whom the caller has named.
+    """
+    is_for_one = request.head.caller.upstream_key is not None or request.fields.get(STATEFUL)
+    return request.head.kind == "json" and not is_for_one
 
 
 def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:

@@ -23,6 +23,7 @@ KEY_PARAMETERS = frozenset({"key", "apikey", "accesstoken", "token", "subscripti
 KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
 MAX_ALIAS_TARGETS = 16
+MAX_CHAIN = 64  # models that an alias stands for, with those of the aliases it names
 
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
 
@@ -272,19 +273,39 @@ def check_choice(chosen: str | None, names: Sequence[str]) -> None:
 
 
 def check_aliases(aliases: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
-    """Refuse an alias in a circle, and one whose target's prefix is no upstream; raises ValueError."""
+    """Refuse an alias in a circle, one whose target's prefix is no upstream, and endless chains; raises ValueError."""
+    lengths: dict[str, int] = {}
     for alias in aliases:
-        check_alias(alias, aliases, names, ())
+        check_alias(alias, aliases, names, (), lengths)
 
 
-def check_alias(alias: str, aliases: Mapping[str, Sequence[str]], names: Sequence[str], way: tuple[str, ...]) -> None:
-    """Look at an alias and those it names; `way` is how it was come to. Raises ValueError."""
+def check_alias(
+    alias: str,
+    aliases: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    way: tuple[str, ...],
+    lengths: dict[str, int],
+) -> int:
+    """Return how many models an alias stands for; `way` is how it was come to. Raises ValueError."""
     if alias in way:
         raise ValueError(f"the aliases {', '.join(way[way.index(alias) :])} name each other in a circle")
+    if alias in lengths:
+        return lengths[alias]
+    length = 0
     for target in aliases[alias]:
         if target in aliases:
-            check_alias(target, aliases, names, (*way, alias))
-            continue
-        prefix, slash, model = target.partition("/")
-        if slash and (prefix not in names or not model):
-            raise ValueError(f"the alias {alias} names {cut(target)}, and {cut(prefix)} is no upstream")
+            length += check_alias(target, aliases, names, (*way, alias), lengths)
+        else:
+            check_target(alias, target, names)
+            length += 1
+    if length > MAX_CHAIN:
+        raise ValueError(f"the alias {alias} stands for {length} models; at most {MAX_CHAIN} are asked in a row")
+    lengths[alias] = length
+    return length
+
+
+def check_target(alias: str, target: str, names: Sequence[str]) -> None:
+    """Refuse a target whose prefix is no upstream; raises ValueError."""
+    prefix, slash, model = target.partition("/")
+    if slash and (prefix not in names or not model):
+        raise ValueError(f"the alias {alias} names {cut(target)}, and {cut(prefix)} is no upstream")
