@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from proxy.policy.refused_origins import RefusedOrigins
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import LOCK_LIMIT_S, SettingsStore
-from proxy.settings.upstreams import Upstream
+from proxy.settings.upstreams import Upstream, free_name
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.discovery import Found, find
@@ -129,8 +129,11 @@ class Services:
         return min([*ends, *([] if limit is None else [max(0.0, limit - time.time())])], default=None)
 
     def find_local(self) -> list[Found]:
-        """Return the model servers that answer on this computer. Blocks for half a second."""
-        return find(without=[self.store.current.proxy_port])
+        """Return the model servers on this computer that are no upstream yet, with free names. Blocks for a second."""
+        rows = self.store.current.upstreams
+        known = {row.base_url for row in rows}
+        found = find(without=[self.store.current.proxy_port])
+        return [replace(each, name=free_name(each.name, rows)) for each in found if each.base_url not in known]
 
     def try_out(self, upstream: Upstream, model: str | None = None) -> list[Step]:
         """Ask an upstream for its models and for a chat of one token, with the key held for it. Blocks."""
@@ -189,6 +192,8 @@ def assemble(
         lambda: held(paths.proxy_keys_lock(), LOCK_LIMIT_S),
     )
     upstream_keys = UpstreamKeys(secrets, lambda: announcing, environment)
+    for row in store.current.upstreams:  # whom the keys of the environment are for
+        upstream_keys.of(row)
     keys = Keys(secrets, upstream_keys, proxy_keys, changes)
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)

@@ -16,11 +16,12 @@ from proxy.files import write_private
 from proxy.install import applications, autostart
 from proxy.settings.commented import commented_settings
 from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import free_name
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
 from tray_app.errors import ClipboardUnavailable
 from tray_app.opener import open_path, open_url
-from tray_app.view import USE_UPSTREAM
+from tray_app.view import ADD_UPSTREAM, USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
 
@@ -54,6 +55,7 @@ class Commands:
             "log-folder": lambda: open_path(paths.log_file().parent),
             "settings-file": self.open_settings,
             "use-stored-key": self.use_stored_key,
+            "find-upstreams": self.find_upstreams,
             "manage-upstreams": lambda: self.open_page("upstreams"),
             "autostart": self.toggle_autostart,
             "add-launcher": self.add_launcher,
@@ -73,12 +75,27 @@ class Commands:
     def _command(self, key: str) -> Callable[[], None]:
         if key.startswith(USE_UPSTREAM):
             return lambda: self.use_upstream(key.removeprefix(USE_UPSTREAM))
+        if key.startswith(ADD_UPSTREAM):
+            return lambda: self.add_upstream(key.removeprefix(ADD_UPSTREAM))
         return self._by_key[key]
 
     def use_upstream(self, name: str) -> None:
         """Send the next requests to another upstream, and save that; raises SettingError."""
         is_first = self._store.current.upstreams[0].name == name
         self._store.update(proxy_upstream=None if is_first else name)
+
+    def find_upstreams(self) -> None:
+        """Look for model servers on this computer, and say what there is: the menu has closed meanwhile."""
+        found = self._controller.find_upstreams()
+        titles = ", ".join(each.title for each in found)
+        what = f"{titles}: add them under Upstream, Found here." if found else "No other one answers on its usual port."
+        self._notify("Model servers on this computer", what)
+
+    def add_upstream(self, base_url: str) -> None:
+        """Make an upstream of a server that was found; raises SettingError."""
+        found = next(each for each in self._controller.found_here or () if each.base_url == base_url)
+        name = free_name(found.name, self._store.current.upstreams)
+        self._store.update(proxy_upstreams=lambda rows: [*rows, {"name": name, "base_url": base_url}])
 
     def use_stored_key(self) -> None:
         """Have the keyring's key count before the environment's; raises SettingError."""

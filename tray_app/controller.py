@@ -17,6 +17,7 @@ from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.web.ui.dashboard import Dashboard
+from tray_app.view import FoundHere
 
 MAX_PORTS_TRIED = 20  # from the configured one on, to find a free one
 
@@ -37,6 +38,7 @@ class ProxyController:
         self.problem: str | None = None
         self.advice = ""  # what to do about the problem
         self.other_port: int | None = None
+        self.found_here: tuple[FoundHere, ...] | None = None  # when somebody looked last
         services.store.listen(self._follow, may_refuse=True)
 
     @property
@@ -56,6 +58,11 @@ class ProxyController:
         settings = self.services.store.current
         address = self._server.address or Address(settings.proxy_host, settings.proxy_port)
         return address.local.base_url
+
+    def find_upstreams(self) -> tuple[FoundHere, ...]:
+        """Look for servers of models on this computer, and return them. Blocks for a second."""
+        self.found_here = tuple(FoundHere(each.name, each.title, each.base_url) for each in self.services.find_local())
+        return self.found_here
 
     def start(self) -> None:
         """Start the server; a failure is kept as `problem`. A second call does nothing."""

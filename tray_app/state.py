@@ -3,8 +3,9 @@
 from proxy.identity import TITLE, __version__
 from proxy.install import applications, autostart
 from proxy.keys.upstream_keys import is_keyless
+from proxy.settings.model import Settings
 from tray_app.controller import ProxyController
-from tray_app.view import TrayState, UpstreamChoice
+from tray_app.view import FoundHere, TrayState, UpstreamChoice
 
 
 def read_state(
@@ -32,6 +33,7 @@ def read_state(
         upstreams=tuple(
             UpstreamChoice(each.name, each is chosen, str(services.state_of(each))) for each in settings.upstreams
         ),
+        found_here=still_to_add(controller, settings),
         upstream_fixed_by=store.fixed_by("proxy_upstream"),
         tools_on=settings.enable_tool_execution,
         tools_fixed_by=store.fixed_by("enable_tool_execution"),
@@ -47,3 +49,10 @@ def read_state(
         login_problem=login.problem,
         is_in_applications=applications.is_added(),
     )
+
+
+def still_to_add(controller: ProxyController, settings: Settings) -> tuple[FoundHere, ...] | None:
+    """Return what was found on this computer and is no upstream yet; None where nobody has looked."""
+    known = {upstream.base_url for upstream in settings.upstreams}
+    found = controller.found_here
+    return None if found is None else tuple(each for each in found if each.base_url not in known)

@@ -13,6 +13,7 @@ from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
 USE_UPSTREAM = "use-upstream "  # and the name
+ADD_UPSTREAM = "add-upstream "  # and the base URL
 MAX_ROW_LENGTH, MAX_ROWS = 60, 4  # a menu is as wide as its longest line, and wraps none
 
 
@@ -23,6 +24,15 @@ class UpstreamChoice:
     name: str
     is_chosen: bool
     state: str  # in words: healthy, cooling down, no key, and the like
+
+
+@dataclass(frozen=True)
+class FoundHere:
+    """A server of models on this computer that is no upstream yet."""
+
+    name: str  # the upstream's, where it is added
+    title: str
+    base_url: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class TrayState:
     other_port: int | None  # a free port to offer if the configured one is taken
     has_stored_key: bool = False  # the environment's key is in force, and another one is stored
     upstreams: tuple[UpstreamChoice, ...] = ()
+    found_here: tuple[FoundHere, ...] | None = None  # None: nobody has looked yet
     upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
     starts_at_login: bool = False
     login_problem: str | None = None  # why it will not start at login although it is to
@@ -163,7 +174,8 @@ def upstream_menu(state: TrayState) -> Line:
     """Return the submenu of upstreams: which one is chosen, and how each is doing."""
     address = Line("upstream-url", state.upstream, enabled=False)
     if len(state.upstreams) < 2:
-        return Line("upstream", "Upstream", "submenu", children=(address, Line("manage-upstreams", "Manage…")))
+        alone = (address, found_menu(state), Line("manage-upstreams", "Manage…"))
+        return Line("upstream", "Upstream", "submenu", children=alone)
     fixed = f" (fixed by the {state.upstream_fixed_by})" if state.upstream_fixed_by else ""
     choices = tuple(
         Line(
@@ -175,8 +187,18 @@ def upstream_menu(state: TrayState) -> Line:
         )
         for choice in state.upstreams
     )
-    children = (*choices, Line("between-upstreams", kind="separator"), address, Line("manage-upstreams", "Manage…"))
+    separator = Line("between-upstreams", kind="separator")
+    children = (*choices, separator, address, found_menu(state), Line("manage-upstreams", "Manage…"))
     return Line("upstream", f"Upstream: {redact(chosen_upstream(state))}", "submenu", children=children)
+
+
+def found_menu(state: TrayState) -> Line:
+    """Return the submenu of model servers on this computer: look for them, and add one."""
+    look_again = Line("find-upstreams", "Look for them" if state.found_here is None else "Look again")
+    found = state.found_here or ()
+    adding = tuple(Line(ADD_UPSTREAM + each.base_url, f"Add {each.title}, {each.base_url}") for each in found)
+    nothing = (Line("found-none", "Nothing found", enabled=False),) if state.found_here == () else ()
+    return Line("found-here", "Found here", "submenu", children=(*adding, *nothing, look_again))
 
 
 def choice_label(choice: UpstreamChoice) -> str:

@@ -100,14 +100,12 @@ def use(name: str) -> None:
 def find() -> None:
     """Look for model servers on this computer: Ollama, LM Studio, llama.cpp, vLLM, Jan."""
     services = assembled()
-    known = {row.base_url for row in services.store.current.upstreams}
     found = services.find_local()
     for each in found:
-        is_known = each.base_url in known
-        adding = "known already" if is_known else f"`{command(f'upstream add {each.name} {each.base_url}')}`"
+        adding = f"`{command(f'upstream add {each.name} {each.base_url}')}`"
         say(f"{each.title:12} {each.base_url:32} {len(each.models)} models   {adding}")
     if not found:
-        say("No model server answers on its usual port.", err=True)
+        say("No other model server answers on its usual port.", err=True)
 
 
 @upstream.command("test")

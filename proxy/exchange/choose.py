@@ -15,7 +15,7 @@ from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.flow.health import said_with, wait_s
 from proxy.http.answer import Answer
-from proxy.policy.body import rewrite
+from proxy.policy.model_name import with_model as put_model
 from proxy.policy.params import MODEL
 from proxy.upstream.routing import Target
 
@@ -129,8 +129,12 @@ class Choose(Stage):
 
 
 def may_fall_back(request: Request) -> bool:
-    """Tell whether another upstream could answer this request: what others hold the state of it could not."""
-    return request.head.kind == "json" and not request.fields.get(STATEFUL)
+    """Tell whether another upstream may be asked: none that lacks its state, or would be shown a key of another's.
+
+    A key that the caller brings is for whom the caller has named.
+    """
+    is_for_one = request.head.caller.upstream_key is not None or request.fields.get(STATEFUL)
+    return request.head.kind == "json" and not is_for_one
 
 
 def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:
@@ -162,6 +166,6 @@ async def aim(flow: Flow, request: Request, target: Target) -> None:
             request.head = replace(request.head, query=query)
         return
     assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
-    request.body = await off_loop(len(request.body), rewrite, request.body, {MODEL: target.model})
+    request.body = await off_loop(len(request.body), put_model, request.body, request.fields, target.model)
     request.length = len(request.body)
     request.fields = {**request.fields, MODEL: target.model}

@@ -71,6 +71,8 @@ class Models(Stage):
         settings = request.settings
         chosen = settings.chosen_upstream
         upstreams = [chosen, *(upstream for upstream in settings.upstreams if upstream is not chosen)]
+        if request.head.caller.upstream_key is not None:  # which is shown to no other
+            upstreams = [chosen]
         found = await asyncio.gather(*(self._fetch(upstream, flow, request, next) for upstream in upstreams))
         lists = [each for each in found if isinstance(each, Listed)]
         if not lists and isinstance(found[0], ProxyError):

@@ -13,7 +13,8 @@ class UpstreamKeys:
     """Hold the key of each upstream. Any thread may look one up; the methods of `Secrets` say what may block.
 
     The upstream of OPENAI_BASE_URL has the keyring entry it always had. That of another one names the origin too: where
-    its base URL moves to another server, the key stays behind, and has to be entered again.
+    its base URL moves to another server, the key stays behind, and has to be entered again. So does a key of the
+    environment: it is for the server that the name stood for when the program first looked.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class UpstreamKeys:
         self._keychain = keychain
         self._environment = environment
         self._others: dict[str, Secrets] = {}  # by the keyring's entry
+        self._origins: dict[str, str] = {}  # by the variable of a key: whom it is for
 
     def of(self, upstream: Upstream) -> Secrets:
         """Return what holds an upstream's key."""
@@ -31,7 +33,8 @@ class UpstreamKeys:
         entry = entry_of(upstream)
         secrets = self._others.get(entry)
         if secrets is None:
-            key = partial(key_in, self._environment, upstream)
+            is_its_own = self._origins.setdefault(upstream.key_variable, upstream.origin) == upstream.origin
+            key = partial(key_in, self._environment, upstream) if is_its_own else no_key
             secrets = self._others.setdefault(entry, Secrets(key, self._keychain, entry))
         return secrets
 
@@ -46,6 +49,11 @@ class UpstreamKeys:
         """Return the keys that are held, which must appear nowhere."""
         states = [secrets.state for secrets in (self._first, *self._others.values())]
         return [state.key for state in states if state.key]
+
+
+def no_key() -> str | None:
+    """Return that the environment has no key for an upstream."""
+    return None
 
 
 def is_keyless(upstream: Upstream, key: KeyState) -> bool:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from proxy.settings.aliases import Aliases
 from proxy.settings.certificates import trusting
 from proxy.settings.parameters import names_within, parse_drop_rules, parse_json_rules
 from proxy.settings.parsing import (
@@ -30,7 +31,6 @@ from proxy.settings.parsing import (
     split_commas,
 )
 from proxy.settings.upstreams import (
-    Aliases,
     Contradiction,
     OwnAddress,
     Upstream,

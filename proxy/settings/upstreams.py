@@ -1,13 +1,15 @@
 """The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, count
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from proxy.settings.aliases import check_aliases
 from proxy.settings.certificates import trusting
 from proxy.settings.parsing import DEFAULT_PORTS, cut, is_loopback, parse_json, parse_upstream_url, refuse_bool
 
@@ -21,7 +23,6 @@ KEY_PLACE = "{key}"
 KEY_PARAMETERS = frozenset({"key", "apikey", "accesstoken", "token", "subscriptionkey", "secret", "password"})
 KEY_HEADERS = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"})
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
-MAX_ALIAS_TARGETS = 16
 
 Auth = Literal["bearer", "x-api-key", "api-key", "none"]
 
@@ -157,29 +158,6 @@ class FirstUpstream(Upstream):
 Upstreams = Annotated[tuple[Upstream, ...], BeforeValidator(parse_table)]
 
 
-def parse_aliases(value: object) -> object:
-    """Read aliases from JSON text or a table; one target is a chain of one. Raises ValueError for what is no alias."""
-    value = parse_json(value)
-    if not isinstance(value, dict):
-        raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
-    return {name: parse_alias(name, targets) for name, targets in value.items()}
-
-
-def parse_alias(name: str, targets: object) -> tuple[str, ...]:
-    """Return an alias's targets; raises ValueError."""
-    chain = [targets] if isinstance(targets, str) else targets
-    if not name.strip() or "/" in name or not name.isprintable():
-        raise ValueError(f"{cut(name)!r} is no alias: a name without a slash is one")
-    if not isinstance(chain, (list, tuple)) or not 0 < len(chain) <= MAX_ALIAS_TARGETS:
-        raise ValueError(f"the alias {cut(name)} needs a model, or a list of at most {MAX_ALIAS_TARGETS}")
-    if not all(isinstance(target, str) and target.strip() and target.isprintable() for target in chain):
-        raise ValueError(f"the alias {cut(name)} has a target that is no model's name")
-    return tuple(target.strip() for target in chain)
-
-
-Aliases = Annotated[dict[str, tuple[str, ...]], BeforeValidator(parse_aliases)]
-
-
 class Contradiction(ValueError):
     """A value that is fine alone and wrong beside another."""
 
@@ -191,6 +169,13 @@ class Contradiction(ValueError):
 
 class OwnAddress(Contradiction):
     """An upstream that is the proxy itself."""
+
+
+def free_name(wanted: str, upstreams: Iterable[Upstream]) -> str:
+    """Return a name that no upstream has: the wanted one, else with a number behind it."""
+    taken = {upstream.name.lower() for upstream in upstreams}
+    names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
+    return next(name for name in names if name.lower() not in taken)
 
 
 def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
@@ -261,22 +246,3 @@ def check_choice(chosen: str | None, names: Sequence[str]) -> None:
     """Refuse a choice that is no upstream; raises ValueError."""
     if chosen is not None and chosen not in names:
         raise ValueError(f"the upstreams are {', '.join(names)}")
-
-
-def check_aliases(aliases: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
-    """Refuse an alias in a circle, and one whose target's prefix is no upstream; raises ValueError."""
-    for alias in aliases:
-        check_alias(alias, aliases, names, ())
-
-
-def check_alias(alias: str, aliases: Mapping[str, Sequence[str]], names: Sequence[str], way: tuple[str, ...]) -> None:
-    """Look at an alias and those it names; `way` is how it was come to. Raises ValueError."""
-    if alias in way:
-        raise ValueError(f"the aliases {', '.join(way[way.index(alias) :])} name each other in a circle")
-    for target in aliases[alias]:
-        if target in aliases:
-            check_alias(target, aliases, names, (*way, alias))
-            continue
-        prefix, slash, model = target.partition("/")
-        if slash and (prefix not in names or not model):
-            raise ValueError(f"the alias {alias} names {cut(target)}, and {cut(prefix)} is no upstream")

@@ -68,9 +68,9 @@ SHAPES = (
 )
 
 
-def find(ports: Collection[int] = PORTS, *, without: Collection[int] = ()) -> list[Found]:
+def find(ports: Collection[int] | None = None, *, without: Collection[int] = ()) -> list[Found]:
     """Return the servers that answer, in the order of the ports; those in `without` are not asked: one is our own."""
-    asked = [port for port in ports if port not in without]
+    asked = [port for port in ports or PORTS if port not in without]
     with ThreadPoolExecutor(max_workers=max(1, len(asked)), thread_name_prefix="discovery") as workers:
         return [found for found in workers.map(identify, asked) if found is not None]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from proxy.settings.model import Settings
 from proxy.settings.upstreams import Upstream
 
+MAX_REMEMBERED = 1_024  # models; many patterns take a while to be compared with one
 MAX_MODEL_CHARACTERS = 256  # a longer name is none, and would take long to refuse
 
 
@@ -18,13 +19,17 @@ class Target:
 
 
 class Routing:
-    """The routes of one settings snapshot, prepared: a look-up costs a few dictionary reads and one match."""
+    """The routes of one settings snapshot. For the event loop: a look-up remembers what it found.
+
+    A model that was asked for before costs one dictionary read.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._upstreams = {upstream.name: upstream for upstream in settings.upstreams}
         self._chosen = settings.chosen_upstream
         self._patterns = [(pattern.lower(), upstream) for upstream in settings.upstreams for pattern in upstream.models]
         self._aliases = {name: tuple(self._expand(name, settings)) for name in settings.proxy_aliases}
+        self._found: dict[tuple[str | None, str | None], tuple[Target, ...]] = {}  # for models that were asked for
         self.is_plain = len(self._upstreams) == 1 and not self._aliases
         # The one target of all models but those with the upstream's name before them.
         self.only = Target(self._chosen, None) if self.is_plain and not self._chosen.fallback else None
@@ -35,10 +40,19 @@ class Routing:
         `named` is the upstream that a header asks for; it decides where nothing about the model does. One that is no
         upstream's name decides nothing.
         """
-        if model is not None:
-            chain = self._aliases.get(model)
-            if chain is not None:
-                return chain
+        asked = (model, named)
+        found = self._found.get(asked)
+        if found is None:
+            found = self._look_up(model, named)
+            if model is None or len(model) <= MAX_MODEL_CHARACTERS:
+                if len(self._found) >= MAX_REMEMBERED:
+                    self._found.clear()
+                self._found[asked] = found
+        return found
+
+    def _look_up(self, model: str | None, named: str | None) -> tuple[Target, ...]:
+        if model is not None and (chain := self._aliases.get(model)) is not None:
+            return chain
         first = self._target(model, named)
         if not first.upstream.fallback:
             return (first,)

@@ -45,8 +45,9 @@ def test_the_menu_has_everything_in_its_place(tray: Tray) -> None:
         "upstream help",
         "quit",
     ]
-    upstream, manage = menu.find("upstream").children
+    upstream, found, manage = menu.find("upstream").children
     assert manage.key == "manage-upstreams"
+    assert [line.key for line in found.children] == ["find-upstreams"]
     assert (upstream.label, upstream.enabled) == (tray.upstream_url, False)
     assert [line.key for line in menu.find("help").children] == ["documentation", "doctor", "about"]
     assert re.search(r"\d+\.\d+", menu.find("about").label)

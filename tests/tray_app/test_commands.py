@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
+from fakes.model_server import serving
 from proxy import paths
 from proxy.identity import TITLE
 from proxy.install import applications, autostart
 from proxy.keys.upstream_key import Keychain
 from proxy.services import assemble
+from proxy.upstream import discovery
 from tray_app.commands import Commands
 from tray_app.controller import ProxyController
 from tray_app.menu import Line, walk
@@ -207,6 +209,43 @@ def test_the_launcher_is_offered_until_it_is_there(clicked: Clicked) -> None:
 
     assert applications.is_added()
     assert "Add to applications menu" not in labels(clicked)
+
+
+@pytest.fixture
+def llama_cpp(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run what answers as llama.cpp does, on one of the ports that are looked at; return its base URL."""
+    answers = {
+        "/v1/models": {"object": "list", "data": [{"id": "m", "owned_by": "llamacpp"}]},
+        "/props": {"default_generation_settings": {}},
+    }
+    with serving(answers) as port:
+        monkeypatch.setattr(discovery, "PORTS", (port,))
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def test_a_server_that_is_found_becomes_an_upstream_and_is_chosen(clicked: Clicked, llama_cpp: str) -> None:
+    assert clicked.click("find-upstreams") is None
+    assert clicked.told[-1][1].startswith("llama.cpp: add them")
+    assert f"Add llama.cpp, {llama_cpp}" in labels(clicked)
+
+    assert clicked.click(f"add-upstream {llama_cpp}") is None
+    row = clicked.store.current.proxy_upstreams[0]
+    assert (row.name, row.base_url) == ("llama-cpp", llama_cpp)
+    assert {"llama-cpp: healthy", "Nothing found"} <= labels(clicked)
+
+    assert clicked.click("use-upstream llama-cpp") is None
+    assert clicked.store.current.chosen_upstream is clicked.store.current.upstreams[1]
+    assert "llama-cpp: healthy" in checked(clicked)
+    assert clicked.click("find-upstreams") is None
+    assert clicked.told[-1][1] == "No other one answers on its usual port."
+
+
+def test_a_name_that_is_taken_gets_a_number(clicked: Clicked, llama_cpp: str) -> None:
+    clicked.store.update(proxy_upstreams=[{"name": "llama-cpp", "base_url": "http://127.0.0.1:1/v1"}])
+    clicked.click("find-upstreams")
+    clicked.click(f"add-upstream {llama_cpp}")
+
+    assert [row.name for row in clicked.store.current.proxy_upstreams] == ["llama-cpp", "llama-cpp-2"]
 
 
 def lines_of(clicked: Clicked) -> list[Line]:

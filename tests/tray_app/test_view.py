@@ -8,8 +8,8 @@ import pytest
 from proxy.errors.keyring import KeyringLocked
 from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
-from tray_app.menu import Line
-from tray_app.view import TrayState, UpstreamChoice, look
+from tray_app.menu import Line, walk
+from tray_app.view import FoundHere, TrayState, UpstreamChoice, look
 
 NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
 HEALTHY = TrayState(
@@ -180,6 +180,27 @@ def test_the_status_names_the_chosen_one_of_several(changes: dict, status: str) 
     choices = (UpstreamChoice("openai", False, "healthy"), UpstreamChoice("groq", True, "healthy"))
 
     assert look(replace(HEALTHY, upstreams=choices, **changes)).status == status
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        (None, [("find-upstreams", "Look for them")]),
+        ((), [("found-none", "Nothing found"), ("find-upstreams", "Look again")]),
+        (
+            (FoundHere("ollama", "Ollama", "http://127.0.0.1:11434/v1"),),
+            [
+                ("add-upstream http://127.0.0.1:11434/v1", "Add Ollama, http://127.0.0.1:11434/v1"),
+                ("find-upstreams", "Look again"),
+            ],
+        ),
+    ],
+)
+def test_what_is_found_here_can_be_added(found: tuple[FoundHere, ...] | None, lines: list[tuple[str, str]]) -> None:
+    shown = look(replace(HEALTHY, found_here=found))
+    menu = next(line for line in walk(shown.lines) if line.key == "found-here")
+
+    assert [(each.key, each.label) for each in menu.children] == lines
 
 
 def test_a_long_state_fits_the_menu() -> None:

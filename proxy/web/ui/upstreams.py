@@ -126,8 +126,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
     @pages.post(f"{root}/upstreams/find")
     def find_upstreams() -> str:
-        known = {row.base_url for row in store.current.upstreams}
-        found = [each for each in parts.find_local() if each.base_url not in known]
+        found = parts.find_local()
         return page(parts, success=None if found else "No other model server answers on its usual port.", found=found)
 
 

@@ -22,7 +22,7 @@ from fakes.scripted_upstream import (
     completion,
     completion_chunks,
 )
-from fakes.shared_upstream import Fresh, proxy_before
+from fakes.shared_upstream import UPSTREAM_KEY, Fresh, proxy_before
 from proxy.keys.upstream_keys import entry_of
 from waiting import wait_for
 
@@ -161,6 +161,65 @@ def test_each_key_stays_with_its_origin(desk: Desk, monkeypatch: pytest.MonkeyPa
         moved.services.upstream_keys._keychain = lambda: proxy.keychain
         assert text(chat(moved, "other/m")) == "of the first"
     assert desk.first.request.header("Authorization") is None
+
+
+def keys_shown(upstream: Fresh) -> set[str | None]:
+    return {request.header("Authorization") for request in upstream.requests}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_with_a_key(desk: Desk, status: int) -> None:
+    desk.first.answer(Redirect(f"{desk.other.base_url}/chat/completions", status))
+    with desk.run() as proxy:
+        chat(proxy, "m")
+    assert desk.other.requests == []
+
+
+def test_a_fallback_shows_each_its_own_key(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "down"}}, 500))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        assert text(chat(proxy, "smart")) == "of the other"
+    assert keys_shown(desk.first) == {f"Bearer {UPSTREAM_KEY}"}
+    assert keys_shown(desk.other) == {f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"name": "renamed"}, {"name": "other", "moves": True}, {"name": "other", "auth": "x-api-key", "moves": True}],
+)
+@pytest.mark.parametrize("kept_in", ["environment", "keyring"])
+def test_a_key_follows_no_new_name_and_no_new_address(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any], kept_in: str
+) -> None:
+    if kept_in == "keyring":
+        monkeypatch.delenv("OPENAI_API_KEY_OTHER")
+    with proxy_before(desk.first.base_url, desk.folder) as proxy:
+        services = proxy.services
+        services.store.update(proxy_upstreams=[{"name": "other", "base_url": desk.other.base_url}])
+        if kept_in == "keyring":
+            services.upstream_keys.of(services.store.current.upstreams[1]).keep(KEY)
+        assert text(chat(proxy, "other/m")) == "of the other"
+        assert keys_shown(desk.other) == {f"Bearer {KEY}"}
+        new = {"base_url": desk.other.base_url, **row}
+        if new.pop("moves", False):
+            new["base_url"] = desk.first.base_url
+        services.store.update(proxy_upstreams=[new])
+        chat(proxy, f"{new['name']}/m")
+    asked = (desk.other if new["name"] == "renamed" else desk.first).requests[-1]
+    assert KEY not in str(asked.headers)
+
+
+def test_a_key_that_the_caller_brings_is_shown_to_whom_it_is_for(desk: Desk) -> None:
+    desk.first.answer(Json({"error": {"message": "down"}}, 500))
+    desk.first.answer(Json(OWN), path="/v1/models")
+    chain = {"smart": ["default/a", "other/b"]}
+    with desk.run(proxy_aliases=chain, proxy_forward_auth_header=True) as proxy:
+        brought = {"Authorization": "Bearer key-of-the-caller"}
+        assert chat(proxy, "smart", headers=brought).status_code == 500
+        ids = [row["id"] for row in proxy.http.get("/v1/models", headers=brought).json()["data"]]
+    assert ids == ["smart", "a"]
+    assert desk.other.requests == []
+    assert keys_shown(desk.first) == {"Bearer key-of-the-caller"}
 
 
 def test_a_key_that_another_process_stores_is_read_without_a_restart(

@@ -1,5 +1,6 @@
 """The table of upstreams and the aliases: what is taken, what is refused, and how it is kept."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,58 @@ def test_a_wrong_table_is_refused_with_its_reason(store: SettingsStore, changes:
     assert words in caught.value.detail
     assert "secret" not in caught.value.detail
     assert store.path.read_text() == FILE
+
+
+def test_aliases_of_aliases_stand_for_no_endless_chain(store: SettingsStore) -> None:
+    deep = {f"a{n}": [f"a{n + 1}"] * 16 for n in range(20)} | {"a20": ["x"]}
+    with pytest.raises(SettingError, match="at most 64"):
+        store.update(proxy_aliases=deep)
+    store.update(proxy_aliases={"a": ["b"] * 8, "b": ["groq/x"] * 8})
+
+
+WRONG = {
+    "two of one name": ({"proxy_upstreams": [GROQ, GROQ]}, "PROXY_UPSTREAMS", "two upstreams are named groq"),
+    "a slash": ({"proxy_upstreams": [{**GROQ, "name": "a/b"}]}, "PROXY_UPSTREAMS", "'a/b' is no name"),
+    "http": ({"proxy_upstreams": [{**GROQ, "base_url": "http://x.example"}]}, "PROXY_UPSTREAMS", "in the clear"),
+    "auth": ({"proxy_upstreams": [{**GROQ, "auth": "magic"}]}, "PROXY_UPSTREAMS", "auth"),
+    "fallback": ({"proxy_upstreams": [{**GROQ, "fallback": ["x"]}]}, "PROXY_UPSTREAMS", "x, which is no upstream"),
+    "an alias of nobody": ({"proxy_aliases": {"a": "nobody/x"}}, "PROXY_ALIASES", "nobody is no upstream"),
+    "a circle": ({"proxy_aliases": {"a": "b", "b": ["c"], "c": "a"}}, "PROXY_ALIASES", "in a circle"),
+    "the choice": ({"proxy_upstream": "nobody"}, "PROXY_UPSTREAM", "the upstreams are"),
+}
+wrong = pytest.mark.parametrize(("changes", "field", "words"), WRONG.values(), ids=WRONG)
+
+
+@wrong
+def test_the_environment_is_refused_with_the_field_and_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict[str, Any], field: str, words: str
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name.upper(), value if isinstance(value, str) else json.dumps(value))
+    with pytest.raises(SettingError) as caught:
+        SettingsStore(tmp_path / "none.toml")
+    assert field in str(caught.value)
+    assert words in str(caught.value)
+
+
+@wrong
+def test_at_the_start_the_last_good_table_holds(
+    store: SettingsStore, changes: dict[str, Any], field: str, words: str
+) -> None:
+    held = {"proxy_upstreams": [GROQ], **changes}
+    store.path.write_text("".join(f"{name} = {toml(value)}\n" for name, value in held.items()))
+    again = SettingsStore(store.path)
+    assert field in (again.problem or "")
+    assert words in (again.problem or "")
+    assert again.chosen.upstreams == store.current.upstreams
+    assert again.chosen.proxy_aliases == store.current.proxy_aliases
+
+
+def toml(value: Any) -> str:
+    """Write a value as it stands in the settings file; JSON's texts and lists are TOML's too."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {toml(each)}" for name, each in value.items()) + "}"
+    return "[" + ", ".join(map(toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 def test_an_upstream_that_an_alias_names_cannot_be_removed(store: SettingsStore) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from fakes.dashboard import Hosted, form_token
 from fakes.environment import clean_environment
+from fakes.model_server import serving
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.shared_upstream import Fresh
+from proxy.upstream import discovery
 
 KEY = "key-of-another-upstream"
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model"}]}
@@ -84,6 +86,19 @@ def test_a_refused_key_does_not_replace_a_good_one(hosted: Hosted, upstream: Fre
         assert "key-that-is-refused" not in page
     held = hosted.services.upstream_keys.of(hosted.services.store.current.upstreams[1])
     assert held.state.key == KEY
+
+
+def test_what_is_found_on_this_computer_is_added(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"/v1/models": {"data": [{"id": "m", "owned_by": "library"}]}, "/api/version": {"version": "0.9.0"}}
+    with serving(answers) as port, hosted.enter() as browser:
+        monkeypatch.setattr(discovery, "PORTS", (port,))
+        base_url = f"http://127.0.0.1:{port}/v1"
+        found = post(browser, "find")
+        assert f"Ollama <code>{base_url}</code>, 1 models" in found
+        assert 'name="name" value="ollama"' in found
+        assert "ollama is added." in post(browser, "add", name="ollama", base_url=base_url)
+        assert "No other model server answers" in post(browser, "find")
+    assert names(hosted) == ["ollama"]
 
 
 def names(hosted: Hosted) -> list[str]:

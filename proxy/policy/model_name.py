@@ -1,0 +1,29 @@
+"""Put another model into a body: at once where that is plain to see, else as any other parameter."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from proxy.policy.body import ESCAPED_LETTER, rewrite, write_value
+from proxy.policy.params import MODEL
+from proxy.settings.parsing import fold_name
+
+NAME = b'"model"'
+PLAIN_MODEL = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
+
+
+def with_model(body: bytes, fields: Mapping[str, Any], model: str) -> bytes:
+    """Return a body, read as `fields`, with another model, and every other byte as it was; raises InvalidJson."""
+    place = body.find(NAME)
+    if place >= 0 and body.find(NAME, place + 1) < 0 and is_named_once(fields) and not ESCAPED_LETTER.search(body):
+        value = PLAIN_MODEL.match(body, place + len(NAME))
+        if value is not None:
+            return body[: value.start(1)] + write_value(model).encode() + body[value.end(1) :]
+    return rewrite(body, {MODEL: model})
+
+
+def is_named_once(fields: Mapping[str, Any]) -> bool:
+    """Tell whether a request names its model in the right spelling, and in no other."""
+    if MODEL not in fields:
+        return False
+    return not any(name != MODEL and fold_name(name) == MODEL for name in fields)
