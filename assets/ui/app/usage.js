@@ -46,7 +46,7 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
       scales: { x: { range: () => [times[0] - half, times.at(-1) + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, space: 60, size: 28, values: (_, splits) => splits.map((at) => (step === "hour" ? new Date(at * 1000).toLocaleTimeString(undefined, { hour: "numeric" }) : new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" }))) },
-        { ...axis, size: 58, values: (_, splits) => splits.map((value) => axisFormat(value)) },
+        { ...axis, size: 66, values: (_, splits) => splits.map((value) => axisFormat(value)) },
       ],
       series: [{}, ...series.map(({ name, ink }) => ({ label: name, fill: color(ink), stroke: color(ink), width: 0, paths: bars, points: { show: false } }))],
     }, [times, ...stacked], box.current);
