@@ -70,7 +70,7 @@ async def warm_up_later(services: Services, on_warm: Callable[[], object]) -> No
 
 # Made up, US dollars for a million tokens: so that the demo shows what costs look like.
 DEMO_PRICES = {
-    **dict.fromkeys(("demo-chat", "demo-slow"), {"input": 1.25, "cached": 0.125, "output": 10}),
+    **{name: {"input": 1.25, "cached": 0.125, "output": 10} for name in ("demo-chat", "demo-slow")},
     "demo-tools": {"input": 0.25, "cached": 0.025, "output": 2},
 }
 

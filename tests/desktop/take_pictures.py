@@ -6,6 +6,7 @@ Run it by hand in the repository's folder: `PYTHONPATH=.:tests python tests/desk
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -59,10 +60,8 @@ def ask(base_url: str, client: str, model: str, question: str, **more: object) -
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
     body = {"model": model, "stream": True, "messages": messages, **more}
     with httpx2.Client(trust_env=False, timeout=30) as http:
-        try:
+        with suppress(httpx2.HTTPError):  # one of them breaks off
             http.post(f"{base_url}/chat/completions", json=body, headers={"User-Agent": client})
-        except httpx2.HTTPError:
-            pass  # one of them breaks off
 
 
 def look(browser: Watched, link: str, base_url: str) -> None:

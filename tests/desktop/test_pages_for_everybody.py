@@ -11,6 +11,7 @@ from fakes.dashboard import Hosted
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
 from proxy.usage.ledger import COLUMNS, write_rows
 from proxy.usage.schema import connect
@@ -21,6 +22,13 @@ each => [each.id, ...each.nodes.slice(0, 3).map(node => node.target.join(" "))].
 PAGES = ("", "requests", "usage", "settings", "connect", "upstreams", "approvals", "doctor", "log")
 IS_DRAWN = "document.querySelector('#app, main section, .empty') && !document.body.innerText.includes('Loading …')"
 TABS = ("conversation", "sent", "prompt", "headers", "events", "attempts")
+HOSTILE = {
+    "html": "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>",
+    "ansi and nulls": "\x1b[31mred\x1b[0m \x00 null \x07",
+    "right to left": "\u202egnp.exe\u202c \u2066x\u2069 \u200f" * 5,
+    "one long word": "W" * 1_000_000,
+    "many marks": "e" + "\u0301" * 2_000,
+}
 MANY = 10_000
 MAX_HEAP_BYTES = 40_000_000  # 10,000 rows were 6 MB, in a process of 51 MB of its own, and 137 MB while it scrolled
 
@@ -94,6 +102,26 @@ def test_axe_finds_no_barrier_in_a_request(browser: Watched, hosted: Hosted, is_
         assert barriers(browser) == [], tab
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_an_open_question_shows_on_every_page_and_goes_away_by_itself(
+    browser: Watched, hosted: Hosted, width: int
+) -> None:
+    browser.dress(width=width)
+    consent = hosted.services.tools.consent
+    with asked(consent, "t" * 60, json.dumps({"text": HOSTILE["html"] + "W" * 100_000})):
+        for page in ("settings?q=tool", "doctor", "approvals"):
+            enter(browser, hosted, "")
+            browser.open(page_url(hosted, page))
+            browser.until(IS_DRAWN)
+            browser.until("[...document.querySelectorAll('.waiting')].some(at => at.innerText === '1')")
+            assert barriers(browser) == [], page
+            assert browser.run("document.documentElement.scrollWidth <= innerWidth"), page
+        browser.until("document.querySelector('.countdown')?.innerText.match(/in [0-9]+ s/)")
+        consent.answer(consent.questions[0].id, "no")
+        browser.until("document.querySelector('.empty')?.innerText.includes('No tool asks')")
+    assert "taken" not in browser.run("document.title")
+
+
 @pytest.mark.parametrize("width", [420, 900, 1280])
 def test_every_page_is_reached_at_every_width(browser: Watched, hosted: Hosted, width: int) -> None:
     browser.dress(width=width)
@@ -105,15 +133,6 @@ def test_every_page_is_reached_at_every_width(browser: Watched, hosted: Hosted, 
         ".map(at => { const box = at.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth; })"
     )
     assert seen == [True] * len(PAGES)
-
-
-HOSTILE = {
-    "html": "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>",
-    "ansi and nulls": "\x1b[31mred\x1b[0m \x00 null \x07",
-    "right to left": "\u202egnp.exe\u202c \u2066x\u2069 \u200f" * 5,
-    "one long word": "W" * 1_000_000,
-    "many marks": "e" + "\u0301" * 2_000,
-}
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))

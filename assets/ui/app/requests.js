@@ -89,6 +89,7 @@ function Nothing({ filter, clear }) {
   return html`<${Empty} title="Nothing has been asked yet">
     <p>Point a tool at this address, with any API key, and ask it something. Its request appears here as it is made.</p>
     <pre class="try">${`curl ${location.origin}/v1/chat/completions \\\n  -H "Content-Type: application/json" \\\n  -d '{"model": "gpt-4o-mini", "stream": true,\n       "messages": [{"role": "user", "content": "Hello!"}]}'`}</pre>
+    <p><a class="button" href=${`${ROOT}/connect`}>Connect a tool</a> <a class="button" href=${`${ROOT}/`}>Send a test request</a></p>
     <p class="soft">The base URL for your tools is <code>${location.origin}/v1</code>.</p><//>`;
 }
 
