@@ -59,9 +59,8 @@ def ask(base_url: str, client: str, model: str, question: str, **more: object) -
     """Ask as a client does, and read the answer to its end."""
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
     body = {"model": model, "stream": True, "messages": messages, **more}
-    with httpx2.Client(trust_env=False, timeout=30) as http:
-        with suppress(httpx2.HTTPError):  # one of them breaks off
-            http.post(f"{base_url}/chat/completions", json=body, headers={"User-Agent": client})
+    with httpx2.Client(trust_env=False, timeout=30) as http, suppress(httpx2.HTTPError):  # one of them breaks off
+        http.post(f"{base_url}/chat/completions", json=body, headers={"User-Agent": client})
 
 
 def look(browser: Watched, link: str, base_url: str) -> None:
