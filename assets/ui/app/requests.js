@@ -1,6 +1,7 @@
 // The page of requests: a live table, a filter that is kept in the address, and one request in full.
 import { Empty, NONE, ROOT, Trouble, bytes, compact, html, money, number, post, seconds, show, useEffect, useLayoutEffect, useRef, useState, when, whenFully } from "./core.js";
 import { Detail } from "./detail.js";
+import { Drill } from "./drill.js";
 import { completions } from "./filter.js";
 import { Model, Outcome } from "./row_parts.js";
 import { useRows } from "./live.js";
@@ -151,6 +152,7 @@ function Page() {
     </div>
     <${Trouble} words=${said || state.trouble} />
     ${capture && !isHolding && html`<p class="note asking">${capture.is_paused ? "Capture is paused: new requests are listed, but what they say is not held." : "Capture is off in the settings: requests are listed, but what they say is not held."}</p>`}
+    ${capture?.disk !== undefined && rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).map((row) => row.client).filter(Boolean))]} />`}
     <div class=${`panes ${opened ? "two" : ""}`}>
       ${rows.length ? html`<${Table} rows=${rows} opened=${opened} open=${setOpened} cancel=${cancel} />`
         : state.isLoading ? html`<p class="soft" role="status">Loading …</p>` : !state.trouble && html`<${Nothing} filter=${filter} clear=${() => setWritten("")} />`}
