@@ -106,3 +106,29 @@ def test_a_proxy_key_is_shown_once_and_a_tool_is_ruled_and_tried(browser: Watche
     browser.until("document.querySelector('#keys .lines') !== null")
     assert key not in browser.run("document.documentElement.outerHTML")
     assert hosted.services.store.current.tool_consent == {"calculate": "never"}
+
+
+def test_a_tools_first_request_shows_on_the_page_as_it_comes(browser: Watched, hosted: Hosted, upstream: Fresh) -> None:
+    hosted.services.store.update(proxy_upstreams=[{"name": "x", "base_url": upstream.base_url}], proxy_upstream="x")
+    upstream.answer(Json(MODELS))
+    enter(browser, hosted, "connect")
+    assert not browser.run("document.querySelector('#zed .seen')")
+    hosted.http.get("/v1/models", headers={"User-Agent": "Zed/1.0"})
+    assert "✓ asked for models" in browser.until("document.querySelector('#zed .seen')?.innerText")
+    assert "Zed: asked for models" in browser.run("document.querySelector('#first-seen').innerText")
+
+
+def test_the_first_steps_are_taken_with_the_keyboard_alone(browser: Watched, hosted: Hosted) -> None:
+    enter(browser, hosted, "")
+    browser.until("document.querySelector('.chooser') !== null")
+    browser.run("document.querySelector('.skip').focus()")
+    passed: list[str] = []
+    while "Try and keep the key" not in passed:
+        browser.press("Tab", 9)
+        assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        passed.append(browser.run("(at => at.id || at.value || at.innerText)(document.activeElement)").strip())
+    assert passed[-5:] == ["openai", "first-key", "platform.openai.com/api-keys", "on", "Try and keep the key"]
+    browser.run("document.querySelector('[name=provider][value=openai]').focus()")
+    for expected in ("openrouter", "anthropic"):
+        browser.press("ArrowDown", 40)
+        assert browser.until("document.querySelector('[name=provider]:checked').value") == expected
