@@ -13,6 +13,7 @@ from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
+from proxy import paths
 from proxy.usage.ledger import COLUMNS, write_rows
 from proxy.usage.schema import connect
 
@@ -109,7 +110,7 @@ def test_an_open_question_shows_on_every_page_and_goes_away_by_itself(
     browser.dress(width=width)
     consent = hosted.services.tools.consent
     with asked(consent, "t" * 60, json.dumps({"text": HOSTILE["html"] + "W" * 100_000})):
-        for page in ("settings?q=tool", "doctor", "approvals"):
+        for page in ("settings?q=tool", "approvals"):
             enter(browser, hosted, "")
             browser.open(page_url(hosted, page))
             browser.until(IS_DRAWN)
@@ -183,3 +184,30 @@ def test_names_of_the_filter_are_completed(browser: Watched, hosted: Hosted) -> 
         browser.type("#filter", written)
         option = f"at => at.value.includes({json.dumps(offered)})"
         browser.until(f"[...document.querySelectorAll('#completions option')].some({option})")
+
+
+def test_hostile_words_of_tools_servers_and_keys_break_no_settings(browser: Watched, hosted: Hosted) -> None:
+    words = HOSTILE["html"] + HOSTILE["right to left"] + "W" * 5_000
+    body = f"import sys; sys.exit({words!r})"
+    servers = {HOSTILE["html"][:50]: {"command": "python3", "args": ["-c", body]}}
+    for path, text in (
+        (paths.mcp_servers_file(), json.dumps({"mcpServers": servers})),
+        (paths.function_tools_file(), f"def look(text: str) -> str:\n    {words!r}\n    return {words!r}\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    hosted.services.proxy_keys.new(HOSTILE["html"][:40])
+    for width in (1280, 420):
+        browser.dress(width=width)
+        enter(browser, hosted, "settings")
+        browser.until("document.querySelector('[data-tool=look]') !== null")
+        browser.until("document.querySelector('#tools .outcome.bad') !== null")
+        browser.click("[data-tool=look] button")
+        browser.type("#try-look", '{"text": ""}')
+        browser.click("[data-tool=look] form button")
+        assert "<script>" in browser.until("document.querySelector('[data-tool=look] pre')?.innerText")
+        browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth"), width
+    assert barriers(browser) == []
+    assert browser.run("document.querySelectorAll('main img, main script').length") == 0
+    assert "taken" not in browser.run("document.title")
