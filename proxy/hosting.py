@@ -68,10 +68,17 @@ async def warm_up_later(services: Services, on_warm: Callable[[], object]) -> No
     on_warm()
 
 
+# Made up, US dollars for a million tokens: so that the demo shows what costs look like.
+DEMO_PRICES = {
+    **{name: {"input": 1.25, "cached": 0.125, "output": 10} for name in ("demo-chat", "demo-slow")},
+    "demo-tools": {"input": 0.25, "cached": 0.025, "output": 2},
+}
+
+
 @contextmanager
 def demo_upstream() -> Iterator[dict[str, Any]]:
     """Run the demo upstream and yield the settings that lead to it."""
     from proxy.demo.server import run_demo  # noqa: PLC0415  only the demo pays for it
 
     with run_demo() as base_url:
-        yield {"openai_base_url": base_url, "openai_api_key": "demo"}
+        yield {"openai_base_url": base_url, "openai_api_key": "demo", "proxy_prices": DEMO_PRICES}

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -35,6 +36,7 @@ class Question:
     source: str  # function_tools.py, shipped, or the MCP server's name
     arguments: str  # all of them, as JSON text
     asker: str = ""  # the client program and the model, as far as they are known
+    ends_at: float = field(default=0.0, compare=False)  # when it is answered with no, seconds of the wall clock
 
 
 class Asker(Protocol):
@@ -126,7 +128,8 @@ class Consent:
             askers = self._askers
             if not askers or len(self._open) >= MAX_QUESTIONS:
                 return False
-            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asked_by))
+            ends_at = time.time() + self._wait_s
+            entry = self._note(Question(next(self._ids), tool.name, tool.source, arguments, asked_by, ends_at))
         try:
             shown = [told(listener.ask, entry.question) for listener in askers]
             if True not in shown:

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
@@ -64,10 +63,17 @@ def hosted(upstream: Fresh) -> Iterator[Hosted]:
         yield running
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    with Browser(tmp_path / "profile", f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1") as running:
+@pytest.fixture(scope="module")
+def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    profile = tmp_path_factory.mktemp("profile")
+    with Browser(profile, f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1") as running:
         yield running
+
+
+@pytest.fixture
+def browser(running_browser: Browser) -> Browser:
+    running_browser.forget()
+    return running_browser
 
 
 class EmptyPage(BaseHTTPRequestHandler):

@@ -11,7 +11,9 @@ from fakes.dashboard import Hosted
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
+from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
+from proxy import paths
 from proxy.usage.ledger import COLUMNS, write_rows
 from proxy.usage.schema import connect
 
@@ -21,8 +23,15 @@ each => [each.id, ...each.nodes.slice(0, 3).map(node => node.target.join(" "))].
 PAGES = ("", "requests", "usage", "settings", "connect", "upstreams", "approvals", "doctor", "log")
 IS_DRAWN = "document.querySelector('#app, main section, .empty') && !document.body.innerText.includes('Loading …')"
 TABS = ("conversation", "sent", "prompt", "headers", "events", "attempts")
+HOSTILE = {
+    "html": "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>",
+    "ansi and nulls": "\x1b[31mred\x1b[0m \x00 null \x07",
+    "right to left": "\u202egnp.exe\u202c \u2066x\u2069 \u200f" * 5,
+    "one long word": "W" * 1_000_000,
+    "many marks": "e" + "\u0301" * 2_000,
+}
 MANY = 10_000
-MAX_HEAP_BYTES = 60_000_000  # 10,000 rows hold 20 MB; with the page's own 30 MB that is far below 150 MB
+MAX_HEAP_BYTES = 40_000_000  # 10,000 rows were 6 MB, in a process of 51 MB of its own, and 137 MB while it scrolled
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +81,7 @@ def page_url(hosted: Hosted, page: str) -> str:
     return f"{hosted.root_url}{hosted.dashboard.sessions.path}/{page}"
 
 
-@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (1280, True), (420, True)])
+@pytest.mark.parametrize(("width", "is_dark"), [(1280, False), (420, True)])
 def test_axe_finds_no_barrier_on_any_page(browser: Watched, hosted: Hosted, width: int, is_dark: bool) -> None:
     browser.dress(width=width, is_dark=is_dark)
     enter(browser, hosted, "")
@@ -94,6 +103,26 @@ def test_axe_finds_no_barrier_in_a_request(browser: Watched, hosted: Hosted, is_
         assert barriers(browser) == [], tab
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_an_open_question_shows_on_every_page_and_goes_away_by_itself(
+    browser: Watched, hosted: Hosted, width: int
+) -> None:
+    browser.dress(width=width)
+    consent = hosted.services.tools.consent
+    with asked(consent, "t" * 60, json.dumps({"text": HOSTILE["html"] + "W" * 100_000})):
+        for page in ("settings?q=tool", "approvals"):
+            enter(browser, hosted, "")
+            browser.open(page_url(hosted, page))
+            browser.until(IS_DRAWN)
+            browser.until("[...document.querySelectorAll('.waiting')].some(at => at.innerText === '1')")
+            assert barriers(browser) == [], page
+            assert browser.run("document.documentElement.scrollWidth <= innerWidth"), page
+        browser.until("document.querySelector('.countdown')?.innerText.match(/in [0-9]+ s/)")
+        consent.answer(consent.questions[0].id, "no")
+        browser.until("document.querySelector('.empty')?.innerText.includes('No tool asks')")
+    assert "taken" not in browser.run("document.title")
+
+
 @pytest.mark.parametrize("width", [420, 900, 1280])
 def test_every_page_is_reached_at_every_width(browser: Watched, hosted: Hosted, width: int) -> None:
     browser.dress(width=width)
@@ -105,15 +134,6 @@ def test_every_page_is_reached_at_every_width(browser: Watched, hosted: Hosted, 
         ".map(at => { const box = at.getBoundingClientRect(); return box.left >= 0 && box.right <= innerWidth; })"
     )
     assert seen == [True] * len(PAGES)
-
-
-HOSTILE = {
-    "html": "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>",
-    "ansi and nulls": "\x1b[31mred\x1b[0m \x00 null \x07",
-    "right to left": "\u202egnp.exe\u202c \u2066x\u2069 \u200f" * 5,
-    "one long word": "W" * 1_000_000,
-    "many marks": "e" + "\u0301" * 2_000,
-}
 
 
 @pytest.mark.parametrize("name", list(HOSTILE))
@@ -162,7 +182,32 @@ def test_names_of_the_filter_are_completed(browser: Watched, hosted: Hosted) -> 
     browser.until("document.querySelector('.row')")
     for written, offered in (("mod", "model:"), ("status:c", "status:cut"), ("status:cut client:z", "client:zed/1")):
         browser.type("#filter", written)
-        browser.until(
-            "[...document.querySelectorAll('#completions option')]"
-            f".some(at => at.value.includes({json.dumps(offered)}))"
-        )
+        option = f"at => at.value.includes({json.dumps(offered)})"
+        browser.until(f"[...document.querySelectorAll('#completions option')].some({option})")
+
+
+def test_hostile_words_of_tools_servers_and_keys_break_no_settings(browser: Watched, hosted: Hosted) -> None:
+    words = HOSTILE["html"] + HOSTILE["right to left"] + "W" * 5_000
+    body = f"import sys; sys.exit({words!r})"
+    servers = {HOSTILE["html"][:50]: {"command": "python3", "args": ["-c", body]}}
+    for path, text in (
+        (paths.mcp_servers_file(), json.dumps({"mcpServers": servers})),
+        (paths.function_tools_file(), f"def look(text: str) -> str:\n    {words!r}\n    return {words!r}\n"),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    hosted.services.proxy_keys.new(HOSTILE["html"][:40])
+    for width in (1280, 420):
+        browser.dress(width=width)
+        enter(browser, hosted, "settings")
+        browser.until("document.querySelector('[data-tool=look]') !== null")
+        browser.until("document.querySelector('#tools .outcome.bad') !== null")
+        browser.click("[data-tool=look] button")
+        browser.type("#try-look", '{"text": ""}')
+        browser.click("[data-tool=look] form button")
+        assert "<script>" in browser.until("document.querySelector('[data-tool=look] pre')?.innerText")
+        browser.run("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+        assert browser.run("document.documentElement.scrollWidth <= innerWidth"), width
+    assert barriers(browser) == []
+    assert browser.run("document.querySelectorAll('main img, main script').length") == 0
+    assert "taken" not in browser.run("document.title")

@@ -53,6 +53,12 @@ class Browser:
         self._and_load("Runtime.evaluate", expression=f"document.querySelector({form + ' button'!r}).click()")
         return self.text
 
+    def forget(self) -> None:
+        """Begin anew: an empty page, no cookies, a window of the usual size."""
+        self.open("about:blank")
+        self._call("Network.clearBrowserCookies")
+        self._call("Emulation.clearDeviceMetricsOverride")
+
     def resize(self, width: int) -> None:
         """Make the window this wide."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=600, deviceScaleFactor=1, mobile=False)

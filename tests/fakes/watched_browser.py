@@ -24,8 +24,8 @@ class Watched(Browser):
         self.asked: list[str] = []
 
     def forget(self) -> None:
-        """Begin anew, with an empty page."""
-        self.open("about:blank")
+        """Begin anew, with nothing noted."""
+        super().forget()
         self.troubles.clear()
         self.asked.clear()
 

@@ -11,3 +11,10 @@ setInterval(async () => {
     if (questions.join() !== shown) location.replace(`${ROOT}/approvals`);
   } catch { /* the next look may reach it */ }
 }, EVERY_MS);
+
+const tick = () => {
+  for (const each of document.querySelectorAll(".countdown")) {
+    each.textContent = `refused by itself in ${Math.max(0, Math.round(Number(each.dataset.ends) - Date.now() / 1000))} s`;
+  }
+};
+setInterval(tick, 500);

@@ -147,6 +147,11 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 }
 
+addEventListener("keydown", (event) => {
+  const menu = event.key === "Escape" && document.querySelector(".menu[open]");
+  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+});
+
 export function show(page) {
   render(page, document.getElementById("app"));
   document.querySelector(".top [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });

@@ -57,8 +57,13 @@ function Events({ detail }) {
 function Again({ detail, sentAgain }) {
   const [isOpen, setOpen] = useState(false);
   const [fields, setFields] = useState({ upstream: "", model: "" });
+  const [models, setModels] = useState([]);
   const field = useRef(null);
-  useEffect(() => { if (isOpen) field.current.focus(); }, [isOpen]);
+  useEffect(() => {
+    if (!isOpen) return;
+    field.current.focus();
+    get("filters").then((found) => setModels(found.values.model), () => {}); // those that were used; any other may be written
+  }, [isOpen]);
   const [trouble, setTrouble] = useState("");
   const send = async (event) => {
     event.preventDefault();
@@ -66,7 +71,8 @@ function Again({ detail, sentAgain }) {
   };
   if (!isOpen) return html`<button class="second small" onClick=${() => setOpen(true)}>Send again …</button>`;
   return html`<form class="again" onSubmit=${send}>
-    <label>Model <input type="text" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} ref=${field} onInput=${(event) => setFields({ ...fields, model: event.target.value })} /></label>
+    <label>Model <input type="text" list="again-models" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} ref=${field} onInput=${(event) => setFields({ ...fields, model: event.target.value })} /></label>
+    <datalist id="again-models">${models.map((each) => html`<option key=${each} value=${each} />`)}</datalist>
     <label>Upstream <input type="text" placeholder="as routed" value=${fields.upstream} onInput=${(event) => setFields({ ...fields, upstream: event.target.value })} /></label>
     <button class="small">Send</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
     <${Trouble} words=${trouble} /></form>`;

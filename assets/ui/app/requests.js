@@ -1,6 +1,7 @@
 // The page of requests: a live table, a filter that is kept in the address, and one request in full.
 import { Empty, NONE, ROOT, Trouble, bytes, compact, html, money, number, post, seconds, show, useEffect, useLayoutEffect, useRef, useState, when, whenFully } from "./core.js";
 import { Detail } from "./detail.js";
+import { Drill } from "./drill.js";
 import { completions } from "./filter.js";
 import { Model, Outcome } from "./row_parts.js";
 import { useRows } from "./live.js";
@@ -89,6 +90,7 @@ function Nothing({ filter, clear }) {
   return html`<${Empty} title="Nothing has been asked yet">
     <p>Point a tool at this address, with any API key, and ask it something. Its request appears here as it is made.</p>
     <pre class="try">${`curl ${location.origin}/v1/chat/completions \\\n  -H "Content-Type: application/json" \\\n  -d '{"model": "gpt-4o-mini", "stream": true,\n       "messages": [{"role": "user", "content": "Hello!"}]}'`}</pre>
+    <p><a class="button" href=${`${ROOT}/connect`}>Connect a tool</a> <a class="button" href=${`${ROOT}/`}>Send a test request</a></p>
     <p class="soft">The base URL for your tools is <code>${location.origin}/v1</code>.</p><//>`;
 }
 
@@ -150,6 +152,7 @@ function Page() {
     </div>
     <${Trouble} words=${said || state.trouble} />
     ${capture && !isHolding && html`<p class="note asking">${capture.is_paused ? "Capture is paused: new requests are listed, but what they say is not held." : "Capture is off in the settings: requests are listed, but what they say is not held."}</p>`}
+    ${capture?.disk !== undefined && rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).map((row) => row.client).filter(Boolean))]} />`}
     <div class=${`panes ${opened ? "two" : ""}`}>
       ${rows.length ? html`<${Table} rows=${rows} opened=${opened} open=${setOpened} cancel=${cancel} />`
         : state.isLoading ? html`<p class="soft" role="status">Loading …</p>` : !state.trouble && html`<${Nothing} filter=${filter} clear=${() => setWritten("")} />`}

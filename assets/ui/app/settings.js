@@ -1,7 +1,7 @@
 // The page of settings: each with its meaning, value and origin, saved one by one.
 import { ROOT, Trouble, Words, get, html, post, show, useEffect, useState } from "./core.js";
 import { SideBySide } from "./diff.js";
-import { Keys, Learned, Origins, useProgram } from "./settings_keys.js";
+import { Kept, Keys, Learned, Origins, useProgram } from "./settings_keys.js";
 import { Tools } from "./settings_tools.js";
 
 const LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"];
@@ -102,6 +102,7 @@ function Page() {
     ${showsKeys && html`<${Keys} keys=${keys} />`}
     ${groups.map((group) => html`<section key=${group} id=${anchor(group)} data-group=${group}><h2>${group}</h2>${shown.filter((row) => row.group === group).map((row) => html`<${Setting} key=${row.name} row=${row} replace=${replace} />`)}
       ${group === "Models and parameters" && html`<${TryRules} /><${Learned} keys=${keys} />`}
+      ${group === "Usage and requests" && html`<${Kept} />`}
       ${group === "Who may call" && html`<${Origins} keys=${keys} />`}
       ${group === "Tools" && html`<${Tools} isOn=${state.settings.find((row) => row.name === "enable_tool_execution")?.value} words=${words} />`}</section>`)}
     ${state && !shown.length && !showsKeys && html`<p class="soft">No setting fits. <button class="link" onClick=${() => setWords("")}>Show all</button></p>`}

@@ -1,5 +1,5 @@
 // The parts of the settings page for keys, refused origins and learnt repairs.
-import { Trouble, get, html, number, post, useEffect, useState } from "./core.js";
+import { Trouble, bytes, get, html, number, post, useEffect, useState } from "./core.js";
 
 export function useProgram(path) { // what the program says, and a way to change it
   const [state, setState] = useState(null);
@@ -78,6 +78,16 @@ export function Origins({ keys }) {
     ${state.refused_origins.length ? html`<p class="soft">They tried to use the proxy. Allow only what you know and trust: it can spend your money.</p>
       <ul class="lines">${state.refused_origins.map((origin) => html`<li class="line-item" key=${origin}><code>${origin}</code><div class="choice"><button type="button" class="second small" aria-label=${`Allow ${origin}`} onClick=${() => change("origins/allow", { origin })}>Allow</button></div></li>`)}</ul>`
     : html`<p class="soft">None since the program started.</p>`}</div>`;
+}
+
+export function Kept() { // what is on the disk, where the program keeps any
+  const [disk, setDisk] = useState(null);
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => { get("capture").then((found) => setDisk(found.disk), () => {}); }, []);
+  const clear = () => confirm("Delete all requests that are kept on the disk?") && post("capture/delete").then((found) => setDisk(found.disk), (error) => setTrouble(error.message));
+  if (!disk || (!disk.days && !disk.requests)) return null;
+  return html`<div class="sub"><h3>Kept on the disk</h3><p class="soft">${number(disk.requests)} ${disk.requests === 1 ? "request" : "requests"}, ${bytes(disk.bytes)}, in <code>${disk.folder}</code></p><${Trouble} words=${trouble} />
+    ${disk.requests > 0 && html`<p><button type="button" class="second small" onClick=${clear}>Delete them</button></p>`}</div>`;
 }
 
 export function Learned({ keys }) {

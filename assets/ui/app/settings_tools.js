@@ -40,7 +40,7 @@ function Tool({ tool, setRule, isFixed }) {
 }
 
 function Question({ question, decide }) {
-  return html`<section class="question"><h3>May <code>${question.tool}</code> run? <span class="soft">from <bdi>${question.source}</bdi></span></h3><pre tabindex="0" aria-label="Arguments">${question.arguments}</pre>
+  return html`<section class="question"><h3>May <code>${question.tool}</code> run? <span class="soft">from <bdi>${question.source}</bdi>${question.asker && html`, asked by <bdi>${question.asker}</bdi>`}</span></h3><pre tabindex="0" aria-label="Arguments">${question.arguments}</pre>
     <div class="choice"><button type="button" onClick=${() => decide(question.id, "yes")}>Allow</button><button type="button" class="second" onClick=${() => decide(question.id, "always")}>Always allow</button><button type="button" class="quiet" onClick=${() => decide(question.id, "no")}>Refuse</button></div></section>`;
 }
 

@@ -46,7 +46,7 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
       scales: { x: { range: () => [times[0] - half, times.at(-1) + half] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, space: 60, size: 28, values: (_, splits) => splits.map((at) => (step === "hour" ? new Date(at * 1000).toLocaleTimeString(undefined, { hour: "numeric" }) : new Date(at * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short" }))) },
-        { ...axis, size: 58, values: (_, splits) => splits.map((value) => axisFormat(value)) },
+        { ...axis, size: 66, values: (_, splits) => splits.map((value) => axisFormat(value)) },
       ],
       series: [{}, ...series.map(({ name, ink }) => ({ label: name, fill: color(ink), stroke: color(ink), width: 0, paths: bars, points: { show: false } }))],
     }, [times, ...stacked], box.current);
@@ -63,10 +63,14 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
 const INKS = ["--c1", "--c2", "--c3", "--c4", "--c5"];
 const SPLITS = [["kind", "Kind"], ["model", "Model"], ["client", "Client"], ["upstream", "Upstream"], ["key", "Key"]];
 
-function split(rows, times, read) { // days of groups as stacked series: the largest five, and the rest
+function largestOf(rows) { // the groups by their tokens: in this order they have their colours, in each plot the same
   const sums = new Map();
-  for (const row of rows) sums.set(row.group, (sums.get(row.group) || 0) + (read(row) || 0));
-  const largest = [...sums].filter(([, sum]) => sum > 0).sort((one, other) => other[1] - one[1]).map(([group]) => group);
+  for (const row of rows) sums.set(row.group, (sums.get(row.group) || 0) + (tokensOf(row) || 0));
+  return [...sums].filter(([, sum]) => sum > 0).sort((one, other) => other[1] - one[1]).map(([group]) => group);
+}
+
+function split(rows, times, read) { // days of groups as stacked series: the largest five, and the rest
+  const largest = largestOf(rows);
   const named = largest.slice(0, INKS.length), place = new Map(times.map((time, at) => [time, at]));
   const series = named.map((group, nth) => ({ id: group, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
   if (largest.length > named.length) series.push({ id: NONE, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
@@ -82,7 +86,8 @@ function Limits({ limits }) {
   if (!limits?.length) return null;
   return html`<section class="limits"><h2>Limits</h2><ul class="lines">${limits.map((each, at) => { const words = each.unit === "usd" ? cents : compact; const share = Math.min(1, each.used / (each.limit || 1));
     return html`<li key=${at} class="limit"><span>${each.key ? html`Key <bdi>${each.key}</bdi>` : "All requests"}, ${each.period === "day" ? "a day" : each.period === "month" ? "a month" : each.period}</span>
-      <span class="num">${words(each.used)} of ${words(each.limit)}</span><span class=${`meter ${share >= 1 ? "full" : share >= 0.8 ? "near" : ""}`} role="img" aria-label=${`${percent(share)} used`}><span style=${{ width: `${100 * share}%` }}></span></span></li>`; })}</ul></section>`;
+      <span class="num">${words(each.used)} of ${words(each.limit)}</span><span class=${`meter ${share >= 1 ? "full" : share >= 0.8 ? "near" : ""}`} role="img" aria-label=${`${percent(share)} used`}><span style=${{ width: `${100 * share}%` }}></span></span>
+      ${each.sentence && html`<span class="soft small-print">${each.sentence}${each.is_hard ? " Then requests are refused." : ""}</span>`}</li>`; })}</ul></section>`;
 }
 
 const FAULTS = [["cut", "Cut"], ["no_done", "No [DONE]"], ["error_inside", "Error inside"], ["silent", "Silent"], ["repaired", "Repaired"]];

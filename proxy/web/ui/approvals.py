@@ -1,6 +1,7 @@
 """The page on which the user says whether a tool may run."""
 
 import json
+import time
 from contextlib import suppress
 from typing import Literal
 
@@ -51,6 +52,9 @@ def page(
                 "tool": question.tool,
                 "source": question.source,
                 "arguments": readable(question.arguments),
+                "asker": question.asker,
+                "ends_at": question.ends_at,
+                "left_s": max(0, round(question.ends_at - time.time())),
             }
             for question in consent.questions
             if question.id != answered

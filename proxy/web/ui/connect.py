@@ -1,13 +1,14 @@
 """The page on which client programs are connected, seen at work, and disconnected."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, jsonify, render_template, request
 
 from proxy import paths
 from proxy.clients.client import ANY_KEY, Client, Target
-from proxy.clients.connection import Connections
+from proxy.clients.connection import Connections, Record
 from proxy.clients.models import chat_models
 from proxy.clients.table import BY_NAME, CLIENTS, IMPOSSIBLE
 from proxy.command import as_typed
@@ -39,6 +40,16 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.get(f"{root}/connect")
     def connect() -> str:
         return page(parts, connections, opened=request.args.get("client", ""))
+
+    @pages.get(f"{root}/api/connect")
+    def clients_seen() -> Response:
+        """Tell what each client last asked for: a page that waits for a first request looks here."""
+        seen = recently_seen(parts)
+        words = {}
+        for client in CLIENTS:
+            with suppress(ClientFileRefused):
+                words[client.name] = seen_words(client, connections.record(client), seen)
+        return jsonify(seen=words)
 
     @pages.post(f"{root}/connect/<name>")
     def do_connect(name: str) -> str:
@@ -105,11 +116,9 @@ def target_of(parts: PageParts, key: str | None = None) -> Target:
 def row_of(client: Client, target: Target, connections: Connections, seen: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the page shows of a client."""
     row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "steps": as_typed(client.steps)}
-    own = next((each for each in seen if client.is_own(each["client"], each["key_name"])), None)
     try:
         row["record"] = record = connections.record(client)
-        is_proof = own is not None and (record is None or own["began_at"] >= record.at)
-        row["seen"] = request_words(own) if own and is_proof else None
+        row["seen"] = seen_words(client, record, seen)
         if client.file is None:
             return row
         row["undo"] = connections.undo_plan(client)
@@ -117,6 +126,21 @@ def row_of(client: Client, target: Target, connections: Connections, seen: list[
     except ClientFileRefused as error:
         row["trouble"] = str(error)
     return row
+
+
+def seen_words(client: Client, record: Record | None, seen: list[dict[str, Any]]) -> str | None:
+    """Say what a client last asked for; where it is connected, only a request from after that proves it."""
+    own = next((each for each in seen if client.is_own(each["client"], each["key_name"])), None)
+    is_proof = own is not None and (record is None or own["began_at"] >= record.at)
+    return request_words(own) if own and is_proof else None
+
+
+def recently_seen(parts: PageParts) -> list[dict[str, Any]]:
+    """Return the last request of each client of the last day."""
+    try:
+        return summaries.last_by_client(parts.ledger_file, time.time() - SEEN_WITHIN_S)
+    except summaries.LedgerUnreadable:
+        return []
 
 
 def request_words(row: dict[str, Any]) -> str:
@@ -150,11 +174,7 @@ def page(
     success: str | None = None,
 ) -> str:
     """Return the page, with what just happened."""
-    target = target_of(parts)
-    try:
-        seen = summaries.last_by_client(parts.ledger_file, time.time() - SEEN_WITHIN_S)
-    except summaries.LedgerUnreadable:
-        seen = []
+    target, seen = target_of(parts), recently_seen(parts)
     return render_template(
         "connect.html",
         rows=[row_of(client, target, connections, seen) for client in CLIENTS],

@@ -76,6 +76,7 @@ def state_of(parts: PageParts) -> dict[str, Any]:
     return {
         "is_demo": parts.store.origin("openai_api_key") == "command line",
         "needs_key": lacks_key(parts),
+        "problem": str(key.problem) if key.problem else None,
         "upstream": {"name": chosen.name, "base_url": chosen.base_url, "key": str(key)},
         "fixed_by": parts.store.fixed_by("proxy_upstream") or parts.store.fixed_by("proxy_upstreams"),
         "providers": [

@@ -77,7 +77,13 @@ def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
         "servers": [],
         "problems": [],
         "questions": [
-            {"id": each.id, "tool": each.tool, "source": each.source, "arguments": readable(each.arguments)}
+            {
+                "id": each.id,
+                "tool": each.tool,
+                "source": each.source,
+                "arguments": readable(each.arguments),
+                "asker": each.asker,
+            }
             for each in tools.consent.questions
         ],
     }

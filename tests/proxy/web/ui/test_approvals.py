@@ -1,49 +1,21 @@
 """The page on which the user says whether a tool may run."""
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 
 from fakes.dashboard import Hosted, form_token
 from fakes.shared_upstream import Fresh
-from proxy.tools.consent import Consent
-from proxy.tools.tool import Tool
+from fakes.waiting_call import asked
 from waiting import wait_for
-
-ARGUMENTS = '{"path": "/home/me/<b>notes</b>.txt", "text": "a\u202eb"}'
-
-
-class SilentAsker:
-    def ask(self, question: object) -> None: ...
-
-    def withdraw(self, question: object) -> None: ...
 
 
 @pytest.fixture
 def hosted(upstream: Fresh) -> Iterator[Hosted]:
     with Hosted(openai_base_url=upstream.base_url) as running:
         yield running
-
-
-@contextmanager
-def asked(consent: Consent, name: str = "write_file") -> Iterator[Callable[[], bool | None]]:
-    """Have a call wait for the user; give a function that tells what came of it, None so far."""
-    outcome: list[bool] = []
-    tool = Tool(name, "", {}, print, source="files", is_trusted=False)
-    thread = threading.Thread(target=lambda: outcome.append(asyncio.run(consent.permits(tool, ARGUMENTS))))
-    detach = consent.attach(SilentAsker())
-    thread.start()
-    question = wait_for(lambda: consent.questions, "the question")[0]
-    try:
-        yield lambda: outcome[0] if outcome else None
-    finally:
-        consent.answer(question.id, "no")
-        thread.join(5)
-        detach()
 
 
 def answer(browser: httpx2.Client, number: int, decision: str) -> str:
@@ -60,6 +32,8 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
     assert "/home/me/&lt;b&gt;notes&lt;/b&gt;.txt" in page
     assert "a\\u202eb" in page
     assert "\u202e" not in page
+    assert "zed with gpt-5" in page
+    assert re.search(r"refused by itself in [1-6]?\d s", page)
     assert "A tool asks to run: write_file" in home
 
 

@@ -69,6 +69,9 @@ def test_a_client_is_connected_seen_and_disconnected(hosted: Hosted, empty_compu
         wait_for(
             lambda: "asked for models" in section(browser.get("/connect").text, "codex"), "its request on the page"
         )
+        seen = browser.get("/api/connect").json()["seen"]
+        assert seen.pop("codex").startswith("asked for models")
+        assert not any(seen.values())
         assert "is disconnected" in press(browser, "codex", "/undo")
     assert file.read_text() == "# mine\n"
 
