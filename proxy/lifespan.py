@@ -27,6 +27,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     services.tools.hold()
+    services.ledger.begin()
     try:
         yield
     finally:

@@ -41,6 +41,7 @@ from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
+from proxy.usage.spending import Spending
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,7 @@ def assemble(
         lambda: store.current.proxy_usage_days,
         lambda: store.current.proxy_prices,
         lambda text: services.hide(text),
+        Spending(lambda: store.current),
     )
     capture = Capture(lambda: capture_limits(store.in_force.settings))
     observers = Observers(health, LogLine(), ledger)  # the capture joins them where there are pages to show it on
@@ -216,6 +218,7 @@ def assemble(
         hide=lambda text: services.hide(text),
         learned_repairs=learned_repairs,
         habits=habits,
+        ledger=ledger,
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
     )

@@ -39,7 +39,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
     "capture": "flow http identity policy stream usage",
-    "exchange": "errors files flow http logs policy settings stream tools upstream",
+    # usage: a key that has used up its budget is refused
+    "exchange": "errors files flow http logs policy settings stream tools upstream usage",
     "demo": "errors",
     # settings: how a text file's bytes are read; paths: where programs keep their settings
     "clients": "errors files paths settings",

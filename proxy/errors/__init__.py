@@ -20,7 +20,7 @@ ProxyError                      proxy_error.py
 ├── UnusableKey                 what was given cannot be a key
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
-├── RequestRefused              ours to refuse; the upstream was not called; to TooManyConnections: request.py
+├── RequestRefused              ours to refuse; the upstream was not called; to BudgetReached: request.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403       └── ContentTypeNotAllowed 415
@@ -32,6 +32,7 @@ ProxyError                      proxy_error.py
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
+├── BudgetReached               402: a limit of the user's own
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504

@@ -55,6 +55,17 @@ class ProxyKeyRefused(RequestRefused):
     code = "invalid_proxy_key"
 
 
+class BudgetReached(ProxyError):
+    """Refuse what a proxy key asks beyond its limit."""
+
+    title = "The budget of the proxy key is reached"
+    hint = "Wait until then, or raise PROXY_KEY_LIMITS: `openai-tray-proxy limits` shows all limits and changes them"
+    status = 402
+    type = "insufficient_quota"
+    code = "budget_reached"
+    should_retry = False
+
+
 class HostNotAllowed(RequestRefused):
     """Refuse a Host that is not the proxy's own (DNS rebinding)."""
 

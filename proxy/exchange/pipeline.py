@@ -12,6 +12,7 @@ do for most of them, is gone past without a call: see `entry`.
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from proxy.exchange.budget import Budget
 from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
 from proxy.exchange.models import Models
@@ -35,6 +36,7 @@ from proxy.upstream.routing import Target
 STAGES: tuple[type[Stage], ...] = (
     Decode,  # json: read the body, undo its encoding, read the JSON object
     Upload,  # relay: read a small body, pass a large one along as it arrives
+    Budget,  # refuse what a proxy key asks beyond its limit
     Models,  # relay: list the models of all upstreams, where there are several
     Choose,  # choose upstream and model; ask the next of a chain where one fails before its first byte
     Rules,  # json: apply the user's parameter defaults, overrides and drops

@@ -13,6 +13,7 @@ from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.habits import Habits
 from proxy.upstream.router import UpstreamRouter
+from proxy.usage.ledger import Ledger
 
 Next = Callable[[Flow, Request], Awaitable[Answer]]
 
@@ -29,6 +30,7 @@ class Parts:
     hide: Callable[[str], str]  # takes the keys out of a text
     learned_repairs: LearnedRepairs
     habits: Habits  # what upstreams were seen to do
+    ledger: Ledger  # what was used
     keep_alive_s: float = KEEP_ALIVE_S
     key_hint: Callable[[], str] = str  # what to do about a key that was refused, beside entering another
 

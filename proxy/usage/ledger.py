@@ -5,15 +5,16 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from proxy.flow.flow import Flow, Outcome, Usage
 from proxy.flow.observers import Observer
 from proxy.usage.prices import Prices, cost_of
-from proxy.usage.schema import connect
+from proxy.usage.schema import connect, last_row
+from proxy.usage.spending import Spending
 
 BATCH_EVERY_S = 0.5
 STOP_TIMEOUT_S = 5.0
@@ -32,15 +33,22 @@ COLUMNS = (
     *("output_tokens", "reasoning_tokens", "is_estimated", "bytes_up", "bytes_down", "tool_rounds", "repairs"),
     *("cost_usd", "price_source"),
 )
-INSERT = f"INSERT OR REPLACE INTO requests VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  our own names
+INSERT = (
+    f"INSERT OR REPLACE INTO requests ({', '.join(COLUMNS)})"  # noqa: S608  our own names
+    f" VALUES ({', '.join('?' * len(COLUMNS))})"
+)
 
-Row = tuple[Any, ...]
+Row = dict[str, Any]  # by the names of the columns
+Values = tuple[Any, ...]  # in their order
 
 log = logging.getLogger(__name__)
 
 
 class Ledger(Observer):
-    """Hear of ended requests on any thread. The writer begins with the first and may be stopped and begun again."""
+    """Hear of ended requests on any thread. The writer begins with the first and may be stopped and begun again.
+
+    What ends is priced and counted in memory first, whether or not the file can be written.
+    """
 
     def __init__(
         self,
@@ -48,12 +56,18 @@ class Ledger(Observer):
         days: Callable[[], int],
         prices: Callable[[], Prices],
         hide: Callable[[str], str] = lambda text: text,
+        spending: Spending | None = None,
+        counters: Sequence[Callable[[Sequence[Row]], None]] = (),
     ) -> None:
         self.file = file
+        self.spending = spending
         self._days = days
         self._prices = prices
         self._hide = hide  # takes the keys out of a text: clients may send one where a name belongs
+        self._counters = counters  # each is given the rows, on the writer's thread
         self._waiting: deque[Flow] = deque(maxlen=MAX_WAITING)
+        self._rows: deque[Values] = deque(maxlen=MAX_WAITING)  # priced and counted, not yet written
+        self._settling = threading.Lock()
         self._lock = threading.Lock()  # over the writer's beginning and end
         self._some = threading.Event()
         self._stopping = threading.Event()
@@ -70,6 +84,34 @@ class Ledger(Observer):
             self._some.set()
         if self._writer is None:
             self._begin()
+
+    def begin(self) -> None:
+        """Read what this month has used so far, in the background; where there is no file there is nothing to read."""
+        if self.file.exists():
+            self._begin()
+        elif self.spending is not None:
+            self.spending.is_loaded.set()
+
+    def is_unsettled(self, key: str | None) -> bool:
+        """Tell whether requests of a proxy key have ended that are not counted yet."""
+        try:
+            return any(flow.key_name == key for flow in self._waiting)
+        except RuntimeError:  # one came or went meanwhile
+            return True
+
+    def settle(self) -> None:
+        """Price and count what has ended; it reads no file but the price table. Not on the event loop."""
+        with self._settling:
+            flows = list(take_all(self._waiting))
+            if not flows:
+                return
+            prices = self._prices()
+            rows = [row for flow in flows if (row := self._row(flow, prices)) is not None]
+            self._rows.extend(tuple(row.values()) for row in rows)
+            if self.spending is not None:
+                self.spending.add(rows)
+        for count in self._counters:
+            count(rows)
 
     def stop(self) -> None:
         """Write what waits and end the thread; blocks for some seconds at most."""
@@ -91,39 +133,69 @@ class Ledger(Observer):
 
     def _run(self, stopping: threading.Event) -> None:
         ledger: sqlite3.Connection | None = None
+        if self.spending is not None and not self.spending.is_loaded.is_set() and self.file.exists():
+            ledger = self._write(None)
         while not stopping.is_set():
             self._some.wait()
             stopping.wait(BATCH_EVERY_S)
             self._some.clear()
             ledger = self._write(ledger)
-            if self._waiting and not stopping.is_set():
+            if (self._waiting or self._rows) and not stopping.is_set():
                 self._some.set()  # the file could not be written, or more has come
-        if self._waiting:  # it was told to stop before its first look
+        if self._waiting or self._rows:  # it was told to stop before its first look
             ledger = self._write(ledger)
         if ledger is not None:
             ledger.close()
 
     def _write(self, ledger: sqlite3.Connection | None) -> sqlite3.Connection | None:
-        """Write what waits; return the connection, None where it is of no more use."""
-        flows = list(take_all(self._waiting))
+        """Count and write what waits; return the connection, None where it is of no more use."""
+        self.settle()
+        rows = list(take_all(self._rows))
         try:
             ledger = ledger or connect(self.file)
-            prices = self._prices()
-            write_rows(ledger, without_keys([row_of(flow, prices) for flow in flows], self._hide))
+            self._write_rows(ledger, rows)
             self._sweep(ledger)
         except (sqlite3.Error, OSError) as error:
-            self._keep(flows, error)
+            self._keep(rows, error)
             if ledger is not None:
                 ledger.close()
-            return None
+            ledger = None
         except Exception:  # a thread's body: these rows are lost, the next are not
-            log.exception("the ledger lost %d rows", len(flows))
+            log.exception("the ledger lost %d rows", len(rows))
+        self._announce(ledger)
         return ledger
 
-    def _keep(self, flows: list[Flow], error: Exception) -> None:
+    def _write_rows(self, ledger: sqlite3.Connection, rows: Sequence[Values]) -> None:
+        """Write all rows or none, and count what other programs have written meanwhile; raises sqlite3.Error."""
+        spending = self.spending
+        with transaction(ledger):
+            if spending is not None:
+                spending.sync(ledger)
+            ledger.executemany(INSERT, rows)
+            last = last_row(ledger)
+        if spending is not None:
+            spending.skip_to(last)
+
+    def _announce(self, ledger: sqlite3.Connection | None) -> None:
+        if self.spending is None:
+            return
+        self.spending.is_loaded.set()
+        try:
+            self.spending.announce(ledger)
+        except sqlite3.Error as error:  # it is told of in the log and by the next batch at the latest
+            log.info("the ledger cannot remember a notice: %s", error)
+
+    def _row(self, flow: Flow, prices: Prices) -> Row | None:
+        try:
+            return row_of(flow, prices, self._hide)
+        except Exception:  # hostile facts of one request must not lose the others
+            log.exception("the ledger lost the row of %s", flow.id)
+            return None
+
+    def _keep(self, rows: list[Values], error: Exception) -> None:
         """Hold the rows for the next time, and say once why."""
-        room = MAX_WAITING - len(self._waiting)
-        self._waiting.extendleft(reversed(flows[-room:] if room else []))
+        room = MAX_WAITING - len(self._rows)
+        self._rows.extendleft(reversed(rows[-room:] if room else []))
         if not self._has_spoken:
             self._has_spoken = True
             log.warning(
@@ -138,18 +210,22 @@ class Ledger(Observer):
             ledger.execute("DELETE FROM requests WHERE began_at < ?", (time.time() - self._days() * DAY_S,))
 
 
-def take_all(waiting: deque[Flow]) -> Iterator[Flow]:
+T = TypeVar("T")
+
+
+def take_all(waiting: deque[T]) -> Iterator[T]:
     """Take what waits, though another writer that is about to stop may take some too."""
     with suppress(IndexError):
         while True:
             yield waiting.popleft()
 
 
-def write_rows(ledger: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Write all rows or none; raises sqlite3.Error."""
+@contextmanager
+def transaction(ledger: sqlite3.Connection) -> Iterator[None]:
+    """Keep all that is written in the block, or nothing; raises sqlite3.Error."""
     ledger.execute("BEGIN IMMEDIATE")
     try:
-        ledger.executemany(INSERT, rows)
+        yield
         ledger.execute("COMMIT")
     except BaseException:
         if ledger.in_transaction:
@@ -157,8 +233,8 @@ def write_rows(ledger: sqlite3.Connection, rows: Iterable[Row]) -> None:
         raise
 
 
-def row_of(flow: Flow, prices: Prices) -> Row:
-    """Return a flow as a row of the ledger."""
+def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> Row:
+    """Return a flow as a row of the ledger, without any key."""
     usage = flow.usage or estimate(flow)
     usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
     tokens = (
@@ -169,32 +245,17 @@ def row_of(flow: Flow, prices: Prices) -> Row:
             *(usage.output_tokens, usage.reasoning_tokens),
         )
     )
-    return (
+    row = (
         *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
         *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
         *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
         *(*tokens, usage is not None and flow.usage is None, flow.bytes_up, flow.bytes_down),
         *(len(flow.tool_rounds), len(flow.repairs), usd, source),
     )
-
-
-def without_keys(rows: list[Row], hide: Callable[[str], str]) -> list[Row]:
-    """Return the rows without any key, and as SQLite can hold them."""
-    texts = "\0".join([value for row in rows for value in row if isinstance(value, str)])
-    if hide(texts) != texts:  # looked at together: most batches hold no key
-        rows = [tuple(hide(value) if isinstance(value, str) else value for value in row) for row in rows]
-    return [row if fits(row) else tuple(map(stored, row)) for row in rows]
-
-
-def fits(row: Row) -> bool:
-    """Tell whether SQLite can hold a row as it is, as it can nearly every one."""
-    for value in row:
-        if isinstance(value, str):
-            if len(value) > MAX_TEXT or not value.isascii():
-                return False
-        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
-            return False
-    return True
+    texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
+    if hide(texts) != texts:
+        row = tuple(hide(value) if isinstance(value, str) else value for value in row)
+    return dict(zip(COLUMNS, map(stored, row), strict=True))
 
 
 def stored(value: Any) -> Any:

@@ -14,6 +14,7 @@ MIGRATIONS: tuple[str, ...] = (
         bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL, tool_rounds INTEGER NOT NULL, repairs INTEGER NOT NULL,
         cost_usd REAL, price_source TEXT)""",
     "CREATE INDEX requests_began_at ON requests (began_at)",
+    "CREATE TABLE notices (name TEXT PRIMARY KEY, said_at REAL NOT NULL)",  # of limits that were reached
 )
 
 
@@ -53,3 +54,9 @@ def migrate(ledger: sqlite3.Connection) -> None:
         ledger.execute("ROLLBACK")
         raise
     ledger.execute("COMMIT")
+
+
+def last_row(ledger: sqlite3.Connection) -> int:
+    """Return the number of the row that was written last, 0 where there is none."""
+    (number,) = ledger.execute("SELECT COALESCE(MAX(rowid), 0) FROM requests").fetchone()
+    return int(number)

@@ -8,7 +8,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from proxy.settings.model import Settings
 from proxy.usage.ledger import COLUMNS
+from proxy.usage.spending import Spending
 
 # What a group is called, as SQL; days and hours are those of the reader's clock.
 GROUPS = {
@@ -46,6 +48,15 @@ def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
             yield ledger if version else None  # a file that is being made has no table yet
     except sqlite3.Error as error:
         raise LedgerUnreadable(f"The usage ledger {file} cannot be read: {error}") from error
+
+
+def spending(file: Path, settings: Settings) -> Spending:
+    """Return what this month used, and how much of each limit; raises LedgerUnreadable."""
+    read = Spending(lambda: settings)
+    with reading(file) as ledger:
+        if ledger is not None:
+            read.sync(ledger)
+    return read
 
 
 def totals(file: Path, since: float, until: float) -> dict[str, Any]:
