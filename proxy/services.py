@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy import paths
+from proxy.capture.cache_miss import missed_of
 from proxy.capture.capture import Capture, Limits
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
@@ -41,6 +42,7 @@ from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
+from proxy.usage.metrics import Metrics
 from proxy.usage.spending import Spending
 
 
@@ -63,6 +65,8 @@ class Services:
     tools: ToolExecution
     habits: Habits
     ledger: Ledger
+    spending: Spending
+    metrics: Metrics
     capture: Capture
 
     def follow_log_level(self) -> None:
@@ -189,14 +193,19 @@ def assemble(
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
     store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
+    metrics = Metrics()
+    spending = Spending(lambda: store.current)
     ledger = Ledger(
         ledger_file or paths.ledger_file(),
         lambda: store.current.proxy_usage_days,
         lambda: store.current.proxy_prices,
         lambda text: services.hide(text),
-        Spending(lambda: store.current),
+        spending,
+        lambda flow: missed_of(capture, flow, store.current.proxy_prices),
+        [metrics.add],
     )
     capture = Capture(lambda: capture_limits(store.in_force.settings))
+    spending.listen(lambda notice: capture.feed.say("limits", None) if notice else None)
     observers = Observers(health, LogLine(), ledger)  # the capture joins them where there are pages to show it on
     store.listen(lambda _, __: capture.settings_changed())
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
@@ -239,6 +248,8 @@ def assemble(
         tools=tools,
         habits=habits,
         ledger=ledger,
+        spending=spending,
+        metrics=metrics,
         capture=capture,
     )
     return services

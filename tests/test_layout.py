@@ -66,10 +66,10 @@ DOORS_IN_WORDS: dict[str, str] = {
         " tools upstream usage web"
     ),
     "__main__": "cli",
-    # flow, keys and tools for their states alone
+    # flow, keys, tools and usage for their states alone
     "tray_app": (
         "cli command errors files flow hosting identity install keys logs paths process running server services"
-        " settings tools web"
+        " settings tools usage web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
@@ -106,6 +106,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),
     "platformdirs": ("proxy/paths.py",),
+    "prometheus_client": ("proxy/web/metrics.py",),
     **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
     "click": ("proxy/cli/", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),

@@ -5,8 +5,8 @@ from typing import Any
 
 from proxy.capture.record import Record
 from proxy.flow.flow import Flow, Outcome, Usage
-from proxy.usage.ledger import estimate
 from proxy.usage.prices import Prices, cost_of
+from proxy.usage.row import estimate
 
 Row = dict[str, Any]
 

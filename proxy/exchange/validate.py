@@ -181,7 +181,11 @@ async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes 
         return await check_json(begun, expected)
     if begun.is_stream or kind == EVENTS or wants_stream:
         headers = named_as(EVENTS, for_client(begun.headers))
-        return CheckedAnswer(begun, headers, StreamChecker(dialect)) if dialect else PassedAnswer(begun, headers)
+        return (
+            CheckedAnswer(begun, headers, StreamChecker(dialect, expected.flow.note_fault))
+            if dialect
+            else PassedAnswer(begun, headers)
+        )
     return PassedAnswer(begun, passed_headers(begun, keeps_length=True))
 
 
@@ -203,6 +207,7 @@ async def check_json(upstream: Answer, expected: Expected) -> Answer:
         return PassedAnswer(upstream, headers, arrived=body)
     if request.head.wants_json and b'"error"' in body and (error := find_error(body)):
         status, body = error
+        expected.flow.note_fault("error_inside")
         return expected.refusal(status, headers, body)
     if dialect is None:
         headers.append(("content-length", str(len(body))))

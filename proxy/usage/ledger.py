@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from proxy.flow.flow import Flow, Outcome, Usage
+from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer
-from proxy.usage.prices import Prices, cost_of
+from proxy.usage.prices import Prices
+from proxy.usage.row import COLUMNS, Missed, Row, Values, row_of
 from proxy.usage.schema import connect, last_row
 from proxy.usage.spending import Spending
 
@@ -20,26 +21,12 @@ BATCH_EVERY_S = 0.5
 STOP_TIMEOUT_S = 5.0
 MAX_WAITING = 50_000  # rows held while the file cannot be written; the oldest go first
 DAY_S = 86_400.0
-BYTES_PER_TOKEN = 4  # of text, roughly, in English and in code
-BYTES_PER_EVENT = 250  # of a stream, roughly; most events carry one token
-SWITCHING_PROTOCOLS = 101
-MAX_TEXT = 256  # characters of a name
-MAX_INTEGER = 2**63 - 1
-UNFINISHED = (Outcome.CUT, Outcome.CANCELLED, Outcome.TIMED_OUT, Outcome.STOPPED)
+MISSES_LIMIT_S = 0.1  # of a batch, for what caches missed: prompts are read again for it
 
-COLUMNS = (
-    *("id", "began_at", "client", "key_name", "method", "endpoint", "model_asked", "model_sent", "upstream", "status"),
-    *("outcome", "attempts", "first_byte_s", "duration_s", "input_tokens", "cached_tokens", "cache_written_tokens"),
-    *("output_tokens", "reasoning_tokens", "is_estimated", "bytes_up", "bytes_down", "tool_rounds", "repairs"),
-    *("cost_usd", "price_source"),
-)
 INSERT = (
     f"INSERT OR REPLACE INTO requests ({', '.join(COLUMNS)})"  # noqa: S608  our own names
     f" VALUES ({', '.join('?' * len(COLUMNS))})"
 )
-
-Row = dict[str, Any]  # by the names of the columns
-Values = tuple[Any, ...]  # in their order
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +44,7 @@ class Ledger(Observer):
         prices: Callable[[], Prices],
         hide: Callable[[str], str] = lambda text: text,
         spending: Spending | None = None,
+        missed: Missed = lambda _: None,
         counters: Sequence[Callable[[Sequence[Row]], None]] = (),
     ) -> None:
         self.file = file
@@ -64,6 +52,7 @@ class Ledger(Observer):
         self._days = days
         self._prices = prices
         self._hide = hide  # takes the keys out of a text: clients may send one where a name belongs
+        self._missed = missed
         self._counters = counters  # each is given the rows, on the writer's thread
         self._waiting: deque[Flow] = deque(maxlen=MAX_WAITING)
         self._rows: deque[Values] = deque(maxlen=MAX_WAITING)  # priced and counted, not yet written
@@ -105,8 +94,8 @@ class Ledger(Observer):
             flows = list(take_all(self._waiting))
             if not flows:
                 return
-            prices = self._prices()
-            rows = [row for flow in flows if (row := self._row(flow, prices)) is not None]
+            prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
+            rows = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
             self._rows.extend(tuple(row.values()) for row in rows)
             if self.spending is not None:
                 self.spending.add(rows)
@@ -185,9 +174,9 @@ class Ledger(Observer):
         except sqlite3.Error as error:  # it is told of in the log and by the next batch at the latest
             log.info("the ledger cannot remember a notice: %s", error)
 
-    def _row(self, flow: Flow, prices: Prices) -> Row | None:
+    def _row(self, flow: Flow, prices: Prices, looks_until: float) -> Row | None:
         try:
-            return row_of(flow, prices, self._hide)
+            return row_of(flow, prices, self._hide, self._missed if time.monotonic() < looks_until else lambda _: None)
         except Exception:  # hostile facts of one request must not lose the others
             log.exception("the ledger lost the row of %s", flow.id)
             return None
@@ -231,44 +220,3 @@ def transaction(ledger: sqlite3.Connection) -> Iterator[None]:
         if ledger.in_transaction:
             ledger.execute("ROLLBACK")
         raise
-
-
-def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str]) -> Row:
-    """Return a flow as a row of the ledger, without any key."""
-    usage = flow.usage or estimate(flow)
-    usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
-    tokens = (
-        (None,) * 5
-        if usage is None
-        else (
-            *(usage.input_tokens, usage.cached_tokens, usage.cache_written_tokens),
-            *(usage.output_tokens, usage.reasoning_tokens),
-        )
-    )
-    row = (
-        *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
-        *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
-        *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
-        *(*tokens, usage is not None and flow.usage is None, flow.bytes_up, flow.bytes_down),
-        *(len(flow.tool_rounds), len(flow.repairs), usd, source),
-    )
-    texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
-    if hide(texts) != texts:
-        row = tuple(hide(value) if isinstance(value, str) else value for value in row)
-    return dict(zip(COLUMNS, map(stored, row), strict=True))
-
-
-def stored(value: Any) -> Any:
-    """Return a value as SQLite can hold it: clients and upstreams may send any text and any number."""
-    if isinstance(value, str):
-        return value[:MAX_TEXT].encode("utf-8", "replace").decode()
-    return max(-MAX_INTEGER, min(value, MAX_INTEGER)) if isinstance(value, int) else value
-
-
-def estimate(flow: Flow) -> Usage | None:
-    """Return roughly what an answer used that did not come to its end, None where none had begun."""
-    if flow.outcome not in UNFINISHED or not flow.bytes_down or flow.status in (None, SWITCHING_PROTOCOLS):
-        return None
-    if flow.model_asked is None:
-        return None
-    return Usage(flow.bytes_up // BYTES_PER_TOKEN, max(1, flow.bytes_down // BYTES_PER_EVENT))

@@ -15,6 +15,11 @@ MIGRATIONS: tuple[str, ...] = (
         cost_usd REAL, price_source TEXT)""",
     "CREATE INDEX requests_began_at ON requests (began_at)",
     "CREATE TABLE notices (name TEXT PRIMARY KEY, said_at REAL NOT NULL)",  # of limits that were reached
+    "ALTER TABLE requests ADD COLUMN no_done INTEGER",
+    "ALTER TABLE requests ADD COLUMN error_inside INTEGER",
+    "ALTER TABLE requests ADD COLUMN silent INTEGER",
+    "ALTER TABLE requests ADD COLUMN lost_tokens INTEGER",  # that the upstream's cache missed
+    "ALTER TABLE requests ADD COLUMN lost_usd REAL",
 )
 
 

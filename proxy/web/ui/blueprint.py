@@ -72,7 +72,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
     connect.add_routes(pages, root, parts)
-    usage.add_routes(pages, root, parts.ledger_file)
+    usage.add_routes(pages, root, parts.requests)
     settings.add_routes(pages, root, parts.store, parts.requests.hide)
     keys.add_routes(pages, root, parts)
     tools.add_routes(pages, root, parts.store, parts.tools, parts.requests)

@@ -18,6 +18,7 @@ from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.usage.prices import Prices
+from proxy.usage.spending import Spending
 from proxy.web.on_loop import Performed
 from proxy.web.ui.sessions import Sessions
 
@@ -78,6 +79,7 @@ class RequestParts:
     prices: Callable[[], Prices]
     hide: Callable[[str], str]  # takes the keys out of a text
     ledger_file: Path
+    spending: Spending
     send_again: Callable[[Record, str | None, str | None], str]  # to an upstream, with a model; return the new id
 
 

@@ -164,9 +164,7 @@ def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: f
 def row_of(record: Record, parts: RequestParts) -> rows.Row:
     """Return a request's row, with why the cache missed; that is worked out once, when the request is over."""
     prices = parts.prices()
-    if record.cache_miss is None and record.flow.outcome is not None:
-        record.cache_miss = (cache_miss.explain(record, parts.capture.all(), prices),)
-    missed = record.cache_miss[0] if record.cache_miss else None
+    missed = cache_miss.explained(record, parts.capture.all(), prices)
     return {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
 
 
