@@ -35,6 +35,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         asking.cancel()
         await asyncio.wait([following, asking])
         await services.router.close()
+        await asyncio.to_thread(services.drills.close)
         await asyncio.to_thread(services.tools.release)
         await asyncio.to_thread(services.ledger.stop)
 

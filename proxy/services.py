@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from proxy.capture.capture import Capture, Limits
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
+from proxy.exchange.drills import Drills
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
@@ -68,6 +70,7 @@ class Services:
     spending: Spending
     metrics: Metrics
     capture: Capture
+    drills: Drills
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -220,6 +223,7 @@ def assemble(
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
     habits = Habits(paths.habits_file())
+    drills = Drills(demo_server, observers)
     parts = Parts(
         router=router,
         tools=tools,
@@ -228,6 +232,7 @@ def assemble(
         learned_repairs=learned_repairs,
         habits=habits,
         ledger=ledger,
+        drills=drills,
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
     )
@@ -251,7 +256,10 @@ def assemble(
         spending=spending,
         metrics=metrics,
         capture=capture,
+        drills=drills,
     )
+    for pipeline in services.pipelines.values():
+        drills.listen(pipeline.recompose)
     return services
 
 
@@ -260,6 +268,13 @@ def sweep(settings_file: Path) -> None:
     remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
     for folder in (paths.config_dir(), paths.state_file().parent, paths.connected_clients_dir(), paths.runtime_dir()):
         remove_leftovers(folder)
+
+
+def demo_server() -> AbstractContextManager[str]:
+    """Return what runs the demo upstream and gives its base URL."""
+    from proxy.demo.server import run_demo  # noqa: PLC0415  only a fault drill pays for it
+
+    return run_demo()
 
 
 def capture_limits(settings: Settings) -> Limits:

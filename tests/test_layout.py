@@ -45,7 +45,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     # settings: how a text file's bytes are read; paths: where programs keep their settings
     "clients": "errors files paths settings",
     # wiring
-    "services": "capture command errors exchange files flow keys logs paths policy settings tools upstream usage",
+    "services": "capture command demo errors exchange files flow keys logs paths policy settings tools upstream usage",
     "process": "",
     "lifespan": "errors flow http keys services settings tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is

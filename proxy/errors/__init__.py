@@ -24,7 +24,7 @@ ProxyError                      proxy_error.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403       └── ContentTypeNotAllowed 415
-│   ├── UnknownPath             404   ├── CannotSendAgain 409
+│   ├── UnknownPath             404   ├── CannotSendAgain 409        └── NothingToBreak 400
 │   ├── WrongMethod             405
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415

@@ -100,6 +100,13 @@ class CannotSendAgain(RequestRefused):
     code = "cannot_send_again"
 
 
+class NothingToBreak(RequestRefused):
+    """Refuse a fault drill that could not come about."""
+
+    title = "No answer can be broken like this"
+    code = "nothing_to_break"
+
+
 class UnknownPath(RequestRefused):
     """Name the base URL to somebody who missed it."""
 

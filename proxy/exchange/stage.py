@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from proxy.exchange.drills import Drills
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.request import Kind, Request
 from proxy.flow.flow import Flow
@@ -31,6 +32,7 @@ class Parts:
     learned_repairs: LearnedRepairs
     habits: Habits  # what upstreams were seen to do
     ledger: Ledger  # what was used
+    drills: Drills  # whose next answers are to break
     keep_alive_s: float = KEEP_ALIVE_S
     key_hint: Callable[[], str] = str  # what to do about a key that was refused, beside entering another
 

@@ -162,6 +162,7 @@ class Flow:
     is_resting: bool = False  # an open WebSocket, which counts as running no more
     is_probe: bool = False  # somebody only looked what is here
     is_cancelled: bool = False  # the user has ended it, from the program's own pages
+    drill: str | None = None  # the fault that its answer is to have, for the user to see what the client makes of it
     recorder: Recorder | None = None  # who holds its bodies; None: nobody wants them
 
     def elapsed_s(self) -> float:

@@ -75,7 +75,7 @@ class Metrics:
             if row[fault]:
                 self.faults[model, fault] += 1
         if row["cost_usd"] is not None:
-            self.usd[model] += max(0.0, row["cost_usd"])  # type: ignore[assignment]  # a Counter takes any number
+            self.usd[model] += max(0.0, row["cost_usd"])
         elif row["input_tokens"] is not None:
             self.unpriced[model] += 1
         self.lost_tokens[model] += row["lost_tokens"] or 0

@@ -107,8 +107,10 @@ def select(file: Path, query: str, since: float, until: float) -> list[dict[str,
     with reading(file) as ledger:
         if ledger is not None:
             return [dict(row) for row in ledger.execute(query, (since, until))]
-    names = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
-    names += ("lost_tokens", "lost_usd")
+    names = (
+        *("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens", "reasoning_tokens", "cost_usd"),
+        *("lost_tokens", "lost_usd"),
+    )
     return [{**dict.fromkeys(("requests", "estimated", "unpriced", "cache_misses"), 0), **dict.fromkeys(names)}]
 
 

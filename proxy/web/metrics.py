@@ -63,7 +63,7 @@ def exposition(watched: Watched) -> tuple[bytes, str]:
 
     watched.settle()
     registry = prometheus_client.CollectorRegistry(auto_describe=False)
-    registry.register(Collector(watched))  # type: ignore[arg-type]  # it need not be the library's own
+    registry.register(Collector(watched))
     return prometheus_client.generate_latest(registry), prometheus_client.CONTENT_TYPE_LATEST
 
 

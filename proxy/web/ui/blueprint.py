@@ -13,6 +13,7 @@ from proxy.web.ui import (
     app_pages,
     approvals,
     connect,
+    drill,
     entry,
     events,
     first_steps,
@@ -79,6 +80,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     log.add_routes(pages, root, parts.recent_log, parts.requests.hide)
     app_pages.add_routes(pages, root)
     requests.add_routes(pages, root, parts.requests)
+    drill.add_routes(pages, root, parts.drills, parts.requests.hide)
     events.add_routes(pages, root, parts.requests)
 
     @pages.get(f"{root}/doctor")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from proxy.capture.capture import Capture
 from proxy.capture.record import Record
+from proxy.exchange.drills import Drills
 from proxy.flow.healths import Healths
 from proxy.flow.upstream_state import UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
@@ -107,3 +108,4 @@ class PageParts:
     requests: RequestParts
     proxy_keys: ProxyKeys
     chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer
+    drills: Drills
