@@ -28,6 +28,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     services.tools.hold()
     services.ledger.begin()
+    services.kept.begin()
     try:
         yield
     finally:
@@ -38,6 +39,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.to_thread(services.drills.close)
         await asyncio.to_thread(services.tools.release)
         await asyncio.to_thread(services.ledger.stop)
+        await asyncio.to_thread(services.kept.stop)
 
 
 async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:

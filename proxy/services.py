@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from proxy import paths
-from proxy.capture.cache_miss import missed_of
+from proxy.capture import details, rows
+from proxy.capture.cache_miss import explained, missed_of
 from proxy.capture.capture import Capture, Limits
+from proxy.capture.disk import Kept, Room
+from proxy.capture.record import Record
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
@@ -45,6 +48,7 @@ from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
 from proxy.usage.metrics import Metrics
+from proxy.usage.prices import Prices
 from proxy.usage.spending import Spending
 
 
@@ -70,6 +74,7 @@ class Services:
     spending: Spending
     metrics: Metrics
     capture: Capture
+    kept: Kept
     drills: Drills
 
     def follow_log_level(self) -> None:
@@ -223,6 +228,14 @@ def assemble(
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
     habits = Habits(paths.habits_file())
+    kept = Kept(
+        ledger_file.with_suffix(".kept") if ledger_file else paths.kept_requests_dir(),
+        lambda: Room(store.current.proxy_capture_days, store.current.proxy_capture_disk_mb * 1_048_576),
+        lambda record: whole_record(record, capture, store.current.proxy_prices),
+        lambda text: services.hide(text),
+    )
+    capture.keep = kept.keep
+    store.listen(lambda _, __: kept.settings_changed())
     drills = Drills(demo_server, observers)
     parts = Parts(
         router=router,
@@ -256,6 +269,7 @@ def assemble(
         spending=spending,
         metrics=metrics,
         capture=capture,
+        kept=kept,
         drills=drills,
     )
     for pipeline in services.pipelines.values():
@@ -275,6 +289,14 @@ def demo_server() -> AbstractContextManager[str]:
     from proxy.demo.server import run_demo  # noqa: PLC0415  only a fault drill pays for it
 
     return run_demo()
+
+
+def whole_record(record: Record, capture: Capture, prices: Prices) -> dict[str, Any]:
+    """Return all that is held of a request, its bodies whole."""
+    held = capture.all()
+    missed = explained(record, held, prices)
+    row = {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
+    return details.of(record, row, held, prices, is_full=True)
 
 
 def capture_limits(settings: Settings) -> Limits:

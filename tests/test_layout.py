@@ -38,7 +38,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
-    "capture": "flow http identity policy stream usage",
+    "capture": "files flow http identity policy stream usage",
     # usage: a key that has used up its budget is refused
     "exchange": "errors files flow http logs policy settings stream tools upstream usage",
     "demo": "errors",

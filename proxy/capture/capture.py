@@ -37,6 +37,7 @@ class Capture(Observer):
         self._observers: Observers | None = None
         self._toggling = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
+        self.keep: Callable[[Record], None] | None = None  # called with each request that is over; returns at once
         self.is_paused = False
         self.held_bytes = 0
 
@@ -107,6 +108,8 @@ class Capture(Observer):
         if flow.is_probe:
             del self._records[flow.id]
             self.held_bytes -= record.drop()
+        elif self.keep is not None and record.is_captured:
+            self.keep(record)
         self.feed.say("ended", record)
 
     def cancel(self, request_id: str) -> bool:

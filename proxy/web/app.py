@@ -62,6 +62,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
                 hide=services.hide,
                 ledger_file=services.ledger.file,
                 spending=services.spending,
+                kept=services.kept,
                 send_again=again.sender(services.pipelines, services.observers, services.store),
             ),
             proxy_keys=services.proxy_keys,

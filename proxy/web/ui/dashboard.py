@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.capture.capture import Capture
+from proxy.capture.disk import Kept
 from proxy.capture.record import Record
 from proxy.exchange.drills import Drills
 from proxy.flow.healths import Healths
@@ -81,6 +82,7 @@ class RequestParts:
     hide: Callable[[str], str]  # takes the keys out of a text
     ledger_file: Path
     spending: Spending
+    kept: Kept  # on the disk
     send_again: Callable[[Record, str | None, str | None], str]  # to an upstream, with a model; return the new id
 
 
