@@ -15,7 +15,7 @@ def create_message(body: JsonObject) -> JsonObject | Iterator[bytes]:
     if not messages:
         raise missing("messages")
     answered = answer({**body, "tools": None}, messages, text_format=None, most_tokens=read_count(body, "max_tokens"))
-    message = {
+    message: JsonObject = {
         "id": new_id("msg_"),
         "type": "message",
         "role": "assistant",

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 1.0  # rows that cannot be written wait in memory, and are tried again
 
 MIGRATIONS: tuple[str, ...] = (
     """CREATE TABLE requests (
