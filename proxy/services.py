@@ -234,8 +234,8 @@ def assemble(
         lambda record: whole_record(record, capture, store.current.proxy_prices),
         lambda text: services.hide(text),
     )
-    capture.keep = kept.keep
-    store.listen(lambda _, __: kept.settings_changed())
+    choose_keeping(capture, kept)
+    store.listen(lambda _, __: choose_keeping(capture, kept))
     drills = Drills(demo_server, observers)
     parts = Parts(
         router=router,
@@ -297,6 +297,12 @@ def whole_record(record: Record, capture: Capture, prices: Prices) -> dict[str, 
     missed = explained(record, held, prices)
     row = {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
     return details.of(record, row, held, prices, is_full=True)
+
+
+def choose_keeping(capture: Capture, kept: Kept) -> None:
+    """Have requests kept on the disk where the settings say so; elsewhere the capture does not even ask."""
+    capture.keep = kept.keep if kept.room.days else None
+    kept.settings_changed()
 
 
 def capture_limits(settings: Settings) -> Limits:

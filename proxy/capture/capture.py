@@ -105,6 +105,7 @@ class Capture(Observer):
         if record is None:
             return
         record.task = None
+        record.tell_size()
         if flow.is_probe:
             del self._records[flow.id]
             self.held_bytes -= record.drop()
@@ -128,7 +129,7 @@ class Capture(Observer):
         record = self._records.pop(oldest)
         self.held_bytes -= record.drop()
 
-    def _note_size(self, record: Record, size_bytes: int) -> None:  # noqa: ARG002  a record's signature
+    def _note_size(self, size_bytes: int) -> None:
         self.held_bytes += size_bytes
         if self.held_bytes > self.limits.budget_bytes:
             for each in list(self._records.values()):

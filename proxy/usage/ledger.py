@@ -13,7 +13,7 @@ from typing import TypeVar
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer
 from proxy.usage.prices import Prices
-from proxy.usage.row import COLUMNS, Missed, Row, Values, row_of
+from proxy.usage.row import COLUMNS, Missed, Row, row_of
 from proxy.usage.schema import connect, last_row
 from proxy.usage.spending import Spending
 
@@ -55,7 +55,7 @@ class Ledger(Observer):
         self._missed = missed
         self._counters = counters  # each is given the rows, on the writer's thread
         self._waiting: deque[Flow] = deque(maxlen=MAX_WAITING)
-        self._rows: deque[Values] = deque(maxlen=MAX_WAITING)  # priced and counted, not yet written
+        self._rows: deque[Row] = deque(maxlen=MAX_WAITING)  # priced and counted, not yet written
         self._settling = threading.Lock()
         self._lock = threading.Lock()  # over the writer's beginning and end
         self._some = threading.Event()
@@ -96,7 +96,7 @@ class Ledger(Observer):
                 return
             prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
             rows = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
-            self._rows.extend(tuple(row.values()) for row in rows)
+            self._rows.extend(rows)
             if self.spending is not None:
                 self.spending.add(rows)
         for count in self._counters:
@@ -154,7 +154,7 @@ class Ledger(Observer):
         self._announce(ledger)
         return ledger
 
-    def _write_rows(self, ledger: sqlite3.Connection, rows: Sequence[Values]) -> None:
+    def _write_rows(self, ledger: sqlite3.Connection, rows: Sequence[Row]) -> None:
         """Write all rows or none, and count what other programs have written meanwhile; raises sqlite3.Error."""
         spending = self.spending
         with transaction(ledger):
@@ -181,7 +181,7 @@ class Ledger(Observer):
             log.exception("the ledger lost the row of %s", flow.id)
             return None
 
-    def _keep(self, rows: list[Values], error: Exception) -> None:
+    def _keep(self, rows: list[Row], error: Exception) -> None:
         """Hold the rows for the next time, and say once why."""
         room = MAX_WAITING - len(self._rows)
         self._rows.extendleft(reversed(rows[-room:] if room else []))

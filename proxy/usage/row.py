@@ -1,6 +1,7 @@
 """A finished request as a row of the ledger: names, numbers and times, no text and no key."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from proxy.flow.flow import Flow, Outcome, Usage
@@ -21,9 +22,13 @@ COLUMNS = (
     *("cost_usd", "price_source", "no_done", "error_inside", "silent", "lost_tokens", "lost_usd"),
 )
 
-Row = dict[str, Any]  # by the names of the columns
-Values = tuple[Any, ...]  # in their order
+Row = tuple[Any, ...]  # in the order of the columns
 Missed = Callable[[Flow], tuple[int, float | None] | None]  # tokens that the cache missed, and what they cost more
+
+
+def reader(*names: str) -> Callable[[Row], tuple[Any, ...]]:
+    """Return what reads the columns of these names, two at least, from a row."""
+    return itemgetter(*map(COLUMNS.index, names))
 
 
 def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str], missed: Missed = lambda _: None) -> Row:
@@ -50,7 +55,7 @@ def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str], missed: Misse
     texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
     if hide(texts) != texts:
         row = tuple(hide(value) if isinstance(value, str) else value for value in row)
-    return dict(zip(COLUMNS, map(stored, row), strict=True))
+    return tuple(map(stored, row))
 
 
 def was_silent(flow: Flow) -> bool:
@@ -63,9 +68,12 @@ def was_silent(flow: Flow) -> bool:
 
 def stored(value: Any) -> Any:
     """Return a value as SQLite can hold it: clients and upstreams may send any text and any number."""
-    if isinstance(value, str):
-        return value[:MAX_TEXT].encode("utf-8", "replace").decode()
-    return max(-MAX_INTEGER, min(value, MAX_INTEGER)) if isinstance(value, int) else value
+    if type(value) is str:
+        is_fine = len(value) <= MAX_TEXT and value.isascii()
+        return value if is_fine else value[:MAX_TEXT].encode("utf-8", "replace").decode()
+    if type(value) is int:
+        return value if -MAX_INTEGER <= value <= MAX_INTEGER else max(-MAX_INTEGER, min(value, MAX_INTEGER))
+    return value
 
 
 def estimate(flow: Flow) -> Usage | None:

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from proxy.usage.limits import (
     said_time,
     soft_limits,
 )
+from proxy.usage.row import Row, reader
 from proxy.usage.schema import last_row
 
 # The rows after a number, added up by day and key; days are those of this computer's clock.
@@ -31,6 +32,9 @@ SPENT = """SELECT strftime('%Y-%m-%d', began_at, 'unixepoch', 'localtime'), key_
     SUM(COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0)), COALESCE(SUM(cost_usd), 0),
     SUM(input_tokens IS NOT NULL AND cost_usd IS NULL)
     FROM requests WHERE rowid > ? AND rowid <= ? AND began_at >= ? GROUP BY 1, 2"""
+
+QUARTER_S = 900
+read_spent = reader("began_at", "key_name", "input_tokens", "output_tokens", "cost_usd")
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +124,7 @@ class Spending:
         self._by_key: dict[str | None, dict[str, Spent]] = {}  # by key and day, of the current month
         self._last_row = 0  # of the ledger, whose rows up to here are counted
         self._noticed: set[str] = set()
+        self._quarter, self._day = -1, ""  # of an hour, since the epoch, and its day
         self._listeners: list[Callable[[Notice | None], None]] = []
         self.is_loaded = threading.Event()  # the ledger was read, or could not be
 
@@ -154,13 +159,25 @@ class Spending:
         found = [standing for standing in self.standings(hard_limits(settings, key)) if standing.is_reached]
         return max(found, key=lambda standing: standing.period.ends, default=None)
 
-    def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Count requests that have ended; on the writer's thread, or one that settles for a request."""
-        for row in rows:
-            tokens = None if row["input_tokens"] is None else row["input_tokens"] + (row["output_tokens"] or 0)
-            unpriced = tokens is not None and row["cost_usd"] is None
-            spent = Spent(1, tokens or 0, row["cost_usd"] or 0.0, int(unpriced))
-            self._count(period_at("day", row["began_at"]).id, row["key_name"], spent)
+        sums: dict[tuple[str, str | None], list[Any]] = {}
+        for began_at, key, tokens_in, tokens_out, usd in map(read_spent, rows):
+            found = sums.setdefault((self._day_of(began_at), key), [0, 0, 0.0, 0])
+            found[0] += 1
+            if tokens_in is not None:
+                found[1] += tokens_in + (tokens_out or 0)
+                found[3] += usd is None
+            found[2] += usd or 0.0
+        for (day, key), counted in sums.items():
+            self._count(day, key, Spent(*counted))
+
+    def _day_of(self, moment: float) -> str:
+        """Return the id of the day that holds a moment; days begin at a quarter of an hour in every time zone."""
+        quarter = int(moment // QUARTER_S)
+        if quarter != self._quarter:
+            self._quarter, self._day = quarter, period_at("day", moment).id
+        return self._day
 
     def sync(self, ledger: sqlite3.Connection) -> None:
         """Count the rows that are new in the ledger: all of this month's at first, then those of other programs."""

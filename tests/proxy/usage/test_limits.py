@@ -14,6 +14,7 @@ from proxy.flow.flow import Flow, Outcome
 from proxy.settings.model import Settings
 from proxy.usage.ledger import Ledger
 from proxy.usage.limits import period_at
+from proxy.usage.row import row_of
 from proxy.usage.schema import connect
 from proxy.usage.spending import Notice, Spending, Spent
 
@@ -150,8 +151,9 @@ def test_requests_of_unknown_price_count_as_unknown_and_the_refusal_says_so(
     spending = proxy.services.ledger.spending
     assert spending is not None
     name = name_of(proxy, EDITOR)
-    row = {"began_at": time.time(), "key_name": name, "input_tokens": 10**9, "output_tokens": 1, "cost_usd": None}
-    spending.add([row, row])
+    flow = Flow("POST", "/chat/completions", model_asked="nobody-knows", key_name=name)
+    flow.end(Outcome.WHOLE, None, {"prompt_tokens": 10**9, "completion_tokens": 1})
+    spending.add([row_of(flow, {}, str)] * 2)
     assert proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code == 200
 
     refused = proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR))
