@@ -105,6 +105,7 @@ class Capture(Observer):
         if record is None:
             return
         record.task = None
+        flow.recorder = None  # nothing more comes; in a circle the two would wait for the garbage collector
         record.tell_size()
         if flow.is_probe:
             del self._records[flow.id]

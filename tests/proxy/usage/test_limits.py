@@ -122,6 +122,19 @@ def test_a_refusal_has_the_form_of_the_api_that_was_called(
     assert upstream.requests == []
 
 
+def test_a_websocket_is_refused_before_it_opens(limited: Callable[..., RunningProxy], upstream: Fresh) -> None:
+    proxy = limited({"*": {"day_tokens": 0}})
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    refused = proxy.http.get("/v1/realtime?model=m", headers={**with_key(EDITOR), **handshake})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget_reached")
+    assert upstream.requests == []
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/files", "/v1/health"])
 def test_what_costs_nothing_is_not_refused(limited: Callable[..., RunningProxy], path: str) -> None:
     proxy = limited({"*": {"day_tokens": 0}})
