@@ -3,17 +3,13 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from proxy import paths
-from proxy.capture import details, rows
-from proxy.capture.cache_miss import explained, missed_of
-from proxy.capture.capture import Capture, Limits
-from proxy.capture.disk import Kept, Room
-from proxy.capture.record import Record
+from proxy.capture.capture import Capture
+from proxy.capture.disk import Kept
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
@@ -36,6 +32,7 @@ from proxy.keys.upstream_keys import UpstreamKeys, is_keyless
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
+from proxy.records import records
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import SettingsStore
@@ -48,7 +45,6 @@ from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
 from proxy.usage.metrics import Metrics
-from proxy.usage.prices import Prices
 from proxy.usage.spending import Spending
 
 
@@ -201,21 +197,10 @@ def assemble(
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
     store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
-    metrics = Metrics()
-    spending = Spending(lambda: store.current)
-    ledger = Ledger(
-        ledger_file or paths.ledger_file(),
-        lambda: store.current.proxy_usage_days,
-        lambda: store.current.proxy_prices,
-        lambda text: services.hide(text),
-        spending,
-        lambda flow: missed_of(capture, flow, store.current.proxy_prices),
-        [metrics.add],
-    )
-    capture = Capture(lambda: capture_limits(store.in_force.settings))
-    spending.listen(lambda notice: capture.feed.say("limits", None) if notice else None)
-    observers = Observers(health, LogLine(), ledger)  # the capture joins them where there are pages to show it on
-    store.listen(lambda _, __: capture.settings_changed())
+    recorded = records(store, lambda text: services.hide(text), ledger_file)
+    observers = Observers(
+        health, LogLine(), recorded.ledger
+    )  # the capture joins them where there are pages to show it on
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
@@ -228,15 +213,7 @@ def assemble(
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
     habits = Habits(paths.habits_file())
-    kept = Kept(
-        ledger_file.with_suffix(".kept") if ledger_file else paths.kept_requests_dir(),
-        lambda: Room(store.current.proxy_capture_days, store.current.proxy_capture_disk_mb * 1_048_576),
-        lambda record: whole_record(record, capture, store.current.proxy_prices),
-        lambda text: services.hide(text),
-    )
-    choose_keeping(capture, kept)
-    store.listen(lambda _, __: choose_keeping(capture, kept))
-    drills = Drills(demo_server, observers)
+    drills = Drills(observers)
     parts = Parts(
         router=router,
         tools=tools,
@@ -244,7 +221,7 @@ def assemble(
         hide=lambda text: services.hide(text),
         learned_repairs=learned_repairs,
         habits=habits,
-        ledger=ledger,
+        ledger=recorded.ledger,
         drills=drills,
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
@@ -265,11 +242,11 @@ def assemble(
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
         habits=habits,
-        ledger=ledger,
-        spending=spending,
-        metrics=metrics,
-        capture=capture,
-        kept=kept,
+        ledger=recorded.ledger,
+        spending=recorded.spending,
+        metrics=recorded.metrics,
+        capture=recorded.capture,
+        kept=recorded.kept,
         drills=drills,
     )
     for pipeline in services.pipelines.values():
@@ -280,34 +257,9 @@ def assemble(
 def sweep(settings_file: Path) -> None:
     """Remove the halves of files that a killed process of ours has left in our folders and beside the settings."""
     remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
-    for folder in (paths.config_dir(), paths.state_file().parent, paths.connected_clients_dir(), paths.runtime_dir()):
+    state = (paths.state_file().parent, paths.connected_clients_dir(), paths.kept_requests_dir())
+    for folder in (paths.config_dir(), *state, paths.runtime_dir()):
         remove_leftovers(folder)
-
-
-def demo_server() -> AbstractContextManager[str]:
-    """Return what runs the demo upstream and gives its base URL."""
-    from proxy.demo.server import run_demo  # noqa: PLC0415  only a fault drill pays for it
-
-    return run_demo()
-
-
-def whole_record(record: Record, capture: Capture, prices: Prices) -> dict[str, Any]:
-    """Return all that is held of a request, its bodies whole."""
-    held = capture.all()
-    missed = explained(record, held, prices)
-    row = {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
-    return details.of(record, row, held, prices, is_full=True)
-
-
-def choose_keeping(capture: Capture, kept: Kept) -> None:
-    """Have requests kept on the disk where the settings say so; elsewhere the capture does not even ask."""
-    capture.keep = kept.keep if kept.room.days else None
-    kept.settings_changed()
-
-
-def capture_limits(settings: Settings) -> Limits:
-    """Return what may be held of recent requests."""
-    return Limits(settings.proxy_capture, settings.proxy_capture_requests, settings.capture_bytes)
 
 
 def always_allow(store: SettingsStore, tool: str) -> None:

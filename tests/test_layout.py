@@ -40,12 +40,16 @@ DOORS_IN_WORDS: dict[str, str] = {
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
     "capture": "files flow http identity policy stream usage",
     # usage: a key that has used up its budget is refused
-    "exchange": "errors files flow http logs policy settings stream tools upstream usage",
+    # demo: it breaks the answers of a fault drill
+    "exchange": "demo errors files flow http logs policy settings stream tools upstream usage",
     "demo": "errors",
     # settings: how a text file's bytes are read; paths: where programs keep their settings
     "clients": "errors files paths settings",
     # wiring
-    "services": "capture command demo errors exchange files flow keys logs paths policy settings tools upstream usage",
+    "records": "capture paths settings usage",
+    "services": (
+        "capture command errors exchange files flow keys logs paths policy records settings tools upstream usage"
+    ),
     "process": "",
     "lifespan": "errors flow http keys services settings tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.capture.capture import Capture
 from proxy.capture.hiding import Hide, hidden_json
 from proxy.capture.record import Record
 from proxy.files import write_private
@@ -54,6 +55,7 @@ class Kept:
         self._files = threading.Lock()  # held by whoever writes or deletes
         self._writer: threading.Thread | None = None
         self._has_spoken = False
+        self._capture: Capture | None = None  # from which the requests come
         self.files = 0  # as far as is known: counted by the writer
         self.size_bytes = 0
 
@@ -71,6 +73,11 @@ class Kept:
         if self._writer is None:
             self.begin()
 
+    def follow(self, capture: Capture) -> None:
+        """Keep what a capture holds, as long as the settings say so; elsewhere it does not even ask."""
+        self._capture = capture
+        self.settings_changed()
+
     def begin(self) -> None:
         """Begin to write, and to delete what is too old or too much; nothing where there is nothing to do for it."""
         if not (self._room().days or self.folder.exists()):
@@ -82,6 +89,8 @@ class Kept:
 
     def settings_changed(self) -> None:
         """Take over what the settings say now: what they no longer allow is deleted soon, where a writer runs."""
+        if self._capture is not None:
+            self._capture.keep = self.keep if self._room().days else None
         if self._writer is not None:
             with suppress(queue.Full):
                 self._waiting.put_nowait(NOTHING)

@@ -40,11 +40,17 @@ class Armed:
     until: float  # time.monotonic()
 
 
+def demo_server() -> AbstractContextManager[str]:
+    """Return what runs the demo upstream and gives its base URL."""
+    from proxy.demo.server import run_demo  # noqa: PLC0415  only a fault drill pays for it
+
+    return run_demo()
+
+
 class Drills(Observer):
     """Hold which clients' next answers are broken. Armed on any thread; hears of requests only while one is."""
 
-    def __init__(self, serve: Callable[[], AbstractContextManager[str]], observers: Observers) -> None:
-        self._serve = serve  # runs a demo upstream and gives its base URL
+    def __init__(self, observers: Observers) -> None:
         self._observers = observers
         self._lock = threading.Lock()
         self._armed: dict[str, Armed] = {}  # by the client's name in lower case
@@ -68,7 +74,7 @@ class Drills(Observer):
             if len(self._armed) >= MAX_ARMED:
                 raise NothingToBreak("too many clients wait for theirs")
             if self.upstream is None:
-                base_url = self._running.enter_context(self._serve())
+                base_url = self._running.enter_context(demo_server())
                 self.upstream = Upstream(name=NAME, base_url=base_url, auth="none", max_retries=0)
                 for listener in self._listeners:
                     listener()

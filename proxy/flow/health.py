@@ -65,8 +65,6 @@ class UpstreamHealth(Observer):
 
         This one may break off too.
         """
-        if flow.drill is not None:
-            return
         status = flow.status or 0
         self._server_errors = self._server_errors + 1 if status >= 500 else 0
         if (status == 401 or flow.refused_for == "key") and flow.is_own_key:
@@ -87,8 +85,6 @@ class UpstreamHealth(Observer):
 
     def ended(self, flow: Flow) -> None:
         """Take note of a request that got no answer, or none that is whole; a whole one mends everything."""
-        if flow.drill is not None:
-            return
         failure = flow.failure
         if flow.outcome in (Outcome.WHOLE, Outcome.REPAIRED):
             self._failures = 0

@@ -13,7 +13,7 @@ from typing import TypeVar
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer
 from proxy.usage.prices import Prices
-from proxy.usage.row import COLUMNS, Missed, Row, row_of
+from proxy.usage.row import COLUMNS, Missed, Row, row_of, without_keys
 from proxy.usage.schema import connect, last_row
 from proxy.usage.spending import Spending
 
@@ -95,7 +95,8 @@ class Ledger(Observer):
             if not flows:
                 return
             prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
-            rows = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
+            made = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
+            rows = without_keys(made, self._hide)
             self._rows.extend(rows)
             if self.spending is not None:
                 self.spending.add(rows)
@@ -176,7 +177,7 @@ class Ledger(Observer):
 
     def _row(self, flow: Flow, prices: Prices, looks_until: float) -> Row | None:
         try:
-            return row_of(flow, prices, self._hide, self._missed if time.monotonic() < looks_until else lambda _: None)
+            return row_of(flow, prices, self._missed if time.monotonic() < looks_until else lambda _: None)
         except Exception:  # hostile facts of one request must not lose the others
             log.exception("the ledger lost the row of %s", flow.id)
             return None

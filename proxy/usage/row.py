@@ -31,8 +31,8 @@ def reader(*names: str) -> Callable[[Row], tuple[Any, ...]]:
     return itemgetter(*map(COLUMNS.index, names))
 
 
-def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str], missed: Missed = lambda _: None) -> Row:
-    """Return a flow as a row of the ledger, without any key."""
+def row_of(flow: Flow, prices: Prices, missed: Missed = lambda _: None) -> Row:
+    """Return a flow as a row of the ledger."""
     usage = flow.usage or estimate(flow)
     usd, source = cost_of(usage, flow.model_sent or flow.model_asked, flow.upstream_host, prices)
     tokens = (
@@ -44,7 +44,7 @@ def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str], missed: Misse
         )
     )
     lost_tokens, lost_usd = missed(flow) or (None, None)
-    row = (
+    return (
         *(flow.id, flow.began_at, flow.client, flow.key_name, flow.method, flow.path.split("?", 1)[0]),
         *(flow.model_asked, flow.model_sent, flow.upstream, flow.status),
         *((flow.outcome or Outcome.FAILED).name.lower(), flow.attempts, flow.first_byte_s, flow.last_byte_s),
@@ -52,10 +52,25 @@ def row_of(flow: Flow, prices: Prices, hide: Callable[[str], str], missed: Misse
         *(len(flow.tool_rounds), len(flow.repairs), usd, source),
         *("no_done" in flow.faults, "error_inside" in flow.faults, was_silent(flow), lost_tokens, lost_usd),
     )
-    texts = "\0".join(value for value in row if isinstance(value, str))  # looked at together: most hold no key
-    if hide(texts) != texts:
-        row = tuple(hide(value) if isinstance(value, str) else value for value in row)
-    return tuple(map(stored, row))
+
+
+def without_keys(rows: list[Row], hide: Callable[[str], str]) -> list[Row]:
+    """Return the rows without any key, and as SQLite can hold them."""
+    texts = "\0".join([value for row in rows for value in row if isinstance(value, str)])
+    if hide(texts) != texts:  # looked at together: most batches hold no key
+        rows = [tuple(hide(value) if isinstance(value, str) else value for value in row) for row in rows]
+    return [row if fits(row) else tuple(map(stored, row)) for row in rows]
+
+
+def fits(row: Row) -> bool:
+    """Tell whether SQLite can hold a row as it is, as it can nearly every one."""
+    for value in row:
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT or not value.isascii():
+                return False
+        elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+            return False
+    return True
 
 
 def was_silent(flow: Flow) -> bool:
@@ -68,12 +83,9 @@ def was_silent(flow: Flow) -> bool:
 
 def stored(value: Any) -> Any:
     """Return a value as SQLite can hold it: clients and upstreams may send any text and any number."""
-    if type(value) is str:
-        is_fine = len(value) <= MAX_TEXT and value.isascii()
-        return value if is_fine else value[:MAX_TEXT].encode("utf-8", "replace").decode()
-    if type(value) is int:
-        return value if -MAX_INTEGER <= value <= MAX_INTEGER else max(-MAX_INTEGER, min(value, MAX_INTEGER))
-    return value
+    if isinstance(value, str):
+        return value[:MAX_TEXT].encode("utf-8", "replace").decode()
+    return max(-MAX_INTEGER, min(value, MAX_INTEGER)) if isinstance(value, int) else value
 
 
 def estimate(flow: Flow) -> Usage | None:

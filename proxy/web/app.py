@@ -80,7 +80,7 @@ def watched(services: Services) -> metrics.Watched:
         metrics=services.metrics,
         settle=services.ledger.settle,
         running=lambda: services.observers.running,
-        is_down=services.health.is_down,
+        down=services.health.down,
         held_bytes=lambda: services.capture.held_bytes,
         standings=services.spending.all_standings,
         hide=services.hide,

@@ -24,7 +24,7 @@ class Watched:
     metrics: Metrics
     settle: Callable[[], None]  # counts what has just ended; not on the event loop
     running: Callable[[], int]  # requests
-    is_down: Callable[[], bool]  # the upstream
+    down: Callable[[], Sequence[str]]  # upstreams that could not be used
     held_bytes: Callable[[], int]  # of recent requests
     standings: Callable[[], Sequence[Standing]]
     hide: Callable[[str], str]  # takes the keys out of a text
@@ -79,7 +79,7 @@ class Collector:
         with watched.metrics.lock:
             yield from by_model(watched.metrics)
         yield gauge("requests_running", "Requests that run now", watched.running())
-        yield gauge("upstream_healthy", "Whether the last requests found the upstream healthy", not watched.is_down())
+        yield gauge("upstreams_down", "Upstreams that the last requests could not use", len(watched.down()))
         yield gauge("capture_held_bytes", "Bytes of recent requests held in memory", watched.held_bytes())
         yield limits(watched)
 

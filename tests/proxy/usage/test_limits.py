@@ -166,7 +166,7 @@ def test_requests_of_unknown_price_count_as_unknown_and_the_refusal_says_so(
     name = name_of(proxy, EDITOR)
     flow = Flow("POST", "/chat/completions", model_asked="nobody-knows", key_name=name)
     flow.end(Outcome.WHOLE, None, {"prompt_tokens": 10**9, "completion_tokens": 1})
-    spending.add([row_of(flow, {}, str)] * 2)
+    spending.add([row_of(flow, {})] * 2)
     assert proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code == 200
 
     refused = proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR))

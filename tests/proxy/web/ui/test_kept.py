@@ -49,7 +49,7 @@ def begin(upstream: Fresh, tmp_path: Path) -> Iterator[Start]:
 
 def files_of(hosted: Hosted) -> list[Path]:
     folder = hosted.services.kept.folder
-    return sorted(folder.iterdir()) if folder.exists() else []
+    return sorted(folder.glob(f"*{ENDING}")) if folder.exists() else []
 
 
 def ask(hosted: Hosted, count: int = 1) -> None:
