@@ -28,6 +28,8 @@ async def running(services: Services) -> AsyncIterator[None]:
     following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     services.tools.hold()
+    services.ledger.begin()
+    services.kept.begin()
     try:
         yield
     finally:
@@ -35,8 +37,10 @@ async def running(services: Services) -> AsyncIterator[None]:
         asking.cancel()
         await asyncio.wait([following, asking])
         await services.router.close()
+        await asyncio.to_thread(services.drills.close)
         await asyncio.to_thread(services.tools.release)
         await asyncio.to_thread(services.ledger.stop)
+        await asyncio.to_thread(services.kept.stop)
 
 
 async def warm_up(router: UpstreamRouter, tools: ToolExecution) -> None:

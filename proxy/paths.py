@@ -151,6 +151,11 @@ def ledger_file() -> Path:
     return state_file().with_name("usage.sqlite3")
 
 
+def kept_requests_dir() -> Path:
+    """Return the folder of requests that are kept with all that was said, where the user wants that."""
+    return state_file().with_name("requests")
+
+
 def asset(name: str) -> Path:
     """Return an asset's path: beside the code in a checkout, inside the package when installed."""
     package = Path(__file__).parent

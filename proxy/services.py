@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from proxy import paths
-from proxy.capture.capture import Capture, Limits
+from proxy.capture.capture import Capture
+from proxy.capture.disk import Kept
 from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.errors.upstream import SdkNotLoaded
+from proxy.exchange.drills import Drills
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
@@ -31,6 +33,7 @@ from proxy.keys.upstream_keys import UpstreamKeys, is_keyless
 from proxy.logs import log
 from proxy.logs.redaction import redact
 from proxy.policy.refused_origins import RefusedOrigins
+from proxy.records import records
 from proxy.settings.following import SettingsFollower
 from proxy.settings.model import Settings, changed_upstreams
 from proxy.settings.store import LOCK_LIMIT_S, SettingsStore
@@ -43,6 +46,8 @@ from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.upstream.sdk import Sdk
 from proxy.usage.ledger import Ledger
+from proxy.usage.metrics import Metrics
+from proxy.usage.spending import Spending
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,11 @@ class Services:
     tools: ToolExecution
     habits: Habits
     ledger: Ledger
+    spending: Spending
+    metrics: Metrics
     capture: Capture
+    kept: Kept
+    drills: Drills
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -198,15 +207,10 @@ def assemble(
     store.listen(lambda old, new: load_when_required(proxy_keys, old, new))
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
     store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
-    ledger = Ledger(
-        ledger_file or paths.ledger_file(),
-        lambda: store.current.proxy_usage_days,
-        lambda: store.current.proxy_prices,
-        lambda text: services.hide(text),
-    )
-    capture = Capture(lambda: capture_limits(store.in_force.settings))
-    observers = Observers(health, LogLine(), ledger)  # the capture joins them where there are pages to show it on
-    store.listen(lambda _, __: capture.settings_changed())
+    recorded = records(store, lambda text: services.hide(text), ledger_file)
+    observers = Observers(
+        health, LogLine(), recorded.ledger
+    )  # the capture joins them where there are pages to show it on
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
@@ -219,6 +223,7 @@ def assemble(
     store.listen(tools.follow)
     learned_repairs = LearnedRepairs(paths.learned_repairs_file())
     habits = Habits(paths.habits_file())
+    drills = Drills(observers)
     parts = Parts(
         router=router,
         tools=tools,
@@ -226,6 +231,8 @@ def assemble(
         hide=lambda text: services.hide(text),
         learned_repairs=learned_repairs,
         habits=habits,
+        ledger=recorded.ledger,
+        drills=drills,
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
     )
@@ -245,22 +252,24 @@ def assemble(
         pipelines={kind: Pipeline(kind, parts) for kind in kinds},
         tools=tools,
         habits=habits,
-        ledger=ledger,
-        capture=capture,
+        ledger=recorded.ledger,
+        spending=recorded.spending,
+        metrics=recorded.metrics,
+        capture=recorded.capture,
+        kept=recorded.kept,
+        drills=drills,
     )
+    for pipeline in services.pipelines.values():
+        drills.listen(pipeline.recompose)
     return services
 
 
 def sweep(settings_file: Path) -> None:
     """Remove the halves of files that a killed process of ours has left in our folders and beside the settings."""
     remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
-    for folder in (paths.config_dir(), paths.state_file().parent, paths.connected_clients_dir(), paths.runtime_dir()):
+    state = (paths.state_file().parent, paths.connected_clients_dir(), paths.kept_requests_dir())
+    for folder in (paths.config_dir(), *state, paths.runtime_dir()):
         remove_leftovers(folder)
-
-
-def capture_limits(settings: Settings) -> Limits:
-    """Return what may be held of recent requests."""
-    return Limits(settings.proxy_capture, settings.proxy_capture_requests, settings.capture_bytes)
 
 
 def always_allow(store: SettingsStore, tool: str) -> None:

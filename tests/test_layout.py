@@ -38,13 +38,18 @@ DOORS_IN_WORDS: dict[str, str] = {
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
-    "capture": "flow http identity policy stream usage",
-    "exchange": "errors files flow http logs policy settings stream tools upstream",
+    "capture": "files flow http identity policy stream usage",
+    # usage: a key that has used up its budget is refused
+    # demo: it breaks the answers of a fault drill
+    "exchange": "demo errors files flow http logs policy settings stream tools upstream usage",
     "demo": "errors",
     # settings: how a text file's bytes are read; paths: where programs keep their settings
     "clients": "errors files paths settings",
     # wiring
-    "services": "capture command errors exchange files flow keys logs paths policy settings tools upstream usage",
+    "records": "capture paths settings usage",
+    "services": (
+        "capture command errors exchange files flow keys logs paths policy records settings tools upstream usage"
+    ),
     "process": "",
     "lifespan": "errors flow http keys services settings tools upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
@@ -65,10 +70,10 @@ DOORS_IN_WORDS: dict[str, str] = {
         " tools upstream usage web"
     ),
     "__main__": "cli",
-    # flow, keys and tools for their states alone
+    # flow, keys, tools and usage for their states alone
     "tray_app": (
         "cli command errors files flow hosting identity install keys logs paths process running server services"
-        " settings tools web"
+        " settings tools usage web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}
@@ -105,6 +110,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),
     "platformdirs": ("proxy/paths.py",),
+    "prometheus_client": ("proxy/web/metrics.py",),
     **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
     "click": ("proxy/cli/", "tray_app/__main__.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),

@@ -11,6 +11,7 @@ from proxy.identity import APP_ID
 from proxy.process import signals_handled
 from proxy.services import Services
 from proxy.tools.consent import Question
+from proxy.usage.spending import Notice
 from tray_app.actions import Action, Actions
 from tray_app.approvals import ApprovalNotifier
 from tray_app.artwork import icon, menu_bar_icon
@@ -92,6 +93,7 @@ class TrayApp:
     def _begin(self, backend: Backend) -> None:
         self._triggers.start()
         self._services.health.listen(self._health_changed)
+        self._services.spending.listen(self._notify_limit)
         self._services.load_keys()
         self._services.store.observe(self._settings_changed)
         self._services.tools.consent.attach(
@@ -109,6 +111,10 @@ class TrayApp:
     def _health_changed(self, health: Health) -> None:
         if self._services.health.is_of_chosen(health):
             self._actions.do(lambda: self._notifier.notify_health(health))
+
+    def _notify_limit(self, notice: Notice | None) -> None:
+        if notice is not None:
+            self._actions.do(lambda: self._notifier.notify_limit(notice))
 
     def _notify_approval(self, question: Question) -> None:
         self._actions.do(lambda: self._notifier.notify_approval(question))

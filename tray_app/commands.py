@@ -43,6 +43,7 @@ class Commands:
             "other-port": self.use_other_port,
             "tools": lambda: self.toggle("enable_tool_execution"),
             "require-key": self.toggle_key_required,
+            "pause-capture": self.toggle_capture,
             "copy-url": lambda: self.copy(self._controller.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
@@ -122,6 +123,11 @@ class Commands:
         if not self._store.current.proxy_require_api_key:
             self._controller.services.proxy_keys.first()
         self.toggle("proxy_require_api_key")
+
+    def toggle_capture(self) -> None:
+        """Hold the bodies of no further request, or hold them again; until the program ends."""
+        capture = self._controller.services.capture
+        capture.pause(is_paused=not capture.is_paused)
 
     def copy(self, text: str) -> None:
         """Copy a text; if there is no clipboard, show it in a notification."""

@@ -19,6 +19,7 @@ from proxy.install import applications
 from proxy.keys.upstream_keys import is_keyless
 from proxy.logs.redaction import without_logins
 from proxy.tools.consent import WAIT_S, Question
+from proxy.usage.spending import Notice
 from tray_app.backends.backend import Backend
 from tray_app.clickable import CLICK, ClickableNotifications, Notification
 from tray_app.controller import ProxyController
@@ -150,6 +151,10 @@ class Notifier:
                 self.notify("Upstream failing", health.detail, "doctor")
         elif health.kind == "healthy":
             self._has_notified_failures = False
+
+    def notify_limit(self, notice: Notice) -> None:
+        """Notify of a limit that is reached."""
+        self.notify(notice.title, f"{notice.text}.", "usage")
 
     def notify_approval(self, question: Question) -> None:
         """Notify of a tool that needs approval; print a link to the page where no icon is shown."""

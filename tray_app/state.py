@@ -4,6 +4,7 @@ from proxy.identity import TITLE, __version__
 from proxy.install import applications, autostart
 from proxy.keys.upstream_keys import is_keyless
 from proxy.settings.model import Settings
+from proxy.usage.spending import today_words
 from tray_app.controller import ProxyController
 from tray_app.view import FoundHere, TrayState, UpstreamChoice
 
@@ -18,6 +19,7 @@ def read_state(
     held = services.upstream_keys.of(chosen)
     key = held.state
     login = autostart.status()
+    today = services.spending.today()
     return TrayState(
         title=TITLE,
         version=__version__,
@@ -48,6 +50,8 @@ def read_state(
         starts_at_login=login.is_on,
         login_problem=login.problem,
         is_in_applications=applications.is_added(),
+        today=today_words(today) if today.requests else "",
+        capture_paused=services.capture.is_paused if settings.proxy_capture else None,
     )
 
 

@@ -1,13 +1,16 @@
-"""What changes the tray's look without a click: requests, the upstream's health, the key, the settings."""
+"""What changes the tray's look without a click: requests, what they used, health, key, settings, capture."""
 
+import time
 from collections.abc import Callable
 
 from proxy.services import Services
+from proxy.usage.limits import period_at
 from tray_app.activity import Activity
 from tray_app.keyring_retry import KeyringRetry
 from tray_app.schedule import Schedule
 
 RATE_LIMIT_MARGIN_S = 0.1  # the tray looks when a limit is surely over
+USED_EVERY_S = 2.0  # how often the tray shows anew what was used, at most
 
 
 class Triggers:
@@ -20,6 +23,7 @@ class Triggers:
         self._activity = Activity(services.observers, schedule, changed)
         self._keyring_retry = KeyringRetry(services.secrets, services.keys, schedule)
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._will_show_used = False
 
     @property
     def is_working(self) -> bool:
@@ -33,6 +37,8 @@ class Triggers:
         self._services.router.cooldown.listen(self._upstreams_changed)
         self._services.secrets.listen(self._key_changed)
         self._services.store.observe(self._changed)
+        self._services.spending.listen(lambda _: self._used())
+        self._services.capture.listen(self._changed)
 
     def stop(self) -> None:
         """End the thread that hears of requests."""
@@ -40,6 +46,19 @@ class Triggers:
 
     def _key_changed(self) -> None:
         self._keyring_retry.follow()
+        self._changed()
+
+    def _used(self) -> None:
+        """Show soon what was used; called after each batch of requests."""
+        if not self._will_show_used:
+            self._will_show_used = True
+            self._schedule.after(USED_EVERY_S, self._show_used)
+
+    def _show_used(self) -> None:
+        """Show what was used, and again when the day ends."""
+        self._will_show_used = False
+        now = time.time()
+        self._schedule.after(period_at("day", now).ends - now + 1, self._show_used)
         self._changed()
 
     def _upstreams_changed(self) -> None:

@@ -65,6 +65,8 @@ class TrayState:
     starts_at_login: bool = False
     login_problem: str | None = None  # why it will not start at login although it is to
     is_in_applications: bool = True  # there is a launcher in the applications menu
+    today: str = ""  # what today's requests used; "" before the first
+    capture_paused: bool | None = None  # None: the settings have switched it off
 
 
 def look(state: TrayState) -> Look:
@@ -142,6 +144,7 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
     first, second, third, fourth, fifth = (Line(key, kind="separator") for key in SEPARATORS)
     return [
         *rows("status", status),
+        *([Line("today", state.today, enabled=False)] if state.today else []),
         *notes(state),
         *([Line("question", approval_label(state.pending_tools))] if state.pending_tools else []),
         *([Line("other-port", f"Use port {state.other_port} instead")] if state.other_port else []),
@@ -149,6 +152,11 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         Line("server", "Server on", "check", checked=state.base_url is not None),
         switch("tools", "Let the model use tools", state.tools_fixed_by, on=state.tools_on),
         switch("require-key", "Require a proxy key", state.key_required_fixed_by, on=state.key_required),
+        *(
+            []
+            if state.capture_paused is None
+            else [Line("pause-capture", "Pause capture", "check", checked=state.capture_paused)]
+        ),
         second,
         Line("copy-url", "Copy base URL"),
         Line("copy-key", "Copy proxy key"),

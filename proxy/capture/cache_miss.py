@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.capture import bodies
+from proxy.capture.capture import Capture
 from proxy.capture.conversation import RESPONSES, listed
 from proxy.capture.record import Record
 from proxy.flow.flow import Flow, Usage
@@ -129,6 +130,28 @@ def explain(record: Record, held: Sequence[Record], prices: Prices) -> dict[str,
         "earlier": earlier.flow.id,
         "common_segments": common(own, before),
     }
+
+
+def explained(record: Record, held: Sequence[Record], prices: Prices) -> dict[str, Any] | None:
+    """Return the same, worked out once when the request is over; None before."""
+    if record.cache_miss is None and record.flow.outcome is not None:
+        record.cache_miss = (explain(record, held, prices),)
+    return record.cache_miss[0] if record.cache_miss else None
+
+
+def missed_of(capture: Capture, flow: Flow, prices: Prices) -> tuple[int, float | None] | None:
+    """Return the tokens that the cache missed and what they cost more; None where it served what it could.
+
+    Most requests are done with at once: the prompt is read only where the upstream read little of it from its cache.
+    """
+    usage = flow.usage
+    if usage is None or usage.input_tokens < MIN_PREFIX_TOKENS or usage.cached_tokens >= usage.input_tokens * SERVED:
+        return None
+    record = capture.find(flow.id)
+    if record is None or not record.is_captured:
+        return None
+    missed = explained(record, capture.all(), prices)
+    return None if missed is None else (missed["lost_tokens"], missed["lost_usd"])
 
 
 def last_of_conversation(record: Record, own: Fingerprint, held: Sequence[Record]) -> Record | None:

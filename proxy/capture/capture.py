@@ -36,8 +36,14 @@ class Capture(Observer):
         self._chunks = Chunks()
         self._observers: Observers | None = None
         self._toggling = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+        self.keep: Callable[[Record], None] | None = None  # called with each request that is over; returns at once
         self.is_paused = False
         self.held_bytes = 0
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Call the listener after each pause and its end, on the thread that made it."""
+        self._listeners.append(listener)
 
     def follow(self, observers: Observers) -> None:
         """Hear of these observers' requests from now on, of chunks as long as bodies are held. Twice is no error.
@@ -54,14 +60,14 @@ class Capture(Observer):
     def pause(self, *, is_paused: bool) -> None:
         """Hold bodies of no more requests, or again of those that begin from now on; any thread."""
         self.is_paused = is_paused
-        self._toggle()
-        self.feed.say("capture", None)
+        self._changed()
+        for listener in self._listeners:
+            listener()
 
     def settings_changed(self) -> None:
         """Take over the limits the settings say now; any thread."""
         self.limits = self._read_limits()
-        self._toggle()
-        self.feed.say("capture", None)
+        self._changed()
 
     def all(self) -> list[Record]:
         """Return the records, the newest first."""
@@ -100,9 +106,13 @@ class Capture(Observer):
         if record is None:
             return
         record.task = None
+        flow.recorder = None  # nothing more comes; in a circle the two would wait for the garbage collector
+        record.tell_size()
         if flow.is_probe:
             del self._records[flow.id]
             self.held_bytes -= record.drop()
+        elif self.keep is not None and record.is_captured:
+            self.keep(record)
         if self.feed.is_heard:
             self.feed.say("ended", record)
 
@@ -122,13 +132,17 @@ class Capture(Observer):
         record = self._records.pop(oldest)
         self.held_bytes -= record.drop()
 
-    def _note_size(self, record: Record, size_bytes: int) -> None:  # noqa: ARG002  a record's signature
+    def _note_size(self, size_bytes: int) -> None:
         self.held_bytes += size_bytes
         if self.held_bytes > self.limits.budget_bytes:
             for each in list(self._records.values()):
                 self.held_bytes -= each.drop() if each.is_captured else 0
                 if self.held_bytes <= self.limits.budget_bytes:
                     break
+
+    def _changed(self) -> None:
+        self._toggle()
+        self.feed.say("capture", None)
 
     def _toggle(self) -> None:
         """Hear chunks where bodies are held, else cost nothing; what was begun before is held to its end."""

@@ -9,7 +9,7 @@ from proxy.capture import answer, bodies, cache_miss, conversation, prompt
 from proxy.capture.headers import shown_headers, shown_query, shown_url
 from proxy.capture.media import MediaList
 from proxy.capture.record import Attempt, Record
-from proxy.capture.rows import Row
+from proxy.capture.rows import Row, row_of
 from proxy.usage.prices import Prices
 
 MAX_BODY_CHARACTERS = 2_000_000  # of one body that is shown; a download holds all
@@ -63,6 +63,13 @@ def of(record: Record, row: Row, held: Sequence[Record], prices: Prices, *, is_f
         "cache_miss": cache_miss.explain(record, held, prices),
         "tool_rounds": rounds,
     }
+
+
+def whole(record: Record, held: Sequence[Record], prices: Prices) -> dict[str, Any]:
+    """Return a request that is over with its row and whole bodies, to be kept."""
+    missed = cache_miss.explained(record, held, prices)
+    row = {**row_of(record, prices), "cache_miss": missed and missed["sentence"]}
+    return of(record, row, held, prices, is_full=True)
 
 
 LONG_FIELDS = frozenset({"messages", "input", "instructions", "system", "tools", "functions", "prompt"})

@@ -10,7 +10,10 @@ from proxy.flow.flow import Flow
 from proxy.http.headers import Headers
 
 CHUNK_OVERHEAD_BYTES = 120  # what Python needs to hold a chunk beside its bytes
+LARGE_BYTES = 65_536
 PART_OVERHEAD_BYTES = 500  # the same for a set of headers, or one attempt
+
+NO_HEADERS = Headers()  # shared, and never changed
 
 Chunk = tuple[float, bytes]  # the seconds since the request began, and the bytes
 
@@ -45,25 +48,27 @@ class Record:
         "headers",
         "is_dropped",
         "note_size",
+        "noted_bytes",
         "query",
         "size_bytes",
         "task",
     )
 
-    def __init__(self, flow: Flow, note_size: Callable[["Record", int], None] | None) -> None:
+    def __init__(self, flow: Flow, note_size: Callable[[int], None] | None) -> None:
         self.flow = flow
         self.note_size = note_size  # called with each growth in bytes; None: nothing but the flow is held
         self.task: asyncio.Task[object] | None = None  # what performs it, until it is over
         self.fingerprint: Any = None  # of its prompt, once somebody asked; and
         self.cache_miss: tuple[Any] | None = None  # what its cache missed, where that was worked out
-        self.headers = Headers()
+        self.headers = NO_HEADERS
         self.query = ""
         self.body: bytes | None = None
         self.attempts: list[Attempt] = []
-        self.answer_headers = Headers()
+        self.answer_headers = NO_HEADERS
         self.chunks: list[Chunk] = []
         self.is_dropped = False  # there was no more room for its bodies
         self.size_bytes = 0
+        self.noted_bytes = 0  # of these, those that were told to `note_size`
 
     @property
     def is_captured(self) -> bool:
@@ -74,13 +79,15 @@ class Record:
         """Take the client's headers and the query of its address."""
         if not self.is_dropped:
             self.headers, self.query = headers, query
-            self._grow(PART_OVERHEAD_BYTES)
+            self.size_bytes += PART_OVERHEAD_BYTES
 
     def body_came(self, body: bytes) -> None:
         """Take the client's body."""
         if not self.is_dropped:
             self.body = body
-            self._grow(len(body))
+            self.size_bytes += len(body)
+            if len(body) > LARGE_BYTES:
+                self.tell_size()
 
     def sent(self, upstream: str, url: str, method: str, headers: Headers, body: object) -> Attempt:
         """Take what is being sent; the caller fills in how it went."""
@@ -88,10 +95,9 @@ class Record:
         attempt = Attempt(time.monotonic() - self.flow.began, upstream, url, method, headers, held)
         if self.is_dropped:
             return attempt
-        earlier = (self.body, *(each.body for each in self.attempts))
+        is_new = held is not None and held is not self.body and all(held is not each.body for each in self.attempts)
         self.attempts.append(attempt)
-        is_new = held is not None and not any(held is each for each in earlier)
-        self._grow(PART_OVERHEAD_BYTES + (len(held) if is_new and held is not None else 0))
+        self.size_bytes += PART_OVERHEAD_BYTES + (len(held) if is_new and held is not None else 0)
         return attempt
 
     def answered(self, headers: Headers) -> None:
@@ -105,14 +111,14 @@ class Record:
         if self.is_dropped or note_size is None:
             return
         self.chunks.append((time.monotonic() - self.flow.began, data))
-        size_bytes = len(data) + CHUNK_OVERHEAD_BYTES  # here and not in _grow: this is called for every chunk
-        self.size_bytes += size_bytes
-        note_size(self, size_bytes)
+        size_bytes = self.size_bytes = self.size_bytes + len(data) + CHUNK_OVERHEAD_BYTES
+        grown, self.noted_bytes = size_bytes - self.noted_bytes, size_bytes  # first: it may have this record dropped
+        note_size(grown)
 
     def drop(self) -> int:
         """Let go of everything but the flow; return the bytes that are free again."""
-        freed, self.size_bytes, self.is_dropped = self.size_bytes, 0, True
-        self.headers, self.answer_headers, self.query, self.body = Headers(), Headers(), "", None
+        freed, self.size_bytes, self.noted_bytes, self.is_dropped = self.noted_bytes, 0, 0, True
+        self.headers, self.answer_headers, self.query, self.body = NO_HEADERS, NO_HEADERS, "", None
         self.attempts, self.chunks = [], []
         return freed
 
@@ -120,7 +126,9 @@ class Record:
         """Return the answer as far as it has come."""
         return b"".join(data for _, data in list(self.chunks))
 
-    def _grow(self, size_bytes: int) -> None:
-        self.size_bytes += size_bytes
-        if self.note_size is not None:
-            self.note_size(self, size_bytes)
+    def tell_size(self) -> None:
+        """Tell how much is held beside what was told before; small parts wait for the next large one."""
+        grown = self.size_bytes - self.noted_bytes
+        if grown and self.note_size is not None:
+            self.noted_bytes = self.size_bytes
+            self.note_size(grown)

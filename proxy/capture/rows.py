@@ -5,8 +5,8 @@ from typing import Any
 
 from proxy.capture.record import Record
 from proxy.flow.flow import Flow, Outcome, Usage
-from proxy.usage.ledger import estimate
 from proxy.usage.prices import Prices, cost_of
+from proxy.usage.row import estimate
 
 Row = dict[str, Any]
 
@@ -53,6 +53,7 @@ def row_of(record: Record, prices: Prices) -> Row:
         "rules": list(flow.rules),
         "repairs": list(flow.repairs),
         "is_captured": record.is_captured,
+        "is_on_disk": False,  # of what is held, that makes no difference
     }
 
 
@@ -112,6 +113,7 @@ def ledger_row(stored: Row) -> Row:
         "repairs": None,
         "cache_miss": None,
         "is_captured": False,
+        "is_on_disk": False,
     }
 
 

@@ -12,6 +12,7 @@ from proxy import paths
 from proxy.cli.connect import connect, run
 from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
+from proxy.cli.limits import limits
 from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import upstream
@@ -164,6 +165,7 @@ for made in (
     tools,
     upstream,
     usage,
+    limits,
     requests,
     logs,
     status,

@@ -45,6 +45,9 @@ def usage(since: datetime | None, by: str, *, as_json: bool, as_csv: bool) -> No
     say(f"{by:{SHOWN_CHARACTERS}} {'requests':>9} {'in':>12} {'cached':>12} {'out':>12} {'cost':>12}")
     for row in [*groups, {**total, "group": "total"}]:
         say(table_line(row))
+    if total["cache_misses"]:
+        more = "" if total["lost_usd"] is None else f", ${total['lost_usd']:,.4f} more"
+        say(f"\nCaches could have served {total['lost_tokens']:,} tokens that were read at full price{more}.")
     if total["estimated"]:
         say(f"\nThe tokens of {total['estimated']} unfinished answers are estimated.")
 

@@ -11,6 +11,7 @@ from proxy.demo.body import JsonObject, Refusal, read_object
 from proxy.demo.chat import create_chat_completion
 from proxy.demo.embeddings import create_embeddings
 from proxy.demo.faults import FAULTS, Created
+from proxy.demo.messages import create_message
 from proxy.demo.responses import create_response
 from proxy.errors.proxy_error import error_body
 
@@ -21,6 +22,7 @@ Create = Callable[[JsonObject], Created]
 ENDPOINTS: dict[str, Create] = {
     "/v1/chat/completions": create_chat_completion,
     "/v1/responses": create_response,
+    "/v1/messages": create_message,
     "/v1/embeddings": create_embeddings,
 }
 

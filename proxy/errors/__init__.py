@@ -21,11 +21,11 @@ ProxyError                      proxy_error.py
 ├── KeyringFailure              the system's keyring does not help; the proxy serves meanwhile
 │   ├── EnvironmentKeyWrong     a variable is wrong, and the keyring is not to blame
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
-├── RequestRefused              ours to refuse; the upstream was not called; to TooManyConnections: request.py
+├── RequestRefused              ours to refuse; the upstream was not called; to BudgetReached: request.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403       └── ContentTypeNotAllowed 415
-│   ├── UnknownPath             404   ├── CannotSendAgain 409
+│   ├── UnknownPath             404   ├── CannotSendAgain 409        └── NothingToBreak 400
 │   ├── WrongMethod             405
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
@@ -34,6 +34,7 @@ ProxyError                      proxy_error.py
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
 ├── SdkNotLoaded                503: the next request tries again; upstream.py
+├── BudgetReached               402: a limit of the user's own
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
     ├── UpstreamTimeout         504

@@ -55,6 +55,17 @@ class ProxyKeyRefused(RequestRefused):
     code = "invalid_proxy_key"
 
 
+class BudgetReached(ProxyError):
+    """Refuse what a proxy key asks beyond its limit."""
+
+    title = "The budget of the proxy key is reached"
+    hint = "Wait until then, or raise PROXY_KEY_LIMITS: `openai-tray-proxy limits` shows all limits and changes them"
+    status = 402
+    type = "insufficient_quota"
+    code = "budget_reached"
+    should_retry = False
+
+
 class HostNotAllowed(RequestRefused):
     """Refuse a Host that is not the proxy's own (DNS rebinding)."""
 
@@ -87,6 +98,13 @@ class CannotSendAgain(RequestRefused):
     title = "The request cannot be sent again"
     status = 409
     code = "cannot_send_again"
+
+
+class NothingToBreak(RequestRefused):
+    """Refuse a fault drill that could not come about."""
+
+    title = "No answer can be broken like this"
+    code = "nothing_to_break"
 
 
 class UnknownPath(RequestRefused):

@@ -51,7 +51,7 @@ class Choose(Stage):
         if request.head.kind != "json" and not routing.is_plain:
             flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
-        if len(targets) == 1 or not may_fall_back(request):
+        if len(targets) == 1 or flow.drill or not may_fall_back(request):
             await aim(flow, request, targets[0])
             answer = await next(flow, request)
             self._note(flow, targets[0], answer)

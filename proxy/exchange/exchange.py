@@ -84,8 +84,12 @@ class Exchange:
             usage = answer.usage
             if usage is None and answer.body is not None:
                 usage = find_usage(answer.body)
+            if keep_alive.was_silent:
+                flow.note_fault("silent")
             observers.end(flow, failure, usage=usage)
         except asyncio.CancelledError:
+            if keep_alive.was_silent:
+                flow.note_fault("silent")
             outcome = Outcome.CANCELLED if client.is_gone or flow.is_cancelled else Outcome.STOPPED
             observers.end(flow, outcome=outcome, usage=answer.usage if answer else None)
             raise

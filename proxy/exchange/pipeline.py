@@ -12,8 +12,10 @@ do for most of them, is gone past without a call: see `entry`.
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from proxy.exchange.budget import Budget
 from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
+from proxy.exchange.drill import Drill
 from proxy.exchange.models import Models
 from proxy.exchange.repair import REFUSALS, Repair
 from proxy.exchange.request import Kind, Request
@@ -35,12 +37,14 @@ from proxy.upstream.routing import Target
 STAGES: tuple[type[Stage], ...] = (
     Decode,  # json: read the body, undo its encoding, read the JSON object
     Upload,  # relay: read a small body, pass a large one along as it arrives
+    Budget,  # refuse what a proxy key asks beyond its limit
     Models,  # relay: list the models of all upstreams, where there are several
     Choose,  # choose upstream and model; ask the next of a chain where one fails before its first byte
     Rules,  # json: apply the user's parameter defaults, overrides and drops
     Tools,  # json: offer our tools, run what the model calls, ask again with the results
     Repair,  # json: ask once more without a parameter that the model refuses, and remember that
     StreamUsage,  # json: ask streams for the tokens they use, hide that from the client, repair a refusal of it
+    Drill,  # json: have a demo upstream break the answer, where the user wants to see that; out before the first drill
     Route,  # take the upstream's client and key; ask again where that is worth it: the one loop of retries
     Validate,  # turn the upstream's answer into the client's, repair what can be, else raise an error of ours
     Send,  # send, and return the upstream's answer once its status is known
@@ -54,6 +58,10 @@ class Pipeline:
         self._stages = [stage(parts) for stage in STAGES if kind in stage.kinds]
         self._settings: Settings | None = None
         self._first: Callable[[Flow, Request], Awaitable[Answer]] | None = None
+
+    def recompose(self) -> None:
+        """Ask each stage anew whether it is needed, from the next request on; any thread."""
+        self._settings = None
 
     def open(self, flow: Flow, request: Request) -> Awaitable[Answer]:
         """Return the answer to pass on; raises ProxyError."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from proxy.exchange.drills import Drills
 from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.request import Kind, Request
 from proxy.flow.flow import Flow
@@ -13,6 +14,7 @@ from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
 from proxy.upstream.habits import Habits
 from proxy.upstream.router import UpstreamRouter
+from proxy.usage.ledger import Ledger
 
 Next = Callable[[Flow, Request], Awaitable[Answer]]
 
@@ -29,6 +31,8 @@ class Parts:
     hide: Callable[[str], str]  # takes the keys out of a text
     learned_repairs: LearnedRepairs
     habits: Habits  # what upstreams were seen to do
+    ledger: Ledger  # what was used
+    drills: Drills  # whose next answers are to break
     keep_alive_s: float = KEEP_ALIVE_S
     key_hint: Callable[[], str] = str  # what to do about a key that was refused, beside entering another
 

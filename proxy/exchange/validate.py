@@ -183,7 +183,7 @@ async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes 
         headers = named_as(EVENTS, for_client(upstream.headers))
         if dialect is None:
             return PassedAnswer(upstream, headers, begun)
-        return CheckedAnswer(upstream, headers, StreamChecker(dialect), begun)
+        return CheckedAnswer(upstream, headers, StreamChecker(dialect, expected.flow.note_fault), begun)
     return PassedAnswer(upstream, passed_headers(upstream, keeps_length=True), begun)
 
 
@@ -205,6 +205,7 @@ async def check_json(upstream: Answer, expected: Expected, begun: Beginning = NO
         return PassedAnswer(upstream, headers, Beginning(body))
     if request.head.wants_json and b'"error"' in body and (error := find_error(body)):
         status, body = error
+        expected.flow.note_fault("error_inside")
         return expected.refusal(status, headers, body)
     if dialect is None:
         headers.append(("content-length", str(len(body))))

@@ -64,6 +64,10 @@ OUTCOME_OF: tuple[tuple[type[ProxyError], Outcome], ...] = (
 )
 
 
+# No `[DONE]` at the end of a stream; an error with status 200; nothing for as long as a keep-alive comment takes.
+Fault = Literal["no_done", "error_inside", "silent"]
+
+
 class Usage(NamedTuple):
     """The tokens of one request."""
 
@@ -157,10 +161,12 @@ class Flow:
     usage: Usage | None = None
     rules: tuple[str, ...] = ()  # the parameter rules that changed the body
     repairs: tuple[str, ...] = ()
+    faults: frozenset[Fault] = frozenset()  # of the upstream, whatever was made of them
     tool_rounds: tuple[Any, ...] = ()  # what the tools room calls a Round
     is_resting: bool = False  # an open WebSocket, which counts as running no more
     is_probe: bool = False  # somebody only looked what is here
     is_cancelled: bool = False  # the user has ended it, from the program's own pages
+    drill: str | None = None  # the fault that its answer is to have, for the user to see what the client makes of it
     recorder: Recorder | None = None  # who holds its bodies; None: nobody wants them
 
     def elapsed_s(self) -> float:
@@ -170,6 +176,10 @@ class Flow:
     def note_repair(self, what: str) -> None:
         """Take note of something the proxy has put right."""
         self.repairs = (*self.repairs, what)
+
+    def note_fault(self, fault: Fault) -> None:
+        """Take note of what the upstream did wrong; twice is no error."""
+        self.faults |= {fault}
 
     def end(self, outcome: Outcome, failure: ProxyError | None, usage: Mapping[str, Any] | None) -> bool:
         """Write down how it ended, with the upstream's usage object; False where it has ended before."""

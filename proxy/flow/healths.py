@@ -49,15 +49,19 @@ class Healths(Observer):
         return health.upstream == self._chosen()
 
     def answered(self, flow: Flow, headers: Headers) -> None:
-        """Take note of an answer, for the upstream that gave it."""
+        """Take note of an answer, for the upstream that gave it; the fault of a drill is no upstream's."""
+        if flow.drill is not None:
+            return
         self.of(flow.upstream_name or self._chosen()).answered(flow, headers)
         self._look_at_all()
 
     def ended(self, flow: Flow) -> None:
         """Take note of how a request ended, for the upstream that was asked last.
 
-        One that succeeded without any says nothing of them.
+        One that succeeded without any says nothing of them, nor does a drill.
         """
+        if flow.drill is not None:
+            return
         if flow.upstream_name or flow.failure is not None:
             self.of(flow.upstream_name or self._chosen()).ended(flow)
         self._look_at_all()

@@ -51,6 +51,7 @@ def data_traces() -> list[Trace]:
     """Return what the user has written or chosen, and what the program remembers."""
     return [
         Trace("settings, tools and MCP servers", (paths.config_dir(),)),
+        Trace("requests kept with all that was said", (paths.kept_requests_dir(),)),
         Trace("what it remembers", (paths.state_file().parent,)),
     ]
 

@@ -22,6 +22,7 @@ from proxy.settings.parsing import (
     is_loopback,
     parse_json,
     parse_key,
+    parse_key_limits,
     parse_keys,
     parse_level,
     parse_origin,
@@ -44,6 +45,7 @@ JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 ConsentRules = Annotated[dict[str, Literal["auto", "ask", "never"]], NoDecode, BeforeValidator(parse_json)]
 Prices = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_prices)]
+KeyLimits = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_key_limits)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_keys)]
 WholeNumber = Annotated[int, BeforeValidator(refuse_bool)]
@@ -70,6 +72,17 @@ def setting(
     """Declare one row of the table."""
     row: Any = About(meaning, expects, restart=restart, secret=secret)
     return Field(default, description=meaning, json_schema_extra={"about": row}, **limits)
+
+
+def limit_setting(what: str, period: str, expects: str) -> Any:
+    """Declare a limit that gives notice."""
+    return setting(
+        None,
+        f"Give notice once all requests of a {period} have used so many {what}",
+        expects,
+        gt=0,
+        allow_inf_nan=False,
+    )
 
 
 class Settings(BaseSettings):
@@ -179,6 +192,17 @@ class Settings(BaseSettings):
         "Your own prices by model, in USD for a million tokens; they come before the built-in price table",
         'a JSON object such as {"my-model": {"input": 1.5, "cached": 0.2, "output": 6}}',
     )
+    proxy_daily_limit_usd: Number | None = limit_setting("dollars of known cost", "day", "an amount of dollars above 0")
+    proxy_monthly_limit_usd: Number | None = limit_setting(
+        "dollars of known cost", "month", "an amount of dollars above 0"
+    )
+    proxy_daily_limit_tokens: Number | None = limit_setting("tokens", "day", "a number of tokens above 0")
+    proxy_monthly_limit_tokens: Number | None = limit_setting("tokens", "month", "a number of tokens above 0")
+    proxy_key_limits: KeyLimits = setting(
+        {},
+        "Hard limits by proxy key (`*`: each other key): once one is reached, the key's requests are refused",
+        'a JSON object such as {"editor": {"day_usd": 5, "month_tokens": 20000000}}',
+    )
     proxy_capture: bool = setting(
         True, "Hold the last requests with their bodies in memory, for the page that shows them", YES_NO
     )
@@ -191,6 +215,20 @@ class Settings(BaseSettings):
         "a whole number from 1 to 10000",
         ge=1,
         le=10_000,
+    )
+    proxy_capture_days: WholeNumber = setting(
+        0,
+        "Days for which requests are kept on the disk too, with all that was said (0: not at all)",
+        "a whole number from 0 to 3650",
+        ge=0,
+        le=3_650,
+    )
+    proxy_capture_disk_mb: WholeNumber = setting(
+        1024,
+        "The most room they take on the disk, in MB of 1,048,576 bytes; over it the oldest go",
+        "a whole number from 1 to 1000000",
+        ge=1,
+        le=1_000_000,
     )
     proxy_host: str = setting(
         "127.0.0.1", "The address to listen on", "an IP address or host name", restart=True, min_length=1

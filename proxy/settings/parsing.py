@@ -31,6 +31,7 @@ IN_NO_URL = re.compile(r"[\s\\\x00-\x1f\x7f]")
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 ORIGIN_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^/?#@*,\s\\:\[\]]+)(:[0-9]{1,5})?", re.IGNORECASE)
 PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+KEY_LIMITS = {"day_usd", "month_usd", "day_tokens", "month_tokens"}
 LONGEST_SHOWN = 200
 NUMBERS = re.compile(r"[0-9a-fx.]+")  # of an address: decimal, octal after a 0, hexadecimal after 0x
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -193,6 +194,18 @@ def parse_prices(value: object) -> object:
         for each in price.values():
             if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
                 raise ValueError("a price is a number from 0")
+    return value
+
+
+def parse_key_limits(value: object) -> object:
+    """Read the limits of proxy keys from JSON text or a table: of each key, what it may use in a day or a month."""
+    value = parse_json(value)
+    for limits in value.values() if isinstance(value, dict) else ():
+        if not isinstance(limits, dict) or not limits or not limits.keys() <= KEY_LIMITS:
+            raise ValueError(f"a key's limits are some of {', '.join(sorted(KEY_LIMITS))}")
+        for each in limits.values():
+            if isinstance(each, bool) or not isinstance(each, (int, float)) or not 0 <= each < math.inf:
+                raise ValueError("a limit is a number from 0")
     return value
 
 

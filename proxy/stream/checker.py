@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 from proxy.errors.upstream import UpstreamFailure, UpstreamTruncated
+from proxy.flow.flow import Fault
 from proxy.stream.event_template import EventTemplate
 from proxy.stream.keep_alive import KEEP_ALIVE
 from proxy.stream.sse import Event, EventSplitter
@@ -39,8 +40,9 @@ class Dialect(Protocol):
 class StreamChecker:
     """Take the upstream's chunks, give out the client's."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, note_fault: Callable[[Fault], None] = lambda _: None) -> None:
         self._dialect = dialect
+        self._note_fault = note_fault  # is told what the upstream did wrong
         self._splitter = EventSplitter()
         self._template = EventTemplate()
         self._is_clear = True  # no event is unfinished
@@ -85,6 +87,8 @@ class StreamChecker:
         if self._dialect.is_settled or self._dialect.is_complete:
             return last
         ending = self._dialect.ending(failure)
+        if ending:
+            self._note_fault("no_done")
         return last + (self._fail(failure or UpstreamTruncated("it ended too early")) if ending is None else ending)
 
     def _read(self, chunk: bytes) -> bytes:
@@ -113,6 +117,8 @@ class StreamChecker:
                 return b""
             return (event.raw if is_taken else b"") + self._fail(failure)
         self.is_over = self._dialect.is_over
+        if self._dialect.is_settled:
+            self._note_fault("error_inside")
         self.has_begun |= self._dialect.is_ordinary()
         if self._dialect.is_ordinary() and not is_taken:
             self._template.learn(event.raw, seen)

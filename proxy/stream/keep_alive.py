@@ -46,6 +46,7 @@ class KeepAlive:
 
     client: Listener
     is_on: bool = False
+    was_silent: bool = False  # the upstream has said nothing for as long as a comment takes, once
     has_begun: bool = False  # status and headers have left, ahead of the upstream's own
     _timer: asyncio.TimerHandle | None = None
     _comment_task: "asyncio.Task[None] | None" = None
@@ -98,6 +99,7 @@ class KeepAlive:
     def _look(self) -> None:
         loop, left_s = asyncio.get_running_loop(), self._last + self._every_s - time.monotonic()
         if left_s <= 0:
+            self.was_silent = True
             self._comment_task = loop.create_task(self._comment())
             left_s = self._every_s
         self._timer = loop.call_later(left_s, self._look)

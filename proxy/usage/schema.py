@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-BUSY_TIMEOUT_S = 5.0
+BUSY_TIMEOUT_S = 1.0  # rows that cannot be written wait in memory, and are tried again
 
 MIGRATIONS: tuple[str, ...] = (
     """CREATE TABLE requests (
@@ -14,6 +14,12 @@ MIGRATIONS: tuple[str, ...] = (
         bytes_up INTEGER NOT NULL, bytes_down INTEGER NOT NULL, tool_rounds INTEGER NOT NULL, repairs INTEGER NOT NULL,
         cost_usd REAL, price_source TEXT)""",
     "CREATE INDEX requests_began_at ON requests (began_at)",
+    "CREATE TABLE notices (name TEXT PRIMARY KEY, said_at REAL NOT NULL)",  # of limits that were reached
+    "ALTER TABLE requests ADD COLUMN no_done INTEGER",
+    "ALTER TABLE requests ADD COLUMN error_inside INTEGER",
+    "ALTER TABLE requests ADD COLUMN silent INTEGER",
+    "ALTER TABLE requests ADD COLUMN lost_tokens INTEGER",  # that the upstream's cache missed
+    "ALTER TABLE requests ADD COLUMN lost_usd REAL",
 )
 
 
@@ -53,3 +59,9 @@ def migrate(ledger: sqlite3.Connection) -> None:
         ledger.execute("ROLLBACK")
         raise
     ledger.execute("COMMIT")
+
+
+def last_row(ledger: sqlite3.Connection) -> int:
+    """Return the number of the row that was written last, 0 where there is none."""
+    (number,) = ledger.execute("SELECT COALESCE(MAX(rowid), 0) FROM requests").fetchone()
+    return int(number)

@@ -8,7 +8,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from proxy.usage.ledger import COLUMNS
+from proxy.settings.model import Settings
+from proxy.usage.row import COLUMNS
+from proxy.usage.schema import MIGRATIONS, connect
+from proxy.usage.spending import Spending
 
 # What a group is called, as SQL; days and hours are those of the reader's clock.
 GROUPS = {
@@ -24,7 +27,8 @@ GROUPS = {
 TOTALS = """COUNT(*) AS requests, SUM(input_tokens) AS input_tokens, SUM(cached_tokens) AS cached_tokens,
     SUM(cache_written_tokens) AS cache_written_tokens, SUM(output_tokens) AS output_tokens,
     SUM(reasoning_tokens) AS reasoning_tokens, SUM(is_estimated) AS estimated, SUM(cost_usd) AS cost_usd,
-    SUM(input_tokens IS NOT NULL AND cost_usd IS NULL) AS unpriced"""
+    SUM(input_tokens IS NOT NULL AND cost_usd IS NULL) AS unpriced,
+    COUNT(lost_tokens) AS cache_misses, SUM(lost_tokens) AS lost_tokens, SUM(lost_usd) AS lost_usd"""
 FAR_FUTURE = 1e12  # seconds of the wall clock
 RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadsheet
 
@@ -40,12 +44,30 @@ def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
+        bring_up_to_date(file)
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as ledger:
             ledger.row_factory = sqlite3.Row
             (version,) = ledger.execute("PRAGMA user_version").fetchone()
             yield ledger if version else None  # a file that is being made has no table yet
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise LedgerUnreadable(f"The usage ledger {file} cannot be read: {error}") from error
+
+
+def bring_up_to_date(file: Path) -> None:
+    """Add what the file of an older version lacks; raises sqlite3.Error and OSError."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as ledger:
+        (version,) = ledger.execute("PRAGMA user_version").fetchone()
+    if 0 < version < len(MIGRATIONS):
+        connect(file).close()
+
+
+def spending(file: Path, settings: Settings) -> Spending:
+    """Return what this month used, and how much of each limit; raises LedgerUnreadable."""
+    read = Spending(lambda: settings)
+    with reading(file) as ledger:
+        if ledger is not None:
+            read.sync(ledger)
+    return read
 
 
 def totals(file: Path, since: float, until: float) -> dict[str, Any]:
@@ -63,6 +85,15 @@ def grouped(file: Path, by: str, since: float, until: float) -> list[dict[str, A
     return [row for row in select(file, query, since, until) if row["requests"]]
 
 
+def grouped_by_day(file: Path, by: str, since: float, until: float) -> list[dict[str, Any]]:
+    """Return the totals of each day and group, the days in order; raises KeyError, LedgerUnreadable."""
+    query = (
+        f'SELECT {GROUPS["day"]} AS day, {GROUPS[by]} AS "group", {TOTALS} FROM requests'  # noqa: S608  our own words
+        " WHERE began_at >= ? AND began_at < ? GROUP BY 1, 2 ORDER BY 1, cost_usd DESC, requests DESC"
+    )
+    return [row for row in select(file, query, since, until) if row["requests"]]
+
+
 def last_by_client(file: Path, since: float) -> list[dict[str, Any]]:
     """Return the last request of each client and key from `since` on, the newest first; raises LedgerUnreadable."""
     query = """SELECT client, key_name, method, endpoint, status, outcome, MAX(began_at) AS began_at FROM requests
@@ -76,8 +107,11 @@ def select(file: Path, query: str, since: float, until: float) -> list[dict[str,
     with reading(file) as ledger:
         if ledger is not None:
             return [dict(row) for row in ledger.execute(query, (since, until))]
-    names = ("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens", "reasoning_tokens", "cost_usd")
-    return [{"requests": 0, "estimated": 0, "unpriced": 0, **dict.fromkeys(names)}]
+    names = (
+        *("input_tokens", "cached_tokens", "cache_written_tokens", "output_tokens", "reasoning_tokens", "cost_usd"),
+        *("lost_tokens", "lost_usd"),
+    )
+    return [{**dict.fromkeys(("requests", "estimated", "unpriced", "cache_misses"), 0), **dict.fromkeys(names)}]
 
 
 def as_csv(file: Path, since: float, until: float) -> Iterator[str]:

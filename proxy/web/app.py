@@ -5,7 +5,7 @@ from flask import Flask
 from proxy.identity import APP_ID
 from proxy.logs.log import recent_lines
 from proxy.services import Services, assemble
-from proxy.web import again, api, errors, guard, health
+from proxy.web import again, api, errors, guard, health, metrics
 from proxy.web.addresses import OneAddress
 from proxy.web.ui import blueprint as ui
 from proxy.web.ui.dashboard import Dashboard, PageParts, RequestParts
@@ -34,6 +34,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
     errors.install(app, services.hide, services.observers)
     app.jinja_env.finalize = lambda value: services.hide(value) if type(value) is str else value  # not of Markup
     app.register_blueprint(health.blueprint())
+    app.register_blueprint(metrics.blueprint(watched(services)))
     app.register_blueprint(api.blueprint(services.pipelines, services.observers, services.store))
     if dashboard is not None:
         services.capture.follow(services.observers)
@@ -60,11 +61,27 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
                 prices=lambda: services.store.current.proxy_prices,
                 hide=services.hide,
                 ledger_file=services.ledger.file,
+                spending=services.spending,
+                kept=services.kept,
                 send_again=again.sender(services.pipelines, services.observers, services.store),
             ),
             proxy_keys=services.proxy_keys,
             chat=again.chatter(services.pipelines, services.observers, services.store),
+            drills=services.drills,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it
     return app
+
+
+def watched(services: Services) -> metrics.Watched:
+    """Return what `/metrics` tells."""
+    return metrics.Watched(
+        metrics=services.metrics,
+        settle=services.ledger.settle,
+        running=lambda: services.observers.running,
+        down=services.health.down,
+        held_bytes=lambda: services.capture.held_bytes,
+        standings=services.spending.all_standings,
+        hide=services.hide,
+    )

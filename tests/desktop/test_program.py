@@ -82,6 +82,17 @@ def test_once_a_proxy_key_is_required_only_copied_keys_and_commands_open(tray: T
     assert "Authorization" not in tray.copied("copy-curl", "curl ((?!Authorization).)*")
 
 
+def test_the_menu_says_what_today_used_and_pauses_the_capture(tray: Tray) -> None:
+    tray.start().wait_until_it_runs()
+    assert tray.chat() == 200
+
+    [today] = wait_for(lambda: [line.label for line in tray.menu().walk() if line.key == "today"], "what today used")
+    assert today.startswith("Today ")
+    assert today.endswith(" · 1 request")
+    tray.click("Pause capture")
+    wait_for(lambda: tray.menu().find("pause-capture").checked, "the check")
+
+
 def curl(command: str) -> str:
     """Run a copied command as its user would and return the answer's status."""
     need("curl")

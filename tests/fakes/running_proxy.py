@@ -24,6 +24,7 @@ class RunningProxy:
         settings_file: Path | None = None,
         limits: Limits | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
+        ledger_file: Path | None = None,
         **settings: Any,
     ) -> None:
         self.keychain = MemoryKeychain()
@@ -33,7 +34,7 @@ class RunningProxy:
             lambda: self.keychain,
             keep_alive_s=keep_alive_s,
             # The proxy of a module starts before any test has a home of its own.
-            ledger_file=settings_file and settings_file.with_suffix(".sqlite3"),
+            ledger_file=ledger_file or (settings_file and settings_file.with_suffix(".sqlite3")),
         )
         know(*self.services.every_secret())
         try:

@@ -258,3 +258,18 @@ def checked(clicked: Clicked) -> set[str]:
 
 def labels(clicked: Clicked) -> set[str]:
     return {line.label for line in lines_of(clicked)}
+
+
+def test_capture_is_paused_by_a_click_and_goes_on_with_the_next(clicked: Clicked) -> None:
+    def is_checked() -> list[bool]:
+        lines = walk(look(read_state(clicked.controller, None, None, is_working=False)).lines)
+        return [line.checked for line in lines if line.key == "pause-capture"]
+
+    assert is_checked() == [False]
+    assert clicked.click("pause-capture") is None
+    assert is_checked() == [True]
+    assert clicked.controller.services.capture.is_paused
+    clicked.click("pause-capture")
+    assert is_checked() == [False]
+    clicked.store.update(proxy_capture=False)
+    assert is_checked() == []

@@ -8,6 +8,7 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from proxy import paths
+from proxy.flow.flow import Flow, Outcome
 from proxy.flow.health import Health
 from proxy.services import assemble
 from proxy.tools.consent import Question
@@ -260,3 +261,19 @@ def test_no_login_is_in_a_notification_and_the_users_own_key_may_be(told: Told) 
 
     assert told.backend.told[0] == ("Upstream unsafe", "http://…@proxy:3128 has a bad certificate")
     assert told.backend.told[1][1] == "op-" + "k" * 43
+
+
+@pytest.mark.parametrize("limit", [{"proxy_daily_limit_tokens": 5}, {"proxy_monthly_limit_tokens": 5}])
+def test_a_limit_that_is_reached_is_notified(told: Told, limit: dict[str, int]) -> None:
+    services = told.controller.services
+    services.store.update(**limit)
+    services.spending.listen(lambda notice: told.notifier.notify_limit(notice) if notice else None)
+    flow = Flow("POST", "/chat/completions", model_asked="m")
+    flow.end(Outcome.WHOLE, None, {"prompt_tokens": 5, "completion_tokens": 5})
+
+    services.ledger.ended(flow)
+    services.ledger.stop()
+
+    [(title, text)] = told.backend.told
+    assert title.endswith("limit is reached")
+    assert "10 tokens of 5 tokens" in text

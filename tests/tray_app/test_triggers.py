@@ -7,7 +7,7 @@ import pytest
 
 from fakes.memory_keychain import MemoryKeychain
 from proxy.errors.keyring import KeyringLocked
-from proxy.flow.flow import Flow
+from proxy.flow.flow import Flow, Outcome
 from proxy.http.headers import Headers
 from proxy.services import Services, assemble
 from tray_app.schedule import Schedule
@@ -86,3 +86,19 @@ def test_a_changed_setting_is_a_change(triggered: Triggered) -> None:
     triggered.services.store.update(enable_tool_execution=True)
 
     assert triggered.changes == 1
+
+
+def test_capture_that_is_paused_on_the_page_is_a_change(triggered: Triggered) -> None:
+    triggered.services.capture.pause(is_paused=True)
+
+    assert triggered.changes == 1
+
+
+def test_what_requests_used_is_a_change(triggered: Triggered) -> None:
+    flow = Flow("POST", "/chat/completions", model_asked="m")
+    flow.end(Outcome.WHOLE, None, {"prompt_tokens": 5, "completion_tokens": 5})
+    triggered.services.ledger.ended(flow)
+
+    wait_for(lambda: triggered.changes, "the change")
+    assert triggered.services.spending.today().tokens == 10
+    triggered.services.ledger.stop()

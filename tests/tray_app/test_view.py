@@ -8,6 +8,7 @@ import pytest
 from proxy.errors.keyring import KeyringLocked
 from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
+from proxy.usage.spending import Spent, today_words
 from tray_app.menu import Line, walk
 from tray_app.view import FoundHere, TrayState, UpstreamChoice, look
 
@@ -227,3 +228,28 @@ def test_a_choice_of_the_environment_cannot_be_clicked() -> None:
     shown = look(replace(HEALTHY, upstreams=choices, upstream_fixed_by="environment"))
     menu = next(line for line in shown.lines if line.key == "upstream")
     assert [line.is_clickable for line in menu.children if line.kind == "radio"] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("spent", "words"),
+    [
+        (Spent(212, 1_240_000, 3.4099), "Today 1.2 M tokens · $3.41 · 212 requests"),
+        (Spent(1, 950, 0.0), "Today 950 tokens · $0.00 · 1 request"),
+        (Spent(3, 12_400, 0.0, unpriced=3), "Today 12.4 k tokens · cost unknown · 3 requests"),
+        (Spent(3, 2_000_000_000, 1234.5, unpriced=1), "Today 2.0 G tokens · $1,234.50+ · 3 requests"),
+        (Spent(), "Today: no requests yet"),
+    ],
+)
+def test_what_today_used_is_said_in_one_line(spent: Spent, words: str) -> None:
+    assert today_words(spent) == words
+
+
+def test_what_today_used_is_the_second_line() -> None:
+    first, second, *_ = look(replace(HEALTHY, today="Today 1.2 M tokens")).lines
+    assert (first.key, second.key, second.label, second.enabled) == ("status", "today", "Today 1.2 M tokens", False)
+
+
+@pytest.mark.parametrize(("paused", "shown"), [(None, []), (False, [False]), (True, [True])])
+def test_capture_is_paused_by_a_check_line_where_it_is_on(paused: bool | None, shown: list[bool]) -> None:
+    lines = look(replace(HEALTHY, capture_paused=paused)).lines
+    assert [line.checked for line in lines if line.key == "pause-capture"] == shown

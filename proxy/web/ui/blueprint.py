@@ -13,6 +13,7 @@ from proxy.web.ui import (
     app_pages,
     approvals,
     connect,
+    drill,
     entry,
     events,
     first_steps,
@@ -72,13 +73,14 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
     approvals.add_routes(pages, root, parts.consent)
     upstreams.add_routes(pages, root, parts)
     connect.add_routes(pages, root, parts)
-    usage.add_routes(pages, root, parts.ledger_file)
+    usage.add_routes(pages, root, parts.requests)
     settings.add_routes(pages, root, parts.store, parts.requests.hide)
     keys.add_routes(pages, root, parts)
     tools.add_routes(pages, root, parts.store, parts.tools, parts.requests)
     log.add_routes(pages, root, parts.recent_log, parts.requests.hide)
     app_pages.add_routes(pages, root)
     requests.add_routes(pages, root, parts.requests)
+    drill.add_routes(pages, root, parts.drills, parts.requests.hide)
     events.add_routes(pages, root, parts.requests)
 
     @pages.get(f"{root}/doctor")

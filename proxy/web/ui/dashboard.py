@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from proxy.capture.capture import Capture
+from proxy.capture.disk import Kept
 from proxy.capture.record import Record
+from proxy.exchange.drills import Drills
 from proxy.flow.healths import Healths
 from proxy.flow.upstream_state import UpstreamState
 from proxy.keys.proxy_keys import ProxyKeys
@@ -18,6 +20,7 @@ from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.usage.prices import Prices
+from proxy.usage.spending import Spending
 from proxy.web.on_loop import Performed
 from proxy.web.ui.sessions import Sessions
 
@@ -78,6 +81,8 @@ class RequestParts:
     prices: Callable[[], Prices]
     hide: Callable[[str], str]  # takes the keys out of a text
     ledger_file: Path
+    spending: Spending
+    kept: Kept  # on the disk
     send_again: Callable[[Record, str | None, str | None], str]  # to an upstream, with a model; return the new id
 
 
@@ -105,3 +110,4 @@ class PageParts:
     requests: RequestParts
     proxy_keys: ProxyKeys
     chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer
+    drills: Drills

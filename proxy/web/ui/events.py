@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,7 @@ from proxy.stream.relay import Client
 from proxy.web.exchange_response import ExchangeResponse
 from proxy.web.ui.dashboard import RequestParts
 from proxy.web.ui.requests import capture_state, row_of
+from proxy.web.ui.usage import limits_state
 
 HEARTBEAT_S = 15.0  # a comment goes out after so much silence
 PROGRESS_S = 0.15  # how often running requests tell how far they are
@@ -90,11 +92,18 @@ class EventStream:
     def _written(self, happenings: list[Happening]) -> bytes:
         """Return events with their rows; of several of one request each shows how it stands now. In a worker thread."""
         return b"".join(
-            event(name, capture_state(self.parts))
+            raw_event(name, hidden_json(STATES[name](self.parts), self.parts.hide))
             if record is None
             else raw_event(name, hidden_json(row_of(record, self.parts), self.parts.hide))
             for name, record in happenings
         )
+
+
+# What is told with an event that is of no request.
+STATES: dict[str, Callable[[RequestParts], Any]] = {
+    "capture": capture_state,
+    "limits": lambda parts: limits_state(parts.spending),
+}
 
 
 def progress(running: list[Record], told: dict[str, int]) -> bytes:

@@ -5,6 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from proxy.capture import cache_miss, details, filters, har, rows, snippets
+from proxy.capture.disk import Kept
 from proxy.capture.hiding import hidden_json
 from proxy.capture.record import Record
 from proxy.errors.proxy_error import ProxyError
@@ -59,6 +60,8 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
             stored = summaries.find(parts.ledger_file, request_id)
         except summaries.LedgerUnreadable as unreadable:
             return error(str(unreadable), 503)
+        if (on_disk := parts.kept.find(request_id)) is not None:
+            return answer(on_disk)
         if stored is None:
             return error(NOT_HELD, 404)
         return answer({"request": rows.ledger_row(stored), **details.NOTHING})
@@ -67,7 +70,8 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
     def as_json(request_id: str) -> Answered:
         record = held(request_id)
         if record is None:
-            return error(NOT_HELD, 404)
+            on_disk = parts.kept.find(request_id)
+            return error(NOT_HELD, 404) if on_disk is None else attached(answer(on_disk), f"{request_id}.json")
         value = details.of(record, row_of(record, parts), capture.all(), parts.prices(), is_full=True)
         return attached(answer(value), f"{request_id}.json")
 
@@ -135,6 +139,14 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
     def state() -> Answered:
         return answer(capture_state(parts))
 
+    @pages.post(f"{root}/api/capture/delete")
+    def delete_kept() -> Answered:
+        try:
+            deleted = parts.kept.delete_all()
+        except OSError as failure:
+            return error(f"Not all could be deleted: {failure}", 500)
+        return answer({"deleted": deleted, **capture_state(parts)})
+
     @pages.post(f"{root}/api/capture/pause")
     def pause() -> Answered:
         paused = asked_json().get("paused", True)
@@ -142,6 +154,18 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
             return error("paused is true or false.", 400)
         capture.pause(is_paused=paused)
         return answer(capture_state(parts))
+
+
+def kept_state(kept: Kept) -> dict[str, Any]:
+    """Return what is kept on the disk."""
+    room = kept.room
+    return {
+        "days": room.days,
+        "max_bytes": room.max_bytes,
+        "bytes": kept.size_bytes,
+        "requests": kept.files,
+        "folder": str(kept.folder),
+    }
 
 
 def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: float | None) -> list[rows.Row]:
@@ -152,10 +176,10 @@ def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: f
         row = row_of(record, parts)
         if wanted.fits(row, lambda record=record: details.words_of(record)):  # type: ignore[misc]  # a default binds it
             found[row["id"]] = row
-    seen = {record.flow.id for record in in_memory}
+    seen, on_disk = {record.flow.id for record in in_memory}, parts.kept.ids()
     for stored in summaries.latest(parts.ledger_file, MAX_ROWS if wanted.terms else limit, before):
         if stored["id"] not in seen:
-            row = rows.ledger_row(stored)
+            row = {**rows.ledger_row(stored), "is_on_disk": stored["id"] in on_disk}
             if wanted.fits(row, str):
                 found[row["id"]] = row
     return sorted(found.values(), key=lambda row: row["started"], reverse=True)[:limit]
@@ -164,9 +188,7 @@ def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: f
 def row_of(record: Record, parts: RequestParts) -> rows.Row:
     """Return a request's row, with why the cache missed; that is worked out once, when the request is over."""
     prices = parts.prices()
-    if record.cache_miss is None and record.flow.outcome is not None:
-        record.cache_miss = (cache_miss.explain(record, parts.capture.all(), prices),)
-    missed = record.cache_miss[0] if record.cache_miss else None
+    missed = cache_miss.explained(record, parts.capture.all(), prices)
     return {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
 
 
@@ -193,6 +215,7 @@ def capture_state(parts: RequestParts) -> dict[str, Any]:
         "budget_bytes": limits.budget_bytes,
         "requests": sum(record.is_captured for record in records),
         "max_requests": limits.requests,
+        "disk": kept_state(parts.kept),
     }
 
 

@@ -16,7 +16,10 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Models and parameters", ("proxy_aliases", "openai_param", "openai_stream", "proxy_repair")),
     ("Who may call", ("openai_api", "proxy_require", "proxy_api", "proxy_forward", "allow_un", "proxy_allowed")),
     ("Tools", ("enable_tool", "function_tools", "tool_")),
-    ("Usage and requests", ("proxy_usage", "proxy_prices", "proxy_capture")),
+    (
+        "Usage and requests",
+        ("proxy_usage", "proxy_prices", "proxy_daily", "proxy_monthly", "proxy_key_l", "proxy_capture"),
+    ),
     ("Server", ("",)),  # the rest
 )
 

@@ -1,5 +1,6 @@
 """Where the program has no pages, nobody could see what is held of requests: nothing is."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Answer, Json, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh, connect, proxy_before
 from fakes.wire_client import JSON_TYPE
+from proxy.capture.record import Record
 from proxy.hosting import server_for
 from waiting import wait_for
 
@@ -61,3 +63,18 @@ def test_a_second_server_of_the_same_program_holds_each_request_once(upstream: F
 
         assert record.is_captured
         assert hosted.services.capture.held_bytes > 0
+
+
+def test_a_request_that_is_over_and_forgotten_waits_for_no_garbage_collector(upstream: Fresh) -> None:
+    upstream.answer(Json(completion("Hello")))
+    with Hosted(openai_base_url=upstream.base_url, openai_api_key=UPSTREAM_KEY, proxy_capture_requests=1) as hosted:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                hosted.http.post(CHAT, content=BODY, headers={"Content-Type": "application/json"})
+            wait_for(lambda: hosted.services.observers.running == 0, "the last one's end")
+            held = [each for each in gc.get_objects() if type(each) is Record]
+        finally:
+            gc.enable()
+        assert len(held) <= 2  # one may be on its way out

@@ -35,7 +35,8 @@ def use_everything() -> None:
     """Leave every trace there can be."""
     assert run("install").exit_code == 0
     assert run("autostart", "on").exit_code == 0
-    for file in (paths.settings_file(), paths.function_tools_file(), paths.state_file(), paths.log_file()):
+    kept = paths.kept_requests_dir() / "proxy-1.json.gz"
+    for file in (paths.settings_file(), paths.function_tools_file(), paths.state_file(), paths.log_file(), kept):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("# of the user\n")
 
@@ -87,6 +88,7 @@ def test_every_trace_is_named_before_it_goes(empty_computer: Path) -> None:
 
     for place in (applications.launcher_file(), paths.log_file().parent, paths.config_dir(), paths.state_file().parent):
         assert str(place) in said
+    assert str(paths.kept_requests_dir()) in said
     assert "start at login: on" in said
     assert "keyring" in said
 
