@@ -40,6 +40,7 @@ from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
+from proxy.upstream.steps import Probe
 from proxy.usage.ledger import Ledger
 
 
@@ -54,6 +55,7 @@ class Services:
     learned_repairs: LearnedRepairs
     proxy_keys: ProxyKeys
     keys: Keys
+    keychain: Keychain
     refused_origins: RefusedOrigins
     health: Healths
     observers: Observers
@@ -126,6 +128,15 @@ class Services:
         limit, rest_s = self.health.next_end(), self.router.cooldown.next_end_s()
         ends = [] if rest_s is None else [rest_s]
         return min([*ends, *([] if limit is None else [max(0.0, limit - time.time())])], default=None)
+
+    def probe_upstream(self, upstream: Upstream, key: str | None) -> Probe:
+        """Reach an upstream step by step, and try a key there; raises SettingsBroken. Blocks for some seconds."""
+        from proxy.upstream.probe import probe  # noqa: PLC0415  as above
+
+        found = probe(UpstreamOptions.of(self.chosen(), upstream), key)
+        if found.problem is None and key is not None:
+            self.health.of(upstream.name).note_accepted_key()
+        return found
 
     def find_local(self) -> list[Found]:
         """Return the model servers that answer on this computer. Blocks for half a second."""
@@ -228,6 +239,7 @@ def assemble(
         learned_repairs=learned_repairs,
         proxy_keys=proxy_keys,
         keys=keys,
+        keychain=announcing,
         refused_origins=RefusedOrigins(),
         health=health,
         observers=observers,

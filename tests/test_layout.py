@@ -58,16 +58,18 @@ DOORS_IN_WORDS: dict[str, str] = {
     "running": "errors files",
     # command: whether a start script has started us, and so starts us at login; identity: names of files and titles
     "install": "command errors files identity paths",
+    # identity: the version; flow: how upstreams are
+    "doctor": "clients command errors flow identity install keys logs paths running settings tools upstream usage",
     # identity: --version; flow: how upstreams are; keys: their types; settings: config; tools: the example it writes,
     # and who asks to run
     "cli": (
-        "clients command errors flow hosting identity install keys logs paths process running server services settings"
-        " tools upstream usage web"
+        "clients command doctor errors flow hosting identity install keys logs paths process running server services"
+        " settings tools upstream usage web"
     ),
     "__main__": "cli",
     # flow, keys and tools for their states alone
     "tray_app": (
-        "cli command errors files flow hosting identity install keys logs paths process running server services"
+        "cli command doctor errors files flow hosting identity install keys logs paths process running server services"
         " settings tools web"
     ),
 }
@@ -78,7 +80,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
     "httptools": ("proxy/http/",),
-    "psutil": ("proxy/server/", "proxy/cli/doctor.py"),
+    "psutil": ("proxy/server/", "proxy/doctor/"),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     "python_socks": ("proxy/upstream/dial.py",),

@@ -56,7 +56,10 @@ class TrayApp:
         self._actions = Actions()
         self._schedule = Schedule()
         self._controller = ProxyController(
-            services, lambda: self.click("dashboard"), lambda: self._later(QUIT_DELAY_S, self.quit)
+            services,
+            lambda: self.click("dashboard"),
+            lambda: self._later(QUIT_DELAY_S, self.quit),
+            self._describe_tray,
         )
         self._notifier = Notifier(self._controller, say, lambda: self._backend, has_terminal=has_terminal)
         self._commands = Commands(self._controller, self._notifier.notify, self.quit)
@@ -148,6 +151,14 @@ class TrayApp:
             self._controller, self._commands.problem, self._log_problem, is_working=self._triggers.is_working
         )
         return look(state)
+
+    def _describe_tray(self) -> dict[str, object]:
+        """Return which tray was found and whether it shows the icon, for the doctor; any thread."""
+        backend = self._backend
+        if backend is None:
+            return {"backend": "none", "reason": "it has not been looked for yet", "is_shown": False, "is_off": True}
+        is_off = self._wanted == "none"
+        return {"backend": backend.name, "reason": backend.reason, "is_shown": backend.is_shown, "is_off": is_off}
 
     def _close(self) -> None:
         began = time.monotonic()

@@ -131,7 +131,7 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(*, as_json: bool) -> None:
     """Look for common problems and say what to do; the exit code is 1 where there is one."""
-    from proxy.cli.doctor import as_text, examine  # noqa: PLC0415  as above
+    from proxy.doctor.examine import as_text, examine  # noqa: PLC0415  as above
     from proxy.services import assemble  # noqa: PLC0415  as above
 
     with log_silent():  # the findings say it

@@ -9,8 +9,9 @@ from typing import Any
 
 from proxy import paths
 from proxy.cli.approvals import TerminalAsker
-from proxy.cli.doctor import examine
 from proxy.cli.greeting import base_url_line, key_line, last_line, page_line
+from proxy.doctor.examine import examine
+from proxy.doctor.report import report_of
 from proxy.errors.configuration import PortTaken
 from proxy.hosting import demo_upstream, move_server, server_for
 from proxy.logs.log import start_logging
@@ -44,7 +45,9 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         tune_process()
         stack.callback(services.observers.stop)  # after the server: the last requests are announced while it stops
         services.load_keys()
-        dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32))
+        dashboard = Dashboard(
+            lambda: examine(services), secrets.token_urlsafe(32), report=lambda: report_of(services.store)
+        )
         server = server_for(services, dashboard, on_warm=freeze_objects)
         settings = services.store.current
         if services.store.warning:
