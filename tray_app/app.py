@@ -61,7 +61,9 @@ class TrayApp:
             lambda: self._later(QUIT_DELAY_S, self.quit),
             self._describe_tray,
         )
-        self._notifier = Notifier(self._controller, say, lambda: self._backend, has_terminal=has_terminal)
+        self._notifier = Notifier(
+            self._controller, say, lambda: self._backend, has_terminal=has_terminal, later=self._later
+        )
         self._commands = Commands(self._controller, self._notifier.notify, self.quit)
         self._triggers = Triggers(services, self._schedule, self._refresh)
         self._published = ""

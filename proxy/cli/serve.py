@@ -127,18 +127,22 @@ class Place:
 
 
 class SettingsWarnings:
-    """Say in the terminal what becomes wrong with the settings file, and when it is right again."""
+    """Say in the terminal what becomes wrong with the settings file, when it is right again, and what is in force."""
 
     def __init__(self, store: SettingsStore, say: Say) -> None:
         self._store = store
         self._say = say
         self._said = store.warning
+        self._taken_up = store.taken_up
 
     def tell(self) -> None:
         """Say it where it has changed."""
         if (warning := self._store.warning) != self._said:
             self._said = warning
             self._say(warning or "The settings file is right again and in force.")
+        if (taken_up := self._store.taken_up) is not self._taken_up:
+            self._taken_up = taken_up
+            self._say(str(taken_up))
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,20 @@ Observer = Callable[[], None]
 LOCK_LIMIT_S = 5.0
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """An edit of the settings file by hand that is in force."""
+
+    file: str  # its name
+    fields: tuple[str, ...]
+    at: float  # seconds of the wall clock
+    was_wrong: bool = False  # the file was wrong before
+
+    def __str__(self) -> str:
+        right = "right again; " if self.was_wrong else ""
+        return f"{self.file}: {right}now in force: {', '.join(self.fields) or 'the same as before'}"
 
 
 class SettingsStore:
@@ -52,6 +67,7 @@ class SettingsStore:
         self._one_at_a_time = threading.RLock()
         self._loader = Loader(path, command_line or {}, environment, starts_anyway=starts_anyway)
         self.in_force = self._loader.load()  # frozen, and replaced whole
+        self.taken_up: TakenUp | None = None  # the last edit by hand that was put in force
         if self.problem is not None:
             log.error("%s", self.warning)
         for sentence in self.passed_over:
@@ -180,6 +196,8 @@ class SettingsStore:
         else:
             self.in_force = replace(new, settings=old.settings)
         self._loader.keep_copy(self.in_force)
+        if fields or old.problem:
+            self.taken_up = TakenUp(self.path.name, tuple(fields), time.time(), was_wrong=old.problem is not None)
         what = "is right again" if old.problem else "has changed"
         log.info("the settings file %s; put in force: %s", what, ", ".join(map(variable, fields)) or "nothing new")
 
