@@ -108,7 +108,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),
     "platformdirs": ("proxy/paths.py",),
     **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
-    "click": ("proxy/cli/", "tray_app/__main__.py"),
+    "click": ("proxy/cli/", "tray_app/__main__.py", "tray_app/ending.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
     "jeepney": (
         *("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),

@@ -16,11 +16,12 @@ from proxy.files import write_private
 from proxy.install import applications, autostart
 from proxy.settings.commented import commented_settings
 from proxy.settings.store import SettingsStore
+from proxy.tools.switches import EVERYBODY, off_for, turned
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
 from tray_app.errors import ClipboardUnavailable
 from tray_app.opener import open_path, open_url
-from tray_app.view import USE_UPSTREAM
+from tray_app.view import TURN_TOOL, USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
 
@@ -73,12 +74,19 @@ class Commands:
     def _command(self, key: str) -> Callable[[], None]:
         if key.startswith(USE_UPSTREAM):
             return lambda: self.use_upstream(key.removeprefix(USE_UPSTREAM))
+        if key.startswith(TURN_TOOL):
+            return lambda: self.turn_tool(key.removeprefix(TURN_TOOL))
         return self._by_key[key]
 
     def use_upstream(self, name: str) -> None:
         """Send the next requests to another upstream, and save that; raises SettingError."""
         is_first = self._store.current.upstreams[0].name == name
         self._store.update(proxy_upstream=None if is_first else name)
+
+    def turn_tool(self, name: str) -> None:
+        """Switch a tool off for everybody, or on again; raises SettingError."""
+        is_off = EVERYBODY in off_for(self._store.current.tool_off, name)
+        self._store.update(tool_off=lambda held: turned(held, name, EVERYBODY, on=is_off))
 
     def use_stored_key(self) -> None:
         """Have the keyring's key count before the environment's; raises SettingError."""

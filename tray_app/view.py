@@ -13,6 +13,8 @@ from tray_app.menu import Line, Look
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
 USE_UPSTREAM = "use-upstream "  # and the name
+TURN_TOOL = "turn-tool "  # the same
+MAX_TOOL_LINES = 30
 MAX_ROW_LENGTH, MAX_ROWS = 60, 4  # a menu is as wide as its longest line, and wraps none
 
 
@@ -23,6 +25,14 @@ class UpstreamChoice:
     name: str
     is_chosen: bool
     state: str  # in words: healthy, cooling down, no key, and the like
+
+
+@dataclass(frozen=True)
+class ToolChoice:
+    """One tool, as the menu offers it."""
+
+    name: str
+    is_on: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,9 @@ class TrayState:
     log_problem: str | None  # why the log cannot be written
     other_port: int | None  # a free port to offer if the configured one is taken
     has_stored_key: bool = False  # the environment's key is in force, and another one is stored
+    tools: tuple[ToolChoice, ...] = ()  # as far as they are loaded
+    tools_cost: str = ""  # what they add to each request
+    tool_off_fixed_by: str | None = None
     upstreams: tuple[UpstreamChoice, ...] = ()
     upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
     starts_at_login: bool = False
@@ -137,6 +150,7 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         first,
         Line("server", "Server on", "check", checked=state.base_url is not None),
         switch("tools", "Let the model use tools", state.tools_fixed_by, on=state.tools_on),
+        *([tools_menu(state)] if state.tools_on and state.tools else []),
         switch("require-key", "Require a proxy key", state.key_required_fixed_by, on=state.key_required),
         second,
         Line("copy-url", "Copy base URL"),
@@ -157,6 +171,23 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         fifth,
         Line("quit", "Quit"),
     ]
+
+
+def tools_menu(state: TrayState) -> Line:
+    """Return the submenu of tools: a switch for each, and what they add to each request."""
+    fixed = f" (fixed by the {state.tool_off_fixed_by})" if state.tool_off_fixed_by else ""
+    shown = state.tools[:MAX_TOOL_LINES]
+    lines = [
+        Line(TURN_TOOL + tool.name, tool.name + fixed, "check", checked=tool.is_on, enabled=not fixed) for tool in shown
+    ]
+    if len(state.tools) > len(shown):
+        lines.append(
+            Line("more-tools", f"{len(state.tools) - len(shown)} more: see TOOL_OFF in the settings", enabled=False)
+        )
+    cost = (Line("between-tools", kind="separator"), *rows("tools-cost", state.tools_cost)) if state.tools_cost else ()
+    children = (*lines, *cost)
+    count = sum(tool.is_on for tool in state.tools)
+    return Line("tools-menu", f"Tools: {count} of {len(state.tools)} on", "submenu", children=children)
 
 
 def upstream_menu(state: TrayState) -> Line:

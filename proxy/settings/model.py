@@ -43,6 +43,7 @@ Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 ConsentRules = Annotated[dict[str, Literal["auto", "ask", "never"]], NoDecode, BeforeValidator(parse_json)]
+Switches = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(parse_json)]
 Prices = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_prices)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
 SecretList = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(parse_keys)]
@@ -167,6 +168,11 @@ class Settings(BaseSettings):
         {},
         "Which tools run without a question (`auto`), after one (`ask`) or never: an object of names or patterns",
         'a JSON object such as {"files__*": "ask", "calculate": "never"}',
+    )
+    tool_off: Switches = setting(
+        {},
+        "Tools that are switched off: names or patterns by client (what it calls itself, its key's name, or `*`)",
+        'a JSON object such as {"*": ["files__*"], "aider": ["*"]}',
     )
     openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
     openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")
