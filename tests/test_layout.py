@@ -44,14 +44,17 @@ DOORS_IN_WORDS: dict[str, str] = {
     # settings: how a text file's bytes are read; paths: where programs keep their settings
     "clients": "errors files paths settings",
     # wiring
-    "services": "capture command errors exchange files flow keys logs paths policy settings tools upstream usage",
+    "updates": "errors files identity settings upstream",
+    "services": (
+        "capture command errors exchange files flow keys logs paths policy settings tools updates upstream usage"
+    ),
     "process": "",
-    "lifespan": "errors flow http keys services settings tools upstream",
+    "lifespan": "errors flow http keys services settings tools updates upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
         "capture clients command errors exchange flow http identity keys lifespan logs paths policy process running"
-        " server services settings stream tools usage"
+        " server services settings stream tools updates usage"
     ),
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",
@@ -272,6 +275,7 @@ WIRING = {
         "proxy.cli.connect",
         "proxy.cli.keys",
         "proxy.cli.main",
+        "proxy.cli.parts",
         "proxy.cli.serve",
         "proxy.cli.tools",
         "proxy.cli.upstreams",

@@ -12,6 +12,7 @@ from proxy import paths
 from proxy.cli.connect import connect, run
 from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
+from proxy.cli.parts import parts_of_command
 from proxy.cli.terminal import log_silent, say
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import upstream
@@ -22,7 +23,6 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
-from proxy.settings.key_variables import take_keys
 
 
 class Port(click.IntRange):
@@ -132,10 +132,9 @@ def config() -> None:
 def doctor(*, as_json: bool) -> None:
     """Look for common problems and say what to do; the exit code is 1 where there is one."""
     from proxy.doctor.examine import as_text, examine  # noqa: PLC0415  as above
-    from proxy.services import assemble  # noqa: PLC0415  as above
 
+    services = parts_of_command(runs_tools=True)
     with log_silent():  # the findings say it
-        services = assemble(starts_anyway=True, environment=take_keys(os.environ))  # it runs function_tools.py
         findings = examine(services)
     services.tools.stop()
     say(as_text(findings, as_json=as_json))
