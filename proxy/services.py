@@ -36,6 +36,7 @@ from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
+from proxy.updates import Updates
 from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
@@ -65,6 +66,7 @@ class Services:
     habits: Habits
     ledger: Ledger
     capture: Capture
+    updates: Updates
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -249,6 +251,7 @@ def assemble(
         habits=habits,
         ledger=ledger,
         capture=capture,
+        updates=Updates(lambda: store.current, paths.updates_file),
     )
     return services
 

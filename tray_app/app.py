@@ -99,6 +99,7 @@ class TrayApp:
         self._services.health.listen(self._health_changed)
         self._services.load_keys()
         self._services.store.observe(self._settings_changed)
+        self._services.updates.listen(self._update_found)
         self._services.tools.consent.attach(
             ApprovalNotifier(self._notify_approval, self._refresh, self._withdraw_approval)
         )
@@ -143,6 +144,10 @@ class TrayApp:
         """Publish where the server has moved to, and say what is wrong with the settings file."""
         self._actions.do(self._publish)
         self._actions.do(self._notifier.announce_settings)
+
+    def _update_found(self, version: str) -> None:
+        self._refresh()
+        self._actions.do(lambda: self._notifier.notify_update(version))
 
     def _refresh(self) -> None:
         if self._backend is not None:

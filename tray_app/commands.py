@@ -24,6 +24,7 @@ from tray_app.opener import open_path, open_url
 from tray_app.view import TURN_TOOL, USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
+RELEASES = "https://github.com/openai-tray-proxy/openai-tray-proxy/releases"
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Commands:
             "manage-upstreams": lambda: self.open_page("upstreams"),
             "autostart": self.toggle_autostart,
             "add-launcher": self.add_launcher,
+            "newer-version": lambda: open_url(RELEASES),
             "documentation": lambda: open_url(DOCUMENTATION),
             "quit": quit_program,
         }

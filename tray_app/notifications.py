@@ -16,6 +16,7 @@ from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, qu
 from proxy.command import command
 from proxy.files import write_private
 from proxy.flow.health import Health
+from proxy.identity import __version__
 from proxy.install import applications
 from proxy.keys.upstream_keys import is_keyless
 from proxy.logs.redaction import without_logins
@@ -164,6 +165,10 @@ class Notifier:
                 self.notify("Upstream failing", health.detail, "doctor")
         elif health.kind == "healthy":
             self._has_notified_failures = False
+
+    def notify_update(self, version: str) -> None:
+        """Notify of a newer version, once while the program runs."""
+        self.notify(f"Version {version} is available", f"This is {__version__}. Nothing is downloaded by itself.")
 
     def notify_approval(self, question: Question) -> None:
         """Notify of a tool that needs approval; print a link to the page where no icon is shown."""

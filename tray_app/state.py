@@ -51,6 +51,7 @@ def read_state(
         other_port=controller.other_port,
         starts_at_login=login.is_on,
         login_problem=login.problem,
+        newer_version=services.updates.available,
         is_in_applications=applications.is_added(),
     )
 

@@ -66,6 +66,7 @@ class TrayState:
     upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
     starts_at_login: bool = False
     login_problem: str | None = None  # why it will not start at login although it is to
+    newer_version: str | None = None
     is_in_applications: bool = True  # there is a launcher in the applications menu
 
 
@@ -145,6 +146,7 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
     return [
         *rows("status", status),
         *notes(state),
+        *([Line("newer-version", f"Version {state.newer_version} is available…")] if state.newer_version else []),
         *([Line("question", approval_label(state.pending_tools))] if state.pending_tools else []),
         *([Line("other-port", f"Use port {state.other_port} instead")] if state.other_port else []),
         first,

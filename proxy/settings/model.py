@@ -185,6 +185,14 @@ class Settings(BaseSettings):
         "Your own prices by model, in USD for a million tokens; they come before the built-in price table",
         'a JSON object such as {"my-model": {"input": 1.5, "cached": 0.2, "output": 6}}',
     )
+    proxy_update_notice: bool = setting(
+        False, "Ask the package index once a day for a newer version, and say so; nothing is downloaded", YES_NO
+    )
+    proxy_update_index: str = setting(
+        "https://pypi.org/pypi/openai-tray-proxy/json",
+        "Where that is asked: the JSON of this package on an index",
+        "an address such as https://pypi.org/pypi/openai-tray-proxy/json",
+    )
     proxy_capture: bool = setting(
         True, "Hold the last requests with their bodies in memory, for the page that shows them", YES_NO
     )
@@ -249,6 +257,18 @@ class Settings(BaseSettings):
     def check_upstream(cls, url: str) -> str:
         """Bring the base URL into its one form."""
         return parse_upstream_url(url)
+
+    @field_validator("proxy_update_index")
+    @classmethod
+    def check_index(cls, url: str) -> str:
+        """Refuse what is no address; one in the clear could say anything, but on this computer."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if not url.isascii() or not url.isprintable() or " " in url or not host or parts.username is not None:
+            raise ValueError("it is no address without a login")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+            raise ValueError("it must begin with https://")
+        return url
 
     @field_validator("openai_ca_file")
     @classmethod

@@ -64,6 +64,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             ),
             proxy_keys=services.proxy_keys,
             chat=again.chatter(services.pipelines, services.observers, services.store),
+            newer_version=lambda: services.updates.available,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

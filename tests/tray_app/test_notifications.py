@@ -260,3 +260,11 @@ def test_no_login_is_in_a_notification_and_the_users_own_key_may_be(told: Told) 
 
     assert told.backend.told[0] == ("Upstream unsafe", "http://…@proxy:3128 has a bad certificate")
     assert told.backend.told[1][1] == "op-" + "k" * 43
+
+
+def test_a_newer_version_is_notified(told: Told) -> None:
+    told.notifier.notify_update("99.1")
+
+    [(title, text)] = told.backend.told
+    assert title == "Version 99.1 is available"
+    assert "Nothing is downloaded" in text

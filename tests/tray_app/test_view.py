@@ -240,3 +240,11 @@ def test_a_long_list_of_tools_is_cut_and_a_fixed_one_cannot_be_clicked() -> None
     assert len(checks) == 30
     assert not any(line.enabled for line in checks)
     assert "10 more: see TOOL_OFF in the settings" in [line.label for line in menu.children]
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "1.0", "99.1"])
+def test_a_newer_version_has_a_line(version: str) -> None:
+    labels = [line.label for line in look(replace(HEALTHY, newer_version=version)).lines if line.key == "newer-version"]
+
+    assert labels == [f"Version {version} is available…"]
+    assert "newer-version" not in [line.key for line in look(HEALTHY).lines]

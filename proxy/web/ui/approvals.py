@@ -50,6 +50,7 @@ def page(
                 "id": question.id,
                 "tool": question.tool,
                 "source": question.source,
+                "asker": question.asker,
                 "arguments": readable(question.arguments),
             }
             for question in consent.questions

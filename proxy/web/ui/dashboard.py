@@ -106,3 +106,4 @@ class PageParts:
     requests: RequestParts
     proxy_keys: ProxyKeys
     chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer
+    newer_version: Callable[[], str | None]  # None: none is known

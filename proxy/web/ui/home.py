@@ -78,6 +78,7 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         version=__version__,
         base_url=f"http://{request.host}/v1",
         settings_warning=store.warning,
+        newer_version=parts.newer_version(),
         settings_taken_up=fresh(store.taken_up),
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,

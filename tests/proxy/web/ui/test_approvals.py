@@ -34,7 +34,8 @@ def asked(consent: Consent, name: str = "write_file") -> Iterator[Callable[[], b
     """Have a call wait for the user; give a function that tells what came of it, None so far."""
     outcome: list[bool] = []
     tool = Tool(name, "", {}, print, source="files", is_trusted=False)
-    thread = threading.Thread(target=lambda: outcome.append(asyncio.run(consent.permits(tool, ARGUMENTS))))
+    call = consent.permits(tool, ARGUMENTS, "Zed with <gpt-5>")
+    thread = threading.Thread(target=lambda: outcome.append(asyncio.run(call)))
     detach = consent.attach(SilentAsker())
     thread.start()
     question = wait_for(lambda: consent.questions, "the question")[0]
@@ -57,6 +58,7 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
 
     assert "write_file" in page
     assert "files" in page
+    assert "Zed with &lt;gpt-5&gt;" in page
     assert "/home/me/&lt;b&gt;notes&lt;/b&gt;.txt" in page
     assert "a\\u202eb" in page
     assert "\u202e" not in page
