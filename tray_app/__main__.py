@@ -12,7 +12,7 @@ import click
 
 from proxy import paths
 from proxy.cli.main import Port
-from proxy.cli.terminal import say
+from proxy.cli.terminal import say, sentence_of
 from proxy.command import started_as
 from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
@@ -59,9 +59,10 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool, replac
         leave_window(say)
         run({name: value for name, value in chosen.items() if value is not None}, tray, Start(demo, replace, at_login))
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
-        log.error("%s", error)  # noqa: TRY400  one sentence, for the user
-        show_failure(redact(str(error)))
-        say(str(error))
+        sentence = sentence_of(error) if isinstance(error, OSError) else str(error)
+        log.error("%s", sentence)  # noqa: TRY400  one sentence, for the user
+        show_failure(redact(sentence))
+        say(sentence)
         sys.exit(1)
 
 

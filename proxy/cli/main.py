@@ -13,7 +13,7 @@ from proxy.cli.connect import connect, run
 from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
 from proxy.cli.parts import parts_of_command
-from proxy.cli.terminal import log_silent, say
+from proxy.cli.terminal import log_silent, say, sentence_of
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import upstream
 from proxy.cli.usage import usage
@@ -186,4 +186,7 @@ def main() -> None:
         cli(prog_name=started_as())
     except ProxyError as error:
         say(str(error), err=True)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        say(sentence_of(error), err=True)
         sys.exit(1)

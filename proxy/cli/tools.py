@@ -112,6 +112,10 @@ def opened(execution: "ToolExecution") -> Iterator["Toolbox"]:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; raises FileExistsError."""
+    """Write a file that only its owner can read, whole or not at all; raises FileExistsError, OSError."""
     path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        path.unlink()  # half of it would be a broken file of tools
+        raise
