@@ -22,6 +22,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "identity": "",
     "command": "",
     "files": "",
+    "quoting": "",
     "paths": "identity",
     "logs": "files identity paths",
     "errors": "command logs",  # logs: what takes secrets out of a text
@@ -38,11 +39,11 @@ DOORS_IN_WORDS: dict[str, str] = {
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
-    "capture": "flow http identity policy stream usage",
+    "capture": "flow http identity policy quoting stream usage",
     "exchange": "errors files flow http logs policy settings stream tools upstream",
     "demo": "errors",
     # settings: how a text file's bytes are read; paths: where programs keep their settings
-    "clients": "errors files paths settings",
+    "clients": "errors files paths quoting settings",
     # wiring
     "updates": "errors files identity settings upstream",
     "services": (
