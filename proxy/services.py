@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from proxy import paths
 from proxy.capture.capture import Capture, Limits
@@ -232,7 +232,6 @@ def assemble(
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
     )
-    kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
         settings_follower=SettingsFollower(store),
@@ -246,7 +245,7 @@ def assemble(
         health=health,
         observers=observers,
         router=router,
-        pipelines={kind: Pipeline(kind, parts) for kind in kinds},
+        pipelines={kind: Pipeline(kind, parts) for kind in get_args(Kind)},
         tools=tools,
         habits=habits,
         ledger=ledger,

@@ -67,7 +67,7 @@ def check_in_force(examination: Examination) -> Finding:
     reports = living_reports()
     if not reports:
         return Finding(title, is_good=True, detail="not compared: no proxy runs")
-    read = SettingsStore(store.path, starts_anyway=True)  # as the file is now
+    read = store.read_anew()
     told, is_good = [], True
     for instance, report in reports:
         late, fixed = differences(report, read)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable
 from proxy.settings.sources import as_plain, changed, place
+from proxy.settings.taken_up import TakenUp
 
 Listener = Callable[[Settings, Settings], None]
 Observer = Callable[[], None]
@@ -26,20 +27,6 @@ Observer = Callable[[], None]
 LOCK_LIMIT_S = 5.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TakenUp:
-    """An edit of the settings file by hand that is in force."""
-
-    file: str  # its name
-    fields: tuple[str, ...]
-    at: float  # seconds of the wall clock
-    was_wrong: bool = False  # the file was wrong before
-
-    def __str__(self) -> str:
-        right = "right again; " if self.was_wrong else ""
-        return f"{self.file}: {right}now in force: {', '.join(self.fields) or 'the same as before'}"
 
 
 class SettingsStore:
@@ -62,6 +49,7 @@ class SettingsStore:
         starts_anyway: bool = False,
     ) -> None:
         self.path = path
+        self._environment = environment
         self._listeners: list[Listener] = []
         self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
@@ -111,6 +99,10 @@ class SettingsStore:
         what = "The last good settings stay in force" if self.is_known else "Nothing is relayed"
         stop = "" if self.problem.endswith("?") else "."
         return f"The settings file is wrong: {self.problem}{stop} {what} until it is mended; no restart is needed."
+
+    def read_anew(self) -> "SettingsStore":
+        """Return a store of what the file and the environment say now, without the command line of this one."""
+        return SettingsStore(self.path, None, self._environment, starts_anyway=True)
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""

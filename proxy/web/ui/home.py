@@ -8,7 +8,7 @@ from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
 from proxy.keys.upstream_key import clean_key
-from proxy.settings.store import TakenUp
+from proxy.settings.taken_up import TakenUp
 from proxy.web.ui.connect import lacks_key
 from proxy.web.ui.dashboard import PageParts
 
