@@ -12,10 +12,12 @@ from proxy.http.headers import Headers
 from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
+from proxy.updates import Updates
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
 
 LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learnt or forgotten a repair
+UPDATES_EVERY_S = 30.0  # how often is looked whether the package index is to be asked: the setting may be new
 PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
 MAX_ANSWER_BYTES = 1_048_576
 
@@ -27,6 +29,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     """Follow what others change and hold the tools until the block ends; then close connections and stop the tools."""
     following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
+    looking = asyncio.create_task(look_for_updates(services.updates))
     services.tools.hold()
     services.ledger.begin()
     services.kept.begin()
@@ -35,7 +38,8 @@ async def running(services: Services) -> AsyncIterator[None]:
     finally:
         following.cancel()
         asking.cancel()
-        await asyncio.wait([following, asking])
+        looking.cancel()
+        await asyncio.wait([following, asking, looking])
         await services.router.close()
         await asyncio.to_thread(services.drills.close)
         await asyncio.to_thread(services.tools.release)
@@ -83,6 +87,14 @@ async def answers(router: UpstreamRouter, settings: Callable[[], Settings], name
         log.debug("the upstream is still down: %s", error)
         return False
     return answer.status < 500
+
+
+async def look_for_updates(updates: Updates) -> None:
+    """Have a newer version looked for where that is due, off the loop."""
+    while True:
+        await asyncio.sleep(UPDATES_EVERY_S)
+        if updates.is_due:
+            await asyncio.to_thread(updates.look)
 
 
 async def follow(*looks: Callable[[], object]) -> None:

@@ -126,6 +126,11 @@ def habits_file() -> Path:
     return state_file().with_name("upstreams.json")
 
 
+def updates_file() -> Path:
+    """Return the file in which the program remembers when it asked for a newer version, and which there was."""
+    return state_file().with_name("updates.json")
+
+
 def connected_clients_dir() -> Path:
     """Return the folder of what the settings files of connected clients held before."""
     return state_file().with_name("clients")

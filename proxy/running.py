@@ -26,11 +26,11 @@ from proxy.files import is_private, write_private
 ASK_LIMIT_S = 2.0
 ASK_AGAIN_S = 0.1
 END_LIMIT_S = 10.0
-LONGEST_ANSWER = 262_144
+LONGEST_ANSWER = {"activate": 1000, "link": 1000, "upstreams": 262_144, "report": 1_000_000}  # bytes
 NONCE_HEADER = "X-Tray-Nonce"
 PROOF_HEADER = "X-Tray-Proof"
 
-Wish = Literal["activate", "link", "upstreams"]
+Wish = Literal["activate", "link", "upstreams", "report"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def is_proof(offered: str | None, token: str, *words: str) -> bool:
 
 
 def ask(info: InstanceInfo, wish: Wish) -> str | None:
-    """Ask a running proxy to come to the front, for a link to its page, or how its upstreams are, as JSON.
+    """Ask a running proxy to come to the front, for a link to its page, or what it says of its upstreams or of itself.
 
     None for no answer in two seconds.
     """
@@ -150,7 +150,7 @@ def ask(info: InstanceInfo, wish: Wish) -> str | None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through HTTP_PROXY
     try:
         with opener.open(request, timeout=ASK_LIMIT_S) as answer:
-            said = str(answer.read(LONGEST_ANSWER).decode("utf-8", "replace"))
+            said = str(answer.read(LONGEST_ANSWER[wish]).decode("utf-8", "replace"))
             return said if is_proof(answer.headers.get(PROOF_HEADER), info.token, nonce, said) else None
     except urllib.error.HTTPError as error:
         error.close()

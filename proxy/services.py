@@ -5,12 +5,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from proxy import paths
+from proxy.callbacks import (
+    always_allow,
+    environment_key,
+    hint_of_another,
+    load_when_required,
+    sweep,
+    system_keychain,
+)
 from proxy.capture.capture import Capture
 from proxy.capture.disk import Kept
-from proxy.command import command
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.errors.upstream import SdkNotLoaded
@@ -20,7 +27,7 @@ from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
 from proxy.exchange.trial import Step, try_out
-from proxy.files import held, remove_leftovers, target_of
+from proxy.files import held
 from proxy.flow.healths import Healths
 from proxy.flow.log_line import LogLine
 from proxy.flow.observers import Observers
@@ -40,11 +47,13 @@ from proxy.settings.store import LOCK_LIMIT_S, SettingsStore
 from proxy.settings.upstreams import Upstream, free_name
 from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
+from proxy.updates import Updates
 from proxy.upstream.discovery import Found, find
 from proxy.upstream.habits import Habits
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.upstream.sdk import Sdk
+from proxy.upstream.steps import Probe
 from proxy.usage.ledger import Ledger
 from proxy.usage.metrics import Metrics
 from proxy.usage.spending import Spending
@@ -61,6 +70,7 @@ class Services:
     learned_repairs: LearnedRepairs
     proxy_keys: ProxyKeys
     keys: Keys
+    keychain: Keychain
     refused_origins: RefusedOrigins
     health: Healths
     observers: Observers
@@ -74,6 +84,7 @@ class Services:
     capture: Capture
     kept: Kept
     drills: Drills
+    updates: Updates
 
     def follow_log_level(self) -> None:
         """Log as much as the settings say, from now on. The root logger is the process's: for the programs alone."""
@@ -136,6 +147,15 @@ class Services:
         limit, rest_s = self.health.next_end(), self.router.cooldown.next_end_s()
         ends = [] if rest_s is None else [rest_s]
         return min([*ends, *([] if limit is None else [max(0.0, limit - time.time())])], default=None)
+
+    def probe_upstream(self, upstream: Upstream, key: str | None) -> Probe:
+        """Reach an upstream step by step, and try a key there; raises SettingsBroken. Blocks for some seconds."""
+        from proxy.upstream.probe import probe  # noqa: PLC0415  as above
+
+        found = probe(UpstreamOptions.of(self.chosen(), upstream), key)
+        if found.problem is None and key is not None:
+            self.health.of(upstream.name).note_accepted_key()
+        return found
 
     def find_local(self) -> list[Found]:
         """Return the model servers on this computer that are no upstream yet, with free names. Blocks for a second."""
@@ -236,7 +256,6 @@ def assemble(
         keep_alive_s=keep_alive_s,
         key_hint=lambda: hint_of_another(secrets),
     )
-    kinds: tuple[Kind, ...] = ("json", "relay", "websocket")
     services = Services(
         store=store,
         settings_follower=SettingsFollower(store),
@@ -245,11 +264,12 @@ def assemble(
         learned_repairs=learned_repairs,
         proxy_keys=proxy_keys,
         keys=keys,
+        keychain=announcing,
         refused_origins=RefusedOrigins(),
         health=health,
         observers=observers,
         router=router,
-        pipelines={kind: Pipeline(kind, parts) for kind in kinds},
+        pipelines={kind: Pipeline(kind, parts) for kind in get_args(Kind)},
         tools=tools,
         habits=habits,
         ledger=recorded.ledger,
@@ -258,48 +278,8 @@ def assemble(
         capture=recorded.capture,
         kept=recorded.kept,
         drills=drills,
+        updates=Updates(lambda: store.current, paths.updates_file),
     )
     for pipeline in services.pipelines.values():
         drills.listen(pipeline.recompose)
     return services
-
-
-def sweep(settings_file: Path) -> None:
-    """Remove the halves of files that a killed process of ours has left in our folders and beside the settings."""
-    remove_leftovers(target_of(settings_file).parent, target_of(settings_file).name)
-    state = (paths.state_file().parent, paths.connected_clients_dir(), paths.kept_requests_dir())
-    for folder in (paths.config_dir(), *state, paths.runtime_dir()):
-        remove_leftovers(folder)
-
-
-def always_allow(store: SettingsStore, tool: str) -> None:
-    """Keep in the settings that a tool needs no question any more; raises SettingError or OSError."""
-    store.update(tool_consent=lambda rules: {**rules, tool: "auto"})
-
-
-def load_when_required(proxy_keys: ProxyKeys, old: Settings, new: Settings) -> None:
-    """Read the proxy keys once the user asks every caller for one."""
-    if new.proxy_require_api_key and not old.proxy_require_api_key:
-        proxy_keys.load_in_background()
-
-
-def system_keychain() -> Keychain:
-    """Return the system's keyring."""
-    from proxy.keys.keychain import SystemKeychain  # noqa: PLC0415  loaded when it is needed, in a thread that may wait
-
-    return SystemKeychain()
-
-
-def hint_of_another(secrets: Secrets) -> str:
-    """Return what to do where the environment's key is refused and another one is stored; "" where none is."""
-    if not secrets.has_another:
-        return ""
-    return (
-        f" It is OPENAI_API_KEY's; another key is stored in the keyring: `{command('key use keyring')}` makes it count."
-    )
-
-
-def environment_key(store: SettingsStore) -> str | None:
-    """Return the upstream key the environment sets."""
-    key = store.current.openai_api_key
-    return key.get_secret_value() if key else None

@@ -22,6 +22,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "identity": "",
     "command": "",
     "files": "",
+    "quoting": "",
     "paths": "identity",
     "logs": "files identity paths",
     "errors": "command logs",  # logs: what takes secrets out of a text
@@ -38,41 +39,47 @@ DOORS_IN_WORDS: dict[str, str] = {
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again
-    "capture": "files flow http identity policy stream usage",
+    "capture": "files flow http identity policy quoting stream usage",
     # usage: a key that has used up its budget is refused
     # demo: it breaks the answers of a fault drill
     "exchange": "demo errors files flow http logs policy settings stream tools upstream usage",
     "demo": "errors",
     # settings: how a text file's bytes are read; paths: where programs keep their settings
-    "clients": "errors files paths settings",
+    "clients": "errors files paths quoting settings",
     # wiring
     "records": "capture paths settings usage",
+    "callbacks": "command files keys paths settings",
+    "updates": "errors files identity settings upstream",
     "services": (
-        "capture command errors exchange files flow keys logs paths policy records settings tools upstream usage"
+        "callbacks capture command errors exchange files flow keys logs paths policy records settings tools updates"
+        " upstream usage"
     ),
     "process": "",
-    "lifespan": "errors flow http keys services settings tools upstream",
+    "lifespan": "errors flow http keys services settings tools updates upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (
         "capture clients command errors exchange flow http identity keys lifespan logs paths policy process running"
-        " server services settings stream tools usage"
+        " server services settings stream tools updates usage"
     ),
     # settings: where to listen
     "hosting": "demo errors flow lifespan server services settings web",
     "running": "errors files",
     # command: whether a start script has started us, and so starts us at login; identity: names of files and titles
     "install": "command errors files identity paths",
+    # identity: the version; flow: how upstreams are
+    # server: who else listens at localhost
+    "doctor": "clients command errors flow identity install keys logs paths running server settings tools upstream usage",
     # identity: --version; flow: how upstreams are; keys: their types; settings: config; tools: the example it writes,
     # and who asks to run
     "cli": (
-        "clients command errors flow hosting identity install keys logs paths process running server services settings"
-        " tools upstream usage web"
+        "clients command doctor errors flow hosting identity install keys logs paths process running server services"
+        " settings tools upstream usage web"
     ),
     "__main__": "cli",
     # flow, keys, tools and usage for their states alone
     "tray_app": (
-        "cli command errors files flow hosting identity install keys logs paths process running server services"
+        "cli command doctor errors files flow hosting identity install keys logs paths process running server services"
         " settings tools usage web"
     ),
 }
@@ -83,7 +90,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("flask", "werkzeug"), ("proxy/web/", "proxy/demo/")),
     "flask_cors": ("proxy/web/",),
     "httptools": ("proxy/http/",),
-    "psutil": ("proxy/server/", "proxy/cli/doctor.py"),
+    "psutil": ("proxy/server/", "proxy/doctor/"),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
     "python_socks": ("proxy/upstream/dial.py",),
@@ -112,7 +119,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "platformdirs": ("proxy/paths.py",),
     "prometheus_client": ("proxy/web/metrics.py",),
     **dict.fromkeys(("sqlite3", "genai_prices"), ("proxy/usage/",)),
-    "click": ("proxy/cli/", "tray_app/__main__.py"),
+    "click": ("proxy/cli/", "tray_app/__main__.py", "tray_app/ending.py"),
     "pystray": ("tray_app/backends/pystray_*.py",),
     "jeepney": (
         *("tray_app/backends/", "tray_app/clipboard/", "tray_app/notify.py", "tray_app/session_bus.py"),
@@ -276,6 +283,7 @@ WIRING = {
         "proxy.cli.connect",
         "proxy.cli.keys",
         "proxy.cli.main",
+        "proxy.cli.parts",
         "proxy.cli.serve",
         "proxy.cli.tools",
         "proxy.cli.upstreams",

@@ -1,5 +1,6 @@
 """Start the tray program: `python -m tray_app`."""
 
+import json
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ import click
 
 from proxy import paths
 from proxy.cli.main import Port
-from proxy.cli.terminal import say
+from proxy.cli.terminal import say, sentence_of
 from proxy.command import started_as
 from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
@@ -20,16 +21,19 @@ from proxy.install.start_command import AT_LOGIN
 from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
 from proxy.process import tune_process
+from proxy.running import InstanceInfo, ask
 from proxy.services import assemble
 from proxy.settings.key_variables import take_keys
 from tray_app.app import TrayApp
 from tray_app.backends.choose import Wanted
-from tray_app.notify import show_failure
+from tray_app.ending import is_end_wanted
+from tray_app.notify import notify, show_failure
 from tray_app.own_window import leave_window
 from tray_app.single_instance import SingleInstance
 
 ACTIVATE_TIMEOUT_S = 5.0
 NO_ANSWER = "The program is already running{} but does not answer. Start it with --replace to end that one."
+OTHER_VERSION = "Version {} is running, and this is {}. Start this one with --replace to have it take over."
 STAYS = "The program that is already running does not end; end its process by hand."
 
 log = logging.getLogger(__name__)
@@ -55,9 +59,10 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool, replac
         leave_window(say)
         run({name: value for name, value in chosen.items() if value is not None}, tray, Start(demo, replace, at_login))
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
-        log.error("%s", error)  # noqa: TRY400  one sentence, for the user
-        show_failure(redact(str(error)))
-        say(str(error))
+        sentence = sentence_of(error) if isinstance(error, OSError) else str(error)
+        log.error("%s", sentence)  # noqa: TRY400  one sentence, for the user
+        show_failure(redact(sentence))
+        say(sentence)
         sys.exit(1)
 
 
@@ -77,9 +82,10 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
         if not instance.is_first and start.replace and not instance.replace():
             raise ConfigurationError(STAYS)
         if not instance.is_first:
-            if not start.at_login:
-                activate(instance)
-            return
+            if start.at_login or not is_to_be_ended(instance):
+                return
+            if not instance.replace():
+                raise ConfigurationError(STAYS)
         log_file = start_logging()
         if homeless := paths.missing_home():
             log.warning("%s", homeless)
@@ -95,16 +101,35 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
         TrayApp(services, instance, tray, say, log_problem, has_terminal=has_terminal).run()
 
 
-def activate(instance: SingleInstance) -> None:
-    """Bring the running program's page to the front, or say that it does not answer and which process it is."""
+def is_to_be_ended(instance: SingleInstance) -> bool:
+    """Bring the running program's page to the front; of one that hangs return whether the user wants it ended."""
     link = instance.activate(ACTIVATE_TIMEOUT_S)
+    info = instance.running_instance()
     if link:
         say(f"The program is already running. Its page (the link works once): {link}")
-        return
-    info = instance.running_instance()
+        if info is not None and (version := version_of(info)) not in (None, __version__):
+            tell(OTHER_VERSION.format(version, __version__))
+        return False
     sentence = NO_ANSWER.format(f" (process {info.pid})" if info else "")
     say(sentence)
-    show_failure(sentence)
+    if info is None:  # nobody knows whom to end
+        show_failure(sentence)
+        return False
+    return is_end_wanted(sentence)
+
+
+def version_of(info: InstanceInfo) -> str | None:
+    """Return the version of a running program, None where it does not say."""
+    try:
+        return str(json.loads(ask(info, "report") or "{}")["version"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def tell(sentence: str) -> None:
+    """Say something in the terminal, and on the screen where there is one."""
+    say(sentence)
+    notify(TITLE, sentence)
 
 
 if __name__ == "__main__":

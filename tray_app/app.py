@@ -57,9 +57,14 @@ class TrayApp:
         self._actions = Actions()
         self._schedule = Schedule()
         self._controller = ProxyController(
-            services, lambda: self.click("dashboard"), lambda: self._later(QUIT_DELAY_S, self.quit)
+            services,
+            lambda: self.click("dashboard"),
+            lambda: self._later(QUIT_DELAY_S, self.quit),
+            self._describe_tray,
         )
-        self._notifier = Notifier(self._controller, say, lambda: self._backend, has_terminal=has_terminal)
+        self._notifier = Notifier(
+            self._controller, say, lambda: self._backend, has_terminal=has_terminal, later=self._later
+        )
         self._commands = Commands(self._controller, self._notifier.notify, self.quit)
         self._triggers = Triggers(services, self._schedule, self._refresh)
         self._published = ""
@@ -96,6 +101,7 @@ class TrayApp:
         self._services.spending.listen(self._notify_limit)
         self._services.load_keys()
         self._services.store.observe(self._settings_changed)
+        self._services.updates.listen(self._update_found)
         self._services.tools.consent.attach(
             ApprovalNotifier(self._notify_approval, self._refresh, self._withdraw_approval)
         )
@@ -145,6 +151,10 @@ class TrayApp:
         self._actions.do(self._publish)
         self._actions.do(self._notifier.announce_settings)
 
+    def _update_found(self, version: str) -> None:
+        self._refresh()
+        self._actions.do(lambda: self._notifier.notify_update(version))
+
     def _refresh(self) -> None:
         if self._backend is not None:
             self._backend.refresh()
@@ -154,6 +164,14 @@ class TrayApp:
             self._controller, self._commands.problem, self._log_problem, is_working=self._triggers.is_working
         )
         return look(state)
+
+    def _describe_tray(self) -> dict[str, object]:
+        """Return which tray was found and whether it shows the icon, for the doctor; any thread."""
+        backend = self._backend
+        if backend is None:
+            return {"backend": "none", "reason": "it has not been looked for yet", "is_shown": False, "is_off": True}
+        is_off = self._wanted == "none"
+        return {"backend": backend.name, "reason": backend.reason, "is_shown": backend.is_shown, "is_off": is_off}
 
     def _close(self) -> None:
         began = time.monotonic()

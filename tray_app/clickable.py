@@ -32,6 +32,7 @@ class Notification:
     actions: Mapping[str, str]
     on_action: Callable[[str], object]  # called on the connection's thread; must not block
     lasts_s: float | None = None  # None: as long as the service sees fit
+    replaces: int = REPLACES_NONE  # the number of the one whose place it takes
 
 
 @dataclass
@@ -71,6 +72,12 @@ class ClickableNotifications:
         showing.settled.wait(TIMEOUT_S)
         showing.is_over = True
         return showing.id
+
+    def change(self, number: int, notification: Notification) -> None:
+        """Show something else in the place of a notification; nothing happens where it has gone."""
+        with self._lock:
+            if self._bus is not None:
+                self._bus.post(partial(self._change, self._bus, Showing(replace(notification, replaces=number))))
 
     def withdraw(self, number: int) -> None:
         """Take a notification away; nothing happens where it has gone."""
@@ -136,7 +143,8 @@ class ClickableNotifications:
                 showing.settled.set()
 
         def after_capabilities(answer: Any) -> None:
-            if isinstance(answer, tuple) and not showing.is_over:
+            replaced = showing.notification.replaces
+            if isinstance(answer, tuple) and not showing.is_over and (not replaced or replaced in self._open):
                 bus.call(service, "Notify", "susssasa{sv}i", arguments(showing.notification, answer[0]), after_notify)
             else:
                 showing.settled.set()
@@ -150,6 +158,10 @@ class ClickableNotifications:
             showing.settled.set()
 
         bus.call(THE_BUS, "NameHasOwner", "s", (NAME,), after_owner)
+
+    def _change(self, bus: "SessionBus", showing: Showing) -> None:
+        if showing.notification.replaces in self._open:
+            self._begin(bus, showing)
 
     def _take_away(self, bus: "SessionBus", number: int) -> None:
         if self._open.pop(number, None) is not None:
@@ -176,4 +188,4 @@ def arguments(notification: Notification, capabilities: list[str]) -> tuple[Any,
     actions = [word for pair in notification.actions.items() for word in pair] if "actions" in capabilities else []
     hints = {"desktop-entry": ("s", APP_ID)}
     lasts_ms = SERVICE_DECIDES if notification.lasts_s is None else int(notification.lasts_s * 1000)
-    return (TITLE, REPLACES_NONE, icon_uri(), notification.title, body, actions, hints, lasts_ms)
+    return (TITLE, notification.replaces, icon_uri(), notification.title, body, actions, hints, lasts_ms)

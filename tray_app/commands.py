@@ -17,13 +17,15 @@ from proxy.install import applications, autostart
 from proxy.settings.commented import commented_settings
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import free_name
+from proxy.tools.switches import EVERYBODY, off_for, turned
 from tray_app.clipboard.clipboard import Clipboard
 from tray_app.controller import ProxyController
 from tray_app.errors import ClipboardUnavailable
 from tray_app.opener import open_path, open_url
-from tray_app.view import ADD_UPSTREAM, USE_UPSTREAM
+from tray_app.view import ADD_UPSTREAM, TURN_TOOL, USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
+RELEASES = "https://github.com/openai-tray-proxy/openai-tray-proxy/releases"
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Commands:
             "manage-upstreams": lambda: self.open_page("upstreams"),
             "autostart": self.toggle_autostart,
             "add-launcher": self.add_launcher,
+            "newer-version": lambda: open_url(RELEASES),
             "documentation": lambda: open_url(DOCUMENTATION),
             "quit": quit_program,
         }
@@ -78,6 +81,8 @@ class Commands:
             return lambda: self.use_upstream(key.removeprefix(USE_UPSTREAM))
         if key.startswith(ADD_UPSTREAM):
             return lambda: self.add_upstream(key.removeprefix(ADD_UPSTREAM))
+        if key.startswith(TURN_TOOL):
+            return lambda: self.turn_tool(key.removeprefix(TURN_TOOL))
         return self._by_key[key]
 
     def use_upstream(self, name: str) -> None:
@@ -97,6 +102,11 @@ class Commands:
         found = next(each for each in self._controller.found_here or () if each.base_url == base_url)
         name = free_name(found.name, self._store.current.upstreams)
         self._store.update(proxy_upstreams=lambda rows: [*rows, {"name": name, "base_url": base_url}])
+
+    def turn_tool(self, name: str) -> None:
+        """Switch a tool off for everybody, or on again; raises SettingError."""
+        is_off = EVERYBODY in off_for(self._store.current.tool_off, name)
+        self._store.update(tool_off=lambda held: turned(held, name, EVERYBODY, on=is_off))
 
     def use_stored_key(self) -> None:
         """Have the keyring's key count before the environment's; raises SettingError."""

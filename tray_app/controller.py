@@ -3,11 +3,13 @@
 import logging
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from proxy import paths
-from proxy.cli.doctor import examine
 from proxy.command import as_typed
+from proxy.doctor.examine import examine
+from proxy.doctor.report import report_of
 from proxy.errors.configuration import ConfigurationError, PortTaken, SettingError
 from proxy.hosting import move_server, server_for
 from proxy.process import freeze_objects
@@ -17,7 +19,7 @@ from proxy.server.thread import Address, ServerThread
 from proxy.services import Services
 from proxy.settings.model import Settings
 from proxy.web.ui.dashboard import Dashboard
-from tray_app.view import FoundHere
+from tray_app.tray_state import FoundHere
 
 MAX_PORTS_TRIED = 20  # from the configured one on, to find a free one
 
@@ -28,10 +30,20 @@ class ProxyController:
     """Control the server. For any thread but the server's own."""
 
     def __init__(
-        self, services: Services, activate: Callable[[], None], quit_program: Callable[[], None] | None = None
+        self,
+        services: Services,
+        activate: Callable[[], None],
+        quit_program: Callable[[], None] | None = None,
+        describe_tray: Callable[[], Mapping[str, Any] | None] = lambda: None,
     ) -> None:
         self.services = services
-        self.dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32), activate, quit_program)
+        self.dashboard = Dashboard(
+            lambda: examine(services),
+            secrets.token_urlsafe(32),
+            activate,
+            quit_program,
+            lambda: report_of(services.store, describe_tray()),
+        )
         self._server = server_for(services, self.dashboard, on_warm=freeze_objects)
         self._pages: ServerThread | None = None
         self._switching = threading.RLock()  # clicks, and edits of the settings file, which have threads of their own

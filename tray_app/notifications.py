@@ -6,6 +6,7 @@ All of it runs on the thread `tray-actions`.
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,7 @@ from proxy.cli.greeting import base_url_line, key_line, last_line, page_line, qu
 from proxy.command import command
 from proxy.files import write_private
 from proxy.flow.health import Health
+from proxy.identity import __version__
 from proxy.install import applications
 from proxy.keys.upstream_keys import is_keyless
 from proxy.logs.redaction import without_logins
@@ -29,6 +31,7 @@ from tray_app.opener import has_screen, open_url
 Say = Callable[[str], Any]
 
 MAX_SHOWN_ARGUMENTS = 160  # more are cut by most desktops
+COUNT_DOWN_S = 10.0  # how often a question says how long it still waits
 FAILURES_BEFORE_NOTIFICATION = 3  # in a row: a single failure needs no action
 
 log = logging.getLogger(__name__)
@@ -37,12 +40,20 @@ log = logging.getLogger(__name__)
 class Notifier:
     """Show notifications and print to the terminal. `backend` returns the tray once there is one.
 
-    `has_terminal` says whether somebody reads what is printed: only then may it contain a link to the page.
+    `later` runs something on the same thread after some seconds. `has_terminal` says whether somebody reads what is
+    printed: only then may it contain a link to the page.
     """
 
     def __init__(
-        self, controller: ProxyController, say: Say, backend: Callable[[], Backend | None], *, has_terminal: bool
+        self,
+        controller: ProxyController,
+        say: Say,
+        backend: Callable[[], Backend | None],
+        *,
+        has_terminal: bool,
+        later: Callable[[float, Callable[[], None]], None] = lambda *_: None,
     ) -> None:
+        self._later = later
         self._controller = controller
         self._say = say
         self._backend = backend
@@ -50,6 +61,7 @@ class Notifier:
         self._has_opened = False  # the page, by itself
         self._has_terminal = has_terminal
         self._settings_warning: str | None = None  # the last one that was announced
+        self._taken_up = controller.services.store.taken_up  # the last edit by hand that was announced
         self._has_notified_failures = False  # since the upstream was healthy last
         self._clickable = ClickableNotifications() if sys.platform == "linux" else None
         self._questions: dict[int, int] = {}  # the numbers of their notifications by those of the open questions
@@ -101,11 +113,16 @@ class Notifier:
         self.announce_settings()
 
     def announce_settings(self) -> None:
-        """Say what is wrong with the settings file, unless that was said before."""
-        before, self._settings_warning = self._settings_warning, self._controller.services.store.warning
+        """Say what is wrong with the settings file, or which edit of it is in force, unless that was said before."""
+        store = self._controller.services.store
+        before, self._settings_warning = self._settings_warning, store.warning
         if self._settings_warning not in (None, before):
             self._say(self._settings_warning)
             self.notify("The settings file is wrong", self._settings_warning, "settings")
+        if (taken_up := store.taken_up) is not self._taken_up:
+            self._taken_up = taken_up
+            self._say(str(taken_up))
+            self.notify("Settings are in force", str(taken_up), "settings")
 
     def say_no_icon(self) -> None:
         """Say that no icon is shown, and how to reach the page without it.
@@ -156,6 +173,10 @@ class Notifier:
         """Notify of a limit that is reached."""
         self.notify(notice.title, f"{notice.text}.", "usage")
 
+    def notify_update(self, version: str) -> None:
+        """Notify of a newer version, once while the program runs."""
+        self.notify(f"Version {version} is available", f"This is {__version__}. Nothing is downloaded by itself.")
+
     def notify_approval(self, question: Question) -> None:
         """Notify of a tool that needs approval; print a link to the page where no icon is shown."""
         if not self._ask_on_screen(question):
@@ -185,14 +206,30 @@ class Notifier:
             else:
                 consent.answer(question.id, "yes" if action == "allow" else "no")
 
-        text, actions = question_text(question), question_actions(question)
-        number = self._clickable.show(Notification("A tool asks to run", text, actions, answer, WAIT_S))
+        asked_at = time.monotonic()
+
+        def notification() -> Notification:
+            left_s = max(0.0, asked_at + WAIT_S - time.monotonic())
+            text = question_text(question, left_s)
+            return Notification("A tool asks to run", text, question_actions(question), answer, max(left_s, 1.0))
+
+        number = self._clickable.show(notification())
         if number is None:
             return False
         self._questions[question.id] = number
         if question not in consent.questions:  # it was answered meanwhile
             self.withdraw_approval(question)
+        else:
+            self._later(COUNT_DOWN_S, lambda: self._count_down(question, notification))
         return True
+
+    def _count_down(self, question: Question, notification: Callable[[], Notification]) -> None:
+        """Say how long a question still waits, again and again until it is over."""
+        number = self._questions.get(question.id)
+        if number is None or self._clickable is None:
+            return
+        self._clickable.change(number, notification())
+        self._later(COUNT_DOWN_S, lambda: self._count_down(question, notification))
 
     @property
     def _needs_first_steps(self) -> bool:
@@ -227,12 +264,12 @@ def is_short(arguments: str) -> bool:
     return len(arguments) <= MAX_SHOWN_ARGUMENTS and arguments.isprintable()
 
 
-def question_text(question: Question) -> str:
-    """Return what a notification says of a call, and for how long it waits."""
+def question_text(question: Question, left_s: float = WAIT_S) -> str:
+    """Return what a notification says of a call, and for how many seconds it still waits."""
     asker = f" for {question.asker}" if question.asker else ""
     call = f"{question.tool} ({question.source}){asker}"
     what = f": {question.arguments}" if is_short(question.arguments) else "; look at its arguments before you allow it"
-    return f"{call}{what}\nIt waits {WAIT_S:.0f} seconds for your answer."
+    return f"{call}{what}\nIt waits {left_s:.0f} seconds for your answer."
 
 
 def question_actions(question: Question) -> dict[str, str]:

@@ -1,12 +1,15 @@
 """Read the state of the program for the tray; on the tray's thread, without blocking."""
 
+from collections.abc import Iterable
+
 from proxy.identity import TITLE, __version__
 from proxy.install import applications, autostart
 from proxy.keys.upstream_keys import is_keyless
 from proxy.settings.model import Settings
+from proxy.tools.switches import EVERYBODY, Cost, Switches, off_for
 from proxy.usage.spending import today_words
 from tray_app.controller import ProxyController
-from tray_app.view import FoundHere, TrayState, UpstreamChoice
+from tray_app.tray_state import FoundHere, ToolChoice, TrayState, UpstreamChoice
 
 
 def read_state(
@@ -41,6 +44,9 @@ def read_state(
         tools_fixed_by=store.fixed_by("enable_tool_execution"),
         key_required=settings.proxy_require_api_key,
         key_required_fixed_by=store.fixed_by("proxy_require_api_key"),
+        tools=tool_choices(services.tools.known(), settings.tool_off) if settings.enable_tool_execution else (),
+        tools_cost=cost_words(services.tools.known_cost()) if settings.enable_tool_execution else "",
+        tool_off_fixed_by=store.fixed_by("tool_off"),
         pending_tools=tuple(question.tool for question in services.tools.consent.questions),
         click_problem=click_problem,
         settings_problem=store.problem and services.hide(store.problem.replace(str(store.path), store.path.name)),
@@ -49,6 +55,7 @@ def read_state(
         other_port=controller.other_port,
         starts_at_login=login.is_on,
         login_problem=login.problem,
+        newer_version=services.updates.available,
         is_in_applications=applications.is_added(),
         today=today_words(today) if today.requests else "",
         capture_paused=services.capture.is_paused if settings.proxy_capture else None,
@@ -60,3 +67,13 @@ def still_to_add(controller: ProxyController, settings: Settings) -> tuple[Found
     known = {upstream.base_url for upstream in settings.upstreams}
     found = controller.found_here
     return None if found is None else tuple(each for each in found if each.base_url not in known)
+
+
+def tool_choices(names: Iterable[str], off: Switches) -> tuple[ToolChoice, ...]:
+    """Return the tools that are loaded, with their switches."""
+    return tuple(ToolChoice(name, EVERYBODY not in off_for(off, name)) for name in names)
+
+
+def cost_words(cost: Cost) -> str:
+    """Say what tools add to each request."""
+    return f"They add {cost.size_bytes / 1000:.1f} kB (about {cost.tokens} tokens) to each request"

@@ -1,72 +1,21 @@
 """Work out how the tray looks: icon, tooltip, menu lines. Pure functions; they run on the tray's thread."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from textwrap import wrap
 from typing import Any
 
 from proxy.errors.keyring import KeyringLocked
-from proxy.flow.health import Health
-from proxy.keys.upstream_key import KeyState
 from proxy.logs.redaction import redact
 from tray_app.menu import Line, Look
+from tray_app.tray_state import TrayState, UpstreamChoice
 
 SEPARATORS = ("between-1", "between-2", "between-3", "between-4", "between-5")
 USE_UPSTREAM = "use-upstream "  # and the name
 ADD_UPSTREAM = "add-upstream "  # and the base URL
+TURN_TOOL = "turn-tool "  # the same
+MAX_TOOL_LINES = 30
 MAX_ROW_LENGTH, MAX_ROWS = 60, 4  # a menu is as wide as its longest line, and wraps none
-
-
-@dataclass(frozen=True)
-class UpstreamChoice:
-    """One upstream, as the menu offers it."""
-
-    name: str
-    is_chosen: bool
-    state: str  # in words: healthy, cooling down, no key, and the like
-
-
-@dataclass(frozen=True)
-class FoundHere:
-    """A server of models on this computer that is no upstream yet."""
-
-    name: str  # the upstream's, where it is added
-    title: str
-    base_url: str
-
-
-@dataclass(frozen=True)
-class TrayState:
-    """What the tray shows; read again for each look."""
-
-    title: str
-    version: str
-    base_url: str | None  # where the server listens; None while it is off
-    start_problem: str | None  # why the server could not start
-    key: KeyState
-    needs_no_key: bool  # clients send their own, or the keyring has not been read yet
-    health: Health
-    is_working: bool
-    upstream: str
-    tools_on: bool
-    tools_fixed_by: str | None  # the environment or the command line, if they set it
-    key_required: bool
-    key_required_fixed_by: str | None
-    pending_tools: tuple[str, ...]  # tools that wait for approval
-    click_problem: str | None  # why the last click failed
-    settings_problem: str | None  # what is wrong with the settings file
-    settings_known: bool  # the last good ones are in force; if there are none, nothing is relayed
-    log_problem: str | None  # why the log cannot be written
-    other_port: int | None  # a free port to offer if the configured one is taken
-    has_stored_key: bool = False  # the environment's key is in force, and another one is stored
-    upstreams: tuple[UpstreamChoice, ...] = ()
-    found_here: tuple[FoundHere, ...] | None = None  # None: nobody has looked yet
-    upstream_fixed_by: str | None = None  # the environment or the command line, if they choose it
-    starts_at_login: bool = False
-    login_problem: str | None = None  # why it will not start at login although it is to
-    is_in_applications: bool = True  # there is a launcher in the applications menu
-    today: str = ""  # what today's requests used; "" before the first
-    capture_paused: bool | None = None  # None: the settings have switched it off
 
 
 def look(state: TrayState) -> Look:
@@ -146,11 +95,13 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         *rows("status", status),
         *([Line("today", state.today, enabled=False)] if state.today else []),
         *notes(state),
+        *([Line("newer-version", f"Version {state.newer_version} is available…")] if state.newer_version else []),
         *([Line("question", approval_label(state.pending_tools))] if state.pending_tools else []),
         *([Line("other-port", f"Use port {state.other_port} instead")] if state.other_port else []),
         first,
         Line("server", "Server on", "check", checked=state.base_url is not None),
         switch("tools", "Let the model use tools", state.tools_fixed_by, on=state.tools_on),
+        *([tools_menu(state)] if state.tools_on and state.tools else []),
         switch("require-key", "Require a proxy key", state.key_required_fixed_by, on=state.key_required),
         *(
             []
@@ -176,6 +127,23 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         fifth,
         Line("quit", "Quit"),
     ]
+
+
+def tools_menu(state: TrayState) -> Line:
+    """Return the submenu of tools: a switch for each, and what they add to each request."""
+    fixed = f" (fixed by the {state.tool_off_fixed_by})" if state.tool_off_fixed_by else ""
+    shown = state.tools[:MAX_TOOL_LINES]
+    lines = [
+        Line(TURN_TOOL + tool.name, tool.name + fixed, "check", checked=tool.is_on, enabled=not fixed) for tool in shown
+    ]
+    if len(state.tools) > len(shown):
+        lines.append(
+            Line("more-tools", f"{len(state.tools) - len(shown)} more: see TOOL_OFF in the settings", enabled=False)
+        )
+    cost = (Line("between-tools", kind="separator"), *rows("tools-cost", state.tools_cost)) if state.tools_cost else ()
+    children = (*lines, *cost)
+    count = sum(tool.is_on for tool in state.tools)
+    return Line("tools-menu", f"Tools: {count} of {len(state.tools)} on", "submenu", children=children)
 
 
 def upstream_menu(state: TrayState) -> Line:

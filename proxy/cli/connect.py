@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from proxy import paths
-from proxy.cli.terminal import log_silent, say, show
+from proxy.cli.parts import parts_of_command
+from proxy.cli.terminal import say, show
 from proxy.clients.client import ANY_KEY, Client, Target
 from proxy.clients.connection import Connections
 from proxy.clients.environment import prepared
@@ -45,7 +46,7 @@ def connect(name: str, models: tuple[str, ...], base_url: str | None, *, write: 
     if undo:
         disconnect(client, connections)
         return
-    services = assembled()
+    services = parts_of_command()
     is_asked_for = services.store.current.proxy_require_api_key
     url = base_url or running_base_url(services) or listening_url(services)
     if not models:
@@ -75,7 +76,7 @@ def run(words: tuple[str, ...], models: tuple[str, ...]) -> None:
     """
     from proxy.settings.model import Settings, variable  # noqa: PLC0415  pydantic costs the most of a start
 
-    services = assembled()
+    services = parts_of_command()
     url = running_base_url(services)
     if url is None:
         raise NoProxyRuns("the command would find nobody at its address")
@@ -128,7 +129,7 @@ def disconnect(client: Client, connections: Connections) -> None:
         say(f"{name} was changed by you, and stays.")
     if record.key_name:
         try:
-            assembled().proxy_keys.revoke(record.key_name)
+            parts_of_command().proxy_keys.revoke(record.key_name)
         except ProxyKeyTrouble:
             return  # it was revoked by hand
         say(f"Its key {record.key_name!r} is revoked.")
@@ -157,11 +158,3 @@ def listening_url(services: "Services") -> str:
 
     settings = services.store.current
     return Address(settings.proxy_host, settings.proxy_port).local.base_url
-
-
-def assembled() -> "Services":
-    """Return the parts, as the settings have them."""
-    from proxy.services import assemble  # noqa: PLC0415  pydantic costs the most of a start
-
-    with log_silent():
-        return assemble(starts_anyway=True)

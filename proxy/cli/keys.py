@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.parts import parts_of_command
 from proxy.cli.terminal import log_silent, say
 from proxy.cli.upstreams import named
 from proxy.command import command
@@ -67,10 +68,8 @@ def delete_key(name: str | None) -> None:
 @click.argument("source", type=click.Choice(["keyring", "environment"]))
 def use_key(source: str) -> None:
     """Choose which key counts where the environment sets one and another is stored."""
-    from proxy.services import assemble  # noqa: PLC0415  as above
-
+    services = parts_of_command()
     with log_silent():  # said below
-        services = assemble(starts_anyway=True)
         services.secrets.reload()
     services.store.update(openai_key_from=source)
     say(f"Upstream key: {services.secrets.load()}")
@@ -124,10 +123,7 @@ def secrets(name: str | None) -> "Secrets":
 
 def all_services() -> "Services":
     """Return the parts, and say what is wrong with the settings. Raises SettingError."""
-    from proxy.services import assemble  # noqa: PLC0415  as above
-
-    with log_silent():  # said below
-        services = assemble(starts_anyway=True)
+    services = parts_of_command()
     say_what_is_wrong(services.store)
     return services
 

@@ -13,7 +13,8 @@ from proxy.cli.connect import connect, run
 from proxy.cli.install import autostart, install, uninstall
 from proxy.cli.keys import all_services, key, proxy_key, say_what_is_wrong
 from proxy.cli.limits import limits
-from proxy.cli.terminal import log_silent, say
+from proxy.cli.parts import parts_of_command
+from proxy.cli.terminal import log_silent, say, sentence_of
 from proxy.cli.tools import tools
 from proxy.cli.upstreams import upstream
 from proxy.cli.usage import usage
@@ -23,7 +24,6 @@ from proxy.errors.proxy_error import ProxyError
 from proxy.identity import TITLE, __version__
 from proxy.logs.crashes import catch_crashes
 from proxy.logs.lines import SafeFormatter
-from proxy.settings.key_variables import take_keys
 
 
 class Port(click.IntRange):
@@ -145,11 +145,10 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def doctor(*, as_json: bool) -> None:
     """Look for common problems and say what to do; the exit code is 1 where there is one."""
-    from proxy.cli.doctor import as_text, examine  # noqa: PLC0415  as above
-    from proxy.services import assemble  # noqa: PLC0415  as above
+    from proxy.doctor.examine import as_text, examine  # noqa: PLC0415  as above
 
+    services = parts_of_command(runs_tools=True)
     with log_silent():  # the findings say it
-        services = assemble(starts_anyway=True, environment=take_keys(os.environ))  # it runs function_tools.py
         findings = examine(services)
     services.tools.stop()
     say(as_text(findings, as_json=as_json))
@@ -204,4 +203,7 @@ def main() -> None:
         cli(prog_name=started_as())
     except ProxyError as error:
         say(str(error), err=True)
+        sys.exit(1)
+    except OSError as error:  # a full disk, a folder that cannot be written
+        say(sentence_of(error), err=True)
         sys.exit(1)

@@ -9,8 +9,9 @@ from typing import Any
 
 from proxy import paths
 from proxy.cli.approvals import TerminalAsker
-from proxy.cli.doctor import examine
 from proxy.cli.greeting import base_url_line, key_line, last_line, page_line
+from proxy.doctor.examine import examine
+from proxy.doctor.report import report_of
 from proxy.errors.configuration import PortTaken
 from proxy.hosting import demo_upstream, move_server, server_for
 from proxy.logs.log import start_logging
@@ -44,7 +45,9 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
         tune_process()
         stack.callback(services.observers.stop)  # after the server: the last requests are announced while it stops
         services.load_keys()
-        dashboard = Dashboard(lambda: examine(services), secrets.token_urlsafe(32))
+        dashboard = Dashboard(
+            lambda: examine(services), secrets.token_urlsafe(32), report=lambda: report_of(services.store)
+        )
         server = server_for(services, dashboard, on_warm=freeze_objects)
         settings = services.store.current
         if services.store.warning:
@@ -126,18 +129,22 @@ class Place:
 
 
 class SettingsWarnings:
-    """Say in the terminal what becomes wrong with the settings file, and when it is right again."""
+    """Say in the terminal what becomes wrong with the settings file, when it is right again, and what is in force."""
 
     def __init__(self, store: SettingsStore, say: Say) -> None:
         self._store = store
         self._say = say
         self._said = store.warning
+        self._taken_up = store.taken_up
 
     def tell(self) -> None:
         """Say it where it has changed."""
         if (warning := self._store.warning) != self._said:
             self._said = warning
             self._say(warning or "The settings file is right again and in force.")
+        if (taken_up := self._store.taken_up) is not self._taken_up:
+            self._taken_up = taken_up
+            self._say(str(taken_up))
 
 
 @contextmanager

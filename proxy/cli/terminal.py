@@ -27,6 +27,12 @@ def show(text: object, *, err: bool = False) -> None:
     click.echo(escape(str(text)).encode(encoding, "backslashreplace").decode(encoding), err=err)
 
 
+def sentence_of(error: OSError) -> str:
+    """Return what the system refused, and of which file, as a sentence."""
+    why = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename} cannot be used: {why}." if error.filename else f"The system refused: {why}."
+
+
 @contextmanager
 def log_silent() -> Iterator[None]:
     """Keep quiet in the log what the command itself says."""

@@ -1,7 +1,6 @@
 """The command line's `tools` group: where your tools stand, what they are, and how to try one."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from proxy.cli.parts import parts_of_command
 from proxy.cli.terminal import say, show
-from proxy.settings.key_variables import take_keys
 
 if TYPE_CHECKING:
     from proxy.services import Services
@@ -98,9 +97,7 @@ def log_in(server: str) -> None:
 
 def assembled() -> "Services":
     """Return the parts, wired; raises SettingsBroken where nobody knows which tools the user has chosen."""
-    from proxy.services import assemble  # noqa: PLC0415  the command line's other groups need none of it
-
-    services = assemble(environment=take_keys(os.environ))
+    services = parts_of_command(starts_anyway=False, runs_tools=True)
     services.chosen()
     return services
 
@@ -115,6 +112,10 @@ def opened(execution: "ToolExecution") -> Iterator["Toolbox"]:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that only its owner can read; raises FileExistsError."""
+    """Write a file that only its owner can read, whole or not at all; raises FileExistsError, OSError."""
     path.touch(mode=0o600, exist_ok=False)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        path.unlink()  # half of it would be a broken file of tools
+        raise

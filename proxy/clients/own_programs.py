@@ -1,6 +1,7 @@
 """Programs one writes: Python, Node, and the shell's own profile."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from proxy import paths
 from proxy.clients.client import Client, SettingsFile, Target
 from proxy.clients.edits import CannotEdit, Edit, Put
 from proxy.clients.shell_block import BLOCK, ShellBlock
+from proxy.quoting import for_cmd, for_powershell
 
 PROFILES = {"bash": ".bashrc", "zsh": ".zshrc"}
 
@@ -78,6 +80,34 @@ def shell_edits(target: Target) -> tuple[Edit, ...]:
     return (Put((BLOCK,), exports(target)),)
 
 
+CHAT = '{{"model": "{}", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+
+
+def curl_command(target: Target) -> str:
+    """Return a chat by curl, for the shell of this system: cmd.exe on Windows."""
+    quote, onward = (for_cmd, "^") if sys.platform == "win32" else (shlex.quote, "\\")
+    words = [
+        f"curl {quote(f'{target.base_url}/chat/completions')}",
+        f"-H {quote('Content-Type: application/json')}",
+        f"-H {quote(f'Authorization: Bearer {target.key}')}",
+        f"-d {quote(CHAT.format(target.model))}",
+    ]
+    return f" {onward}\n  ".join(words) + "\n"
+
+
+def powershell_commands(target: Target) -> str:
+    """Return a chat by PowerShell, and the variables for its window."""
+    settings = "".join(f"$env:{name} = {for_powershell(value)}\n" for name, value in variables(target).items())
+    return (
+        f"Invoke-RestMethod -Method POST -Uri {for_powershell(f'{target.base_url}/chat/completions')} `\n"
+        f"  -Headers @{{ Authorization = {for_powershell(f'Bearer {target.key}')} }} `\n"
+        f"  -ContentType 'application/json' -Body {for_powershell(CHAT.format(target.model))}\n\n"
+        f"# For the programs of this window:\n{settings}"
+    )
+
+
+CURL = Client("curl", "curl", "", curl_command, user_agents=("curl",))
+POWERSHELL = Client("powershell", "PowerShell", "", powershell_commands)
 PYTHON = Client("python", "Python", "", python_program, user_agents=("OpenAI/Python", "AsyncOpenAI/Python"))
 NODE = Client("node", "Node", "", node_program, user_agents=("OpenAI/JS",))
 SHELL = Client(

@@ -3,12 +3,12 @@
 from proxy.clients import aider, claude_code, codex, continue_dev, llm, opencode, zed
 from proxy.clients.by_hand import CLINE, JETBRAINS, ROO, VSCODE
 from proxy.clients.client import Client
-from proxy.clients.own_programs import NODE, PYTHON, SHELL
+from proxy.clients.own_programs import CURL, NODE, POWERSHELL, PYTHON, SHELL
 
 CLIENTS: tuple[Client, ...] = (
     *(continue_dev.CLIENT, CLINE, ROO, zed.CLIENT, VSCODE, JETBRAINS),
     *(codex.CLIENT, opencode.CLIENT, aider.CLIENT, llm.CLIENT, claude_code.CLIENT),
-    *(PYTHON, NODE, SHELL),
+    *(PYTHON, NODE, SHELL, CURL, POWERSHELL),
 )
 BY_NAME = {client.name: client for client in CLIENTS}
 

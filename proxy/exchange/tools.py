@@ -60,6 +60,7 @@ class Tools(Stage):
                 note_round=note_round,
                 note_repair=flow.note_repair,
                 client=flow.client,
+                key_name=request.head.caller.key_name,
             )
         )
 

@@ -55,6 +55,10 @@ class AnnouncingKeychain:
         self._open = keychain
         self._changes = changes
 
+    def name(self) -> str:
+        """Return what kind it is, for people."""
+        return self._open().name()
+
     def is_open(self) -> bool:
         """Tell whether it can be read and written now without asking its user."""
         return self._open().is_open()

@@ -33,6 +33,10 @@ T = TypeVar("T")
 class SystemKeychain:
     """Keep secrets in the system's keyring. Not for the event loop's thread."""
 
+    def name(self) -> str:
+        """Return what kind it is, such as "SecretService Keyring"; raises KeyringFailure."""
+        return in_time(lambda: str(open_keyring().name))
+
     def is_open(self) -> bool:
         """Tell whether it can be read and written now without asking its user; raises KeyringFailure."""
 

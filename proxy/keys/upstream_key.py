@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 class Keychain(Protocol):
     """Where keys are kept between two runs. Every method may block for some seconds and raises KeyringFailure."""
 
+    def name(self) -> str:
+        """Return what kind it is, for people."""
+
     def is_open(self) -> bool:
         """Tell whether it can be read and written now without asking its user."""
 

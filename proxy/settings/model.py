@@ -44,6 +44,7 @@ Key = Annotated[SecretStr | None, BeforeValidator(parse_key)]
 JsonRules = Annotated[dict[str, Any], NoDecode, BeforeValidator(parse_json_rules)]
 DropRules = Annotated[tuple[str, ...], NoDecode, BeforeValidator(parse_drop_rules)]
 ConsentRules = Annotated[dict[str, Literal["auto", "ask", "never"]], NoDecode, BeforeValidator(parse_json)]
+Switches = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(parse_json)]
 Prices = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_prices)]
 KeyLimits = Annotated[dict[str, dict[str, float]], NoDecode, BeforeValidator(parse_key_limits)]
 CommaList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
@@ -181,6 +182,11 @@ class Settings(BaseSettings):
         "Which tools run without a question (`auto`), after one (`ask`) or never: an object of names or patterns",
         'a JSON object such as {"files__*": "ask", "calculate": "never"}',
     )
+    tool_off: Switches = setting(
+        {},
+        "Tools that are switched off: names or patterns by client (what it calls itself, its key's name, or `*`)",
+        'a JSON object such as {"*": ["files__*"], "aider": ["*"]}',
+    )
     openai_param_defaults: JsonRules = setting({}, "Parameters filled in where a request lacks them", "a JSON object")
     openai_param_overrides: JsonRules = setting({}, "Parameters forced on every request", "a JSON object")
     openai_param_drop: DropRules = setting((), "Parameters removed from every request", "names separated by commas")
@@ -202,6 +208,14 @@ class Settings(BaseSettings):
         {},
         "Hard limits by proxy key (`*`: each other key): once one is reached, the key's requests are refused",
         'a JSON object such as {"editor": {"day_usd": 5, "month_tokens": 20000000}}',
+    )
+    proxy_update_notice: bool = setting(
+        False, "Ask the package index once a day for a newer version, and say so; nothing is downloaded", YES_NO
+    )
+    proxy_update_index: str = setting(
+        "https://pypi.org/pypi/openai-tray-proxy/json",
+        "Where that is asked: the JSON of this package on an index",
+        "an address such as https://pypi.org/pypi/openai-tray-proxy/json",
     )
     proxy_capture: bool = setting(
         True, "Hold the last requests with their bodies in memory, for the page that shows them", YES_NO
@@ -281,6 +295,18 @@ class Settings(BaseSettings):
     def check_upstream(cls, url: str) -> str:
         """Bring the base URL into its one form."""
         return parse_upstream_url(url)
+
+    @field_validator("proxy_update_index")
+    @classmethod
+    def check_index(cls, url: str) -> str:
+        """Refuse what is no address; one in the clear could say anything, but on this computer."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if not url.isascii() or not url.isprintable() or " " in url or not host or parts.username is not None:
+            raise ValueError("it is no address without a login")
+        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+            raise ValueError("it must begin with https://")
+        return url
 
     @field_validator("openai_ca_file")
     @classmethod

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from proxy.settings.file_text import FileState, read_content, replace_content
 from proxy.settings.loading import InForce, Loader, Origin
 from proxy.settings.model import Settings, about, variable
 from proxy.settings.sources import as_plain, changed, place
+from proxy.settings.taken_up import TakenUp
 
 Listener = Callable[[Settings, Settings], None]
 Observer = Callable[[], None]
@@ -47,11 +49,13 @@ class SettingsStore:
         starts_anyway: bool = False,
     ) -> None:
         self.path = path
+        self._environment = environment
         self._listeners: list[Listener] = []
         self._observers: list[Observer] = []
         self._one_at_a_time = threading.RLock()
         self._loader = Loader(path, command_line or {}, environment, starts_anyway=starts_anyway)
         self.in_force = self._loader.load()  # frozen, and replaced whole
+        self.taken_up: TakenUp | None = None  # the last edit by hand that was put in force
         if self.problem is not None:
             log.error("%s", self.warning)
         for sentence in self.passed_over:
@@ -95,6 +99,10 @@ class SettingsStore:
         what = "The last good settings stay in force" if self.is_known else "Nothing is relayed"
         stop = "" if self.problem.endswith("?") else "."
         return f"The settings file is wrong: {self.problem}{stop} {what} until it is mended; no restart is needed."
+
+    def read_anew(self) -> "SettingsStore":
+        """Return a store of what the file and the environment say now, without the command line of this one."""
+        return SettingsStore(self.path, None, self._environment, starts_anyway=True)
 
     def origin(self, field: str) -> Origin:
         """Say where a setting's value comes from."""
@@ -180,6 +188,8 @@ class SettingsStore:
         else:
             self.in_force = replace(new, settings=old.settings)
         self._loader.keep_copy(self.in_force)
+        if fields or old.problem:
+            self.taken_up = TakenUp(self.path.name, tuple(fields), time.time(), was_wrong=old.problem is not None)
         what = "is right again" if old.problem else "has changed"
         log.info("the settings file %s; put in force: %s", what, ", ".join(map(variable, fields)) or "nothing new")
 

@@ -11,7 +11,8 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.loop.request import ToolRequest
-from proxy.tools.tool import CallRecord, Overview
+from proxy.tools.switches import Cost, Switches, cost_of, is_off
+from proxy.tools.tool import CallRecord, Overview, Tool
 
 EXAMINED_S = 15.0  # so long MCP servers may take to come up before they are called slow
 PATHS = ("/chat/completions", "/responses")  # where a model can ask for tools
@@ -42,6 +43,7 @@ class ToolExecution:
         self._opening = threading.Lock()
         self._toolbox: Toolbox | None = None
         self._holders = 0
+        self._cost: tuple[Mapping[str, Tool], Switches, Cost] | None = None
 
     async def open(self, request: ToolRequest) -> Answer:
         """Return the answer to a request whose model may call our tools; raises ProxyError."""
@@ -79,6 +81,19 @@ class ToolExecution:
         """Return where the user's functions stand, whether or not they exist."""
         chosen = self._settings().function_tools_file
         return Path(os.path.expanduser(chosen)) if chosen else self._default_file()  # noqa: PTH111  unlike Path it never fails
+
+    def known(self) -> Mapping[str, Tool]:
+        """Return the tools by name, as far as they are loaded; never blocks."""
+        toolbox = self._toolbox
+        return toolbox.registry.tools if toolbox is not None else {}
+
+    def known_cost(self) -> Cost:
+        """Return what the tools that are offered to everybody add to each request; worked out anew after a change."""
+        tools, off = self.known(), self._settings().tool_off
+        if self._cost is None or self._cost[0] is not tools or self._cost[1] is not off:
+            offered = [tool for name, tool in tools.items() if not is_off(off, name, ())]
+            self._cost = tools, off, cost_of(*offered)
+        return self._cost[2]
 
     def examine(self) -> tuple[int, list[str]]:
         """Return how many tools there are, and what is wrong with those that are none. Not for the event loop."""

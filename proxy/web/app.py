@@ -68,6 +68,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             proxy_keys=services.proxy_keys,
             chat=again.chatter(services.pipelines, services.observers, services.store),
             drills=services.drills,
+            newer_version=lambda: services.updates.available,
         )
         app.register_blueprint(ui.blueprint(parts, dashboard))
     app.wsgi_app = OneAddress(app.wsgi_app)  # type: ignore[method-assign]  # Flask's documented way to wrap it

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import httpx2
 
 from fakes.running_proxy import RunningProxy
-from proxy.cli.doctor import examine
+from proxy.doctor.examine import examine
+from proxy.doctor.report import report_of
 from proxy.hosting import server_for
 from proxy.web.ui.dashboard import Dashboard
 
@@ -20,7 +21,11 @@ class Hosted(RunningProxy):
         self.activated = 0
         self.stopped = 0
         self.dashboard = Dashboard(
-            lambda: examine(self.services), "the-token", self.activate, self.stop_program if can_stop else None
+            lambda: examine(self.services),
+            "the-token",
+            self.activate,
+            self.stop_program if can_stop else None,
+            lambda: report_of(self.services.store),
         )
         self.server = server_for(self.services, self.dashboard)
 

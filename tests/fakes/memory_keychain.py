@@ -14,6 +14,10 @@ class MemoryKeychain:
         self.kept: dict[str, str] = {}
         self.trouble = trouble
 
+    def name(self) -> str:
+        """Return what kind it is."""
+        return "memory"
+
     def is_open(self) -> bool:
         """Tell whether it can be used without a question."""
         if self.trouble is not None and not isinstance(self.trouble, KeyringLocked):

@@ -111,6 +111,9 @@ class OtherProcess:
         self._process.kill()
         self._process.communicate()
 
+    def name(self) -> str:
+        return str(self._ask("name"))
+
     def is_open(self) -> bool:
         return bool(self._ask("is_open"))
 

@@ -12,7 +12,7 @@ from fakes.opening import HANDSHAKE
 from fakes.running_proxy import RunningProxy
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from proxy import paths
-from proxy.cli.doctor import examine
+from proxy.doctor.examine import examine
 from proxy.web.app import create_app
 
 STREAM = BODY.replace(b'"model"', b'"stream":true,"model"')

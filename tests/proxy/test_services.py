@@ -10,9 +10,10 @@ import pytest
 from fakes.memory_keychain import MemoryKeychain
 from fakes.program import run_python
 from proxy import paths
+from proxy.callbacks import always_allow
 from proxy.errors.configuration import SettingError
 from proxy.errors.request import OriginNotAllowed
-from proxy.services import Services, always_allow, assemble
+from proxy.services import Services, assemble
 from proxy.settings.sources import read_file
 
 MINE, OTHER = "https://mine.example", "https://other.example"

@@ -106,7 +106,14 @@ class Asking:
         services = assemble({"proxy_port": 0}, keychain=MemoryKeychain)
         self.controller = ProxyController(services, lambda: None)
         tray = NoTray("a test")
-        self.notifier = Notifier(self.controller, lambda _: None, lambda: tray, has_terminal=False)
+        self.later: list[Callable[[], None]] = []  # what is to be done in some seconds
+        self.notifier = Notifier(
+            self.controller,
+            lambda _: None,
+            lambda: tray,
+            has_terminal=False,
+            later=lambda _, action: self.later.append(action),
+        )
         self.consent = services.tools.consent
         self.tool = Tool("write_file", "Write", {}, print, source="files", is_trusted=False)
         self.allowed: list[bool] = []
@@ -159,6 +166,30 @@ def test_a_question_answered_elsewhere_leaves_the_screen(serve: Any, asking: Ask
     thread.join(10)
 
     assert wait_for(lambda: calls(service, "CloseNotification"), "its end") == [(7,)]
+
+
+def test_a_question_counts_down_in_its_place_until_it_is_answered(
+    serve: Any, asking: Asking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = serve(NAME, GetCapabilities=WITH_ACTIONS, Notify=SHOWN, CloseNotification=("", ()))
+    thread = asking.ask("{}")
+    wait_for(lambda: asking.later, "the first step")
+
+    now = time.monotonic
+    monkeypatch.setattr("tray_app.notifications.time.monotonic", lambda: now() + 20)
+    asking.later.pop()()
+    wait_for(lambda: len(calls(service, "Notify")) == 2, "the second showing")
+    monkeypatch.undo()
+    service.emit(PATH, "ActionInvoked", "us", 7, "allow")
+    thread.join(10)
+    wait_for(lambda: not asking.notifier._questions, "its end")
+    asking.later.pop()()
+
+    first, second = calls(service, "Notify")
+    assert (first[1], second[1]) == (0, 7)
+    assert "It waits 40 seconds for your answer" in second[4]
+    assert asking.allowed == [True]
+    assert asking.later == []
 
 
 @pytest.mark.parametrize("arguments", ['{"a": "%s"}' % ("x" * 200), '{"a": "1\n2"}', '{"a": "\u202etxt.exe"}'])

@@ -273,3 +273,18 @@ def test_capture_is_paused_by_a_click_and_goes_on_with_the_next(clicked: Clicked
     assert is_checked() == [False]
     clicked.store.update(proxy_capture=False)
     assert is_checked() == []
+
+
+@pytest.mark.parametrize("name", ["calculate", "files__read", "a-b_C9"])
+def test_a_click_switches_one_tool_off_and_on_again(clicked: Clicked, name: str) -> None:
+    assert clicked.click(f"turn-tool {name}") is None
+    assert clicked.store.current.tool_off == {"*": [name]}
+
+    assert clicked.click(f"turn-tool {name}") is None
+    assert clicked.store.current.tool_off == {}
+
+
+def test_a_tool_that_a_pattern_switches_off_says_so(clicked: Clicked) -> None:
+    clicked.store.update(tool_off={"*": ["files__*"]})
+
+    assert "files__*" in (clicked.click("turn-tool files__read") or "")

@@ -128,10 +128,43 @@ def test_a_mistake_stands_in_the_menu_until_it_is_mended_and_is_notified_once(ed
     edited.commands.problem = None
     assert "Settings file error" not in edited.labels()
     assert edited.look().icon == "running"
-    [(title, text)] = edited.backend.told
+    (title, text), mended = edited.backend.told
     assert title == "The settings file is wrong"
     assert f"{edited.file}, line 3: TOOL_TIMEOUT is 'long'" in text
-    assert edited.said == [text]
+    assert mended == ("Settings are in force", "settings.toml: right again; now in force: tool_timeout")
+    assert edited.said == [text, mended[1]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (f"{GOOD}tool_timeout = 7\n", "tool_timeout"),
+        (f"{GOOD}openai_timeout = 30\nopenai_max_retries = 1\n", "openai_timeout, openai_max_retries"),
+        ("", "proxy_require_api_key"),
+    ],
+)
+def test_an_edit_that_is_in_force_is_told_by_its_settings(edited: Edited, lines: str, named: str) -> None:
+    edited.write(edited.store.current.proxy_port, lines)
+    edited.wait_for_changes(1)
+
+    assert edited.backend.told == [("Settings are in force", f"settings.toml: now in force: {named}")]
+    assert edited.said == [f"settings.toml: now in force: {named}"]
+
+
+@pytest.mark.parametrize("lines", [f"# a remark\n{GOOD}", f"\n\n{GOOD}\n"])
+def test_an_edit_that_changes_nothing_is_not_told(edited: Edited, lines: str) -> None:
+    edited.write(edited.store.current.proxy_port, lines)
+    edited.wait_for_changes(1)
+
+    assert edited.backend.told == []
+
+
+def test_what_a_click_changes_is_not_told(edited: Edited) -> None:
+    edited.commands.run("require-key")
+    edited.write(edited.store.current.proxy_port, "proxy_require_api_key = false\ntool_timeout = 7\n")
+    edited.wait_for_changes(2)
+
+    assert edited.said == ["settings.toml: now in force: tool_timeout"]
 
 
 def test_another_mistake_is_notified_too(edited: Edited) -> None:

@@ -277,3 +277,11 @@ def test_a_limit_that_is_reached_is_notified(told: Told, limit: dict[str, int]) 
     [(title, text)] = told.backend.told
     assert title.endswith("limit is reached")
     assert "10 tokens of 5 tokens" in text
+
+
+def test_a_newer_version_is_notified(told: Told) -> None:
+    told.notifier.notify_update("99.1")
+
+    [(title, text)] = told.backend.told
+    assert title == "Version 99.1 is available"
+    assert "Nothing is downloaded" in text

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from proxy.flow.health import Health
 from proxy.keys.upstream_key import KeyState
 from proxy.usage.spending import Spent, today_words
 from tray_app.menu import Line, walk
-from tray_app.view import FoundHere, TrayState, UpstreamChoice, look
+from tray_app.tray_state import FoundHere, ToolChoice, TrayState, UpstreamChoice
+from tray_app.view import look
 
 NOON = datetime(2026, 3, 1, 12, 5).astimezone().timestamp()
 HEALTHY = TrayState(
@@ -253,3 +255,44 @@ def test_what_today_used_is_the_second_line() -> None:
 def test_capture_is_paused_by_a_check_line_where_it_is_on(paused: bool | None, shown: list[bool]) -> None:
     lines = look(replace(HEALTHY, capture_paused=paused)).lines
     assert [line.checked for line in lines if line.key == "pause-capture"] == shown
+
+
+# --- tools ------------------------------------------------------------------------------------------------------------
+
+TOOLS = (ToolChoice("calculate", is_on=True), ToolChoice("shell", is_on=False))
+
+
+def test_each_tool_has_a_switch_of_its_own_and_the_menu_says_what_they_add() -> None:
+    state = replace(HEALTHY, tools_on=True, tools=TOOLS, tools_cost="They add 1 kB")
+
+    [menu] = [line for line in look(state).lines if line.key == "tools-menu"]
+
+    assert menu.label == "Tools: 1 of 2 on"
+    shown = [(line.key, line.checked) for line in menu.children if line.kind == "check"]
+    assert shown == [("turn-tool calculate", True), ("turn-tool shell", False)]
+    assert menu.children[-1].label == "They add 1 kB"
+
+
+@pytest.mark.parametrize("changes", [{"tools": TOOLS, "tools_on": False}, {"tools": (), "tools_on": True}])
+def test_there_is_no_menu_of_tools_without_tools(changes: dict[str, Any]) -> None:
+    assert not [line for line in look(replace(HEALTHY, **changes)).lines if line.key == "tools-menu"]
+
+
+def test_a_long_list_of_tools_is_cut_and_a_fixed_one_cannot_be_clicked() -> None:
+    many = tuple(ToolChoice(f"tool_{number}", is_on=True) for number in range(40))
+    state = replace(HEALTHY, tools_on=True, tools=many, tool_off_fixed_by="environment")
+
+    [menu] = [line for line in look(state).lines if line.key == "tools-menu"]
+
+    checks = [line for line in menu.children if line.kind == "check"]
+    assert len(checks) == 30
+    assert not any(line.enabled for line in checks)
+    assert "10 more: see TOOL_OFF in the settings" in [line.label for line in menu.children]
+
+
+@pytest.mark.parametrize("version", ["0.2.0", "1.0", "99.1"])
+def test_a_newer_version_has_a_line(version: str) -> None:
+    labels = [line.label for line in look(replace(HEALTHY, newer_version=version)).lines if line.key == "newer-version"]
+
+    assert labels == [f"Version {version} is available…"]
+    assert "newer-version" not in [line.key for line in look(HEALTHY).lines]

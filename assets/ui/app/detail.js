@@ -174,6 +174,8 @@ export function Detail({ id, row, first, close, sentAgain, cancel }) {
       ${isRunning && html`<button class="small" onClick=${() => cancel(id)}>Cancel</button>`}
       ${isHeld && html`
         <button class="second small" onClick=${() => copy("curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
+        <button class="second small" onClick=${() => copy("cmd")}>${copied === "cmd" ? "Copied" : "Copy as curl (cmd)"}</button>
+        <button class="second small" onClick=${() => copy("powershell")}>${copied === "powershell" ? "Copied" : "Copy as PowerShell"}</button>
         <button class="second small" onClick=${() => copy("python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
         <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>
         <${Again} detail=${detail} sentAgain=${sentAgain} />`}

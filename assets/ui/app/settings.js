@@ -98,6 +98,7 @@ function Page() {
   return html`<div class="settings"><div class="page-head"><h1>Settings</h1>
       <input type="search" value=${words} onInput=${(event) => setWords(event.target.value)} aria-label="Search the settings" placeholder="Search the settings" /></div>
     <${Trouble} words=${trouble || state?.warning} />
+    ${state?.taken_up && Date.now() / 1000 - state.taken_up.at < 600 && html`<p class="note success" role="status">${state.taken_up.text}</p>`}
     <div class="with-index"><nav class="index" aria-label="Parts of this page">${[...(showsKeys ? ["Keys"] : []), ...groups].map((group) => html`<a key=${group} href=${`#${anchor(group)}`}>${group}</a>`)}</nav><div>
     ${showsKeys && html`<${Keys} keys=${keys} />`}
     ${groups.map((group) => html`<section key=${group} id=${anchor(group)} data-group=${group}><h2>${group}</h2>${shown.filter((row) => row.group === group).map((row) => html`<${Setting} key=${row.name} row=${row} replace=${replace} />`)}

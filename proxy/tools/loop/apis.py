@@ -12,6 +12,7 @@ from proxy.tools.loop.request import Offer, ToolRequest
 from proxy.tools.loop.responses_stream import ResponsesEditor
 from proxy.tools.loop.session import LoopParts, Session
 from proxy.tools.loop.streamed import Editor, LoopedAnswer, is_stream
+from proxy.tools.switches import is_off
 from proxy.tools.tool import JsonObject, Tool
 
 
@@ -39,7 +40,10 @@ async def open_loop(request: ToolRequest, tools: Mapping[str, Tool], settings: S
         changes = {**changes, **api.restore_results(fields, parts.mixed_turns, request.caller)}
     fields = {**fields, **changes}
     allowed: Mapping[str, Tool] = {
-        name: tool for name, tool in tools.items() if parts.consent.rule_for(tool) != "never"
+        name: tool
+        for name, tool in tools.items()
+        if parts.consent.rule_for(tool) != "never"
+        and not is_off(settings.tool_off, name, (request.client, request.key_name))
     }
     allowed = parts.without_tools.allowed(
         request.upstream, fields.get("model"), allowed, beside_others=bool(fields.get("tools"))

@@ -26,6 +26,7 @@ class ToolRequest:
     note_repair: Callable[[str], None]  # called when something had to be put right
     begin: Callable[[], None]  # called before a tool begins: whoever sends the request again has it run again
     client: str | None = None  # the calling program
+    key_name: str | None = None  # of the proxy key it has shown
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def page(
                 "id": question.id,
                 "tool": question.tool,
                 "source": question.source,
-                "arguments": readable(question.arguments),
                 "asker": question.asker,
+                "arguments": readable(question.arguments),
                 "ends_at": question.ends_at,
                 "left_s": max(0, round(question.ends_at - time.time())),
             }

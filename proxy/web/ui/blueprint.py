@@ -56,7 +56,11 @@ SEALED = {
 }
 # These prove themselves otherwise, or show nothing.
 OPEN = frozenset(
-    f"{NAME}.{view}" for view in ("enter", "astray", "style", "icon", "app_file", "activate", "link", "upstream_states")
+    f"{NAME}.{view}"
+    for view in (
+        *("enter", "astray", "style", "icon", "app_file", "activate"),
+        *("link", "upstream_states", "report"),
+    )
 )
 
 

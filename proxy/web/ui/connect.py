@@ -10,6 +10,7 @@ from proxy import paths
 from proxy.clients.client import ANY_KEY, Client, Target
 from proxy.clients.connection import Connections, Record
 from proxy.clients.models import chat_models
+from proxy.clients.seen import request_words
 from proxy.clients.table import BY_NAME, CLIENTS, IMPOSSIBLE
 from proxy.command import as_typed
 from proxy.errors.configuration import ClientFileRefused, ClientUnknown
@@ -20,7 +21,6 @@ from proxy.web.ui.dashboard import PageParts
 
 SHOWN_KEY = "YOUR_PROXY_KEY"
 SEEN_WITHIN_S = 86_400.0
-WORDS = {"/models": "asked for models", "/chat/completions": "chatted", "/responses": "asked for a response"}
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
@@ -141,21 +141,6 @@ def recently_seen(parts: PageParts) -> list[dict[str, Any]]:
         return summaries.last_by_client(parts.ledger_file, time.time() - SEEN_WITHIN_S)
     except summaries.LedgerUnreadable:
         return []
-
-
-def request_words(row: dict[str, Any]) -> str:
-    """Say what a client last asked for, and when."""
-    what = WORDS.get(row["endpoint"], f"asked {row['method']} {row['endpoint']}")
-    how = "" if (row["status"] or 0) < 400 else f", and got {row['status']} ({row['outcome'].replace('_', ' ')})"
-    return f"{what} {ago(time.time() - row['began_at'])} ago{how}"
-
-
-def ago(seconds: float) -> str:
-    """Say a time as people do."""
-    for unit_s, unit in ((3600, "h"), (60, "min")):
-        if seconds >= unit_s:
-            return f"{seconds // unit_s:.0f} {unit}"
-    return f"{max(seconds, 0):.0f} s"
 
 
 def lacks_key(parts: PageParts) -> bool:

@@ -38,6 +38,7 @@ class Dashboard:
     token: str  # who knows it may ask for a link
     activate: Callable[[], None] = lambda: None  # a second copy was started: come to the front
     stop: Callable[[], None] | None = None  # end the program, after the answer; None where a terminal does that
+    report: Callable[[], str] = lambda: "{}"  # what the program says of itself to the doctor, as JSON; any thread
     sessions: Sessions = field(default_factory=Sessions)
 
     def link(self, root_url: str, to: str = "") -> str:
@@ -111,3 +112,4 @@ class PageParts:
     proxy_keys: ProxyKeys
     chat: Callable[[bytes], Performed]  # what sends a chat's body through the pipeline, and streams the answer
     drills: Drills
+    newer_version: Callable[[], str | None]  # None: none is known

@@ -56,6 +56,11 @@ def add_routes(pages: Blueprint, dashboard: Dashboard, states: Callable[[], dict
         check_proof(dashboard.token, "upstreams")
         return proven(dashboard, json.dumps(states()))
 
+    @pages.post("/_tray/report")
+    def report() -> Response:
+        check_proof(dashboard.token, "report")
+        return proven(dashboard, dashboard.report())
+
 
 def locked_out(why: str = "") -> Response:
     """Answer somebody who may not come in."""

@@ -1,13 +1,18 @@
 """The first page: how the proxy is doing, the upstream's key, refused origins."""
 
+import time
+
 from flask import Blueprint, render_template, request
 
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
 from proxy.keys.upstream_key import clean_key
+from proxy.settings.taken_up import TakenUp
 from proxy.web.ui.connect import lacks_key
 from proxy.web.ui.dashboard import PageParts
+
+TOLD_FOR_S = 600.0  # so long the page tells of an edit of the settings file
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
@@ -60,6 +65,11 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         return page(parts, success=f"{origin} may use the proxy from now on.")
 
 
+def fresh(edit: TakenUp | None) -> str | None:
+    """Say which edit of the settings file was put in force within the last minutes."""
+    return str(edit) if edit is not None and time.time() - edit.at < TOLD_FOR_S else None
+
+
 def page(parts: PageParts, *, trouble: str | None = None, success: str | None = None) -> str:
     """Return the page, with what just happened."""
     store = parts.store
@@ -68,6 +78,8 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         version=__version__,
         base_url=f"http://{request.host}/v1",
         settings_warning=store.warning,
+        newer_version=parts.newer_version(),
+        settings_taken_up=fresh(store.taken_up),
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,
         has_stored_key=parts.secrets.has_another,

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from proxy.capture import cache_miss, details, filters, har, rows, snippets
+from proxy.capture import cache_miss, details, filters, har, rows, snippets, windows_snippets
 from proxy.capture.disk import Kept
 from proxy.capture.hiding import hidden_json
 from proxy.capture.record import Record
@@ -18,6 +18,12 @@ MAX_ROWS = 10_000
 DEFAULT_ROWS = 500
 COMPLETED_FROM = 2_000  # rows whose names are offered to complete a filter
 NOT_HELD = "There is no such request, or it is no longer held."
+SNIPPETS = {
+    "curl": snippets.curl,
+    "cmd": windows_snippets.cmd,
+    "powershell": windows_snippets.powershell,
+    "python": snippets.python,
+}
 
 Answered = tuple[Response, int]
 
@@ -82,13 +88,13 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
             return error(NOT_HELD, 404)
         return attached(answer(har.archive(record, base_url())), f"{request_id}.har")
 
-    @pages.get(f"{root}/api/requests/<request_id>/<any(curl, python):language>")
+    @pages.get(f"{root}/api/requests/<request_id>/<any(curl, cmd, powershell, python):language>")
     def as_program(request_id: str, language: str) -> Answered:
         record = held(request_id)
         if record is None:
             return error(NOT_HELD, 404)
         try:
-            text = (snippets.curl if language == "curl" else snippets.python)(record, base_url(), parts.hide)
+            text = SNIPPETS[language](record, base_url(), parts.hide)
         except UnicodeDecodeError:
             return error("Its body is no text.", 409)
         return Response(text, content_type="text/plain; charset=utf-8"), 200

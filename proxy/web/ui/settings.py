@@ -33,7 +33,10 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, hide: Hide) ->
 
     @pages.get(f"{root}/api/settings")
     def settings() -> tuple[Response, int]:
-        return answer(file=str(store.path), warning=store.warning, settings=[row(store, f) for f in in_order()])
+        edit = store.taken_up
+        taken_up = None if edit is None else {"text": str(edit), "at": edit.at}
+        rows = [row(store, field) for field in in_order()]
+        return answer(file=str(store.path), warning=store.warning, taken_up=taken_up, settings=rows)
 
     @pages.post(f"{root}/api/settings/<field>")
     def change_setting(field: str) -> tuple[Response, int]:

@@ -1,6 +1,5 @@
 """Tools and MCP servers as JSON: what there is, how servers are doing, who may run unasked, and a call to try one."""
 
-import json
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -9,6 +8,8 @@ from proxy.capture.hiding import hidden_json
 from proxy.errors.proxy_error import ProxyError
 from proxy.settings.store import SettingsStore
 from proxy.tools.execution import ToolExecution
+from proxy.tools.switches import EVERYBODY, cost_of, off_for, turned
+from proxy.tools.tool import Tool
 from proxy.web.ui.approvals import readable
 from proxy.web.ui.dashboard import RequestParts
 
@@ -41,6 +42,26 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
             return answer(400, error=str(error))
         return answer(**state_of(store, tools))
 
+    @pages.post(f"{root}/api/tools/switch")
+    def switch_tool() -> Answered:
+        """Take `{"name", "on": true or false, "client": "aider"}`; without a client the switch is everybody's."""
+        wanted = asked()
+        name, is_on, client = wanted.get("name"), wanted.get("on"), wanted.get("client", EVERYBODY)
+        if (
+            not isinstance(name, str)
+            or not isinstance(is_on, bool)
+            or not isinstance(client, str)
+            or not client.strip()
+        ):
+            return answer(400, error="A tool's name, and whether it is on, are needed.")
+        if name not in tools.known():
+            return answer(404, error=f"There is no tool {name!r}.")
+        try:
+            store.update(tool_off=lambda held: turned(held, name, client.strip(), on=is_on))
+        except (ProxyError, OSError) as error:
+            return answer(400, error=str(error))
+        return answer(**state_of(store, tools))
+
     @pages.post(f"{root}/api/tools/call")
     def try_call() -> Answered:
         """Run `{"name", "arguments": "JSON"}` for the user, without a question."""
@@ -60,6 +81,11 @@ def asked() -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def is_off_for_all(store: SettingsStore, tools: ToolExecution, tool: Tool) -> bool:
+    """Tell whether nobody is offered a tool."""
+    return EVERYBODY in off_for(store.current.tool_off, tool.name) or tools.consent.rule_for(tool) == "never"
+
+
 def with_rule(rules: Any, name: str, rule: str | None) -> dict[str, str]:
     """Return the rules with that of one tool set or gone."""
     others = {known: value for known, value in dict(rules).items() if known != name}
@@ -71,6 +97,9 @@ def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
     state: dict[str, Any] = {
         "is_on": store.current.enable_tool_execution,
         "rules_fixed_by": store.fixed_by("tool_consent"),
+        "off_fixed_by": store.fixed_by("tool_off"),
+        "bytes": 0,
+        "tokens": 0,
         "file": str(tools.file_path()),
         "servers_file": str(tools.servers_path()),
         "tools": [],
@@ -89,9 +118,12 @@ def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
     }
     if not state["is_on"]:
         return state
-    overview, rules = tools.overview(), store.current.tool_consent
+    overview, rules, off = tools.overview(), store.current.tool_consent, store.current.tool_off
+    cost = cost_of(*(tool for tool in overview.tools if not is_off_for_all(store, tools, tool)))
     return {
         **state,
+        "bytes": cost.size_bytes,
+        "tokens": cost.tokens,
         "tools": [
             {
                 "name": tool.name,
@@ -100,7 +132,10 @@ def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
                 "parameters": tool.parameters,
                 "rule": tools.consent.rule_for(tool),
                 "own_rule": rules.get(tool.name),
-                "bytes": len(json.dumps(tool.parameters)) + len(tool.description) + len(tool.name),
+                "bytes": cost_of(tool).size_bytes,
+                "tokens": cost_of(tool).tokens,
+                "is_on": not is_off_for_all(store, tools, tool),
+                "off_for": off_for(off, tool.name),
             }
             for tool in overview.tools
         ],

@@ -8,6 +8,7 @@ import pytest
 
 from fakes.dashboard import Hosted, form_token
 from fakes.environment import clean_environment
+from proxy.settings.file_text import FileState
 from proxy.settings.model import Settings
 
 TOKEN = "X-Form-Token"
@@ -56,6 +57,23 @@ def test_every_setting_is_told_and_no_key(hosted: Hosted) -> None:
         told = browser.get("/api/settings")
     assert {row["name"] for row in told.json()["settings"]} == set(Settings.model_fields)
     assert "key-of-the-command-line" not in told.text
+
+
+def test_an_edit_by_hand_that_is_in_force_is_told_on_the_pages(hosted: Hosted) -> None:
+    store = hosted.services.store
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    with hosted.enter() as browser:
+        assert browser.get("/api/settings").json()["taken_up"] is None
+        before = FileState.of(store.path).content
+        store.path.write_bytes((before or b"") + b"\ntool_timeout = 17\n")
+        store.reload(FileState.of(store.path))
+
+        told, home = browser.get("/api/settings").json()["taken_up"], browser.get("/").text
+
+    said = f"{store.path.name}: now in force: tool_timeout"
+    assert told["text"] == said
+    assert said in home
+    store.update(tool_timeout=None)
 
 
 @pytest.mark.parametrize(

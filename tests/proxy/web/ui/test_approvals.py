@@ -29,6 +29,7 @@ def test_a_question_shows_the_tool_and_all_its_arguments_and_nothing_hidden(host
 
     assert "write_file" in page
     assert "files" in page
+    assert "Zed with &lt;gpt-5&gt;" in page
     assert "/home/me/&lt;b&gt;notes&lt;/b&gt;.txt" in page
     assert "a\\u202eb" in page
     assert "\u202e" not in page

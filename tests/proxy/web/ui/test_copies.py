@@ -16,6 +16,8 @@ import pytest
 from fakes.dashboard import Hosted
 from fakes.scripted_upstream import CloseBeforeHeaders, Json, Sse, completion, completion_chunks
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
+from fakes.windows_shell import arguments_of, read_by_cmd
+from proxy.quoting import for_powershell
 
 BODY = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": 'It\'s "quoted" $HOME `x` \\ ü\n'}]}
 KEY = "op-the-callers-own"
@@ -189,6 +191,41 @@ def test_the_command_for_curl_asks_the_same(
     assert KEY not in command
     assert "$OPENAI_API_KEY" in command
     sent_by_copy(upstream, body)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.parametrize(("path", "body"), CASES)
+def test_the_command_for_cmd_asks_the_same(
+    hosted: Hosted, page: httpx2.Client, upstream: Fresh, path: str, body: dict[str, Any]
+) -> None:
+    upstream.answer(Sse(completion_chunks("Hi")) if body.get("stream") else Json({**completion("Hi"), **EMBEDDED}))
+    hosted.http.post(path, json=body, headers=HEADERS)
+    command = page.get(f"/api/requests/{last_id(page)}/cmd").text
+    key = '"Authorization: Bearer %OPENAI_API_KEY%"'
+    line = command.strip().replace(" ^\n", " ").replace(key, "KEY")
+
+    words = arguments_of(read_by_cmd(line))
+    run(["Authorization: Bearer any" if word == "KEY" else word for word in words])
+
+    assert KEY not in command
+    assert command.isascii()
+    sent_by_copy(upstream, body)
+
+
+@pytest.mark.parametrize(("path", "body"), CASES)
+def test_the_command_for_powershell_holds_the_same(
+    hosted: Hosted, page: httpx2.Client, upstream: Fresh, path: str, body: dict[str, Any]
+) -> None:
+    upstream.answer(Sse(completion_chunks("Hi")) if body.get("stream") else Json({**completion("Hi"), **EMBEDDED}))
+    hosted.http.post(path, json=body, headers=HEADERS)
+    sent = hosted.services.capture.find(last_id(page))
+    command = page.get(f"/api/requests/{last_id(page)}/powershell").text
+
+    assert KEY not in command
+    assert sent is not None
+    assert command.startswith(f"Invoke-RestMethod -Method 'POST' -Uri '{hosted.root_url}{path}'")
+    assert f"GetBytes({for_powershell((sent.body or b'').decode())})" in command
+    assert "'openai-beta' = 'x=1'" in command
 
 
 @pytest.mark.parametrize(("path", "body"), CASES[1:])

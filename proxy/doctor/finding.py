@@ -1,0 +1,129 @@
+"""What a check finds, and what the checks look at."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from proxy.flow.healths import Healths
+from proxy.flow.upstream_state import UpstreamState
+from proxy.keys.proxy_keys import ProxyKeys
+from proxy.keys.upstream_key import Keychain, KeyState, Secrets
+from proxy.keys.upstream_keys import UpstreamKeys
+from proxy.settings.store import SettingsStore
+from proxy.settings.upstreams import Upstream
+from proxy.tools.execution import ToolExecution
+from proxy.upstream.habits import Habits
+from proxy.upstream.steps import Probe, Step
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found."""
+
+    title: str
+    is_good: bool
+    detail: str
+    steps: tuple[Step, ...] = ()  # what was tried one after the other, with its time, where there is more than one
+
+
+class Learned(Protocol):
+    """What was learnt of models."""
+
+    def all(self) -> Sequence[object]:
+        """Return each thing that was learnt, which says itself what."""
+
+
+class Ledger(Protocol):
+    """The ledger of finished requests."""
+
+    @property
+    def file(self) -> Path:
+        """Return where it is."""
+
+
+class Examined(Protocol):
+    """What the checks look at."""
+
+    @property
+    def store(self) -> SettingsStore:
+        """Return the settings."""
+
+    @property
+    def secrets(self) -> Secrets:
+        """Return the upstream's key."""
+
+    @property
+    def upstream_keys(self) -> UpstreamKeys:
+        """Return the keys of all upstreams."""
+
+    @property
+    def keychain(self) -> Keychain:
+        """Return the keyring."""
+
+    @property
+    def proxy_keys(self) -> ProxyKeys:
+        """Return the proxy keys."""
+
+    @property
+    def tools(self) -> ToolExecution:
+        """Return the tools."""
+
+    @property
+    def habits(self) -> Habits:
+        """Return what upstreams were seen to do."""
+
+    @property
+    def learned_repairs(self) -> Learned:
+        """Return what models were found to refuse."""
+
+    @property
+    def health(self) -> Healths:
+        """Return what the last requests tell of the upstreams."""
+
+    def state_of(self, upstream: Upstream) -> UpstreamState:
+        """Return how an upstream is doing."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Return the ledger of finished requests."""
+
+    def probe_upstream(self, upstream: Upstream, key: str | None) -> Probe:
+        """Reach an upstream step by step, and try a key there; blocks for some seconds."""
+
+    def hide(self, text: str) -> str:
+        """Take the keys out of a text."""
+
+
+@dataclass
+class Examination:
+    """One look at everything: checks that run side by side share what is asked once. Any thread."""
+
+    parts: Examined
+    probes: dict[str, Future[Probe]] = field(default_factory=dict)  # by the upstream's name
+    _states: dict[str, KeyState] = field(default_factory=dict)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
+
+    def key_of(self, upstream: Upstream) -> KeyState:
+        """Return an upstream's key, read once: a locked keyring asks its user each time. May block."""
+        with self._reading:
+            if upstream.name not in self._states:
+                secrets = self.parts.upstream_keys.of(upstream)
+                needs_none = upstream.auth == "none"
+                self._states[upstream.name] = secrets.state if secrets.state.key or needs_none else secrets.load()
+            return self._states[upstream.name]
+
+    def lacks_key(self, upstream: Upstream) -> bool:
+        """Tell whether an upstream needs a key and there is none. May block."""
+        return upstream.auth != "none" and not upstream.is_local and self.key_of(upstream).key is None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at."""
+
+    title: str
+    look: Callable[[Examination], Finding]
+    limit_s: float = 10.0

@@ -1,0 +1,106 @@
+"""Commands on a computer that gets in their way: a sentence and exit code 1, or the work done; never a traceback."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakes.full_disk import full_disk
+from fakes.program import run_python
+from proxy import paths
+from proxy.cli.main import main
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these limits and folders are not Windows's")
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Return a function that runs a command here and returns its exit code and what it printed."""
+
+    def do(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["openai-tray-proxy", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out + printed.err
+
+    return do
+
+
+def is_sentence(printed: str) -> bool:
+    """Tell whether what was printed ends as a sentence, and no traceback is in it."""
+    return "Traceback" not in printed and printed.strip().endswith(".")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("tools", "init"), ("autostart", "on"), ("connect", "codex", "--write"), ("key", "use", "keyring")],
+)
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(run: Run, words: tuple[str, ...]) -> None:
+    with full_disk():
+        code, printed = run(*words)
+
+    assert code == 1
+    assert "File too large" in printed
+    assert is_sentence(printed)
+    assert [file for file in paths.config_dir().parent.rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "words", [("tools", "init"), ("autostart", "on"), ("install",), ("connect", "codex", "--write")]
+)
+def test_a_home_that_cannot_be_written_is_a_sentence(
+    run: Run, words: tuple[str, ...], empty_computer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        file = empty_computer / f"file-{variable}"
+        file.write_text("a file where the folder should be")
+        monkeypatch.setenv(variable, str(file))
+
+    code, printed = run(*words)
+
+    assert code == 1
+    assert "Not a directory" in printed or "cannot be read" in printed
+    assert is_sentence(printed)
+
+
+@pytest.mark.parametrize("name", ["with spaces", "Ünï cödé 日本 🎉", "a 'quote\" $HOME `x` %f", "\udce9 old"])
+def test_a_home_of_any_name_is_used(run: Run, name: str, empty_computer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = empty_computer / name
+    home.mkdir()
+    for variable, folder in {"HOME": "", "XDG_CONFIG_HOME": "c", "XDG_DATA_HOME": "d", "XDG_STATE_HOME": "s"}.items():
+        monkeypatch.setenv(variable, str(home / folder))
+
+    results = [run(*words) for words in (("tools", "init"), ("autostart", "on"), ("connect", "codex", "--write"))]
+
+    assert [(code, "Traceback" in printed) for code, printed in results] == [(0, False)] * 3
+    assert (home / "c" / "openai-tray-proxy" / "function_tools.py").is_file()
+    assert run("autostart", "status")[1].startswith("Start at login: on")
+
+
+@pytest.mark.parametrize("words", [("config",), ("autostart", "status"), ("connect", "python")])
+def test_without_a_home_named_the_folders_that_are_named_are_used(
+    run: Run, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOME")
+
+    code, printed = run(*words)
+
+    assert code == 0
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("words", [("config",), ("tools", "init"), ("status",)])
+def test_a_locale_without_utf_8_is_no_trouble(empty_computer: Path, words: tuple[str, ...]) -> None:
+    home = empty_computer / "ü"
+    home.mkdir()
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+    ended = run_python(home, "-m", "proxy", *words, output="latin-1", **plain)
+
+    assert ended.returncode in (0, 1)
+    assert ended.stdout
+    assert "Traceback" not in ended.stdout + ended.stderr
