@@ -69,7 +69,9 @@ DOORS_IN_WORDS: dict[str, str] = {
     "install": "command errors files identity paths",
     # identity: the version; flow: how upstreams are
     # server: who else listens at localhost
-    "doctor": "clients command errors flow identity install keys logs paths running server settings tools upstream usage",
+    "doctor": (
+        "clients command errors flow identity install keys logs paths running server settings tools upstream usage"
+    ),
     # identity: --version; flow: how upstreams are; keys: their types; settings: config; tools: the example it writes,
     # and who asks to run
     "cli": (

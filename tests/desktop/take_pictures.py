@@ -15,7 +15,7 @@ from fakes.environment import ROOT
 from fakes.program import Program, run_python
 from fakes.watched_browser import Watched
 
-PICTURES = ROOT / "assets" / "screenshots"
+PICTURES = ROOT / "docs" / "pictures"
 SETTINGS = """openai_param_drop = ["logprobs"]
 [openai_param_defaults]
 temperature = 0.2

@@ -16,7 +16,7 @@ from fakes.streaming import DONE, MESSAGES, STREAM, bytes_of
 from fakes.wire_client import JSON_TYPE, in_chunks
 
 PLAIN = STREAM.replace(b"true", b"false")
-README = ROOT / "README.md"
+CONNECT = ROOT / "docs" / "connect.md"
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +207,7 @@ def test_q30_a_refused_key_is_said_to_be_the_proxys(upstream: Fresh, start: Any)
 
 
 def test_q31_the_readme_does_not_promise_cursor() -> None:
-    assert "Cursor cannot use it" in README.read_text(encoding="utf-8")
+    assert "Cursor cannot use it" in CONNECT.read_text(encoding="utf-8")
 
 
 UNKNOWN = (

@@ -1,6 +1,6 @@
 """What may differ between an answer of the upstream and the proxy's, and nothing else: each line says why.
 
-The rules are those of the README and of `proxy/policy/headers.py`, written down a second time on purpose.
+The rules are those of docs/safety.md and of `proxy/policy/headers.py`, written down a second time on purpose.
 """
 
 import json
