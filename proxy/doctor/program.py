@@ -138,6 +138,8 @@ def check_settings(examination: Examination) -> Finding:
 def check_environment(examination: Examination) -> Finding:
     """Look for variables that do not count."""
     passed_over = examination.parts.store.passed_over
+    if homeless := paths.missing_home():
+        return Finding("Environment", is_good=False, detail=f"{homeless}.")
     return Finding(
         "Environment", is_good=True, detail=" ".join(f"{sentence}." for sentence in passed_over) or "nothing odd"
     )
@@ -167,6 +169,7 @@ def check_learned(examination: Examination) -> Finding:
 
 CHECKS = (
     Check(TITLE, check_running),
+    Check("localhost", check_localhost),
     Check("Settings in force", check_in_force),
     Check("Tray icon", check_tray),
     Check("Settings file", check_settings),

@@ -26,7 +26,7 @@ def asked(
     outcome: list[bool] = []
     tool = Tool(name, "", {}, print, source="files", is_trusted=False)
     thread = threading.Thread(
-        target=lambda: outcome.append(asyncio.run(consent.permits(tool, arguments, "zed with gpt-5")))
+        target=lambda: outcome.append(asyncio.run(consent.permits(tool, arguments, "Zed with <gpt-5>")))
     )
     detach = consent.attach(SilentAsker())
     thread.start()
