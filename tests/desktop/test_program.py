@@ -39,7 +39,7 @@ def test_the_menu_has_everything_in_its_place(tray: Tray) -> None:
     groups = " ".join("|" if line.is_separator else line.key for line in menu.children).split(" | ")
     assert groups == [
         "status",
-        "server tools require-key",
+        "server tools require-key pause-capture",
         "copy-url copy-key copy-curl",
         "set-key view-logs log-folder dashboard settings-file autostart add-launcher",
         "upstream help",

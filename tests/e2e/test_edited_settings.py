@@ -74,7 +74,6 @@ def test_a_parameter_rule_takes_effect(edited: Edited, upstream: Fresh) -> None:
     assert upstream.requests[-1].json()["temperature"] == 0.25
 
 
-@pytest.mark.core
 def test_a_required_key_is_asked_for_and_no_longer(edited: Edited) -> None:
     edited.write("proxy_require_api_key = true\n")
     edited.wait_for_status(401)
@@ -84,7 +83,6 @@ def test_a_required_key_is_asked_for_and_no_longer(edited: Edited) -> None:
     edited.wait_for_status(200)
 
 
-@pytest.mark.core
 def test_a_wrong_value_is_refused_with_its_line_and_the_old_ones_stay(edited: Edited) -> None:
     edited.write("proxy_require_api_key = true\n")
     edited.wait_for_status(401)

@@ -34,7 +34,7 @@ LOWEST = ROOT / "requirements-lowest.lock"
 FOLDERS = ("e2e", "faults", "proxy", "sockets")  # below tests/, where the core is
 INSTALL_S = 400
 RUN_S = 420  # on a busy computer
-AT_ONCE = 2  # sessions; with more, programs they start and stop at once take longer than the tests allow
+AT_ONCE = 3  # sessions, which wait for the most part
 USER = os.getuid() if hasattr(os, "getuid") else "user"
 PROBE = "import sys; print(*sys.version_info[:2])"
 # uv installs in seconds what takes pip a minute; it does not read pip's settings by itself.

@@ -130,7 +130,7 @@ def test_a_body_of_just_the_limit_is_taken(impatient: RunningProxy, upstream: Fr
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/chat/completions", "/favicon.ico", "/api/tags", "/v1x", "/metrics", "/%2e%2e/etc/passwd"]
+    "path", ["/", "/v1", "/v2/chat/completions", "/favicon.ico", "/api/tags", "/v1x", "/metric", "/%2e%2e/etc/passwd"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_path_is_a_404_that_names_the_base_url(

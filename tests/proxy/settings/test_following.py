@@ -286,7 +286,6 @@ WRONG = {
 }
 
 
-@pytest.mark.core
 @pytest.mark.parametrize(("text", "said"), WRONG.items())
 def test_a_wrong_edit_is_refused_whole_with_its_line_and_a_mended_one_taken_up(
     write: WriteFile, follow: Follow, caplog: pytest.LogCaptureFixture, text: str, said: str
