@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.dashboard import Hosted
+from fakes.dashboard import Hosted, fill_ledger
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion, completion_chunks
 from fakes.scripted_upstream import Json, Sse
 from fakes.shared_upstream import Fresh
 from fakes.watched_browser import Watched, ask, enter
 from proxy.usage import summaries
-from proxy.usage.ledger import COLUMNS, write_rows
-from proxy.usage.schema import connect
 from waiting import wait_for
 
 LIMIT_S = 10.0
@@ -164,11 +162,7 @@ def test_usage_and_log_show_what_happened(browser: Watched, hosted: Hosted, upst
 
 
 def test_ten_thousand_rows_scroll_with_few_in_the_page(browser: Watched, hosted: Hosted) -> None:
-    ledger = connect(hosted.services.ledger.file)
-    empty = dict.fromkeys(COLUMNS, 0) | {"method": "POST", "endpoint": "/chat/completions", "outcome": "whole"}
-    began = time.time()
-    write_rows(ledger, [tuple((empty | {"id": f"r{nth}", "began_at": began - nth}).values()) for nth in range(10_000)])
-    ledger.close()
+    fill_ledger(hosted, 10_000, time.time())
     enter(browser, hosted, "requests")
     browser.until("document.querySelector('.state')?.innerText.includes('10,000')")
     for place in (0.5, 1.0):

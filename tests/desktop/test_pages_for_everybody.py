@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.dashboard import Hosted
+from fakes.dashboard import Hosted, fill_ledger
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
 from proxy import paths
-from proxy.usage.ledger import COLUMNS, write_rows
-from proxy.usage.schema import connect
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 FOUND = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
@@ -160,11 +158,8 @@ def test_hostile_words_are_words_and_break_no_page(
 
 
 def test_ten_thousand_rows_are_light_and_numbers_are_the_readers_own(browser: Watched, hosted: Hosted) -> None:
-    ledger = connect(hosted.services.ledger.file)
-    values = dict.fromkeys(COLUMNS, 0) | {"method": "POST", "endpoint": "/chat/completions", "outcome": "whole"}
-    values |= {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
-    write_rows(ledger, [tuple((values | {"id": f"r{nth}", "began_at": 1e9 - nth}).values()) for nth in range(MANY)])
-    ledger.close()
+    told = {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
+    fill_ledger(hosted, MANY, 1e9, **told)
     browser.dress(locale="de-DE")
     enter(browser, hosted, "requests")
     browser.until("document.querySelector('.state')?.innerText.includes('10.000')")
