@@ -155,7 +155,7 @@ def test_usage_and_log_show_what_happened(browser: Watched, hosted: Hosted, upst
     ask(hosted, "Hello")
     wait_for(lambda: summaries.totals(hosted.services.ledger.file, 0, time.time() + 1)["requests"] == 1, "the row")
     browser.open(browser.run("location.href"))
-    assert "gpt-4o-mini" in browser.until("document.querySelector('.cards + .cards')?.innerText")
+    assert "gpt-4o-mini" in browser.until("document.querySelector('.cards ~ .cards')?.innerText")
     browser.until("document.querySelector('.plot canvas') !== null")
     browser.open(browser.run("location.href.replace(/usage.*/, 'log')"))
     browser.until("document.querySelector('.log, .empty') !== null")
