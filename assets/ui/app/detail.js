@@ -1,5 +1,5 @@
 // One request in full, beside the table.
-import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { NONE, ROOT, Tabs, Trouble, Words, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
 import { Conversation, Message } from "./conversation.js";
 import { SideBySide } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
@@ -168,7 +168,7 @@ export function Detail({ id, row, first, close, sentAgain, cancel }) {
       <button class="second small" onClick=${close} aria-label="Close this request">Close</button>
     </div>
     ${shown && html`<p class="under"><${Outcome} row=${shown} /> <span class="soft">${whenFully(shown.started)} · ${shown.method} ${shown.endpoint}</span></p>`}
-    ${shown?.error && html`<p class="note trouble">${shown.error}</p>`}
+    ${shown?.error && html`<p class="note trouble"><${Words} text=${shown.error} /></p>`}
     <${Trouble} words=${trouble} />
     ${detail?.cache_miss && html`<p class="note asking">${detail.cache_miss.sentence}</p>`}
     ${shown && html`<${Facts} row=${shown} />`}

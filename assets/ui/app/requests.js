@@ -160,7 +160,7 @@ function Page() {
     </div>
     <${Trouble} words=${said || state.trouble} />
     ${capture && !isHolding && html`<p class="note asking">${capture.is_paused ? "Capture is paused: new requests are listed, but what they say is not held." : "Capture is off in the settings: requests are listed, but what they say is not held."}</p>`}
-    ${rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).map((row) => row.client).filter(Boolean))]} />`}
+    ${rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).filter((row) => row.model_asked && row.client !== "dashboard").map((row) => row.client).filter(Boolean))]} />`}
     <div class=${`panes ${opened ? "two" : ""}`}>
       ${rows.length ? html`<${Table} rows=${rows} opened=${opened} open=${setOpened} cancel=${cancel} />`
         : state.isLoading ? html`<p class="soft" role="status">Loading …</p>` : !state.trouble && html`<${Nothing} filter=${filter} clear=${() => setWritten("")} />`}

@@ -54,10 +54,10 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
     watcher.observe(box.current);
     return () => { watcher.disconnect(); plot.destroy(); };
   }, [times, series, theme]);
-  const sum = (values) => values.reduce((total, value) => total + (value || 0), 0);
+  const sum = ({ values, isKnown = true }) => (isKnown ? values.reduce((total, value) => total + (value || 0), 0) : null);
   return html`<section class="plot"><h2>${title}</h2>
-    <p class="legend">${series.map(({ name, ink, values }) => html`<span key=${name}><i class=${`ink${ink}`}></i><bdi>${name}</bdi> <b>${format(sum(values))}</b></span>`)}</p>
-    <div ref=${box} role="img" aria-label=${`${title}: ${series.map(({ name, values }) => `${name} ${format(sum(values))}`).join(", ")}`}></div></section>`;
+    <p class="legend">${series.map((each) => html`<span key=${each.name}><i class=${`ink${each.ink}`}></i><bdi>${each.name}</bdi> <b>${format(sum(each))}</b></span>`)}</p>
+    <div ref=${box} role="img" aria-label=${`${title}: ${series.map((each) => `${each.name} ${format(sum(each))}`).join(", ")}`}></div></section>`;
 }
 
 const INKS = ["--c1", "--c2", "--c3", "--c4", "--c5"];
@@ -72,12 +72,14 @@ function largestOf(rows) { // the groups by their tokens: in this order they hav
 function split(rows, times, read) { // days of groups as stacked series: the largest five, and the rest
   const largest = largestOf(rows);
   const named = largest.slice(0, INKS.length), place = new Map(times.map((time, at) => [time, at]));
-  const series = named.map((group, nth) => ({ id: group, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
-  if (largest.length > named.length) series.push({ id: NONE, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
+  const series = named.map((group, nth) => ({ id: group, isKnown: false, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
+  if (largest.length > named.length) series.push({ id: NONE, isKnown: false, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
   for (const row of rows) {
     const at = place.get(startOf(row.day));
     const one = series.find((each) => each.id === row.group) || series.find((each) => each.id === NONE);
-    if (at !== undefined && one) one.values[at] += read(row) || 0;
+    if (at === undefined || !one) continue;
+    one.values[at] += read(row) || 0;
+    one.isKnown ||= read(row) != null;
   }
   return series.reverse(); // the largest at the bottom
 }
