@@ -29,19 +29,13 @@ def hosted(tmp_path: Path, upstream: Fresh) -> Iterator[Hosted]:
         yield program
 
 
-@pytest.fixture(scope="module")
-def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
 @pytest.fixture
-def browser(running_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    running_browser.forget()
-    yield running_browser
-    assert not running_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in running_browser.asked)
-    running_browser.forget()
+def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
+    watched_browser.forget()
+    yield watched_browser
+    assert not watched_browser.troubles
+    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
+    watched_browser.forget()
 
 
 def rows(browser: Watched) -> list[str]:

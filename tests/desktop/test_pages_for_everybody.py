@@ -55,19 +55,13 @@ def hosted(tmp_path_factory: pytest.TempPathFactory, provider: ScriptedUpstream)
             yield program
 
 
-@pytest.fixture(scope="module")
-def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
 @pytest.fixture
-def browser(running_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    running_browser.forget()
-    running_browser.dress()
-    yield running_browser
-    assert not running_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in running_browser.asked)
+def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
+    watched_browser.forget()
+    watched_browser.dress()
+    yield watched_browser
+    assert not watched_browser.troubles
+    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
 
 
 def barriers(browser: Watched) -> list[str]:

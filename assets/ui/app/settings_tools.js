@@ -82,6 +82,7 @@ export function Tools({ isOn, words }) {
   const decide = (id, decision) => postForm(`approvals/${id}`, { decision }).then(load, (error) => setSaid({ words: "", trouble: error.message }));
   const folded = words.toLowerCase();
   const shown = useMemo(() => (state?.tools || []).filter((tool) => !folded || `tool ${tool.name} ${tool.source} ${tool.description}`.toLowerCase().includes(folded)), [state, folded]);
+  const problems = (state?.problems || []).filter((each) => !state.servers.some((server) => server.problem && each.includes(server.problem))); // those stand beside their server
   if (!state) return html`<${Said} said=${said} />`;
   return html`<div class="sub"><${Said} said=${said} />${state.questions.map((each) => html`<${Question} key=${each.id} question=${each} decide=${decide} />`)}
     ${!state.is_on ? html`<h3>Your tools</h3><p class="soft">Tools are off: the proxy runs none for the model. Switch them on above to see them here. Functions stand in <code>${state.file}</code>, MCP servers in <code>${state.servers_file}</code>.</p>` : html`
@@ -91,7 +92,7 @@ export function Tools({ isOn, words }) {
       ${server.last_words.length > 0 && html`<details class="fold"><summary>What it wrote last</summary><pre tabindex="0" aria-label=${`Last words of ${server.name}`}>${server.last_words.join("\n")}</pre></details>`}</li>`)}</ul>`
       : html`<p class="soft">None. Name them in <code>${state.servers_file}</code>, in the form other programs use.</p>`}
     <h3>Tools <span class="soft">– ${state.tools.length ? `${number(state.tools.length)}; ${bytes(state.bytes)}, about ${number(state.tokens)} tokens, in each request` : "none"}</span></h3>
-    ${state.problems.length > 0 && html`<ul class="note asking plain">${state.problems.map((each) => html`<li key=${each}>${each}</li>`)}</ul>`}
+    ${problems.length > 0 && html`<ul class="note asking plain">${problems.map((each) => html`<li key=${each}>${each}</li>`)}</ul>`}
     <ul class="lines">${shown.map((tool) => html`<${Tool} key=${tool.name} tool=${tool} setRule=${setRule} turn=${turn} isFixed=${Boolean(state.rules_fixed_by)} isOffFixed=${Boolean(state.off_fixed_by)} />`)}</ul>
     ${!state.tools.length && html`<p class="soft">There is none yet. Write functions into <code>${state.file}</code>.</p>`}
     <p class="soft small-print">All questions are on the page <a href=${`${ROOT}/approvals`}>Approvals</a> too.</p>`}</div>`;
