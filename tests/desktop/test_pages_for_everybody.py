@@ -151,21 +151,6 @@ def test_hostile_words_are_words_and_break_no_page(
     provider.answer(Json(completion("The answer.")))
 
 
-def test_ten_thousand_rows_are_light_and_numbers_are_the_readers_own(browser: Watched, hosted: Hosted) -> None:
-    told = {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
-    fill_ledger(hosted, MANY, 1e9, **told)
-    browser.dress(locale="de-DE")
-    enter(browser, hosted, "requests")
-    browser.until("document.querySelector('.state')?.innerText.includes('10.000')")
-    for place in (0.3, 0.6, 1.0, 0.0):
-        browser.run(f"(at => at.scrollTop = at.scrollHeight * {place})(document.querySelector('.scroll'))")
-        browser.until(f"[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex > {int(place * 9_900)})")
-    browser.run("document.querySelector('.scroll').scrollTop = 1e9")
-    assert "1,50" in browser.until("document.querySelector('.row:last-child .c-cost')?.innerText")
-    assert browser.run("document.querySelectorAll('.row').length") < 80
-    assert browser.heap_bytes() < MAX_HEAP_BYTES
-
-
 def test_names_of_the_filter_are_completed(browser: Watched, hosted: Hosted) -> None:
     enter(browser, hosted, "requests")
     browser.until("document.querySelector('.row')")
@@ -200,3 +185,18 @@ def test_hostile_words_of_tools_servers_and_keys_break_no_settings(browser: Watc
     assert barriers(browser) == []
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0
     assert "taken" not in browser.run("document.title")
+
+
+def test_ten_thousand_rows_are_light_and_numbers_are_the_readers_own(browser: Watched, hosted: Hosted) -> None:
+    told = {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
+    fill_ledger(hosted, MANY, 1e9, **told)
+    browser.dress(locale="de-DE")
+    enter(browser, hosted, "requests")
+    browser.until("document.querySelector('.state')?.innerText.includes('10.000')")
+    for place in (0.3, 0.6, 1.0, 0.0):
+        browser.run(f"(at => at.scrollTop = at.scrollHeight * {place})(document.querySelector('.scroll'))")
+        browser.until(f"[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex > {int(place * 9_900)})")
+    browser.run("document.querySelector('.scroll').scrollTop = 1e9")
+    assert "1,50" in browser.until("document.querySelector('.row:last-child .c-cost')?.innerText")
+    assert browser.run("document.querySelectorAll('.row').length") < 80
+    assert browser.heap_bytes() < MAX_HEAP_BYTES

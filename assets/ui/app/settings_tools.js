@@ -6,6 +6,7 @@ const RULES = [["", "by its kind"], ["auto", "run"], ["ask", "ask me"], ["never"
 const RULE_WORDS = { auto: "runs", ask: "asks", never: "never runs" };
 const STATES = { running: "good", starting: "running", down: "bad" };
 const REFRESH_MS = 3000;
+const STARTING_MS = 300; // while a server starts
 const EVERYBODY = "*";
 
 function example(schema) { // arguments to begin with
@@ -69,11 +70,12 @@ function Question({ question, decide }) {
 export function Tools({ isOn, words }) {
   const program = useProgram("tools");
   const { state, setState, said, setSaid, load } = program;
+  const isStarting = Boolean(state?.servers.some((server) => server.state === "starting"));
   useEffect(() => { load(); }, [isOn]);
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || load(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || load(), isStarting ? STARTING_MS : REFRESH_MS);
     return () => clearInterval(timer);
-  }, []);
+  }, [isStarting]);
   const setRule = (name, rule) => post("tools/rule", { name, rule }).then((found) => { setState(found); setSaid({ words: "", trouble: "" }); }, (error) => { setSaid({ words: "", trouble: error.message }); load(); });
   const turn = async (name, on, client) => { // for everybody without a client; drawn anew, the switch shows what holds
     try { setState(await post("tools/switch", { name, on, ...(client ? { client } : {}) })); setSaid({ words: "", trouble: "" }); return true; }
