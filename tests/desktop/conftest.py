@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from desktop.running_tray import RunningTray
     from desktop.session import Desktop
     from desktop.tray_user import Tray
+    from fakes.watched_browser import Watched
 
 # The panel and its bus are Linux's, and so are the libraries the tests talk to them with.
 collect_ignore_glob = [] if sys.platform == "linux" else ["test_*.py"]
@@ -84,6 +85,15 @@ def tray(desktop: "Desktop", tmp_path: Path, upstream: Fresh) -> "Iterator[Tray]
     home.mkdir()
     with ExitStack() as stack:
         yield Tray(desktop, home, upstream, stack)
+
+
+@pytest.fixture(scope="session")
+def watched_browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Watched]":
+    """Run one browser for all tests of pages; each begins with `forget`."""
+    from fakes.watched_browser import Watched  # noqa: PLC0415  see collect_ignore_glob
+
+    with Watched(tmp_path_factory.mktemp("profile")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.dashboard import Hosted
+from fakes.dashboard import Hosted, fill_ledger
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion, completion_chunks
 from fakes.scripted_upstream import Json, Sse
 from fakes.shared_upstream import Fresh
 from fakes.watched_browser import Watched, ask, enter
 from proxy.usage import summaries
-from proxy.usage.ledger import COLUMNS, write_rows
-from proxy.usage.schema import connect
 from waiting import wait_for
 
 LIMIT_S = 10.0
@@ -31,19 +29,13 @@ def hosted(tmp_path: Path, upstream: Fresh) -> Iterator[Hosted]:
         yield program
 
 
-@pytest.fixture(scope="module")
-def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
 @pytest.fixture
-def browser(running_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    running_browser.forget()
-    yield running_browser
-    assert not running_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in running_browser.asked)
-    running_browser.forget()
+def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
+    watched_browser.forget()
+    yield watched_browser
+    assert not watched_browser.troubles
+    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
+    watched_browser.forget()
 
 
 def rows(browser: Watched) -> list[str]:
@@ -157,18 +149,14 @@ def test_usage_and_log_show_what_happened(browser: Watched, hosted: Hosted, upst
     ask(hosted, "Hello")
     wait_for(lambda: summaries.totals(hosted.services.ledger.file, 0, time.time() + 1)["requests"] == 1, "the row")
     browser.open(browser.run("location.href"))
-    assert "gpt-4o-mini" in browser.until("document.querySelector('.cards + .cards')?.innerText")
+    assert "gpt-4o-mini" in browser.until("document.querySelector('.cards ~ .cards')?.innerText")
     browser.until("document.querySelector('.plot canvas') !== null")
     browser.open(browser.run("location.href.replace(/usage.*/, 'log')"))
     browser.until("document.querySelector('.log, .empty') !== null")
 
 
 def test_ten_thousand_rows_scroll_with_few_in_the_page(browser: Watched, hosted: Hosted) -> None:
-    ledger = connect(hosted.services.ledger.file)
-    empty = dict.fromkeys(COLUMNS, 0) | {"method": "POST", "endpoint": "/chat/completions", "outcome": "whole"}
-    began = time.time()
-    write_rows(ledger, [tuple((empty | {"id": f"r{nth}", "began_at": began - nth}).values()) for nth in range(10_000)])
-    ledger.close()
+    fill_ledger(hosted, 10_000, time.time())
     enter(browser, hosted, "requests")
     browser.until("document.querySelector('.state')?.innerText.includes('10,000')")
     for place in (0.5, 1.0):

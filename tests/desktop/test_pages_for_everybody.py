@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from fakes.dashboard import Hosted
+from fakes.dashboard import Hosted, fill_ledger
 from fakes.environment import clean_environment
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
 from proxy import paths
-from proxy.usage.ledger import COLUMNS, write_rows
-from proxy.usage.schema import connect
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 FOUND = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
@@ -57,19 +55,13 @@ def hosted(tmp_path_factory: pytest.TempPathFactory, provider: ScriptedUpstream)
             yield program
 
 
-@pytest.fixture(scope="module")
-def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
 @pytest.fixture
-def browser(running_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    running_browser.forget()
-    running_browser.dress()
-    yield running_browser
-    assert not running_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in running_browser.asked)
+def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
+    watched_browser.forget()
+    watched_browser.dress()
+    yield watched_browser
+    assert not watched_browser.troubles
+    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
 
 
 def barriers(browser: Watched) -> list[str]:
@@ -159,24 +151,6 @@ def test_hostile_words_are_words_and_break_no_page(
     provider.answer(Json(completion("The answer.")))
 
 
-def test_ten_thousand_rows_are_light_and_numbers_are_the_readers_own(browser: Watched, hosted: Hosted) -> None:
-    ledger = connect(hosted.services.ledger.file)
-    values = dict.fromkeys(COLUMNS, 0) | {"method": "POST", "endpoint": "/chat/completions", "outcome": "whole"}
-    values |= {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
-    write_rows(ledger, [tuple((values | {"id": f"r{nth}", "began_at": 1e9 - nth}).values()) for nth in range(MANY)])
-    ledger.close()
-    browser.dress(locale="de-DE")
-    enter(browser, hosted, "requests")
-    browser.until("document.querySelector('.state')?.innerText.includes('10.000')")
-    for place in (0.3, 0.6, 1.0, 0.0):
-        browser.run(f"(at => at.scrollTop = at.scrollHeight * {place})(document.querySelector('.scroll'))")
-        browser.until(f"[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex > {int(place * 9_900)})")
-    browser.run("document.querySelector('.scroll').scrollTop = 1e9")
-    assert "1,50" in browser.until("document.querySelector('.row:last-child .c-cost')?.innerText")
-    assert browser.run("document.querySelectorAll('.row').length") < 80
-    assert browser.heap_bytes() < MAX_HEAP_BYTES
-
-
 def test_names_of_the_filter_are_completed(browser: Watched, hosted: Hosted) -> None:
     enter(browser, hosted, "requests")
     browser.until("document.querySelector('.row')")
@@ -211,3 +185,18 @@ def test_hostile_words_of_tools_servers_and_keys_break_no_settings(browser: Watc
     assert barriers(browser) == []
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0
     assert "taken" not in browser.run("document.title")
+
+
+def test_ten_thousand_rows_are_light_and_numbers_are_the_readers_own(browser: Watched, hosted: Hosted) -> None:
+    told = {"model_asked": "gpt-5-mini", "client": "zed/1", "upstream": "api.openai.com", "cost_usd": 1.5}
+    fill_ledger(hosted, MANY, 1e9, **told)
+    browser.dress(locale="de-DE")
+    enter(browser, hosted, "requests")
+    browser.until("document.querySelector('.state')?.innerText.includes('10.000')")
+    for place in (0.3, 0.6, 1.0, 0.0):
+        browser.run(f"(at => at.scrollTop = at.scrollHeight * {place})(document.querySelector('.scroll'))")
+        browser.until(f"[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex > {int(place * 9_900)})")
+    browser.run("document.querySelector('.scroll').scrollTop = 1e9")
+    assert "1,50" in browser.until("document.querySelector('.row:last-child .c-cost')?.innerText")
+    assert browser.run("document.querySelectorAll('.row').length") < 80
+    assert browser.heap_bytes() < MAX_HEAP_BYTES

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx2
 
@@ -10,6 +10,9 @@ from fakes.running_proxy import RunningProxy
 from proxy.doctor.examine import examine
 from proxy.doctor.report import report_of
 from proxy.hosting import server_for
+from proxy.usage.ledger import INSERT, transaction
+from proxy.usage.row import COLUMNS
+from proxy.usage.schema import connect
 from proxy.web.ui.dashboard import Dashboard
 
 
@@ -41,6 +44,14 @@ class Hosted(RunningProxy):
         with httpx2.Client(trust_env=False, timeout=20, follow_redirects=True) as client:
             client.base_url = client.get(self.dashboard.link(self.root_url)).url
             yield client
+
+
+def fill_ledger(hosted: Hosted, count: int, began_at: float, **values: object) -> None:
+    """Write requests that are over, r0 the last of them and each a second older than the one before."""
+    empty = dict.fromkeys(COLUMNS, 0) | {"method": "POST", "endpoint": "/chat/completions", "outcome": "whole"}
+    each = [empty | values | {"id": f"r{nth}", "began_at": began_at - nth} for nth in range(count)]
+    with closing(connect(hosted.services.ledger.file)) as ledger, transaction(ledger):
+        ledger.executemany(INSERT, [tuple(row.values()) for row in each])
 
 
 def form_token(page: str) -> str:

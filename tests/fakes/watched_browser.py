@@ -26,6 +26,7 @@ class Watched(Browser):
     def forget(self) -> None:
         """Begin anew, with nothing noted."""
         super().forget()
+        self.dress()
         self.troubles.clear()
         self.asked.clear()
 
@@ -77,6 +78,14 @@ class Watched(Browser):
         place, words = json.dumps(selector), json.dumps(text)
         self.until(
             f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('input')), true))"
+            f"(document.querySelector({place}))"
+        )
+
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an entry of a list."""
+        place, words = json.dumps(selector), json.dumps(value)
+        self.until(
+            f"(at => at && (at.value = {words}, at.dispatchEvent(new Event('change')), at.value === {words}))"
             f"(document.querySelector({place}))"
         )
 

@@ -140,7 +140,7 @@ export function Words({ text }) { // what stands in backticks is code
 }
 
 export function Trouble({ words }) {
-  return words ? html`<p class="note trouble" role="alert">${words}</p>` : null;
+  return words ? html`<p class="note trouble" role="alert"><${Words} text=${words} /></p>` : null;
 }
 
 export function Empty({ title, children }) {

@@ -1,5 +1,5 @@
 // One request in full, beside the table.
-import { NONE, ROOT, Tabs, Trouble, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
+import { NONE, ROOT, Tabs, Trouble, Words, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
 import { Conversation, Message } from "./conversation.js";
 import { SideBySide } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
@@ -58,11 +58,13 @@ function Again({ detail, sentAgain }) {
   const [isOpen, setOpen] = useState(false);
   const [fields, setFields] = useState({ upstream: "", model: "" });
   const [models, setModels] = useState([]);
+  const [upstreams, setUpstreams] = useState([]);
   const field = useRef(null);
   useEffect(() => {
     if (!isOpen) return;
     field.current.focus();
     get("filters").then((found) => setModels(found.values.model), () => {}); // those that were used; any other may be written
+    get("keys").then((found) => setUpstreams(found.upstreams.map((row) => row.name)), () => {});
   }, [isOpen]);
   const [trouble, setTrouble] = useState("");
   const send = async (event) => {
@@ -73,7 +75,7 @@ function Again({ detail, sentAgain }) {
   return html`<form class="again" onSubmit=${send}>
     <label>Model <input type="text" list="again-models" placeholder=${detail.request.model_asked || "the same"} value=${fields.model} ref=${field} onInput=${(event) => setFields({ ...fields, model: event.target.value })} /></label>
     <datalist id="again-models">${models.map((each) => html`<option key=${each} value=${each} />`)}</datalist>
-    <label>Upstream <input type="text" placeholder="as routed" value=${fields.upstream} onInput=${(event) => setFields({ ...fields, upstream: event.target.value })} /></label>
+    <label>Upstream <select value=${fields.upstream} onChange=${(event) => setFields({ ...fields, upstream: event.target.value })}><option value="">as routed</option>${upstreams.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>
     <button class="small">Send</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
     <${Trouble} words=${trouble} /></form>`;
 }
@@ -166,19 +168,18 @@ export function Detail({ id, row, first, close, sentAgain, cancel }) {
       <button class="second small" onClick=${close} aria-label="Close this request">Close</button>
     </div>
     ${shown && html`<p class="under"><${Outcome} row=${shown} /> <span class="soft">${whenFully(shown.started)} · ${shown.method} ${shown.endpoint}</span></p>`}
-    ${shown?.error && html`<p class="note trouble">${shown.error}</p>`}
+    ${shown?.error && html`<p class="note trouble"><${Words} text=${shown.error} /></p>`}
     <${Trouble} words=${trouble} />
     ${detail?.cache_miss && html`<p class="note asking">${detail.cache_miss.sentence}</p>`}
     ${shown && html`<${Facts} row=${shown} />`}
     <div class="actions-row">
       ${isRunning && html`<button class="small" onClick=${() => cancel(id)}>Cancel</button>`}
-      ${isHeld && html`
+      ${isHeld && html`<${Again} detail=${detail} sentAgain=${sentAgain} />
         <button class="second small" onClick=${() => copy("curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
         <button class="second small" onClick=${() => copy("cmd")}>${copied === "cmd" ? "Copied" : "Copy as curl (cmd)"}</button>
         <button class="second small" onClick=${() => copy("powershell")}>${copied === "powershell" ? "Copied" : "Copy as PowerShell"}</button>
         <button class="second small" onClick=${() => copy("python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
-        <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>
-        <${Again} detail=${detail} sentAgain=${sentAgain} />`}
+        <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>`}
     </div>
     ${detail && !isHeld && html`<p class="note asking">What was said is no longer held: bodies live in memory alone, those of the last requests. Its numbers stay.</p>`}
     ${isHeld && html`<${Tabs} names=${tabs} chosen=${tab} choose=${setTab} label="Parts of the request" />

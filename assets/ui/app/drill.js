@@ -29,7 +29,7 @@ export function Drill({ clients, open }) {
     ${!isOpen ? html`<button type="button" class="link" onClick=${() => setOpen(true)}>Break an answer, to see whether a tool notices …</button>`
     : html`<form class="again" onSubmit=${(event) => { event.preventDefault(); arm(fields.client, fields.fault); }}>
       <label>Client <input type="text" ref=${first} required list="drill-clients" value=${fields.client} onInput=${(event) => setFields({ ...fields, client: event.target.value })} /></label><datalist id="drill-clients">${clients.map((each) => html`<option key=${each} value=${each} />`)}</datalist>
-      <label>Break its next answer like this <select value=${fields.fault} onChange=${(event) => setFields({ ...fields, fault: event.target.value })}>${(state?.faults || []).map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></label>
+      <label>How its next answer breaks <select value=${fields.fault} onChange=${(event) => setFields({ ...fields, fault: event.target.value })}>${(state?.faults || []).map((each) => html`<option key=${each.name} value=${each.name}>${each.name}</option>`)}</select></label>
       <button class="small">Break it, once</button><button type="button" class="quiet small" onClick=${() => setOpen(false)}>Leave it</button>
       ${chosen && html`<p class="hint">${chosen.meaning}</p>`}</form>`}
     <${Trouble} words=${trouble} /></div>`;

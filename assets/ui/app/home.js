@@ -143,7 +143,7 @@ function Page() {
   if (!isFirst) return html`<${Today} /><section><h2>Try it</h2><p>A short question goes the way of your tools' requests.</p><${TestRequest} isReady isLazy passed=${() => setPassed(true)} />
     ${hasPassed && html`<p class="hint">It works. Next: <a href=${`${ROOT}/connect`}>connect a tool</a>.</p>`}</section><${Recent} />`;
   const isReady = !state.needs_key;
-  return html`<section class="first"><h2>Three steps, and your tools have one address for all models</h2>${state.problem && !isReady && html`<p class="note asking">${state.problem}. A key that is there already counts once the keyring can be read; one entered here can be kept for this session.</p>`}<ol class="steps">
+  return html`<section class="first"><h2>Three steps, and your tools have one address for all models</h2>${state.problem && !isReady && !document.getElementById("locked") && html`<p class="note asking">${state.problem.replace(/\.?$/, ".")} A key that is there already counts once the keyring can be read; one entered here can be kept for this session.</p>`}<ol class="steps">
     <${Step} number="1" title="Choose your provider" isDone=${isReady}>${isReady ? html`<p class="note success" role="status">${said}</p>` : html`<${Chooser} state=${state} done=${(found) => { setState(found); setSaid(found.said); }} />`}<//>
     <${Step} number="2" title="Send a test request" isDone=${hasPassed}>${isReady && html`<${TestRequest} isReady=${isReady} passed=${() => setPassed(true)} />`}<//>
     <${Step} number="3" title="Connect a tool">${isReady && connect}<//></ol></section>`;

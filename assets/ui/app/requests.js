@@ -102,6 +102,7 @@ function Page() {
   const [opened, setOpened] = useState(inAddress().get("id"));
   const [said, setSaid] = useState("");
   const [firsts, setFirsts] = useState({}); // by the id of what was sent again: the id of the first
+  const before = useRef(null);
   const state = useRows(filter);
   const { rows, capture } = state;
 
@@ -113,8 +114,19 @@ function Page() {
     const query = new URLSearchParams();
     if (filter) query.set("q", filter);
     if (opened) query.set("id", opened);
-    history.replaceState(null, "", `${ROOT}/requests${query.size ? `?${query}` : ""}`);
+    const address = `${ROOT}/requests${query.size ? `?${query}` : ""}`;
+    if (opened && !inAddress().has("id")) history.pushState({ closes: true }, "", address); // so that Back closes it
+    else history.replaceState(history.state, "", address);
   }, [filter, opened]);
+  useEffect(() => {
+    const moved = () => setOpened(inAddress().get("id"));
+    addEventListener("popstate", moved);
+    return () => removeEventListener("popstate", moved);
+  }, []);
+  useEffect(() => { // what was opened last has the focus again
+    if (!opened && before.current) requestAnimationFrame(() => document.querySelector(`.row[data-id="${CSS.escape(before.current)}"]`)?.focus());
+    if (opened) before.current = opened;
+  }, [opened]);
   useLayoutEffect(() => {
     const pressed = (event) => {
       const isTyping = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName);
@@ -125,11 +137,7 @@ function Page() {
     return () => removeEventListener("keydown", pressed);
   }, [opened]);
 
-  const close = () => {
-    const id = opened;
-    setOpened(null);
-    requestAnimationFrame(() => document.querySelector(`.row[data-id="${CSS.escape(id)}"]`)?.focus());
-  };
+  const close = () => (history.state?.closes ? history.back() : setOpened(null));
   const sentAgain = (id, first) => { setFirsts((old) => ({ ...old, [id]: first })); setOpened(id); };
   const told = (work) => work.then(() => setSaid(""), (error) => setSaid(error.message));
   const cancel = (id) => told(post(`requests/${encodeURIComponent(id)}/cancel`));
@@ -152,7 +160,7 @@ function Page() {
     </div>
     <${Trouble} words=${said || state.trouble} />
     ${capture && !isHolding && html`<p class="note asking">${capture.is_paused ? "Capture is paused: new requests are listed, but what they say is not held." : "Capture is off in the settings: requests are listed, but what they say is not held."}</p>`}
-    ${capture?.disk !== undefined && rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).map((row) => row.client).filter(Boolean))]} />`}
+    ${rows.length > 0 && !opened && html`<${Drill} open=${setOpened} clients=${[...new Set(rows.slice(0, 200).filter((row) => row.model_asked && row.client !== "dashboard").map((row) => row.client).filter(Boolean))]} />`}
     <div class=${`panes ${opened ? "two" : ""}`}>
       ${rows.length ? html`<${Table} rows=${rows} opened=${opened} open=${setOpened} cancel=${cancel} />`
         : state.isLoading ? html`<p class="soft" role="status">Loading …</p>` : !state.trouble && html`<${Nothing} filter=${filter} clear=${() => setWritten("")} />`}

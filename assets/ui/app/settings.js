@@ -58,7 +58,7 @@ function Setting({ row, replace }) {
   return html`<form class=${`setting ${row.fixed ? "fixed" : ""}`} onSubmit=${submit} data-setting=${row.name}>
     <div><label for=${id}>${row.variable}</label><p id=${`${id}-meaning`}><${Words} text=${row.meaning} />.</p></div>
     <div class="value"><${Field} row=${row} text=${text} setText=${setText} save=${save} id=${id} />
-      <p class="origin">${row.fixed ? html`<span>${row.fixed}.</span>` : html`<span>${row.origin === "default" ? "Default" : `From the ${row.origin}`}</span>
+      <p class="origin">${row.fixed ? html`<span>${row.fixed}.</span>` : html`<span>${row.origin === "default" ? "Default" : row.origin === "not known" ? "Not known while the settings file is wrong" : `From the ${row.origin}`}</span>
         ${row.moves_server && html`<span>Moves the server; running answers are finished</span>`}
         ${row.origin === "settings file" && html`<button type="button" class="link" onClick=${() => save(null)}>Back to the default</button>`}`}</p>
       ${isChanged && !row.fixed && html`<div class="choice"><button class="small">Save</button><button type="button" class="second small" onClick=${() => setText(written(row))}>Undo</button></div>`}

@@ -33,7 +33,7 @@ function UpstreamKey({ row, change }) {
   };
   const id = `key-of-${row.name}`;
   return html`<li class="line-item" data-key=${row.name}><div class="what"><b><bdi>${row.name}</bdi></b><small><bdi>${row.base_url}</bdi></small></div>
-    <span class="soft">${row.state}${row.is_fixed ? "; changed there" : ""}</span>
+    <span class="soft">${row.is_locked ? "not read: the keyring is locked" : row.state}${row.is_fixed ? "; changed there" : ""}</span>
     <div class="choice">${row.needs_key && html`<button type="button" class="second small" disabled=${isBusy || !row.is_set} onClick=${() => work("keys/try")}>${isBusy ? "Trying …" : "Try"}</button>
       ${!row.is_fixed && html`<button type="button" class="second small" aria-expanded=${isOpen ? "true" : "false"} onClick=${() => setOpen(!isOpen)}>${row.is_set ? "Replace" : "Set"}</button>`}
       ${row.is_set && !row.is_fixed && html`<button type="button" class="quiet small" disabled=${isBusy} onClick=${() => confirm(`Forget the key of ${row.name}?`) && work("keys/forget")}>Delete</button>`}`}</div>
@@ -64,9 +64,17 @@ function ProxyKeys({ keys, change, setSaid, load }) {
     <form class="row-form" onSubmit=${make}><label for="new-proxy-key">A new key for</label><div class="choice"><input id="new-proxy-key" type="text" maxlength="64" required placeholder="laptop, zed, a colleague" value=${name} onInput=${(event) => { setName(event.target.value); setSaid({ words: "", trouble: "" }); }} /><button class="second">Make a key</button></div></form>`;
 }
 
+function Locked({ change }) {
+  const [isBusy, setBusy] = useState(false);
+  const unlock = async () => { setBusy(true); await change("keys/unlock"); setBusy(false); };
+  return html`<div class="note asking"><p>The system's keyring is locked, so the keys in it cannot be read. Unlocking it opens the keyring's own window.</p>
+    <button type="button" class="second small" disabled=${isBusy} onClick=${unlock}>${isBusy ? "Waiting for the keyring …" : "Unlock"}</button></div>`;
+}
+
 export function Keys({ keys }) {
   const { state, change, said } = keys;
   return html`<section id="keys" data-group="Keys"><h2>Keys</h2><${Said} said=${said} />
+    ${state?.upstreams.some((row) => row.is_locked) && html`<${Locked} change=${change} />`}
     ${state && html`<h3>Providers' keys <span class="soft">– kept in the system's keyring, never shown</span></h3><ul class="lines">${state.upstreams.map((row) => html`<${UpstreamKey} key=${row.name} row=${row} change=${change} />`)}</ul>
     <${ProxyKeys} keys=${state} ...${keys} />`}</section>`;
 }

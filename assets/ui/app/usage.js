@@ -54,10 +54,10 @@ function Plot({ title, times, series, format, axisFormat = format, step }) {
     watcher.observe(box.current);
     return () => { watcher.disconnect(); plot.destroy(); };
   }, [times, series, theme]);
-  const sum = (values) => values.reduce((total, value) => total + (value || 0), 0);
+  const sum = ({ values, isKnown = true }) => (isKnown ? values.reduce((total, value) => total + (value || 0), 0) : null);
   return html`<section class="plot"><h2>${title}</h2>
-    <p class="legend">${series.map(({ name, ink, values }) => html`<span key=${name}><i class=${`ink${ink}`}></i><bdi>${name}</bdi> <b>${format(sum(values))}</b></span>`)}</p>
-    <div ref=${box} role="img" aria-label=${`${title}: ${series.map(({ name, values }) => `${name} ${format(sum(values))}`).join(", ")}`}></div></section>`;
+    <p class="legend">${series.map((each) => html`<span key=${each.name}><i class=${`ink${each.ink}`}></i><bdi>${each.name}</bdi> <b>${format(sum(each))}</b></span>`)}</p>
+    <div ref=${box} role="img" aria-label=${`${title}: ${series.map((each) => `${each.name} ${format(sum(each))}`).join(", ")}`}></div></section>`;
 }
 
 const INKS = ["--c1", "--c2", "--c3", "--c4", "--c5"];
@@ -72,18 +72,20 @@ function largestOf(rows) { // the groups by their tokens: in this order they hav
 function split(rows, times, read) { // days of groups as stacked series: the largest five, and the rest
   const largest = largestOf(rows);
   const named = largest.slice(0, INKS.length), place = new Map(times.map((time, at) => [time, at]));
-  const series = named.map((group, nth) => ({ id: group, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
-  if (largest.length > named.length) series.push({ id: NONE, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
+  const series = named.map((group, nth) => ({ id: group, isKnown: false, name: group ?? "not known", ink: INKS[nth], values: times.map(() => 0) }));
+  if (largest.length > named.length) series.push({ id: NONE, isKnown: false, name: `${number(largest.length - named.length)} others`, ink: "--c6", values: times.map(() => 0) });
   for (const row of rows) {
     const at = place.get(startOf(row.day));
     const one = series.find((each) => each.id === row.group) || series.find((each) => each.id === NONE);
-    if (at !== undefined && one) one.values[at] += read(row) || 0;
+    if (at === undefined || !one) continue;
+    one.values[at] += read(row) || 0;
+    one.isKnown ||= read(row) != null;
   }
   return series.reverse(); // the largest at the bottom
 }
 
 function Limits({ limits }) {
-  if (!limits?.length) return null;
+  if (!limits.length) return null;
   return html`<section class="limits"><h2>Limits</h2><ul class="lines">${limits.map((each, at) => { const words = each.unit === "usd" ? cents : compact; const share = Math.min(1, each.used / (each.limit || 1));
     return html`<li key=${at} class="limit"><span>${each.key ? html`Key <bdi>${each.key}</bdi>` : "All requests"}, ${each.period === "day" ? "a day" : each.period === "month" ? "a month" : each.period}</span>
       <span class="num">${words(each.used)} of ${words(each.limit)}</span><span class=${`meter ${share >= 1 ? "full" : share >= 0.8 ? "near" : ""}`} role="img" aria-label=${`${percent(share)} used`}><span style=${{ width: `${100 * share}%` }}></span></span>
@@ -93,13 +95,13 @@ function Limits({ limits }) {
 const FAULTS = [["cut", "Cut"], ["no_done", "No [DONE]"], ["error_inside", "Error inside"], ["silent", "Silent"], ["repaired", "Repaired"]];
 
 function Quality({ quality }) {
-  if (!quality?.outcomes?.length) return null;
+  if (!quality.outcomes.length) return null;
   const speeds = new Map(quality.speeds.map((row) => [`${row.upstream}\n${row.model}`, row]));
   const share = (value) => html`<td class=${`num ${value > 0 ? "some" : "soft"}`}>${value > 0 ? percent(value, value < 0.1 ? 1 : 0) : NONE}</td>`;
-  return html`<section class="quality"><h2>How upstreams did</h2><p class="soft small-print">First byte and speed are of whole answers: half of them, and nine of ten, were at least this good. Faults are shares of all answers.</p>
-    <div class="wide-table" tabindex="0" role="region" aria-label="How upstreams did"><table class="plain"><thead><tr><th>Model and upstream</th><th class="num">Requests</th><th class="num">First byte, half</th><th class="num">nine of ten</th><th class="num">Tokens/s, half</th>${FAULTS.map(([name, words]) => html`<th key=${name} class="num">${words}</th>`)}</tr></thead>
+  return html`<section class="quality"><h2>How upstreams did</h2><p class="soft small-print">First byte and speed are of whole answers: p50 is the median, and nine of ten were as fast as p90. Faults are shares of all answers.</p>
+    <div class="wide-table" tabindex="0" role="region" aria-label="How upstreams did"><table class="plain"><thead><tr><th>Model and upstream</th><th class="num">Requests</th><th class="num">First byte, p50</th><th class="num">First byte, p90</th><th class="num">Tokens/s, p50</th>${FAULTS.map(([name, words]) => html`<th key=${name} class="num">${words}</th>`)}</tr></thead>
     <tbody>${quality.outcomes.slice(0, 20).map((row) => { const speed = speeds.get(`${row.upstream}\n${row.model}`); return html`<tr key=${`${row.upstream}\n${row.model}`}><td><bdi class="name">${row.model}</bdi><small class="soft"><bdi>${row.upstream}</bdi></small></td><td class="num">${number(row.requests)}</td>
-      <td class="num">${seconds(speed?.first_byte_s?.p50)}</td><td class="num">${seconds(speed?.first_byte_s?.p90)}</td><td class="num">${speed?.tokens_per_s ? number(Math.round(speed.tokens_per_s.p50)) : NONE}</td>${FAULTS.map(([name]) => share(row.shares?.[name] || 0))}</tr>`; })}</tbody></table></div></section>`;
+      <td class="num">${seconds(speed?.first_byte_s?.p50)}</td><td class="num">${seconds(speed?.first_byte_s?.p90)}</td><td class="num">${speed?.tokens_per_s ? number(Math.round(speed.tokens_per_s.p50)) : NONE}</td>${FAULTS.map(([name]) => share(row.shares[name]))}</tr>`; })}</tbody></table></div></section>`;
 }
 
 function Tiles({ total }) {
@@ -159,14 +161,13 @@ function Page() {
     const load = async () => {
       try {
         const times = await get("usage", { days, by: step });
-        const told = Object.hasOwn(times, "per"); // a program that tells days of groups tells the rest too
         const [outcomes, divided, quality, limits, ...groups] = await Promise.all([
-          get("usage", { days, by: "outcome" }), told && by !== "kind" && step === "day" ? get("usage", { days, by, per: "day" }) : null,
-          told ? get("usage/quality", { days }) : null, told ? get("limits") : null, ...GROUPS.map(([name]) => get("usage", { days, by: name })),
+          get("usage", { days, by: "outcome" }), by !== "kind" && step === "day" ? get("usage", { days, by, per: "day" }) : null,
+          get("usage/quality", { days }), get("limits"), ...GROUPS.map(([name]) => get("usage", { days, by: name })),
         ]);
         if (isGone) return;
         const plots = drawn(times, step, divided?.groups, by);
-        setFound({ told, total: times.total, plots, quality, limits: limits?.limits, outcomes: outcomes.groups, groups: groups.map((each) => each.groups) });
+        setFound({ total: times.total, plots, quality, limits: limits.limits, outcomes: outcomes.groups, groups: groups.map((each) => each.groups) });
         setTrouble("");
       } catch (error) { if (!isGone) setTrouble(error.message); }
     };
@@ -175,7 +176,7 @@ function Page() {
     return () => { isGone = true; clearInterval(timer); };
   }, [days, by]);
   return html`<div class="page-head"><h1>Usage</h1>
-      ${found?.told && days > 1 && html`<label class="inline">Plots by <select value=${by} onChange=${(event) => setBy(event.target.value)}>${SPLITS.map(([name, words]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></label>`}
+      ${found && days > 1 && html`<label class="inline">Plots by <select value=${by} onChange=${(event) => setBy(event.target.value)}>${SPLITS.map(([name, words]) => html`<option key=${name} value=${name}>${words}</option>`)}</select></label>`}
       <div class="segments" role="group" aria-label="Time">${DAYS.map(([count, name]) => html`<button key=${count} aria-pressed=${days === count ? "true" : "false"} onClick=${() => setDays(count)}>${name}</button>`)}</div>
       <a class="button" href=${`${ROOT}/api/usage.csv?days=${days}`} download>Download CSV</a></div>
     <${Trouble} words=${trouble} />

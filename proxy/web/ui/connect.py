@@ -116,6 +116,7 @@ def target_of(parts: PageParts, key: str | None = None) -> Target:
 def row_of(client: Client, target: Target, connections: Connections, seen: list[dict[str, Any]]) -> dict[str, Any]:
     """Return what the page shows of a client."""
     row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "steps": as_typed(client.steps)}
+    row["lacks_model"] = client.file is not None and client.file.needs_model and not target.models
     try:
         row["record"] = record = connections.record(client)
         row["seen"] = seen_words(client, record, seen)

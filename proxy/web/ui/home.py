@@ -11,6 +11,7 @@ from proxy.keys.upstream_key import clean_key
 from proxy.settings.taken_up import TakenUp
 from proxy.web.ui.connect import lacks_key
 from proxy.web.ui.dashboard import PageParts
+from proxy.web.ui.keys import is_locked, unlocked
 
 TOLD_FOR_S = 600.0  # so long the page tells of an edit of the settings file
 
@@ -55,6 +56,13 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
             return page(parts, trouble=str(error))
         return page(parts, success="The key is forgotten.")
 
+    @pages.post(f"{root}/key/unlock")
+    def open_keyring() -> str:
+        try:
+            return page(parts, success=unlocked(parts))
+        except KeyringFailure as error:
+            return page(parts, trouble=str(error))
+
     @pages.post(f"{root}/origins/allow")
     def allow_origin() -> str:
         origin = request.form.get("origin", "")
@@ -83,6 +91,7 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         upstream=store.current.openai_base_url if store.is_known else None,
         key=parts.secrets.state,
         has_stored_key=parts.secrets.has_another,
+        is_locked=is_locked(parts.secrets.state),
         lacks_key=lacks_key(parts),
         is_demo=store.origin("openai_api_key") == "command line",
         health=parts.health.current,

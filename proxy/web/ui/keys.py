@@ -6,9 +6,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from proxy.capture.hiding import hidden_json
-from proxy.errors.keyring import KeyringFailure, ProxyKeyTrouble, UnusableKey
+from proxy.errors.keyring import KeyringFailure, KeyringLocked, ProxyKeyTrouble, UnusableKey
 from proxy.errors.proxy_error import ProxyError
-from proxy.keys.upstream_key import clean_key
+from proxy.keys.upstream_key import KeyState, clean_key
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
 from proxy.web.ui.upstreams import named
@@ -48,6 +48,10 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.post(f"{root}/api/keys/forget")
     def forget_upstream_key() -> Answered:
         return changed(lambda wanted: forgotten(parts, upstream_of(parts, wanted)))
+
+    @pages.post(f"{root}/api/keys/unlock")
+    def unlock_keyring() -> Answered:
+        return changed(lambda _: unlocked(parts))
 
     @pages.post(f"{root}/api/keys/proxy/new")
     def new_proxy_key() -> Answered:
@@ -123,9 +127,24 @@ def key_row(parts: PageParts, row: Upstream) -> dict[str, Any]:
         "base_url": row.base_url,
         "is_set": state.key is not None,
         "state": "none is sent" if row.auth == "none" else str(state),
+        "is_locked": is_locked(state),
         "needs_key": row.auth != "none",
         "is_fixed": state.source == "environment",
     }
+
+
+def is_locked(state: KeyState) -> bool:
+    """Tell whether a key cannot be read because nobody has unlocked the keyring."""
+    return isinstance(state.problem, KeyringLocked)
+
+
+def unlocked(parts: PageParts) -> str:
+    """Read each key anew that a locked keyring holds; it asks its user, who may take long. Raises KeyringFailure."""
+    for row in parts.store.current.upstreams:
+        secrets = parts.upstream_keys.of(row)
+        if is_locked(secrets.state) and (problem := secrets.load().problem) is not None:
+            raise problem
+    return "The keyring is open, and the keys in it have been read."
 
 
 def tried(parts: PageParts, row: Upstream) -> str:

@@ -14,6 +14,7 @@ from fakes.environment import clean_environment
 from fakes.scripted_upstream import Json
 from fakes.shared_upstream import Fresh
 from proxy import paths
+from proxy.errors.keyring import KeyringLocked, KeyringSilent
 from waiting import wait_for
 
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "created": 1, "owned_by": "x"}]}
@@ -162,3 +163,29 @@ def test_nothing_is_done_without_the_forms_token(hosted: Hosted, path: str) -> N
     with hosted.enter() as client:
         for headers in ({}, {"X-Form-Token": "0" * 64}):
             assert client.post(f"/api/{path}", json={"name": "x"}, headers=headers).status_code == 403
+
+
+def test_a_locked_keyring_is_told_and_read_once_it_is_unlocked(page: Page, hosted: Hosted) -> None:
+    hosted.keychain.kept["upstream"] = KEY
+    hosted.keychain.trouble = KeyringLocked("nobody has unlocked it")
+    hosted.services.secrets.load()
+    [row] = page.get("keys")["upstreams"]
+    assert (row["is_locked"], row["is_set"]) == (True, False)
+    assert "keyring is locked, so" in page.client.get("/").text
+    refused = page.post("keys/unlock")
+    assert (refused.status_code, "locked" in refused.json()["error"]) == (400, True)
+    by_form = page.client.post("/key/unlock", data={"form_token": page.headers["X-Form-Token"]}).text
+    assert "keyring is locked, so" in by_form
+
+    hosted.keychain.trouble = None
+    [row] = page.post("keys/unlock").json()["upstreams"]
+    assert (row["is_locked"], row["is_set"]) == (False, True)
+    assert "keyring is locked" not in page.client.get("/").text
+
+
+def test_only_a_locked_keyring_is_asked_to_unlock(page: Page, hosted: Hosted) -> None:
+    hosted.keychain.trouble = KeyringSilent("no answer")
+    hosted.services.secrets.load()
+    assert page.get("keys")["upstreams"][0]["is_locked"] is False
+    assert page.post("keys/unlock").status_code == 200
+    assert page.client.post("/api/keys/unlock").status_code == 403  # without the form token
