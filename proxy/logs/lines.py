@@ -43,7 +43,7 @@ class SafeFormatter(logging.Formatter):
 
 
 def cut(text: str, limit: int) -> str:
-    """Return about `limit` characters of a text, cut between words, and how many are missing."""
+    """Return at most `limit` characters of a text, cut between words, and the number of missing ones."""
     if len(text) <= limit:
         return text
     head = text[:limit]
