@@ -76,7 +76,7 @@ def totals(file: Path, since: float, until: float) -> dict[str, Any]:
 
 
 def grouped(file: Path, by: str, since: float, until: float) -> list[dict[str, Any]]:
-    """Return the totals of each group, times in order, others the costliest first; raises KeyError, LedgerUnreadable."""
+    """Return the totals of each group, times in order, others the costliest first. Raises KeyError for no group."""
     order = '"group"' if by in ("day", "hour") else "cost_usd DESC, requests DESC"
     query = (
         f'SELECT {GROUPS[by]} AS "group", {TOTALS} FROM requests'  # noqa: S608  our own words
