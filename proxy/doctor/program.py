@@ -157,14 +157,14 @@ def check_tools(examination: Examination) -> Finding:
 def check_habits(examination: Examination) -> Finding:
     """Report what was learned about upstreams that changes their requests, or when their answers are complete."""
     learnt = "; ".join(examination.parts.habits.described())
-    return Finding("Learnt of upstreams", is_good=True, detail=learnt or "nothing unusual")
+    return Finding("Learned about upstreams", is_good=True, detail=learnt or "nothing unusual")
 
 
 def check_learned(examination: Examination) -> Finding:
     """Report the parameters that are left out for models."""
     learned = [str(each) for each in examination.parts.learned_repairs.all()]
     forgetting = f"; `{command('upstream forget-repairs')}` forgets them" if learned else ""
-    return Finding("Learnt of models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
+    return Finding("Learned about models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
 
 
 CHECKS = (
@@ -177,6 +177,6 @@ CHECKS = (
 )
 TOOL_CHECKS = (
     Check("Tools", check_tools, TOOLS_LIMIT_S),
-    Check("Learnt of upstreams", check_habits),
-    Check("Learnt of models", check_learned),
+    Check("Learned about upstreams", check_habits),
+    Check("Learned about models", check_learned),
 )
