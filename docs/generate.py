@@ -12,8 +12,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from proxy.cli.main import cli  # noqa: E402  the project need not be installed
-from proxy.clients.client import Target  # noqa: E402
+from proxy.clients.client import Target  # noqa: E402  the project need not be installed
 from proxy.clients.table import CLIENTS, IMPOSSIBLE  # noqa: E402
 from proxy.errors import configuration, keyring, request, upstream  # noqa: E402, F401  so that every error is known
 from proxy.errors.proxy_error import ProxyError, ServerFault  # noqa: E402
@@ -62,16 +61,10 @@ def clients() -> str:
     return "\n\n".join(parts)
 
 
-def commands() -> str:
-    """Return the list of every command, in its own words."""
-    return "\n".join(f"* `{name}`: {cli.commands[name].get_short_help_str(200)}" for name in sorted(cli.commands))
-
-
 PARTS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "errors": errors,
     "clients": clients,
-    "commands": commands,
 }
 
 

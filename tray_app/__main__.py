@@ -102,7 +102,7 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
 
 
 def is_to_be_ended(instance: SingleInstance) -> bool:
-    """Bring the running program's page to the front; of one that hangs return whether the user wants it ended."""
+    """Open the running program's page; if that program hangs, return whether the user wants to end it."""
     link = instance.activate(ACTIVATE_TIMEOUT_S)
     info = instance.running_instance()
     if link:
@@ -119,7 +119,7 @@ def is_to_be_ended(instance: SingleInstance) -> bool:
 
 
 def version_of(info: InstanceInfo) -> str | None:
-    """Return the version of a running program, None where it does not say."""
+    """Return the version of a running program, None if it does not say."""
     try:
         return str(json.loads(ask(info, "report") or "{}")["version"])
     except (ValueError, LookupError, TypeError):
@@ -127,7 +127,7 @@ def version_of(info: InstanceInfo) -> str | None:
 
 
 def tell(sentence: str) -> None:
-    """Say something in the terminal, and on the screen where there is one."""
+    """Show a message in the terminal, and on the screen if there is one."""
     say(sentence)
     notify(TITLE, sentence)
 

@@ -1,4 +1,4 @@
-"""Whether the proxy is working on a request, steady enough to be shown by an icon."""
+"""Tell whether the proxy is working on a request, debounced for an icon."""
 
 import threading
 import time

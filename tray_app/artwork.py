@@ -1,4 +1,4 @@
-"""Draw the icon from geometry: a doorway within a doorway, and in it a sign for the state of the program.
+"""Draw the icon from shapes: a doorway within a doorway, with a sign for the state of the program.
 
 Lengths are sixteenths of the icon's height. Edges are rounded to whole pixels before they are drawn, and both
 halves mirror each other, so that 16 px is as sharp as 256.

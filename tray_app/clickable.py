@@ -1,4 +1,4 @@
-"""Notifications that can be clicked and answered, over the session bus: they live on one connection of their own.
+"""Show notifications with clicks and buttons over the session bus, on one connection of their own.
 
 Some services send a click only to the connection that has shown the notification, so it stays open.
 """
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Notification:
-    """What is shown, the labels of its buttons by their keys, and what is called with the key of the one clicked."""
+    """A notification: its text, the labels of its buttons by key, and the callback that gets the clicked key."""
 
     title: str
     text: str
@@ -46,7 +46,7 @@ class Showing:
 
 
 class ClickableNotifications:
-    """Show notifications and hear their clicks. `show` and `withdraw` are for any thread but the connection's."""
+    """Show notifications and receive their clicks. Call `show` and `withdraw` on any thread but the connection's."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class ClickableNotifications:
         self._is_stopped = False
 
     def show(self, notification: Notification) -> int | None:
-        """Return the number of the notification, None where no running service has taken it within a second."""
+        """Show a notification and return its number, None if no running service has taken it within a second."""
         showing = Showing(notification)
         with self._lock:
             if self._is_stopped:
@@ -74,19 +74,19 @@ class ClickableNotifications:
         return showing.id
 
     def change(self, number: int, notification: Notification) -> None:
-        """Show something else in the place of a notification; nothing happens where it has gone."""
+        """Replace a notification; does nothing if it has gone."""
         with self._lock:
             if self._bus is not None:
                 self._bus.post(partial(self._change, self._bus, Showing(replace(notification, replaces=number))))
 
     def withdraw(self, number: int) -> None:
-        """Take a notification away; nothing happens where it has gone."""
+        """Close a notification; does nothing if it has gone."""
         with self._lock:
             if self._bus is not None:
                 self._bus.post(partial(self._take_away, self._bus, number))
 
     def stop(self) -> None:
-        """Forget all clicks and end the connection; a second call does nothing."""
+        """Drop all callbacks and close the connection; a second call does nothing."""
         with self._lock:
             self._is_stopped = True
             thread, bus = self._thread, self._bus
@@ -96,7 +96,7 @@ class ClickableNotifications:
             thread.join(TIMEOUT_S)
 
     def _serve(self) -> None:
-        """Connect and serve until the bus goes or `stop`."""
+        """Connect and serve until the bus disconnects or `stop` is called."""
         from tray_app.backends.bus import BusGone, SessionBus  # noqa: PLC0415  needs jeepney, which only Linux has
 
         try:
@@ -131,7 +131,7 @@ class ClickableNotifications:
             bus.close()
 
     def _begin(self, bus: "SessionBus", showing: Showing) -> None:
-        """Show it if a service is running; none is started, for a broken one would block us for long."""
+        """Show a notification if a service is running. No service is started, as a broken one would block for long."""
         from tray_app.backends.bus import THE_BUS  # noqa: PLC0415  as above
 
         service = replace(THE_BUS, name=NAME, path=PATH, interface=NAME)
@@ -171,7 +171,7 @@ class ClickableNotifications:
             bus.call(service, "CloseNotification", "u", (number,))
 
     def _hear(self, signal: str, body: tuple[Any, ...]) -> None:
-        """Take a click once, and only on a button the notification has."""
+        """Handle a click once, and only on a button of the notification."""
         if signal == "ActionInvoked":
             notification = self._open.get(body[0])
             if notification is not None and body[1] in notification.actions:
@@ -182,7 +182,7 @@ class ClickableNotifications:
 
 
 def arguments(notification: Notification, capabilities: list[str]) -> tuple[Any, ...]:
-    """Return what Notify is called with. A service without buttons gets none: some show them as a dialog."""
+    """Return the arguments of Notify. A service without support for buttons gets none, as some show a dialog."""
     text = notification.text
     body = html.escape(text, quote=False) if "body-markup" in capabilities else text
     actions = [word for pair in notification.actions.items() for word in pair] if "actions" in capabilities else []

@@ -86,12 +86,12 @@ class Commands:
         return self._by_key[key]
 
     def use_upstream(self, name: str) -> None:
-        """Send the next requests to another upstream, and save that; raises SettingError."""
+        """Choose another upstream for the next requests, and save it; raises SettingError."""
         is_first = self._store.current.upstreams[0].name == name
         self._store.update(proxy_upstream=None if is_first else name)
 
     def find_upstreams(self) -> None:
-        """Look for model servers on this computer, and say what there is: the menu has closed meanwhile."""
+        """Look for model servers on this computer, and notify of the result, as the menu has closed meanwhile."""
         found = self._controller.find_upstreams()
         titles = ", ".join(each.title for each in found)
         what = f"{titles}: add them under Upstream, Found here." if found else "No other one answers on its usual port."
@@ -109,7 +109,7 @@ class Commands:
         self._store.update(tool_off=lambda held: turned(held, name, EVERYBODY, on=is_off))
 
     def use_stored_key(self) -> None:
-        """Have the keyring's key count before the environment's; raises SettingError."""
+        """Prefer the keyring's key to the environment's; raises SettingError."""
         self._store.update(openai_key_from="keyring")
 
     def toggle_server(self) -> None:
@@ -129,13 +129,13 @@ class Commands:
         self._store.update(**{field: not getattr(self._store.current, field)})
 
     def toggle_key_required(self) -> None:
-        """Require a proxy key, or no longer; the first one is made here."""
+        """Toggle the required proxy key; make the first key if there is none."""
         if not self._store.current.proxy_require_api_key:
             self._controller.services.proxy_keys.first()
         self.toggle("proxy_require_api_key")
 
     def toggle_capture(self) -> None:
-        """Hold the bodies of no further request, or hold them again; until the program ends."""
+        """Pause or resume the capture of bodies, until the program ends."""
         capture = self._controller.services.capture
         capture.pause(is_paused=not capture.is_paused)
 
@@ -165,7 +165,7 @@ class Commands:
         open_url(self._controller.link(to))
 
     def unlock_keyring(self) -> None:
-        """Read the key again, in a thread of its own: the keyring asks its user, who may take long."""
+        """Read the key again, on a thread of its own, as the keyring prompts the user."""
         held = self._controller.services.upstream_keys.of(self._store.current.chosen_upstream)
         threading.Thread(target=held.load, name="keyring", daemon=True).start()
 

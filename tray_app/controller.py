@@ -61,7 +61,7 @@ class ProxyController:
 
     @property
     def warning(self) -> str | None:
-        """What is odd about where it listens."""
+        """A warning about the address it listens on, if any."""
         return self._server.warning
 
     @property

@@ -1,4 +1,4 @@
-"""Ask whether a copy that hangs is to be ended: in the terminal, else on a notification with a button."""
+"""Ask whether to end a copy that hangs: in the terminal, else in a notification with a button."""
 
 import sys
 import threading
@@ -24,12 +24,12 @@ def is_end_wanted(sentence: str) -> bool:
 
 
 def is_terminal_read() -> bool:
-    """Tell whether somebody sits before the terminal."""
+    """Return whether somebody reads the terminal."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def ask_on_screen(sentence: str) -> bool | None:
-    """Ask on a notification; None where no desktop shows one."""
+    """Ask in a notification; None if no desktop shows one."""
     clicked: list[str] = []
     answered = threading.Event()
 

@@ -1,4 +1,4 @@
-"""What the program says unasked: few things, as notifications, and in the terminal if there is one.
+"""Notify the user of a few important events, on the desktop and in the terminal if there is one.
 
 All of it runs on the thread `tray-actions`.
 """
@@ -79,14 +79,14 @@ class Notifier:
             self._clickable.show(Notification(title, text, {CLICK: "Open"}, lambda _: self._open(opens)))
 
     def close(self) -> None:
-        """Take open questions off the screen and hear no more clicks."""
+        """Close open questions and receive no more clicks."""
         if self._clickable is not None:
             for number in self._questions.values():
                 self._clickable.withdraw(number)
             self._clickable.stop()
 
     def _open(self, page: str) -> None:
-        """Open a page in a thread of its own: a browser may take long to start."""
+        """Open a page on a thread of its own, as a browser may start slowly."""
 
         def open_page() -> None:
             with suppress(NothingOpened):
@@ -188,7 +188,7 @@ class Notifier:
             self._say(question_line(question.tool, where))
 
     def withdraw_approval(self, question: Question) -> None:
-        """Take the notification of a question away."""
+        """Close the notification of a question."""
         number = self._questions.pop(question.id, None)
         if number is not None and self._clickable is not None:
             self._clickable.withdraw(number)
@@ -224,7 +224,7 @@ class Notifier:
         return True
 
     def _count_down(self, question: Question, notification: Callable[[], Notification]) -> None:
-        """Say how long a question still waits, again and again until it is over."""
+        """Update the remaining time of a question until it is over."""
         number = self._questions.get(question.id)
         if number is None or self._clickable is None:
             return
@@ -255,17 +255,17 @@ class Notifier:
 
     @property
     def _where(self) -> str:
-        """Where the user finds what a notification speaks of."""
+        """Return where the user finds the subject of a notification."""
         return "see the icon's menu" if self._is_icon_shown else "start the program again to open its page"
 
 
 def is_short(arguments: str) -> bool:
-    """Tell whether a notification shows all the arguments, each sign of them as it is."""
+    """Return whether a notification can show all arguments, every character as it is."""
     return len(arguments) <= MAX_SHOWN_ARGUMENTS and arguments.isprintable()
 
 
 def question_text(question: Question, left_s: float = WAIT_S) -> str:
-    """Return what a notification says of a call, and for how many seconds it still waits."""
+    """Return the text of a notification about a call, with the seconds it still waits."""
     asker = f" for {question.asker}" if question.asker else ""
     call = f"{question.tool} ({question.source}){asker}"
     what = f": {question.arguments}" if is_short(question.arguments) else "; look at its arguments before you allow it"
@@ -273,7 +273,7 @@ def question_text(question: Question, left_s: float = WAIT_S) -> str:
 
 
 def question_actions(question: Question) -> dict[str, str]:
-    """Return the buttons; who cannot see all the arguments is led to the page instead of allowing them unseen."""
+    """Return the buttons; if not all arguments are visible, there is a link to the page in place of Allow."""
     allow = {"allow": "Allow once"} if is_short(question.arguments) else {}
     return {CLICK: "Show", **allow, "deny": "Deny"}
 

@@ -63,7 +63,7 @@ def read_state(
 
 
 def still_to_add(controller: ProxyController, settings: Settings) -> tuple[FoundHere, ...] | None:
-    """Return what was found on this computer and is no upstream yet; None where nobody has looked."""
+    """Return the found model servers that are no upstream yet; None if nobody has looked."""
     known = {upstream.base_url for upstream in settings.upstreams}
     found = controller.found_here
     return None if found is None else tuple(each for each in found if each.base_url not in known)
@@ -75,5 +75,5 @@ def tool_choices(names: Iterable[str], off: Switches) -> tuple[ToolChoice, ...]:
 
 
 def cost_words(cost: Cost) -> str:
-    """Say what tools add to each request."""
+    """Return in words what tools add to each request."""
     return f"They add {cost.size_bytes / 1000:.1f} kB (about {cost.tokens} tokens) to each request"

@@ -1,4 +1,4 @@
-"""What the tray shows, as plain values: the look is worked out from them."""
+"""The values that the tray shows; `view.look` computes the tray's look from them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class UpstreamChoice:
 
 @dataclass(frozen=True)
 class FoundHere:
-    """A server of models on this computer that is no upstream yet."""
+    """A model server on this computer that is no upstream yet."""
 
     name: str  # the upstream's, where it is added
     title: str

@@ -1,4 +1,4 @@
-"""What changes the tray's look without a click: requests, what they used, health, key, settings, capture."""
+"""Refresh the tray after events other than clicks: requests, usage, health, key, settings, capture."""
 
 import time
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Triggers:
         self._services.capture.listen(self._changed)
 
     def stop(self) -> None:
-        """End the thread that hears of requests."""
+        """End the thread of the subscription to requests."""
         self._unsubscribe()
 
     def _key_changed(self) -> None:
@@ -49,20 +49,20 @@ class Triggers:
         self._changed()
 
     def _used(self) -> None:
-        """Show soon what was used; called after each batch of requests."""
+        """Schedule an update of the usage; called after each batch of requests."""
         if not self._will_show_used:
             self._will_show_used = True
             self._schedule.after(USED_EVERY_S, self._show_used)
 
     def _show_used(self) -> None:
-        """Show what was used, and again when the day ends."""
+        """Update the usage, and schedule the next update for the end of the day."""
         self._will_show_used = False
         now = time.time()
         self._schedule.after(period_at("day", now).ends - now + 1, self._show_used)
         self._changed()
 
     def _upstreams_changed(self) -> None:
-        """Look now, and again when a rate limit or a rest is over."""
+        """Update now, and again when a rate limit or cooldown ends."""
         self._changed()
         if (after_s := self._services.next_change_s()) is not None:
             self._schedule.after(after_s + RATE_LIMIT_MARGIN_S, self._upstreams_changed)

@@ -147,7 +147,7 @@ def tools_menu(state: TrayState) -> Line:
 
 
 def upstream_menu(state: TrayState) -> Line:
-    """Return the submenu of upstreams: which one is chosen, and how each is doing."""
+    """Return the submenu of upstreams: which one is chosen, and the state of each."""
     address = Line("upstream-url", state.upstream, enabled=False)
     if len(state.upstreams) < 2:
         alone = (address, found_menu(state), Line("manage-upstreams", "Manage…"))
@@ -211,7 +211,7 @@ def approval_label(pending_tools: tuple[str, ...]) -> str:
 
 
 def login_label(state: TrayState) -> str:
-    """Return the line of the start at login; a switch that does nothing says so."""
+    """Return the label of the start at login; it says if the switch has no effect."""
     return "Start at login" + (f" ({state.login_problem})" if state.login_problem else "")
 
 

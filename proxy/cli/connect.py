@@ -101,13 +101,13 @@ def known(name: str) -> Client:
 
 
 def show_lines(client: Client, target: Target, connections: Connections) -> None:
-    """Print what belongs into a client's settings, and where."""
+    """Print the lines for a client's settings, and the file they belong in."""
     show(client.snippet(target).rstrip("\n"))
     if client.file is not None:
         plan = connections.plan(
             client, target if target.models else Target(target.base_url, target.key, (target.model,))
         )
-        say(f"\nThis belongs into {plan.path}.", err=True)
+        say(f"\nThis belongs in {plan.path}.", err=True)
         say(f"`{command(f'connect {client.name} --write')}` writes it there, and keeps what the file held.", err=True)
     if client.steps:
         say(f"\n{as_typed(client.steps)}", err=True)

@@ -34,7 +34,7 @@ def set_key(name: str | None, *, from_stdin: bool, yes: bool) -> None:
     from proxy.cli.new_key import keep_tried  # noqa: PLC0415  as above
 
     if not (from_stdin or sys.stdin.isatty()):
-        raise click.UsageError("There is no terminal to ask at; hand the key over with --stdin.")
+        raise click.UsageError("There is no terminal to ask at; pass the key with --stdin.")
     text = sys.stdin.readline() if from_stdin else click.prompt("Upstream API key, not shown", hide_input=True)
     services = all_services()
     upstream = services.store.current.upstreams[0] if name is None else named(services, name)
@@ -51,7 +51,7 @@ def set_key(name: str | None, *, from_stdin: bool, yes: bool) -> None:
 @key.command("status")
 @FOR_UPSTREAM
 def show_key(name: str | None) -> None:
-    """Tell whether there is one, and its end."""
+    """Show whether a key is stored, and its last characters."""
     with log_silent():  # the state says it
         state = secrets(name).load()
     say(f"Upstream key: {state}")
@@ -67,7 +67,7 @@ def delete_key(name: str | None) -> None:
 @key.command("use")
 @click.argument("source", type=click.Choice(["keyring", "environment"]))
 def use_key(source: str) -> None:
-    """Choose which key counts where the environment sets one and another is stored."""
+    """Choose which key is used if the environment sets one and another is stored."""
     services = parts_of_command()
     with log_silent():  # said below
         services.secrets.reload()
@@ -77,13 +77,13 @@ def use_key(source: str) -> None:
 
 @click.group("proxy-key")
 def proxy_key() -> None:
-    """Make, list or revoke the keys tools show the proxy."""
+    """Make, list or revoke proxy keys, with which tools call the proxy."""
 
 
 @proxy_key.command("new")
 @click.argument("name")
 def new_proxy_key(name: str) -> None:
-    """Make a proxy key and show it, this once."""
+    """Make a proxy key and show it once."""
     click.echo(proxy_keys().new(name).key)
 
 

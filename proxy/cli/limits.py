@@ -39,7 +39,7 @@ def limits(context: click.Context, *, as_json: bool) -> None:
     if not standings:
         say(f"There are no limits. `{command('limits set --day-usd 5')}` gives notice once a day has cost so much.")
     if settings.proxy_key_limits and not settings.proxy_require_api_key:
-        say("The limits of proxy keys hold for nobody: turn PROXY_REQUIRE_API_KEY on.")
+        say("The limits of proxy keys have no effect: turn PROXY_REQUIRE_API_KEY on.")
 
 
 @limits.command("set")
@@ -61,7 +61,7 @@ def set_limits(key: str | None, **amounts: float | None) -> None:
     whose = "all requests" if key is None else f"the proxy key {key!r}"
     say(f"Limits of {whose}: {', '.join(f'{option(name)[2:]} {amount:,g}' for name, amount in given.items())}")
     if key is not None and not store.current.proxy_require_api_key:
-        say("They hold for nobody yet: turn PROXY_REQUIRE_API_KEY on.")
+        say("They have no effect yet: turn PROXY_REQUIRE_API_KEY on.")
 
 
 @limits.command("clear")

@@ -39,7 +39,7 @@ def list_upstreams() -> None:
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")
     for learned in services.learned_repairs.all():
-        say(f"  learnt: {learned}")
+        say(f"  learned: {learned}")
 
 
 @upstream.command("add")

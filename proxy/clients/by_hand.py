@@ -11,7 +11,7 @@ def two_fields(target: Target) -> str:
 
 
 def vscode_models(target: Target) -> str:
-    """Return what belongs into VS Code's chatLanguageModels.json."""
+    """Return the entry for VS Code's chatLanguageModels.json."""
     models = [
         {
             "id": model,

@@ -1,1 +1,1 @@
-"""The doctor: checks that look for common problems, side by side, each with a time limit of its own."""
+"""Check for common problems; the checks run in parallel, each with its own time limit."""

@@ -1,4 +1,4 @@
-"""The check of connected clients: the last request of each."""
+"""Check connected clients: the last request of each."""
 
 import time
 from typing import Any
@@ -16,7 +16,7 @@ SEEN_WITHIN_S = 30 * 86_400.0
 
 
 def check_clients(examination: Examination) -> Finding:
-    """Say when each connected client asked last, and what came of it."""
+    """Report the last request of each connected client and its outcome."""
     connections = Connections(paths.connected_clients_dir)
     connected = connections.connected()
     if not connected:
@@ -30,7 +30,7 @@ def check_clients(examination: Examination) -> Finding:
 
 
 def words_of(client: Client, connections: Connections, seen: list[dict[str, Any]]) -> tuple[bool, str]:
-    """Return whether a client's connection is whole, and what it did last."""
+    """Return whether a client is still connected as written, and its last request in words."""
     try:
         record = connections.record(client)
     except ClientFileRefused as error:

@@ -1,4 +1,4 @@
-"""The checks of the computer: folders, disk, start at login, the desktop's tray."""
+"""Check the computer: folders, disk, start at login, the desktop's tray."""
 
 import os
 import shutil
@@ -14,20 +14,20 @@ MIN_FREE_MB = 100
 
 
 def check_log(_: Examination) -> Finding:
-    """Look whether the log can be written."""
+    """Check that the log can be written."""
     problem = unwritable(paths.log_file().parent)
     return Finding("Log", problem is None, problem or str(paths.log_file()))
 
 
 def check_folders(_: Examination) -> Finding:
-    """Look whether settings and state can be written."""
+    """Check that the folders of settings and state can be written."""
     folders = {paths.settings_file().parent, paths.state_file().parent, paths.runtime_dir()}
     problems = [problem for folder in sorted(folders) if (problem := unwritable(folder))]
     return Finding("Folders", not problems, "; ".join(problems) or "settings and state can be written")
 
 
 def unwritable(folder: Path) -> str | None:
-    """Say that a folder cannot be written, or made; None where it can."""
+    """Return why a folder cannot be written or made, None if it can."""
     there = existing(folder)
     if there.is_dir() and os.access(there, os.W_OK):
         return None
@@ -35,12 +35,12 @@ def unwritable(folder: Path) -> str | None:
 
 
 def existing(folder: Path) -> Path:
-    """Return a folder, or the first above it that is there: it is made at the first start."""
+    """Return a folder, or the nearest existing one above it, as the first start makes the folder."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def check_disk(_: Examination) -> Finding:
-    """Look whether there is room for the log, the settings and the usage."""
+    """Check the free space for log, settings and ledger."""
     folder = existing(paths.log_file().parent)
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     is_good = free_mb >= MIN_FREE_MB
@@ -48,14 +48,14 @@ def check_disk(_: Examination) -> Finding:
 
 
 def check_autostart(_: Examination) -> Finding:
-    """Ask the system whether the program starts at login."""
+    """Check whether the program starts at login."""
     state = autostart.status()
     advice = f"; `{command('autostart on')}` switches it on" if not state.is_on and state.problem is None else ""
     return Finding("Start at login", state.problem is None, f"{state}{advice}")
 
 
 def check_desktop(_: Examination) -> Finding:
-    """Look what this session offers to a tray icon."""
+    """Check what this session offers for a tray icon."""
     if sys.platform != "linux":
         return Finding("Desktop", is_good=True, detail=sys.platform)
     name = os.environ.get("XDG_CURRENT_DESKTOP") or "no desktop named"
@@ -67,7 +67,7 @@ def check_desktop(_: Examination) -> Finding:
 
 
 def has_session_bus() -> bool:
-    """Tell whether a session bus is named, or lies where systemd puts it."""
+    """Return whether a session bus is named in the environment, or exists where systemd puts it."""
     folder = os.environ.get("XDG_RUNTIME_DIR", "")
     return bool(os.environ.get("DBUS_SESSION_BUS_ADDRESS")) or (bool(folder) and Path(folder, "bus").exists())
 

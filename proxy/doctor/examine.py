@@ -1,4 +1,4 @@
-"""Make every check, side by side: none waits for another, and none takes the others away."""
+"""Run every check in parallel: a slow or failing check does not affect the others."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def examine(parts: Examined) -> list[Finding]:
-    """Make every check; takes some seconds, for it asks the keyring and the upstreams. Not for the event loop."""
+    """Run every check. It blocks for some seconds, as it asks keyring and upstreams: not on the event loop."""
     examination = Examination(parts)
     checks = (*CHECKS, *upstreams.checks_of(examination), *AFTER)
     began, begun = time.monotonic(), [(check, begin(check, examination)) for check in checks]
@@ -29,14 +29,14 @@ def examine(parts: Examined) -> list[Finding]:
 
 
 def as_text(findings: Sequence[Finding], *, as_json: bool) -> str:
-    """Return the findings for people, or as JSON."""
+    """Return the findings as text for people, or as JSON."""
     if as_json:
         return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)
     return "\n".join(f"{'OK   ' if each.is_good else 'WRONG'}  {each.title}: {each.detail}" for each in findings)
 
 
 def begin(check: Check, examination: Examination) -> "Future[Finding]":
-    """Begin a check in a thread of its own, which nobody has to wait for."""
+    """Start a check on a daemon thread of its own."""
     outcome: Future[Finding] = Future()
     threading.Thread(
         target=lambda: outcome.set_result(run(check, examination)), name=f"doctor {check.title}", daemon=True
@@ -45,7 +45,7 @@ def begin(check: Check, examination: Examination) -> "Future[Finding]":
 
 
 def await_finding(check: Check, running: "Future[Finding]", began: float) -> Finding:
-    """Return what a check found; that it takes too long is a finding too."""
+    """Return a check's finding; a timeout is a finding too."""
     try:
         return running.result(max(0.0, began + check.limit_s - time.monotonic()))
     except FutureTimeout:
@@ -53,7 +53,7 @@ def await_finding(check: Check, running: "Future[Finding]", began: float) -> Fin
 
 
 def run(check: Check, examination: Examination) -> Finding:
-    """Make a check; one that breaks is a finding too."""
+    """Run a check; an exception becomes a finding too."""
     try:
         return check.look(examination)
     except ProxyError as error:
@@ -64,7 +64,7 @@ def run(check: Check, examination: Examination) -> Finding:
 
 
 def clean(finding: Finding, parts: Examined) -> Finding:
-    """Take keys and logins out of what is shown."""
+    """Remove keys and logins from a finding."""
 
     def hide(text: str) -> str:
         return without_logins(parts.hide(text))

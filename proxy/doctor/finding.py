@@ -1,4 +1,4 @@
-"""What a check finds, and what the checks look at."""
+"""The result of a check, and what checks need to know."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from proxy.upstream.steps import Probe, Step
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found."""
+    """The result of a check."""
 
     title: str
     is_good: bool
@@ -30,10 +30,10 @@ class Finding:
 
 
 class Learned(Protocol):
-    """What was learnt of models."""
+    """What was learned about models."""
 
     def all(self) -> Sequence[object]:
-        """Return each thing that was learnt, which says itself what."""
+        """Return everything that was learned, each item with its own words."""
 
 
 class Ledger(Protocol):
@@ -41,11 +41,11 @@ class Ledger(Protocol):
 
     @property
     def file(self) -> Path:
-        """Return where it is."""
+        """Return its path."""
 
 
 class Examined(Protocol):
-    """What the checks look at."""
+    """What the checks need of the program."""
 
     @property
     def store(self) -> SettingsStore:
@@ -73,33 +73,33 @@ class Examined(Protocol):
 
     @property
     def habits(self) -> Habits:
-        """Return what upstreams were seen to do."""
+        """Return what was learned about upstreams."""
 
     @property
     def learned_repairs(self) -> Learned:
-        """Return what models were found to refuse."""
+        """Return which parameters models refuse."""
 
     @property
     def health(self) -> Healths:
-        """Return what the last requests tell of the upstreams."""
+        """Return the health of the upstreams, from the last requests."""
 
     def state_of(self, upstream: Upstream) -> UpstreamState:
-        """Return how an upstream is doing."""
+        """Return the state of an upstream."""
 
     @property
     def ledger(self) -> Ledger:
         """Return the ledger of finished requests."""
 
     def probe_upstream(self, upstream: Upstream, key: str | None) -> Probe:
-        """Reach an upstream step by step, and try a key there; blocks for some seconds."""
+        """Connect to an upstream step by step, and try a key; blocks for some seconds."""
 
     def hide(self, text: str) -> str:
-        """Take the keys out of a text."""
+        """Remove the keys from a text."""
 
 
 @dataclass
 class Examination:
-    """One look at everything: checks that run side by side share what is asked once. Any thread."""
+    """One run of the doctor: parallel checks share what is asked once. For any thread."""
 
     parts: Examined
     probes: dict[str, Future[Probe]] = field(default_factory=dict)  # by the upstream's name
@@ -107,7 +107,7 @@ class Examination:
     _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def key_of(self, upstream: Upstream) -> KeyState:
-        """Return an upstream's key, read once: a locked keyring asks its user each time. May block."""
+        """Return an upstream's key, read once, as a locked keyring prompts the user each time. It may block."""
         with self._reading:
             if upstream.name not in self._states:
                 secrets = self.parts.upstream_keys.of(upstream)
@@ -116,13 +116,13 @@ class Examination:
             return self._states[upstream.name]
 
     def lacks_key(self, upstream: Upstream) -> bool:
-        """Tell whether an upstream needs a key and there is none. May block."""
+        """Return whether an upstream needs a key and has none. It may block."""
         return upstream.auth != "none" and not upstream.is_local and self.key_of(upstream).key is None
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at."""
+    """A check: its title and its function."""
 
     title: str
     look: Callable[[Examination], Finding]

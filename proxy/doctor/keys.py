@@ -1,4 +1,4 @@
-"""The checks of keys: the keyring, the key of the first upstream, the proxy keys."""
+"""Check the keyring, the key of the first upstream, and the proxy keys."""
 
 from proxy.command import command
 from proxy.doctor.finding import Check, Examination, Finding
@@ -8,7 +8,7 @@ LIMIT_S = 15.0  # the keyring may ask its user, and has limits of its own
 
 
 def check_keyring(examination: Examination) -> Finding:
-    """Look which keyring there is, and whether it is open."""
+    """Check which keyring there is, and whether it is open."""
     parts = examination.parts
     examination.key_of(parts.store.current.upstreams[0])  # a locked one asks its user once: the state after that counts
     is_needed = any(map(examination.lacks_key, parts.store.current.upstreams))
@@ -23,7 +23,7 @@ def check_keyring(examination: Examination) -> Finding:
 
 
 def check_key(examination: Examination) -> Finding:
-    """Look for the upstream key."""
+    """Check that there is an upstream key."""
     store = examination.parts.store
     first = store.current.upstreams[0]
     state = examination.key_of(first)
@@ -35,7 +35,7 @@ def check_key(examination: Examination) -> Finding:
 
 
 def check_access(examination: Examination) -> Finding:
-    """Look whether somebody can get in at all."""
+    """Check that there is a proxy key if one is required."""
     parts = examination.parts
     examination.key_of(parts.store.current.upstreams[0])
     parts.proxy_keys.reload()  # where the keyring is open: its user has been asked

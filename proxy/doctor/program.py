@@ -1,4 +1,4 @@
-"""The checks of the program: who runs, what is in force, the tray icon, settings, environment, tools."""
+"""Check the program: running copies, settings in force, the tray icon, settings file, environment, tools."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ TITLE = "Running proxy"
 
 
 def check_running(examination: Examination) -> Finding:
-    """Look whether a proxy of this user runs, answers, and listens where the settings want it."""
+    """Check that a proxy of this user runs, answers, and listens where the settings say."""
     instances = running.found(paths.runtime_dir())
     if not instances:
         return Finding(TITLE, is_good=True, detail=f"none; `{command('serve')}` starts one")
@@ -30,7 +30,7 @@ def check_running(examination: Examination) -> Finding:
 
 
 def words_of(instance: InstanceInfo, wanted: int) -> tuple[bool, str]:
-    """Return whether one running proxy is well, and how it is."""
+    """Return whether a running proxy is healthy, and its state in words."""
     name = f"process {instance.pid} at port {instance.port}"
     if not psutil.pid_exists(instance.pid):
         return True, f"{name} was killed"
@@ -48,7 +48,7 @@ def words_of(instance: InstanceInfo, wanted: int) -> tuple[bool, str]:
 
 
 def ask_report(instance: InstanceInfo) -> dict[str, Any] | None:
-    """Return what a running proxy says of itself, None where it says nothing."""
+    """Return a running proxy's report, None if it gives none."""
     text = running.ask(instance, "report")
     try:
         report = json.loads(text) if text is not None else None
@@ -58,12 +58,12 @@ def ask_report(instance: InstanceInfo) -> dict[str, Any] | None:
 
 
 def living_reports() -> list[tuple[InstanceInfo, dict[str, Any]]]:
-    """Return the running proxies that say something of themselves."""
+    """Return the reports of the running proxies that give one."""
     return [(each, report) for each in running.found(paths.runtime_dir()) if (report := ask_report(each)) is not None]
 
 
 def check_localhost(_: Examination) -> Finding:
-    """Look whether another program answers tools that say localhost."""
+    """Check whether another program answers tools that use the name localhost."""
     found = [
         other_at_localhost(urlsplit(each.url).hostname or "", each.port or 0, each.pid)
         for each in running.found(paths.runtime_dir())
@@ -95,7 +95,7 @@ def check_in_force(examination: Examination) -> Finding:
 
 
 def differences(report: dict[str, Any], read: SettingsStore) -> tuple[list[str], list[str]]:
-    """Return what a running proxy has not taken up, and what it has from elsewhere than the file."""
+    """Return the settings that a running proxy has not applied, and those it has from elsewhere than the file."""
     held = report.get("settings")
     late, fixed, defaults = [], [], Settings.model_construct()
     for field in Settings.model_fields:
@@ -114,7 +114,7 @@ def differences(report: dict[str, Any], read: SettingsStore) -> tuple[list[str],
 
 
 def check_tray(_: Examination) -> Finding:
-    """Ask the running tray program which tray it found, and whether a panel shows its icon."""
+    """Check which tray the running tray program found, and whether a panel shows its icon."""
     title = "Tray icon"
     trays = [report["tray"] for _, report in living_reports() if isinstance(report.get("tray"), dict)]
     if not trays:
@@ -128,7 +128,7 @@ def check_tray(_: Examination) -> Finding:
 
 
 def check_settings(examination: Examination) -> Finding:
-    """Read the settings file."""
+    """Check the settings file."""
     store = examination.parts.store
     if store.warning is not None:
         return Finding("Settings file", is_good=False, detail=store.warning)
@@ -136,7 +136,7 @@ def check_settings(examination: Examination) -> Finding:
 
 
 def check_environment(examination: Examination) -> Finding:
-    """Look for variables that do not count."""
+    """Check for environment variables that are ignored."""
     passed_over = examination.parts.store.passed_over
     if homeless := paths.missing_home():
         return Finding("Environment", is_good=False, detail=f"{homeless}.")
@@ -146,7 +146,7 @@ def check_environment(examination: Examination) -> Finding:
 
 
 def check_tools(examination: Examination) -> Finding:
-    """Look whether the tools can be loaded and their servers come up, where tools are on."""
+    """Check that the tools load and their servers start, if tools are on."""
     parts = examination.parts
     if not parts.store.current.enable_tool_execution:
         return Finding("Tools", is_good=True, detail="off")
@@ -155,16 +155,16 @@ def check_tools(examination: Examination) -> Finding:
 
 
 def check_habits(examination: Examination) -> Finding:
-    """Say what was learnt of upstreams that changes how they are asked, or when their answers count as whole."""
+    """Report what was learned about upstreams that changes their requests, or when their answers are complete."""
     learnt = "; ".join(examination.parts.habits.described())
-    return Finding("Learnt of upstreams", is_good=True, detail=learnt or "nothing unusual")
+    return Finding("Learned about upstreams", is_good=True, detail=learnt or "nothing unusual")
 
 
 def check_learned(examination: Examination) -> Finding:
-    """Say which parameters are left out for which models."""
+    """Report the parameters that are left out for models."""
     learned = [str(each) for each in examination.parts.learned_repairs.all()]
     forgetting = f"; `{command('upstream forget-repairs')}` forgets them" if learned else ""
-    return Finding("Learnt of models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
+    return Finding("Learned about models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
 
 
 CHECKS = (
@@ -177,6 +177,6 @@ CHECKS = (
 )
 TOOL_CHECKS = (
     Check("Tools", check_tools, TOOLS_LIMIT_S),
-    Check("Learnt of upstreams", check_habits),
-    Check("Learnt of models", check_learned),
+    Check("Learned about upstreams", check_habits),
+    Check("Learned about models", check_learned),
 )

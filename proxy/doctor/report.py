@@ -1,4 +1,4 @@
-"""What a running program says of itself to the doctor: version, settings in force, and how its icon fares."""
+"""The report of a running program for the doctor: version, settings in force, state of its icon."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from proxy.settings.store import SettingsStore
 
 
 def report_of(store: SettingsStore, tray: Mapping[str, Any] | None = None) -> str:
-    """Return the report as JSON. It holds no key; of a key's setting, no more than that it is set."""
+    """Return the report as JSON. It holds no key, only whether one is set."""
     in_force = {
         field: [shown(field, store.current), store.origin(field)]
         for field in Settings.model_fields

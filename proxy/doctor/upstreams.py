@@ -1,4 +1,4 @@
-"""The checks of upstreams: the way to each, the network's proxy on it, and this computer's clock beside theirs."""
+"""Check the upstreams: the connection to each, the network proxy before it, and this computer's clock."""
 
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -18,7 +18,7 @@ MAX_CLOCK_S = 60.0  # certificates and signed requests take this much
 
 
 def checks_of(examination: Examination) -> list[Check]:
-    """Return a check for each upstream, and those that need their answers."""
+    """Return a check for each upstream, and the checks that need their results."""
     store = examination.parts.store
     if not store.is_known:
         return [Check("Upstream", lambda _: Finding("Upstream", is_good=False, detail=UNKNOWN))]
@@ -36,7 +36,7 @@ UNKNOWN = "not asked: which one you have chosen is not known"
 
 
 def title_of(row: Upstream, count: int) -> str:
-    """Return what the check of an upstream is called."""
+    """Return the title of an upstream's check."""
     return "Upstream" if count == 1 else f"Upstream {row.name}"
 
 
@@ -57,7 +57,7 @@ def check_of(row: Upstream, title: str) -> Check:
 
 
 def finding_of(title: str, row: Upstream, probe: Probe, *, has_key: bool) -> Finding:
-    """Return what the way to an upstream tells, with the time of each step."""
+    """Return the finding about the connection to an upstream, with the time of each step."""
     times = ", ".join(f"{step.name} {step.ms:.0f} ms" for step in probe.steps)
     if probe.problem is not None:
         return Finding(title, is_good=False, detail=f"{probe.problem} ({times})", steps=probe.steps)
@@ -69,7 +69,7 @@ def finding_of(title: str, row: Upstream, probe: Probe, *, has_key: bool) -> Fin
 
 
 def check_states(examination: Examination) -> Finding:
-    """Say how each upstream is doing, as the last requests of a running proxy tell."""
+    """Report the state of each upstream, from the last requests of a running proxy."""
     parts = examination.parts
     rows = parts.store.current.upstreams
     told = running.upstream_states(paths.runtime_dir(), parts.store.current.proxy_port)
@@ -82,7 +82,7 @@ def check_states(examination: Examination) -> Finding:
 
 
 def check_network_proxy(examination: Examination) -> Finding:
-    """Look which proxy of the network stands before each upstream; its login is never shown."""
+    """Check which network proxy is used for each upstream; its login is never shown."""
     told, is_good = [], True
     for row in examination.parts.store.current.upstreams:
         variable = proxy_for(row)
@@ -97,7 +97,7 @@ def check_network_proxy(examination: Examination) -> Finding:
 
 
 def check_clock(examination: Examination) -> Finding:
-    """Compare this computer's clock with the times upstreams name in their answers."""
+    """Compare this computer's clock with the dates in upstreams' answers."""
     for name, waiting in examination.probes.items():
         try:
             ahead_s = waiting.result(LIMIT_S).clock_ahead_s

@@ -36,8 +36,8 @@ class SettingsFileWrong(SettingError):
 class SettingsBroken(ProxyError):
     """Relay nothing while nobody knows what the user has chosen."""
 
-    title = "The proxy relays nothing, for its settings file is wrong"
-    hint = "Mend the file, no restart is needed; `openai-tray-proxy config` says whether it is right"
+    title = "The proxy relays nothing because its settings file is wrong"
+    hint = "Correct the file, no restart is needed; `openai-tray-proxy config` says whether it is right"
     status = 503
     type = "configuration_error"
     code = "settings_broken"
@@ -47,7 +47,7 @@ class SettingsBroken(ProxyError):
 class EnvironmentBroken(SettingsBroken):
     """Relay nothing while a variable of the environment is wrong: another value in its place would be a guess."""
 
-    title = "The proxy relays nothing, for a variable of its environment is wrong"
+    title = "The proxy relays nothing because a variable of its environment is wrong"
     hint = "Unset or correct it, and start the program again"
 
 

@@ -50,5 +50,5 @@ def error_body(message: str, *, type: str, code: str | None, param: str | None =
 class ServerFault(ProxyError):
     """Own up to a bug of ours; the stack stands in the log only."""
 
-    title = "The proxy made a mistake"
+    title = "The proxy had an internal error"
     hint = "Its log tells more; please report it with the request id"

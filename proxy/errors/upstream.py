@@ -42,9 +42,9 @@ class UpstreamDnsFailure(UpstreamFailure):
 
 
 class UpstreamTlsFailure(UpstreamFailure):
-    """No safe connection could be made; verification is never turned off."""
+    """No secure connection could be made; verification is never turned off."""
 
-    title = "No safe connection to the upstream"
+    title = "No secure connection to the upstream"
     hint = "If your network inspects TLS, name its certificate file in OPENAI_CA_FILE"
     code = "upstream_tls_error"
     should_retry = False
@@ -79,7 +79,7 @@ class UpstreamInvalidResponse(UpstreamFailure):
     """The answer is not what this endpoint answers with."""
 
     title = "The upstream's answer is not JSON"
-    hint = "Is there a captive portal or a wrong OPENAI_BASE_URL in between?"
+    hint = "Check OPENAI_BASE_URL, and whether a captive portal answers in the upstream's place"
     code = "upstream_invalid_response"
 
 

@@ -1,1 +1,1 @@
-"""Keys: the upstream key and the proxy keys, the keyring that keeps them, and when they are read from it."""
+"""Upstream keys and proxy keys, the keyring that stores them, and when they are read from it."""

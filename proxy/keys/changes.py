@@ -1,6 +1,6 @@
 """Tell other processes that keys have changed in the keyring: the command line changes them, a running proxy follows.
 
-Keyrings tell nobody. A file without content of any worth stands for the last change.
+A keyring does not announce changes, so a file without meaningful content is touched at each change.
 """
 
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class KeyChanges:
-    """Announce a change, and notice those that others announced. For any thread but the event loop's: it may block."""
+    """Announce a change, and notice those of other processes. It may block: any thread but the event loop's."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -25,7 +25,7 @@ class KeyChanges:
         self._has_missed = False  # what others announced was written over by an announcement of ours
 
     def announce(self) -> None:
-        """Tell the others; where that cannot be written they learn of it at their next start."""
+        """Tell other processes; if the file cannot be written, they notice the change at their next start."""
         with self._lock:
             self._has_missed |= self._read() != self._seen
             self._seen = secrets.token_hex(8).encode()
@@ -35,7 +35,7 @@ class KeyChanges:
                 log.warning("a running proxy is not told that keys have changed: %s", error)
 
     def is_new(self) -> bool:
-        """Tell whether another process has announced a change since this was last asked."""
+        """Return whether another process has announced a change since the last call."""
         with self._lock:
             before, self._seen = self._seen, self._read()
             has_missed, self._has_missed = self._has_missed, False
@@ -49,30 +49,30 @@ class KeyChanges:
 
 
 class AnnouncingKeychain:
-    """A keychain whose changes are announced."""
+    """A keychain that announces its changes."""
 
     def __init__(self, keychain: Callable[[], Keychain], changes: KeyChanges) -> None:
         self._open = keychain
         self._changes = changes
 
     def name(self) -> str:
-        """Return what kind it is, for people."""
+        """Return the keyring's name, for display."""
         return self._open().name()
 
     def is_open(self) -> bool:
-        """Tell whether it can be read and written now without asking its user."""
+        """Return whether it can be read and written now without a prompt."""
         return self._open().is_open()
 
     def read(self, name: str) -> str | None:
-        """Return what is kept under a name."""
+        """Return the secret stored under a name."""
         return self._open().read(name)
 
     def write(self, name: str, secret: str) -> None:
-        """Keep a secret under a name."""
+        """Store a secret under a name."""
         self._open().write(name, secret)
         self._changes.announce()
 
     def delete(self, name: str) -> None:
-        """Keep nothing under a name any more."""
+        """Delete the secret stored under a name."""
         self._open().delete(name)
         self._changes.announce()

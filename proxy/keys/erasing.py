@@ -1,4 +1,4 @@
-"""Take everything of ours out of the system's keyring."""
+"""Delete the program's entries from the system's keyring."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,9 +11,9 @@ ENTRIES = (UPSTREAM, KEPT_AS)
 
 
 def erase(keychain: Keychain, others: Iterable[str] = ()) -> None:
-    """Delete every entry of the program, and others; raises KeyringFailure, and the entries before that one are gone.
+    """Delete every entry of the program, and the named ones; raises KeyringFailure, with the earlier entries deleted.
 
-    The keyring cannot be asked which entries it holds: those of more upstreams are known by the settings.
+    A keyring cannot list its entries; those of further upstreams are known from the settings.
     """
     with suppress(KeyringFailure):  # what is damaged says no more than this
         others = [*entries_in(keychain.read(KEPT_AS)), *others]

@@ -1,7 +1,7 @@
 """The system's keyring (Windows Credential Manager, macOS Keychain, Secret Service, KWallet).
 
-It may ask its user to unlock it, and then blocks for as long as that takes: each call runs in a thread of its own and
-is waited for no longer than LIMIT_S.
+A keyring may ask the user to unlock it, and blocks until then. So each call runs on a thread of its own, and the caller
+waits LIMIT_S at most.
 """
 
 import sys
@@ -31,14 +31,14 @@ T = TypeVar("T")
 
 
 class SystemKeychain:
-    """Keep secrets in the system's keyring. Not for the event loop's thread."""
+    """Store secrets in the system's keyring. It blocks: never call it on the event loop."""
 
     def name(self) -> str:
-        """Return what kind it is, such as "SecretService Keyring"; raises KeyringFailure."""
+        """Return the keyring's name, such as "SecretService Keyring"; raises KeyringFailure."""
         return in_time(lambda: str(open_keyring().name))
 
     def is_open(self) -> bool:
-        """Tell whether it can be read and written now without asking its user; raises KeyringFailure."""
+        """Return whether it can be read and written now without a prompt; raises KeyringFailure."""
 
         def look() -> bool:
             backend = open_keyring()
@@ -49,7 +49,7 @@ class SystemKeychain:
         return in_time(look)
 
     def read(self, name: str) -> str | None:
-        """Return what is kept under a name; raises KeyringFailure."""
+        """Return the secret stored under a name; raises KeyringFailure."""
 
         def read() -> str | None:
             backend = open_keyring()
@@ -60,7 +60,7 @@ class SystemKeychain:
         return in_time(read)
 
     def write(self, name: str, secret: str) -> None:
-        """Keep a secret under a name; raises KeyringFailure."""
+        """Store a secret under a name; raises KeyringFailure."""
 
         def write() -> None:
             backend = open_keyring()
@@ -70,7 +70,7 @@ class SystemKeychain:
         in_time(write)
 
     def delete(self, name: str) -> None:
-        """Keep nothing under a name any more; raises KeyringFailure."""
+        """Delete the secret stored under a name; raises KeyringFailure."""
 
         def delete() -> None:
             backend = open_keyring()
@@ -82,7 +82,7 @@ class SystemKeychain:
 
 
 def delete_entry(backend: KeyringBackend, name: str) -> None:
-    """Delete one entry; none there is no error."""
+    """Delete one entry; a missing one is no error."""
     if backend.get_password(KEYRING_SERVICE, name) is not None:
         backend.delete_password(KEYRING_SERVICE, name)
 
@@ -102,7 +102,7 @@ def open_keyring() -> KeyringBackend:
 
 
 def look_anew() -> KeyringBackend:
-    """Choose the keyring once more."""
+    """Choose the keyring again."""
     # keyring looks only once which backends work, and keeps the answer where jaraco.functools.once puts it.
     vars(keyring.backend.get_all_keyring).pop("saved_result", None)
     keyring.core.init_backend(limit=is_safe)
@@ -110,19 +110,19 @@ def look_anew() -> KeyringBackend:
 
 
 def best_of(backend: KeyringBackend) -> KeyringBackend:
-    """Return the best safe backend of a chain: it would go on to the next, a plain file maybe, without a word."""
+    """Return the best safe backend of a chain: the chain itself would silently fall back, maybe to a plain file."""
     if not isinstance(backend, ChainerBackend):
         return backend
     return next((each for each in backend.backends if is_safe(each)), backend)
 
 
 def is_secret_service(backend: KeyringBackend) -> bool:
-    """Tell whether a backend speaks to a Secret Service (GNOME Keyring, KWallet), the kind that asks its user."""
+    """Return whether a backend uses a Secret Service (GNOME Keyring, KWallet), which may prompt the user."""
     return "SecretService" in type(backend).__module__
 
 
 def collection_state() -> Literal["open", "locked", "none"]:
-    """Return how the Secret Service's default collection is."""
+    """Return the state of the Secret Service's default collection."""
     import secretstorage  # noqa: PLC0415  Linux alone has it
 
     with closing(secretstorage.dbus_init()) as connection:
@@ -133,7 +133,7 @@ def collection_state() -> Literal["open", "locked", "none"]:
 
 
 def is_safe(backend: KeyringBackend) -> bool:
-    """Tell whether a backend keeps what it is given, and not in a plain file; nor is a chain one."""
+    """Return whether a backend stores secrets, and not in a plain file; a chain is not safe itself."""
     return (
         not isinstance(backend, ChainerBackend)
         and backend.priority > 0
@@ -142,7 +142,7 @@ def is_safe(backend: KeyringBackend) -> bool:
 
 
 def in_time(function: Callable[[], T]) -> T:
-    """Run a keyring call in a thread and wait for it, LIMIT_S at most; raises KeyringFailure."""
+    """Run a keyring call on a thread and wait for it, LIMIT_S at most; raises KeyringFailure."""
     outcome: Future[T] = Future()
 
     def call() -> None:

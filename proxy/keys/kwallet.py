@@ -1,4 +1,4 @@
-"""KDE's wallet: a Secret Service while it runs, but nothing starts it for being one. Linux only: imports jeepney."""
+"""Start KDE's wallet: it is a Secret Service, but the bus does not start it as one. Linux only: imports jeepney."""
 
 from contextlib import closing, suppress
 
@@ -13,7 +13,7 @@ FAILURES = (KeyError, RuntimeError, ValueError, OSError)
 
 
 def wake_kwallet() -> bool:
-    """Have the session bus start the wallet, asking its user nothing; tell whether it can be used. It may block."""
+    """Have the session bus start the wallet, without a prompt; return whether it can be used. It may block."""
     with suppress(*FAILURES), closing(open_dbus_connection("SESSION")) as connection:
         for version in VERSIONS:
             wallet = DBusAddress(f"/modules/kwalletd{version}", f"org.kde.kwalletd{version}", "org.kde.KWallet")

@@ -1,7 +1,7 @@
-"""A long secret in several entries: the Windows Credential Manager has room for 1,280 characters in one.
+"""Store a long secret in several entries: one entry of the Windows Credential Manager holds 1,280 characters.
 
-An entry that is in pieces says how many there are, what they are called and what they come to. A new secret's pieces
-have another name than the old one's, so that a write that breaks off leaves the old one whole.
+The main entry then holds the number of pieces, their name and a digest. The pieces of a new secret have a new name, so
+that an interrupted write leaves the old secret intact.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ Delete = Callable[[str], object]
 
 
 def read(get: Get, name: str) -> str | None:
-    """Return the secret kept under a name; raises KeyringFailure where its pieces are not what they were."""
+    """Return the secret stored under a name; raises KeyringFailure if its pieces do not fit the digest."""
     kept = get(name)
     found = IN_PIECES.fullmatch(kept or "")
     if found is None:
@@ -33,7 +33,7 @@ def read(get: Get, name: str) -> str | None:
 
 
 def write(get: Get, set_: Set, delete: Delete, name: str, secret: str) -> None:
-    """Keep a secret under a name, in pieces where it is long; raises KeyTooLong, and nothing has changed then."""
+    """Store a secret under a name, in pieces if it is long; raises KeyTooLong, and then nothing has changed."""
     before = pieces_of(name, get(name))
     if size(secret) <= ENTRY_CHARACTERS and IN_PIECES.fullmatch(secret) is None:
         set_(name, secret)
@@ -51,16 +51,16 @@ def write(get: Get, set_: Set, delete: Delete, name: str, secret: str) -> None:
 
 
 def pieces_of(name: str, kept: str | None) -> list[str]:
-    """Return the names of the pieces that an entry speaks of."""
+    """Return the names of the pieces that an entry lists."""
     found = IN_PIECES.fullmatch(kept or "")
     return [f"{name} {found[2]} {number}" for number in range(1, int(found[1]) + 1)] if found else []
 
 
 def size(text: str) -> int:
-    """Return how many characters of UTF-16 a text has."""
+    """Return the length of a text in UTF-16 code units."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def digest(secret: str) -> str:
-    """Return what tells one secret from another."""
+    """Return the digest of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,6 +1,7 @@
-"""The keys tools show the proxy: those of the environment, and those the program makes and keeps in the keyring.
+"""Hold the proxy keys: those of the environment, and those the program makes and stores in the keyring.
 
-Each has an entry of its own there, for one may be small (see `pieces`); another entry lists them, for keyrings do not.
+Each has an entry of its own there, since an entry may be small (see `pieces`). One more entry lists them, since a
+keyring cannot.
 """
 
 import json
@@ -28,9 +29,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ProxyKey:
-    """One key, its name, the day it was made ("" for the environment's), and its entry in the keyring.
+    """A key, its name, the day it was made ("" for the environment's), and its entry in the keyring.
 
-    One whose entry is gone has no key; one that has none yet stands in the list itself, as it did at first.
+    `key` is empty if the entry is gone. Without an entry, the key is in the list itself, as in early versions.
     """
 
     name: str
@@ -43,7 +44,7 @@ class ProxyKey:
 
 
 class ProxyKeys:
-    """Hold the proxy keys. `current` may be read on any thread; the other methods wait for the keyring."""
+    """Hold the proxy keys. `current` may be read on any thread; the other methods block on the keyring."""
 
     def __init__(
         self,
@@ -64,19 +65,19 @@ class ProxyKeys:
         return (*self.made, *(ProxyKey(f"PROXY_API_KEYS[{place}]", key) for place, key in enumerate(given, 1)))
 
     def load(self) -> None:
-        """Read the keyring anew; what goes wrong stands in the log and leaves the keys as they were."""
+        """Read the keyring again; a failure is logged and leaves the keys as they were."""
         try:
             self.read()
         except KeyringFailure as failure:
             log.error("the proxy keys: %s", failure)  # noqa: TRY400  one sentence; a traceback has no more to tell
 
     def read(self) -> None:
-        """Read the keyring anew; raises KeyringFailure, and then the keys are as they were."""
+        """Read the keyring again; raises KeyringFailure, and then the keys are as they were."""
         with self._one_at_a_time:
             self.made = usable(self._read())
 
     def new(self, name: str) -> ProxyKey:
-        """Make a key and keep it; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""
+        """Make and store a key; raises KeyringFailure, and ProxyKeyTrouble for a name that is taken or empty."""
         name = name.strip()
         with self._changing():
             keys = self._read()
@@ -87,7 +88,7 @@ class ProxyKeys:
             return self._write((*keys, new_key(name)))[-1]
 
     def revoke(self, name: str) -> None:
-        """Forget a key; raises KeyringFailure, and ProxyKeyTrouble where there is none of that name."""
+        """Delete a key; raises KeyringFailure, and ProxyKeyTrouble if no key has that name."""
         with self._changing():
             keys = self._read()
             left = tuple(key for key in keys if key.name != name)
@@ -99,18 +100,18 @@ class ProxyKeys:
                     self._keychain().delete(key.entry)
 
     def first(self) -> ProxyKey:
-        """Return a key to copy: the first there is, else a new one for this computer; raises KeyringFailure."""
+        """Return the first key, or make one for this computer; raises KeyringFailure."""
         with self._one_at_a_time:
             if not self.current:
                 self.made = usable(self._read())
             return self.current[0] if self.current else self.new(FIRST_NAME)
 
     def load_in_background(self) -> None:
-        """Begin to read the keyring."""
+        """Start reading the keyring on the thread `keyring`; return at once."""
         threading.Thread(target=self.load, name="keyring", daemon=True).start()
 
     def reload(self) -> None:
-        """Read an open keyring anew; where that fails the keys stay, and nobody is asked anything."""
+        """Read an open keyring again, without a prompt; if that fails, the keys stay."""
         try:
             with self._one_at_a_time:
                 if self._keychain().is_open():
@@ -119,9 +120,9 @@ class ProxyKeys:
             log.warning("the proxy keys were not read anew: %s", failure)
 
     def begin(self) -> None:
-        """Make this computer's key where none was ever made, so that asking for one is one click.
+        """Make this computer's key if none was ever made, so that requiring a key is one click.
 
-        Not where the keyring would ask its user something; there the click does it.
+        Not if the keyring would prompt the user; then the click makes the key.
         """
         try:
             with self._changing():
@@ -142,7 +143,7 @@ class ProxyKeys:
             yield
 
     def _read(self) -> tuple[ProxyKey, ...]:
-        """Return all that are listed, also those whose entry is gone."""
+        """Return all listed keys, also those whose entry is gone."""
         keychain = self._keychain()
         return tuple(
             replace(row, key=keychain.read(row.entry) or "") if row.entry else row
@@ -150,7 +151,7 @@ class ProxyKeys:
         )
 
     def _write(self, keys: tuple[ProxyKey, ...]) -> tuple[ProxyKey, ...]:
-        """List these keys, each with an entry of its own, which is written first; return them with it."""
+        """Write each key's own entry, then the list; return the keys with their entries."""
         keychain = self._keychain()
         placed = tuple(key if key.entry else replace(key, entry=f"{ENTRY}{random.token_hex(8)}") for key in keys)
         for key, before in zip(placed, keys, strict=True):
@@ -163,7 +164,7 @@ class ProxyKeys:
 
 
 def listed(kept: str | None) -> list[ProxyKey]:
-    """Return what the list says; raises KeyringFailure where it is damaged: nobody knows then which keys are meant."""
+    """Return the keys in the list; raises KeyringFailure if it is damaged, as the keys are unknown then."""
     try:
         return [listed_key(row) for row in json.loads(kept)] if kept else []
     except (ValueError, TypeError, RecursionError):
@@ -189,7 +190,7 @@ def entries_in(kept: str | None) -> list[str]:
 
 
 def usable(keys: Iterable[ProxyKey]) -> tuple[ProxyKey, ...]:
-    """Return the keys that open the proxy; what cannot be one, or is gone, opens nothing and stands in the log."""
+    """Return the usable keys; one that is invalid or gone is logged and left out."""
     found = []
     for key in keys:
         try:

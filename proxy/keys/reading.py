@@ -1,4 +1,4 @@
-"""When the keys are read from the keyring: at the start, after a refusal, and after a change by another process."""
+"""Read keys from the keyring at the start, after a refusal, and after a change by another process."""
 
 import logging
 import threading
@@ -15,7 +15,7 @@ REST_S = 1.0
 
 
 class Keys:
-    """Read the upstream key and the proxy keys when it is time to. For any thread."""
+    """Read the upstream keys and the proxy keys when needed. For any thread."""
 
     def __init__(
         self, secrets: Secrets, upstream_keys: UpstreamKeys, proxy_keys: ProxyKeys, changes: KeyChanges
@@ -27,7 +27,7 @@ class Keys:
         self._rereading = Rereading(self._read_again)
 
     def load(self, *, proxy_key_required: bool) -> None:
-        """Begin to read what is needed, in a thread of its own: a keyring may wait for its user."""
+        """Start reading the needed keys on a thread of its own, as a keyring may wait for the user; return at once."""
         needs_keyring = self._secrets.needs_keyring()
         if not needs_keyring:
             self._secrets.loaded.set()
@@ -36,11 +36,11 @@ class Keys:
             threading.Thread(target=self._load, kwargs=arguments, name="keyring", daemon=True).start()
 
     def after_refusal(self) -> None:
-        """Read them again, for a key was refused that may have changed meanwhile; returns at once."""
+        """Read them again because a refused key may have changed meanwhile; return at once."""
         self._rereading.request()
 
     def follow_changes(self) -> None:
-        """Read them again where another process has changed one. May block for a moment."""
+        """Read them again if another process has changed one. It may block briefly."""
         if self._changes.is_new():
             self._rereading.request()
 
@@ -57,7 +57,7 @@ class Keys:
 
 
 class Rereading:
-    """Read when asked to; a question that comes too soon is answered after the rest. For any thread."""
+    """Read on request, but not too often: a request that comes too soon is delayed. For any thread."""
 
     def __init__(self, read: Callable[[], None], rest_s: float = REST_S) -> None:
         self._read = read
@@ -67,7 +67,7 @@ class Rereading:
         self._is_running = False
 
     def request(self) -> None:
-        """Ask for a reading; returns at once."""
+        """Request a reading; return at once."""
         with self._lock:
             self._is_wanted = True
             if self._is_running:

@@ -1,4 +1,4 @@
-"""Keys: the upstream key in the system's keyring, held in memory, never in a file of ours."""
+"""Hold one upstream key: stored in the system's keyring, held in memory, never in a file of ours."""
 
 import asyncio
 import logging
@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 
 
 class Keychain(Protocol):
-    """Where keys are kept between two runs. Every method may block for some seconds and raises KeyringFailure."""
+    """Stores keys between runs. Every method may block for some seconds and raises KeyringFailure."""
 
     def name(self) -> str:
-        """Return what kind it is, for people."""
+        """Return the keyring's name, for display."""
 
     def is_open(self) -> bool:
-        """Tell whether it can be read and written now without asking its user."""
+        """Return whether it can be read and written now without a prompt."""
 
     def read(self, name: str) -> str | None:
-        """Return what is kept under a name."""
+        """Return the secret stored under a name."""
 
     def write(self, name: str, secret: str) -> None:
-        """Keep a secret under a name."""
+        """Store a secret under a name."""
 
     def delete(self, name: str) -> None:
-        """Keep nothing under a name any more; nothing there is no error."""
+        """Delete the secret stored under a name; a missing one is no error."""
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """What is known of the upstream key, fit to be shown."""
+    """The state of the upstream key, safe to display."""
 
     key: str | None = None
     source: Source | None = None
@@ -57,7 +57,7 @@ class KeyState:
 
 
 class Secrets:
-    """Hold the upstream key. `state` may be read on any thread; the other methods wait for the keyring."""
+    """Hold the upstream key. `state` may be read on any thread; the other methods block on the keyring."""
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class Secrets:
     def state(self) -> KeyState:
         """Return the key in force: the environment's, else this session's, else the keyring's.
 
-        What cannot be a key in the environment is told, and none other takes its place: that might be somebody else's.
-        The user may have chosen the keyring's before the environment's.
+        An unusable key in the environment is reported and not replaced: another key might be somebody else's.
+        The user may have chosen that the keyring's key wins over the environment's.
         """
         try:
             key = self._environment_key()
@@ -110,20 +110,20 @@ class Secrets:
         return state.key
 
     def load(self) -> KeyState:
-        """Read the keyring anew; what goes wrong is kept as the state's problem."""
+        """Read the keyring again; a failure becomes the state's problem."""
         with self._exclusive():
             self._load()
         return self.state
 
     def load_once(self) -> KeyState:
-        """Read the keyring unless that has been done, or wait while another thread does it."""
+        """Read the keyring once; wait if another thread is doing so."""
         with self._exclusive():
             if not self.loaded.is_set():
                 self._load()
         return self.state
 
     def needs_keyring(self) -> bool:
-        """Tell whether the key is to come from the keyring: the environment does not have it, or is not to count."""
+        """Return whether the key comes from the keyring: the environment has none, or the keyring's is preferred."""
         try:
             return not self._environment_key() or self._prefers_kept()
         except EnvironmentKeyWrong:
@@ -131,12 +131,12 @@ class Secrets:
 
     @property
     def has_another(self) -> bool:
-        """Tell whether the environment's key is in force and the keyring is known to hold another."""
+        """Return whether the environment's key is in force and the keyring is known to hold a different one."""
         state = self.state
         return state.source == "environment" and self._kept.key not in (None, state.key)
 
     def reload(self) -> None:
-        """Read an open keyring anew; where that fails the key in force stays, and nobody is asked anything."""
+        """Read an open keyring again, without a prompt; if that fails, the key in force stays."""
         try:
             with self._exclusive():
                 if self._keychain().is_open():  # also beside the environment's key, which may have been refused
@@ -145,7 +145,7 @@ class Secrets:
             log.warning("the upstream key was not read anew: %s", failure)
 
     def keep(self, text: str) -> KeyState:
-        """Put a key in the keyring and in force; raises UnusableKey or KeyringFailure, and then nothing has changed."""
+        """Store and use a key; raises UnusableKey or KeyringFailure, and then nothing has changed."""
         key = clean_key(text)
         with self._exclusive():
             self._keychain().write(self._entry, key)
@@ -159,7 +159,7 @@ class Secrets:
         return self.state
 
     def forget(self) -> KeyState:
-        """Take the key out of the keyring and out of force; raises KeyringFailure. None there is no error."""
+        """Delete the key from the keyring and stop using it; raises KeyringFailure. A missing key is no error."""
         with self._exclusive():
             self._keychain().delete(self._entry)
             self._put(KeyState(), None)
@@ -167,7 +167,7 @@ class Secrets:
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        """Let one thread at a time use the keyring; call the listeners after that if the block has put a key."""
+        """Let one thread at a time use the keyring; afterwards call the listeners if the block has changed the key."""
         with self._one_at_a_time:
             before = self.version
             yield
@@ -201,7 +201,7 @@ class Secrets:
 
 
 def clean_key(text: str) -> str:
-    """Return a key without the spaces, quotes and line ends people paste with it; raises UnusableKey."""
+    """Return a key without spaces, quotes and line ends that were pasted with it; raises UnusableKey."""
     try:
         key = parse_key(text)
     except ValueError as error:
@@ -212,5 +212,5 @@ def clean_key(text: str) -> str:
 
 
 def ending(key: str) -> str:
-    """Say how a key ends, where that gives little away."""
+    """Return the last characters of a key, if it is long enough for that to be harmless."""
     return f"ends in {key[-4:]}, " if len(key) >= LONG_ENOUGH else ""

@@ -1,4 +1,4 @@
-"""The keys of all upstreams: each has an entry of its own in the keyring, and each goes to its own upstream alone."""
+"""Hold the keys of all upstreams: each has its own keyring entry and is sent to its own upstream only."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ class UpstreamKeys:
         self._origins: dict[str, str] = {}  # by the variable of a key: whom it is for
 
     def of(self, upstream: Upstream) -> Secrets:
-        """Return what holds an upstream's key."""
+        """Return the holder of an upstream's key."""
         if upstream.is_first:
             return self._first
         entry = entry_of(upstream)
@@ -39,14 +39,14 @@ class UpstreamKeys:
         return secrets
 
     def reload(self) -> None:
-        """Read the first again, and those of the others that have been read, where the keyring is open. May block."""
+        """Read the first key again, and those that were read before, if the keyring is open. It may block."""
         self._first.reload()
         for secrets in list(self._others.values()):
             if secrets.loaded.is_set():
                 secrets.reload()
 
     def held(self) -> list[str]:
-        """Return the keys that are held, which must appear nowhere."""
+        """Return all held keys, for redaction."""
         states = [secrets.state for secrets in (self._first, *self._others.values())]
         return [state.key for state in states if state.key]
 
@@ -57,13 +57,13 @@ def no_key() -> str | None:
 
 
 def is_keyless(upstream: Upstream, key: KeyState) -> bool:
-    """Tell whether an upstream is asked without a key; not while its key may be in the keyring."""
+    """Return whether an upstream is used without a key; False while its key may be in the keyring."""
     has_looked = key.problem is None or isinstance(key.problem, KeyringAbsent)
     return upstream.auth == "none" or (upstream.is_local and has_looked)
 
 
 def key_in(environment: Mapping[str, str], upstream: Upstream) -> str | None:
-    """Return the key that an environment holds for an upstream; raises EnvironmentKeyWrong."""
+    """Return an upstream's key in an environment; raises EnvironmentKeyWrong."""
     value = upstream.environment_key(environment)
     try:
         return clean_key(value) if value else None

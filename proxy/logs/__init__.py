@@ -1,1 +1,1 @@
-"""The log: its lines without keys, the file they are written to, and what nobody caught."""
+"""The log: redacted lines, the file they are written to, and uncaught exceptions."""

@@ -1,4 +1,4 @@
-"""What is secret in the addresses and credentials of a text, told by its form: linear in time, whatever the text."""
+"""Hide secrets in URLs and HTTP credentials, recognised by their form. Every function takes linear time."""
 
 import re
 from base64 import b64decode
@@ -41,7 +41,7 @@ ARGUMENTS = re.compile(
 
 
 def hide_addresses(text: str) -> str:
-    """Return a text without the login and the key of any address in it, and without credentials of HTTP."""
+    """Return a text without the logins and keys of its URLs, and without HTTP credentials."""
     if "@" in text:
         text = WORD.sub(lambda match: hide_login(match[0]) if "@" in match[0] else match[0], text)
     if "%" in text:
@@ -54,16 +54,16 @@ def hide_addresses(text: str) -> str:
 
 
 def hide_login(word: str) -> str:
-    """Return a word, which holds an @, without the login of each address in it."""
+    """Return a word that holds an @ without the login of each URL in it."""
     first, *others = SLASHES.split(word)
     pairs = zip(others[::2], map(hide_authority, others[1::2]), strict=True)
     return hide_bare_login(first) + "".join(slashes + rest for slashes, rest in pairs)
 
 
 def hide_authority(rest: str) -> str:
-    """Return what follows `//` without its login: what stands before the last @ of the authority (RFC 3986, 3.2).
+    """Return the text after `//` without its login, the part before the last @ of the authority (RFC 3986, 3.2).
 
-    A password that was not encoded may hold what ends an authority: it is one where no port can stand there.
+    A password that was not encoded may hold a character that ends an authority; a port that is no number reveals it.
     """
     authority = AUTHORITY_END.split(rest, maxsplit=1)[0]
     at = authority.rfind("@")
@@ -85,7 +85,7 @@ def hide_bare_login(text: str) -> str:
 
 
 def hide_keys(text: str) -> str:
-    """Return a text without the values of those members of a query that are keys."""
+    """Return a text without the values of query parameters that are keys."""
     pieces, done = [], 0
     for match in KEY_NAME.finditer(text):
         if match.end() < done or not is_secret_name(match[1]):  # looked at first: a value may be the rest of the text
@@ -97,7 +97,7 @@ def hide_keys(text: str) -> str:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a member of a query is a key by its name: `key`, `api-key`, `accessToken`, `X-Amz-Signature`."""
+    """Return whether a query parameter's name means a key: `key`, `api-key`, `accessToken`, `X-Amz-Signature`."""
     words = [word.lower() for word in WORDS_OF_NAME.findall(name)]
     together = "".join(words)
     if together.endswith(CODES_OF_A_STATE):
@@ -106,20 +106,20 @@ def is_secret_name(name: str) -> bool:
 
 
 def hide_argument(match: re.Match[str]) -> str:
-    """Return the argument of a call, as Python writes one, without its value."""
+    """Return the argument of a call, as Python's repr writes it, without its value."""
     if match[3]:
         return f"{match[3]}({HIDDEN})"
     return f"{match[1] or match[2]}'{HIDDEN}'"
 
 
 def hide_credentials(match: re.Match[str]) -> str:
-    """Return what follows a scheme of HTTP's authentication hidden, where it is no word of a sentence."""
+    """Hide the credentials after an HTTP authentication scheme, unless they are a word of a sentence."""
     is_login = is_pair(match[3]) if match[1].lower() == "basic" else len(match[3]) >= LONGER_THAN_A_WORD
     return f"{match[1]}{match[2]}[key]" if is_login else match[0]
 
 
 def is_pair(code: str) -> bool:
-    """Tell whether a code is `user:password` in base64, and no word that happens to be one."""
+    """Return whether a text is `user:password` in base64, and not a word that happens to decode."""
     bare = code.translate(URL_SAFE).rstrip("=")
     try:
         pair = b64decode(bare + "=" * (-len(bare) % 4))

@@ -1,4 +1,4 @@
-"""What nobody caught: told without keys, in the log and to whoever started the program."""
+"""Report uncaught exceptions without keys, in the log and on the standard error."""
 
 import logging
 import sys
@@ -17,9 +17,9 @@ Tell = Callable[[logging.LogRecord], str]
 
 
 def catch_crashes(safe: Tell) -> None:
-    """Report every crash through `safe`, which writes a record without keys: of this thread, of others, of `__del__`.
+    """Report uncaught exceptions of every thread and of `__del__` through `safe`, which formats a record without keys.
 
-    asyncio's own reports go to its logger, and so to the same handlers.
+    asyncio reports to its own logger, and so to the same handlers.
     """
 
     def report(what: str, trace: Trace) -> None:
@@ -48,6 +48,6 @@ def catch_crashes(safe: Tell) -> None:
 
 
 def is_shown(stream: object) -> bool:
-    """Tell whether the running log writes to a stream already."""
+    """Return whether the running log already writes to a stream."""
     queues = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogQueue)]
     return any(getattr(target, "stream", None) is stream for queue in queues for target in queue.targets)

@@ -1,4 +1,4 @@
-"""The logins that the environment holds, in every form in which a library may write them. Pure."""
+"""Find the logins in the environment, in every form in which a library may write them. Pure functions."""
 
 import json
 import re
@@ -20,37 +20,37 @@ HEX = re.compile(r"%[0-9A-F]{2}")
 
 @dataclass(frozen=True)
 class Known:
-    """A secret in one of its forms."""
+    """A secret in one form."""
 
     text: str
     pattern: re.Pattern[str]
     mark: str = HIDDEN
 
     def hide(self, text: str) -> str:
-        """Return a text without it."""
+        """Return a text without the secret."""
         return self.pattern.sub(self.mark, text) if self.text in text else text
 
 
 def known_logins(environment: Mapping[str, str]) -> tuple[Known, ...]:
-    """Return the logins in the proxies' variables (any `…_proxy`) and in the upstream's address, the longest first."""
+    """Return the logins in the proxy variables (any `…_proxy`) and in the upstream's URL, the longest first."""
     names = [name for name in environment if is_address(name.lower())]
     return logins_in(tuple(value for name in names if (value := environment.get(name))))
 
 
 def is_address(variable: str) -> bool:
-    """Tell whether a variable, in lower case, holds an address that may have a login."""
+    """Return whether a variable, its name in lower case, holds a URL that may have a login."""
     return variable == BASE_URL or (variable.endswith("_proxy") and variable != "no_proxy")
 
 
 @lru_cache(maxsize=16)
 def logins_in(addresses: tuple[str, ...]) -> tuple[Known, ...]:
-    """Return the logins and keys in addresses, in every form, the longest first."""
+    """Return the logins and keys in URLs, in every form, the longest first."""
     found = {known.text: known for address in addresses for known in secrets_of(address)}
     return tuple(sorted(found.values(), key=lambda known: len(known.text), reverse=True))
 
 
 def secrets_of(address: str) -> Iterator[Known]:
-    """Yield what is secret in an address as people write one: its login may hold any character, even @, / and #."""
+    """Yield the secrets in a URL as people write it: an unencoded login may hold any character, even @, / and #."""
     rest = encodable(address.strip())
     rest = rest.partition("://")[2] or rest
     login, _, _ = rest.rpartition("@")
@@ -65,7 +65,7 @@ def secrets_of(address: str) -> Iterator[Known]:
 
 
 def forms_of_login(user: str, password: str) -> Iterator[Known]:
-    """Yield user and password together, as HTTP sends them too, and the password alone where it is no common word."""
+    """Yield user and password together, plain and in base64, and the password alone unless it is a common word."""
     for name, secret in {(user, password), (unquote(user), unquote(password))}:
         for encoding in ("utf-8", "latin-1"):
             pair = f"{name}:{secret}".encode(encoding, "replace" if encoding == "latin-1" else "surrogateescape")
@@ -80,7 +80,7 @@ def forms_of_login(user: str, password: str) -> Iterator[Known]:
 
 
 def spellings(secret: str) -> set[str]:
-    """Return a secret as it was given, decoded, and percent-encoded as different clients do it."""
+    """Return a secret as given, decoded, and percent-encoded as different clients do it."""
     found = {secret, unquote(secret)}
     for form in tuple(found):
         found |= {quote(form, safe=safe, errors="surrogateescape") for safe in LEFT_BY_CLIENTS}
@@ -89,7 +89,7 @@ def spellings(secret: str) -> set[str]:
 
 
 def written(text: str) -> set[str]:
-    """Return a text as it is, and as Python, JSON and HTML write it."""
+    """Return a text plain, and as Python, JSON and HTML escape it."""
     data = text.encode("utf-8", "surrogateescape")
     return {
         text,
@@ -104,7 +104,7 @@ def written(text: str) -> set[str]:
 
 
 def encodable(text: str) -> str:
-    """Return a text without the halves of characters that Windows lets into a variable."""
+    """Return a text without the lone surrogates that Windows allows in a variable."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -113,13 +113,13 @@ def encodable(text: str) -> str:
 
 
 def is_telling(secret: str) -> bool:
-    """Tell whether a secret may be taken out of any sentence: a short one would be any word."""
+    """Return whether a secret is long enough to be removed from any text; a short one could be any word."""
     mixed = not secret.isalpha() and any(map(str.isalpha, secret))
     return len(secret) >= (MIXED_LONG_ENOUGH if mixed else LONG_ENOUGH)
 
 
 def whole(secret: str) -> Known:
-    """Return a secret to be hidden wherever it stands; what is only letters, or only digits, where it is a word."""
+    """Return a secret to hide anywhere; one of only letters or only digits is hidden only as a whole word."""
     literal = re.escape(secret)
     if secret.isalpha() or secret.isdigit():
         literal = rf"(?:(?<![^\W_])|(?<=%[0-9A-Fa-f]{{2}})){literal}(?![^\W_])"

@@ -1,4 +1,4 @@
-"""One line of the log: without keys, and without anything that could pass for another line."""
+"""Format a line of the log: without keys, and so that no part of it can pass for another line."""
 
 import logging
 import time
@@ -14,7 +14,7 @@ Secrets = Callable[[], Iterable[str]]
 
 
 class SafeFormatter(logging.Formatter):
-    """Format a record, redacted, its own line breaks marked so that no line can pass for another record."""
+    """Format a redacted record; its line breaks are marked, so that no line can pass for another record."""
 
     def __init__(self, form: str = FORMAT) -> None:
         super().__init__(form)
@@ -22,11 +22,11 @@ class SafeFormatter(logging.Formatter):
         self._second = (0, "")  # the last one that was written, and how: a busy log has many lines in each
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the safe text of a record, its traceback included."""
+        """Return the redacted text of a record with its traceback."""
         return self.hide(self.line(record))
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  logging's name
-        """Return the local time of a record, to the millisecond."""
+        """Return the local time of a record, in milliseconds precision."""
         second, text = self._second
         if second != int(record.created):
             text = time.strftime(datefmt or self.default_time_format, time.localtime(record.created))
@@ -34,16 +34,16 @@ class SafeFormatter(logging.Formatter):
         return f"{text},{int(record.msecs):03d}"
 
     def line(self, record: logging.LogRecord) -> str:
-        """Return the text of a record that cannot pass for two; keys are still in it."""
+        """Return the text of a record with marked line breaks; keys are not removed yet."""
         return escape(super().format(record)).replace("\n", "\n    ")
 
     def hide(self, text: str) -> str:
-        """Take the keys out of one line, or of many at once."""
+        """Remove the keys from one or many lines."""
         return redact(text, self.secrets())
 
 
 def cut(text: str, limit: int) -> str:
-    """Return at most `limit` characters of a text, and how many are missing; no word of it is cut in two."""
+    """Return at most `limit` characters of a text, cut between words, and the number of missing ones."""
     if len(text) <= limit:
         return text
     head = text[:limit]
@@ -52,7 +52,7 @@ def cut(text: str, limit: int) -> str:
 
 
 class Record(logging.LogRecord):
-    """A record without what our format does not show: to work that out takes longer than to keep the record."""
+    """A log record without the fields that our format does not show; computing them costs more than the rest."""
 
     def __init__(  # its base's is left out, on purpose
         self,

@@ -1,4 +1,4 @@
-"""Start the log, say how much is in it, and read its last lines."""
+"""Start the log, set its level, and read its last lines."""
 
 import logging
 import sys
@@ -72,9 +72,9 @@ def start_logging(*, to_terminal: bool = False) -> Log:
 
 
 def log_to_stderr() -> Log | None:
-    """Send the log to the standard error of a server that is not ours; None where its operator has set up a log.
+    """Write the log to the standard error of a foreign server; return None if its operator has configured logging.
 
-    There is no file: several processes would turn it over under each other.
+    There is no file, because several processes would rotate it at the same time.
     """
     root = logging.getLogger()
     if root.handlers or sys.stderr is None:
@@ -91,7 +91,7 @@ def log_to_stderr() -> Log | None:
 
 
 def recent_lines() -> list[str]:
-    """Return the last lines of the running log from memory, and why its file lacks some; [] where none is running."""
+    """Return the last lines of the running log from memory, and why its file lacks some; [] if no log is running."""
     handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogQueue)]
     running = [(handler, part) for handler in handlers for part in handler.targets if isinstance(part, RecentLines)]
     if not running:
@@ -103,5 +103,5 @@ def recent_lines() -> list[str]:
 
 
 def set_level(level: str) -> None:
-    """Say how much is logged from now on."""
+    """Set the level of the log from now on."""
     logging.getLogger().setLevel(level)

@@ -1,4 +1,4 @@
-"""The one function that takes secrets out of texts: log lines, error messages, crash reports, views."""
+"""Remove secrets from texts: log lines, error messages, crash reports, views. All of them use this one function."""
 
 import os
 import re
@@ -16,7 +16,7 @@ CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redact(text: str, secrets: Iterable[str] = (), environment: Mapping[str, str] = os.environ) -> str:
-    """Return the text without the given keys, without logins, and without anything shaped like either."""
+    """Return the text without the given keys, logins, and anything shaped like a key or login."""
     for secret in sorted(secrets, key=len, reverse=True):  # one may begin like another
         if len(secret) >= SHORTEST_KEY:
             text = text.replace(secret, "[key]")
@@ -27,9 +27,9 @@ def redact(text: str, secrets: Iterable[str] = (), environment: Mapping[str, str
 
 
 def without_logins(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the text without the logins of network proxies, and without the login and the key of any address in it.
+    """Return the text without the logins of network proxies, and without the login and key of any URL in it.
 
-    The environment is read anew each time: it names the proxies, and how their logins are written.
+    The environment, which names the proxies, is read at each call.
     """
     for known in known_logins(environment):
         text = known.hide(text)
@@ -37,7 +37,7 @@ def without_logins(text: str, environment: Mapping[str, str] = os.environ) -> st
 
 
 def shown_value(value: object) -> str:
-    """Return a value as Python writes it, without the login that it may be itself."""
+    """Return the repr of a value, redacted, even if the value itself is a login."""
     text = repr(value)
     for known in logins_in((str(value),)):
         text = known.hide(text)
@@ -45,5 +45,5 @@ def shown_value(value: object) -> str:
 
 
 def escape(text: str) -> str:
-    """Return the text with its control characters but line breaks written out: they could steer a terminal."""
+    """Return the text with control characters escaped, except line breaks: they could control a terminal."""
     return text if text.isprintable() else CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)

@@ -1,4 +1,4 @@
-"""A flood of equal lines is a few of them and one that says how many there were."""
+"""Suppress repeated log lines: the first few are written, then one line with their number."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ Place = tuple[str, str, int]
 
 @dataclass
 class Window:
-    """How often a line came since it was first seen."""
+    """The count of a line since it was first seen."""
 
     began: float
     name: str
@@ -31,8 +31,8 @@ class Window:
 class Repeats:
     """Count equal warnings and errors. For any thread.
 
-    Requests have a line each, which differ and are left alone; so are lines that say nothing is wrong. Tracebacks of
-    one place are few too, whatever their exceptions say.
+    Lines of requests differ and are not counted, and neither are lines below a warning. Tracebacks are counted by the
+    place of the exception, whatever its text.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Repeats:
         self._lock = threading.Lock()
 
     def is_one_too_many(self, record: logging.LogRecord) -> bool:
-        """Count a record, and tell whether as many like it were written as may be."""
+        """Count a record, and return whether enough equal ones were written already."""
         if record.levelno < logging.WARNING and not record.exc_info:
             return False
         text = text_of(record)
@@ -52,7 +52,7 @@ class Repeats:
             return window.count > MAX_EQUAL
 
     def may_show_traceback(self, record: logging.LogRecord) -> bool:
-        """Count a traceback by its place, and tell whether it may be written."""
+        """Count a traceback by its place, and return whether it may be written."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return False
@@ -62,13 +62,13 @@ class Repeats:
             return window.count <= MAX_EQUAL
 
     def wait_s(self) -> float | None:
-        """Return in how many seconds something may be to be said, None where nothing will be."""
+        """Return the seconds until the next summary may be due, None if none is pending."""
         with self._lock:
             ends = [window.began + WINDOW_S for window in self._windows.values() if window.count >= MAX_EQUAL]
         return max(min(ends) - time.monotonic(), 0.01) if ends else None
 
     def summaries(self, *, at_end: bool = False) -> list[logging.LogRecord]:
-        """Return a line for each that is missing in a window that is over, or in any."""
+        """Return a summary for each suppressed line whose window is over, or of every window."""
         now = time.monotonic()
         with self._lock:
             over = {key: each for key, each in self._windows.items() if at_end or each.began + WINDOW_S <= now}
@@ -77,9 +77,9 @@ class Repeats:
         return [summary_of(window, now) for window in over.values() if window.missing]
 
     def _window(self, key: object, record: logging.LogRecord, text: str) -> Window:
-        """Return the window of a line, a new one where the last is over; of too many, the oldest makes room.
+        """Return the window of a line, a new one if the last is over; the oldest is dropped if there are too many.
 
-        One that is over and still has something to say is said by `summaries`, and counts on until then.
+        A window that is over and has suppressed lines goes on counting until `summaries` reports it.
         """
         window, now = self._windows.get(key), time.monotonic()
         if window is None or (now - window.began > WINDOW_S and not window.missing):
@@ -92,7 +92,7 @@ class Repeats:
 
 
 def text_of(record: logging.LogRecord) -> str:
-    """Return what a record says, without its traceback."""
+    """Return a record's message, without its traceback."""
     try:
         text = record.getMessage()
         error = record.exc_info[1] if record.exc_info else None
@@ -102,7 +102,7 @@ def text_of(record: logging.LogRecord) -> str:
 
 
 def innermost(trace: TracebackType | None) -> Place | None:
-    """Return where an exception arose."""
+    """Return the place where an exception was raised."""
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     code = trace.tb_frame.f_code if trace else None
@@ -110,7 +110,7 @@ def innermost(trace: TracebackType | None) -> Place | None:
 
 
 def summary_of(window: Window, now: float) -> logging.LogRecord:
-    """Return the line that stands for those that are missing."""
+    """Return the line that stands for the suppressed ones."""
     message = "%d more lines like this within %.0f s: %s"
     arguments = (window.missing, now - window.began, cut(window.text.partition("\n")[0], SHOWN))
     return logging.LogRecord(window.name, window.level, "", 0, message, arguments, None)

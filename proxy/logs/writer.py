@@ -1,4 +1,4 @@
-"""Write the log in the thread of a queue listener, many lines at once, to a file that rotates at 5 MB."""
+"""Write the log on the thread of a queue listener, in batches, to a file that rotates at 5 MB."""
 
 import copy
 import logging
@@ -30,7 +30,7 @@ Entry = logging.LogRecord | threading.Event  # an event is set once all before i
 
 
 class LogQueue(logging.handlers.QueueHandler):
-    """Queue records for a listener's thread, so that no disk and no terminal ever holds the event loop.
+    """Queue records for a listener's thread, so that no disk and no terminal blocks the event loop.
 
     `logging.shutdown`, which Python calls at its exit, closes the handler, and that writes the rest.
     """
@@ -64,11 +64,11 @@ class LogQueue(logging.handlers.QueueHandler):
         return record
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Queue a record; of a flood of equal ones the first few."""
+        """Queue a record; of many equal ones only the first few."""
         return False if self._repeats.is_one_too_many(record) else bool(super().handle(record))
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Keep a record, or count it where too many wait already; called under the handler's lock."""
+        """Queue a record, or only count it if too many wait; called under the handler's lock."""
         if self.queue.qsize() >= MAX_WAITING or self._writer.characters > MAX_WAITING_CHARACTERS:
             self._lost += 1
             return
@@ -80,7 +80,7 @@ class LogQueue(logging.handlers.QueueHandler):
         self.queue.put(record)
 
     def flush(self) -> None:
-        """Return once all records so far are written, at the latest after FLUSH_TIMEOUT_S."""
+        """Wait until all records so far are written, FLUSH_TIMEOUT_S at most."""
         self._writer.flush()
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class LogQueue(logging.handlers.QueueHandler):
 
 
 class BatchListener(logging.handlers.QueueListener):
-    """Pass all that has gathered to the targets as one record, a few times a second.
+    """Pass all queued records to the targets as one, a few times a second.
 
     The base class wakes for each record, and each target formats it: at one line a request, that halves the requests
     per second. Here the lines are formatted once, and the keys are taken out of all of them in one go.
@@ -141,7 +141,7 @@ class BatchListener(logging.handlers.QueueListener):
             written.wait(FLUSH_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Write the rest and end the thread; one that hangs is left after STOP_TIMEOUT_S. Twice is no error."""
+        """Write the rest and end the thread; give up after STOP_TIMEOUT_S. A second call does nothing."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self.enqueue_sentinel()
@@ -151,7 +151,7 @@ class BatchListener(logging.handlers.QueueListener):
                 self._write(self._repeats.summaries(at_end=True))
 
     def dequeue(self, block: bool) -> "Entry | None":  # type: ignore[override]  # an event waits for all before it
-        """Return the next entry; where none comes, what is to be said of lines that are missing."""
+        """Return the next entry; if none comes in time, the summaries of suppressed lines."""
         while True:
             with suppress(Empty):
                 return self.queue.get(block, self._repeats.wait_s())
@@ -188,7 +188,7 @@ class BatchListener(logging.handlers.QueueListener):
 
 
 def pieces(lines: Iterator[str]) -> Iterator[str]:
-    """Yield lines joined, as many at a time as make a piece."""
+    """Yield joined lines in pieces of limited size."""
     waiting: list[str] = []
     size = 0
     for line in lines:
@@ -202,7 +202,7 @@ def pieces(lines: Iterator[str]) -> Iterator[str]:
 
 
 def weight(record: logging.LogRecord) -> int:
-    """Return about how many characters a record holds; what is no text is small."""
+    """Return roughly the number of characters in a record; arguments that are no texts count little."""
     texts = (record.msg, record.exc_text, *(record.args if isinstance(record.args, tuple) else ()))
     return sum(len(text) for text in texts if isinstance(text, str))
 
@@ -238,7 +238,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  logging's name and signature
-        """Remember why it failed; the base class would write to a terminal."""
+        """Keep the reason of the failure; the base class would print it."""
         self.problem = sys.exc_info()[1]
 
     def doRollover(self) -> None:  # noqa: N802  logging's name
@@ -255,11 +255,11 @@ class LogFile(logging.handlers.RotatingFileHandler):
             super().doRollover()
 
     def rotate(self, source: str, dest: str) -> None:
-        """Move what `doRollover` has moved aside."""
+        """Rename the older files, after `doRollover` has moved the current one aside."""
         Path(f"{source}.0").replace(dest)
 
     def close(self) -> None:
-        """Close the file, even where its last lines find no room."""
+        """Close the file, even if its last lines cannot be written."""
         with suppress(OSError):
             super().close()
 

@@ -1,1 +1,1 @@
-"""What is let through and how it is changed: access, origin, headers, parameters."""
+"""Which requests are allowed and how they are changed: access, origin, headers, parameter rules."""

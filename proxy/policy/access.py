@@ -1,4 +1,4 @@
-"""Who may call: the proxy's own keys, and which upstream key a caller brings."""
+"""Check who may call: by proxy key, and find the upstream key that a caller sends."""
 
 import hmac
 from collections.abc import Callable, Iterable
@@ -16,23 +16,23 @@ BEARER = "bearer"
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who was let in."""
+    """A caller that was admitted."""
 
     key_name: str | None = None  # which proxy key, by its name; None where none was asked for
     upstream_key: str | None = None  # the caller's own, where forwarding is on
 
 
 class ProxyKeyList(Protocol):
-    """The proxy keys, as far as an admission depends on them."""
+    """What an admission needs to know about the proxy keys."""
 
     @property
     def made(self) -> object:
-        """Return those the program made; after each change another value."""
+        """Return the keys that the program made; a new value after each change."""
 
 
 @dataclass(frozen=True)
 class Admission:
-    """What a request was let in by: it would be again, until one of these changes."""
+    """What an admission depends on; it stays valid until one of these changes."""
 
     store: SettingsStore
     in_force: object  # in the store, at that time
@@ -41,7 +41,7 @@ class Admission:
 
 
 def admit(settings: Settings, keys: Callable[[], Iterable[tuple[str, str]]], headers: RequestHeaders) -> Caller:
-    """Let a request in or raise ProxyKeyMissing or ProxyKeyRefused; `keys` returns (name, key) pairs."""
+    """Admit a request, or raise ProxyKeyMissing or ProxyKeyRefused; `keys` returns (name, key) pairs."""
     brought = callers_key(headers)
     forwarded = brought if settings.proxy_forward_auth_header else None
     if not settings.proxy_require_api_key:
@@ -59,7 +59,7 @@ def admit(settings: Settings, keys: Callable[[], Iterable[tuple[str, str]]], hea
 
 
 def callers_key(headers: RequestHeaders) -> str | None:
-    """Return the key that a caller brings where its SDK puts it, None where it brings none."""
+    """Return the key that a caller sends, in any header its SDK may use; None if there is none."""
     authorization, *others = KEY_HEADERS
     key = bearer_token(headers.get(authorization, ""))
     if key is None and "Sec-WebSocket-Protocol" in headers:
@@ -68,9 +68,9 @@ def callers_key(headers: RequestHeaders) -> str | None:
 
 
 def bearer_token(value: str) -> str | None:
-    """Return the key that a header's value is: alone, as tools send it that leave the scheme out, or after `Bearer`.
+    """Return the key in a header's value: after `Bearer`, or alone, as some tools send it.
 
-    A user who pasted `Bearer` into a field for the key sends that twice. Another scheme's login is no key.
+    If a user pasted `Bearer` into the field for the key, it comes twice. Credentials of another scheme are no key.
     """
     token, has_scheme = value.strip(), False
     while True:

@@ -1,6 +1,6 @@
-"""A JSON body, read and rewritten: only the members a change touches; every other byte stays as the client sent it.
+"""Read and rewrite a JSON body: only the changed members differ; every other byte stays as the client sent it.
 
-A member is touched in every spelling of its name and as often as it stands there: upstreams differ in which they read.
+A change covers every spelling of a name and every duplicate, because upstreams differ in which one they read.
 """
 
 import json
@@ -39,7 +39,7 @@ MAX_COMPARED = 4_096  # characters
 
 
 class Mark(Enum):
-    """What becomes of a parameter that is given no value."""
+    """A marker for a parameter that gets no value."""
 
     REMOVED = "removed"
     ALONE = "alone"  # the last of its values stays as it is written
@@ -51,14 +51,14 @@ ALONE: Final = Mark.ALONE
 
 @dataclass(frozen=True)
 class Within:
-    """Changes of an object's members: by name the value or mark of each, or again what changes within it."""
+    """Changes of an object's members: by name a value, a marker, or changes within that member."""
 
     changes: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One member of a JSON object: its name, and where its text stands."""
+    """A member of a JSON object: its name, and the position of its text."""
 
     name: str
     key: str  # what all spellings of the name have in common
@@ -72,13 +72,13 @@ class Member:
 
 @dataclass(frozen=True)
 class Change:
-    """What a parameter is to be: its name in the one right spelling, and its value or mark."""
+    """The change of a parameter: its name in the canonical spelling, and its value or marker."""
 
     name: str
     value: Any
 
     def written(self, text: str, member: Member) -> str:
-        """Return the member as it is to be; what is right already stays as the client wrote it."""
+        """Return the member's new text; a member that is right already stays as the client wrote it."""
         name, value = text[member.name_start : member.name_end], text[member.value_start : member.value_end]
         if member.name != self.name or "\\" in name:
             name = json.dumps(self.name)
@@ -91,9 +91,9 @@ class Change:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object a body holds; raises InvalidJson, and BodyTooLarge where it would become too many objects.
+    """Return the JSON object in a body; raises InvalidJson, and BodyTooLarge if it would make too many objects.
 
-    A large body takes a while: not for the event loop.
+    Read a large body on a worker thread, not on the event loop.
     """
     if len(body) > SMALL_BYTES and holds_too_many(body):
         raise BodyTooLarge(f"more than {MAX_VALUES} values")
@@ -107,22 +107,22 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def outline(fields: Mapping[str, Any], needed: Collection[str]) -> dict[str, Any]:
-    """Return what rules and stages look at of a large body's object: its names, short texts and numbers.
+    """Return an outline of a large body's object for rules and stages: names, short texts and numbers.
 
-    Of the rest stays only what it is; those needed, by their folded names, stay whole.
+    Objects and arrays become empty, and long texts are cut; members in `needed` (folded names) stay whole.
     """
     return {name: value if fold_name(name) in needed else shortened(value) for name, value in fields.items()}
 
 
 def shortened(value: object) -> object:
-    """Return a value without what makes it large."""
+    """Return an empty object or array in place of a full one, and the beginning of a text."""
     if isinstance(value, (list, dict)):
         return type(value)()
     return value[:MAX_COMPARED] if isinstance(value, str) else value
 
 
 def read_json(body: bytes) -> object:
-    """Return the value a body holds, of half characters too; raises InvalidJson that says what is wrong, and where."""
+    """Return the JSON value in a body, lone surrogates included; raises InvalidJson with the reason and position."""
     try:
         return json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -134,13 +134,13 @@ def read_json(body: bytes) -> object:
 
 
 def type_name(value: object) -> str:
-    """Name a JSON value's type in JSON's words."""
+    """Return a value's type as JSON names it."""
     names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
     return names.get(type(value), "number")
 
 
 def value_of(fields: Mapping[str, Any], name: str) -> Any:
-    """Return a parameter's value: that of the right spelling, else that of another one; None where it has none."""
+    """Return a parameter's value: in the canonical spelling, else in another; None if it is absent."""
     if name in fields:
         return fields[name]
     key = fold_name(name)
@@ -148,9 +148,9 @@ def value_of(fields: Mapping[str, Any], name: str) -> Any:
 
 
 def already_says(body: bytes, fields: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
-    """Tell quickly whether a body holds the texts of all changes, each once and rightly spelt.
+    """Return quickly whether a body already holds the texts of all changes, each once and in canonical spelling.
 
-    False says nothing: a name may also stand deeper in the body.
+    False proves nothing: a name may also occur deeper in the body.
     """
     keys = set(map(fold_name, changes))
     return (
@@ -162,21 +162,21 @@ def already_says(body: bytes, fields: Mapping[str, Any], changes: Mapping[str, A
 
 
 def rewrite(body: bytes, changes: Mapping[str, Any]) -> bytes:
-    """Return the body, a valid JSON object, with the changes made and all else as it was; raises InvalidJson.
+    """Return the body, a valid JSON object, with the changes made and all else unchanged; raises InvalidJson.
 
-    Of each parameter that is set one member is left, spelt as in `changes`; of one that is removed none. What could
-    just be read may be nested too deeply here: the caller stands deeper itself.
+    A parameter that is set has one member afterwards, spelt as in `changes`; one that is removed has none. A body that
+    could just be read may be nested too deeply here, as the call stack is deeper.
     """
     return rewrite_text(body.decode("utf-8"), changes).encode()
 
 
 def rewrite_within(text: str, within: Within) -> str:
-    """Return an object's text with the changes made; what is no object makes way for one, where members are set."""
+    """Return an object's text with the changes made; any other value is replaced by an object if members are set."""
     return rewrite_text(text if text.startswith("{") or not values_of(within) else "{}", within.changes)
 
 
 def rewrite_text(text: str, changes: Mapping[str, Any]) -> str:
-    """Return an object's text with the changes made, as `rewrite`; a text that holds none stays as it is."""
+    """Return an object's text with the changes made, as `rewrite`; a text without an object stays as it is."""
     opening = text.find("{") + 1
     if text[:opening].strip() != "{":
         return text
@@ -197,7 +197,7 @@ def rewrite_text(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def values_of(within: Within) -> dict[str, Any]:
-    """Return the object that changes make where there is none yet."""
+    """Return the object that changes make if there is none yet."""
     members: dict[str, Any] = {}
     for name, value in within.changes.items():
         if isinstance(value, Within):
@@ -208,7 +208,7 @@ def values_of(within: Within) -> dict[str, Any]:
 
 
 def choose_members(touched: list[Member], wanted: Mapping[str, Change]) -> dict[str, int]:
-    """Return which member stays for each parameter that has a value: the last of the right spelling, else the last."""
+    """Return the member to keep for each parameter with a value: the last in canonical spelling, else the last."""
     chosen: dict[str, int] = {}
     for place, member in enumerate(touched):
         right = wanted[member.key].name
@@ -222,7 +222,7 @@ def choose_members(touched: list[Member], wanted: Mapping[str, Change]) -> dict[
 def kept_pieces(
     text: str, opening: int, closing: int, touched: list[Member], left: Mapping[int, Change]
 ) -> Iterator[str]:
-    """Yield what is kept of an object's inside, the commas around removed members left out."""
+    """Yield the kept pieces of an object's text, without the commas of removed members."""
     piece, start = "", opening
     for place, member in enumerate(touched):
         piece += text[start : member.start]
@@ -238,7 +238,7 @@ def kept_pieces(
 
 
 def says(text: str, compact: str) -> bool:
-    """Tell whether a JSON text differs from a compact one at most in white space and escapes."""
+    """Return whether a JSON text differs from a compact one at most in white space and escapes."""
     if text == compact or len(text) > MAX_COMPARED or SPACE_OR_ESCAPE.search(text) is None:
         return text == compact
     try:
@@ -255,7 +255,7 @@ def write_value(value: object) -> str:
 
 
 def find_members(text: str, opening: int, wanted: Mapping[str, object]) -> tuple[list[Member], int]:
-    """Return an object's members whose folded names are wanted, and where what follows its last member begins.
+    """Return an object's members with the wanted folded names, and the position after its last member.
 
     The object begins just before `opening`.
     """
@@ -278,7 +278,7 @@ def find_members(text: str, opening: int, wanted: Mapping[str, object]) -> tuple
 
 
 def read_member(text: str, start: int) -> Member:
-    """Return the member that stands behind a brace or a comma."""
+    """Return the member after a brace or a comma."""
     name_start = skip_space(text, start)
     name, name_end = scanstring(text, name_start + 1)
     value_start = skip_space(text, skip_space(text, name_end) + 1)  # past the colon
@@ -289,6 +289,6 @@ def read_member(text: str, start: int) -> Member:
 
 
 def skip_space(text: str, position: int) -> int:
-    """Return the next position that is no JSON white space."""
+    """Return the next position that is not JSON white space."""
     match = SPACE.match(text, position)
     return match.end() if match else position

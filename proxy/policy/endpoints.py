@@ -1,7 +1,7 @@
-"""Which endpoint an address means, however it is spelt: the parameter rules hold wherever an upstream would serve it.
+"""Find the endpoint that a path means in any spelling: parameter rules apply wherever an upstream would serve it.
 
-Some match paths without case (ASP.NET), leave out what follows a semicolon (Java) or an ending (Rails), take a
-backslash for a slash (Windows), or stand behind a gateway that decodes once more.
+Some upstreams ignore case (ASP.NET), drop the text after a semicolon (Java) or an extension (Rails), take a backslash
+for a slash (Windows), or have a gateway in front that decodes once more.
 """
 
 import posixpath
@@ -28,18 +28,18 @@ MAX_DECODINGS = 3
 
 
 def json_endpoint(path: str) -> str | None:
-    """Return which ruled endpoint a path means, None where none; the path is below /v1, or begins with it."""
+    """Return the endpoint with parameter rules that a path means, else None; `/v1` may be left out of the path."""
     match = ENDPOINT.fullmatch(plain(path))
     return match["endpoint"] if match else None
 
 
 def takes_files(path: str) -> bool:
-    """Tell whether files are uploaded to a path below /v1."""
+    """Return whether files are uploaded to a path below /v1."""
     return UPLOADS.fullmatch(path.rstrip("/")) is not None
 
 
 def names_model(path: str, query: str) -> bool:
-    """Tell whether an address of a ruled endpoint names a model, in its path or its query: LiteLLM takes both."""
+    """Return whether the path or query of an endpoint with rules names a model; LiteLLM accepts both."""
     match = ENDPOINT.fullmatch(plain(path))
     if match and match["named"]:
         return True
@@ -47,7 +47,7 @@ def names_model(path: str, query: str) -> bool:
 
 
 def plain(path: str) -> str:
-    """Return the path the most lenient upstream could read: decoded, in lower case, without parameters and dots."""
+    """Return the path as a lenient upstream could read it: decoded, in lower case, without parameters and dots."""
     for _ in range(MAX_DECODINGS):
         path = unquote(path)
     path = ENDS.split(path.casefold().replace("\\", "/"), maxsplit=1)[0]

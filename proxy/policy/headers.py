@@ -1,6 +1,6 @@
-"""Which headers travel: all from the caller to the upstream and back, but for those named here.
+"""Decide which headers are passed on: all but those named here, in both directions.
 
-Values are bytes, held as Latin-1 text: what came as UTF-8 or as anything else goes on byte for byte.
+Values are bytes, held as Latin-1 text, so that UTF-8 and anything else is passed on byte for byte.
 """
 
 import re
@@ -124,7 +124,7 @@ class RequestHeaders(Protocol):
 
 
 def for_upstream(environ: Mapping[str, Any]) -> Headers:
-    """Return what of a request's headers (its WSGI environment) goes upstream, the user agent with ours appended."""
+    """Return a request's headers (a WSGI environment) for the upstream, our name appended to the user agent."""
     named = named_by(environ.get("HTTP_CONNECTION", ""))
     passed = [(name, environ[key]) for key in environ if (name := upstream_name(key)) and name not in named]
     passed += [pair for pair in environ.get(UNDERSCORED, ()) if may_go_up(pair[0], named)]
@@ -132,14 +132,14 @@ def for_upstream(environ: Mapping[str, Any]) -> Headers:
 
 
 def may_go_up(name: str, named: Collection[str]) -> bool:
-    """Tell whether a header with underscores goes upstream; some servers read them as hyphens, and so it is judged."""
+    """Return whether a header with underscores goes upstream; they count as hyphens, as some servers read them."""
     as_hyphens = name.replace("_", "-")
     is_kept = as_hyphens in NOT_TO_UPSTREAM or as_hyphens.startswith(NOT_TO_UPSTREAM_PREFIXES)
     return not is_kept and as_hyphens not in REPLACED and name not in named and as_hyphens not in named
 
 
 def upstream_name(environ_key: str) -> str | None:
-    """Return the header that an environment key stands for, where it may go upstream."""
+    """Return the header of a WSGI environment key, None if it may not go upstream."""
     if not environ_key.startswith("HTTP_") and environ_key != "CONTENT_TYPE":
         return None
     name = environ_key.removeprefix("HTTP_").replace("_", "-").lower()
@@ -147,7 +147,7 @@ def upstream_name(environ_key: str) -> str | None:
 
 
 def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return what of the upstream's headers, names in lower case, goes to the client."""
+    """Return the upstream's headers for the client; names are in lower case."""
     headers = list(headers)
     named = named_by(",".join([value for name, value in headers if name == "connection"]))
     return Headers(
@@ -163,5 +163,5 @@ def for_client(headers: Iterable[tuple[str, str]]) -> Headers:
 
 
 def named_by(connection: str) -> frozenset[str]:
-    """Return the headers that a Connection header names: they go no further than it does."""
+    """Return the headers that a Connection header names: they are hop-by-hop too."""
     return frozenset(name.strip().lower() for name in connection.split(",")) if connection else frozenset()

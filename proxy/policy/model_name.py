@@ -1,4 +1,4 @@
-"""Put another model into a body: at once where that is plain to see, else as any other parameter."""
+"""Replace the model in a body: directly in the simple case, else as any other parameter."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ PLAIN_MODEL = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
 
 
 def with_model(body: bytes, fields: Mapping[str, Any], model: str) -> bytes:
-    """Return a body, read as `fields`, with another model, and every other byte as it was; raises InvalidJson."""
+    """Return a body, read as `fields`, with another model and every other byte unchanged; raises InvalidJson."""
     place = body.find(NAME)
     if place >= 0 and body.find(NAME, place + 1) < 0 and is_named_once(fields) and not ESCAPED_LETTER.search(body):
         value = PLAIN_MODEL.match(body, place + len(NAME))
@@ -23,7 +23,7 @@ def with_model(body: bytes, fields: Mapping[str, Any], model: str) -> bytes:
 
 
 def is_named_once(fields: Mapping[str, Any]) -> bool:
-    """Tell whether a request names its model in the right spelling, and in no other."""
+    """Return whether a request names its model in the canonical spelling only."""
     if MODEL not in fields:
         return False
     return not any(name != MODEL and fold_name(name) == MODEL for name in fields)

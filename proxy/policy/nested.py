@@ -1,6 +1,6 @@
-"""Parameters that stand within objects, as rules name them: `reasoning.effort`. Pure functions.
+"""Apply rules to parameters within objects, such as `reasoning.effort`. Pure functions.
 
-What rules make of a request is a tree: by folded name the name as a rule spells it, and a value, REMOVED, or Within.
+The changes are a tree: by folded name, the name as the rule spells it, and a value, REMOVED, or Within.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ Tree = dict[str, tuple[str, Any]]
 
 
 def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
-    """Have a rule set, or remove, what stands at a path, after all that earlier rules have done."""
+    """Add a rule's change at a path to those of earlier rules."""
     name, *deeper = path
     key = fold_name(name)
     if not deeper:
@@ -36,7 +36,7 @@ def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
 
 
 def with_member(value: Mapping[str, Any], path: tuple[str, ...], wanted: Any) -> dict[str, Any]:
-    """Return a rule's object with what stands at a path set, or removed."""
+    """Return a rule's object with the member at a path set or removed."""
     name, *deeper = path
     others = {each: member for each, member in value.items() if fold_name(each) != fold_name(name)}
     before = next((member for each, member in value.items() if fold_name(each) == fold_name(name)), None)
@@ -48,21 +48,21 @@ def with_member(value: Mapping[str, Any], path: tuple[str, ...], wanted: Any) ->
 
 
 def stands_at(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    """Tell whether a request has something at a path, in any spelling."""
+    """Return whether a request has a value at a path, in any spelling."""
     name, *deeper = path
     found = [value for each, value in fields.items() if fold_name(each) == fold_name(name)]
     return any(isinstance(each, dict) and stands_at(each, tuple(deeper)) for each in found) if deeper else bool(found)
 
 
 def is_open_at(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
-    """Tell whether a default may fill what stands at a path: nothing does, and what it would stand in is an object."""
+    """Return whether a default may fill a path: there is no value yet, and its parent is an object or absent."""
     name, *deeper = path
     found = [value for each, value in fields.items() if fold_name(each) == fold_name(name)]
     return all(bool(deeper) and isinstance(each, dict) and is_open_at(each, tuple(deeper)) for each in found)
 
 
 def by_path(changes: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each change under its name with dots, as a rule spells it."""
+    """Yield each change under its dotted name, as the rule spells it."""
     for name, value in changes.items():
         if isinstance(value, Within):
             yield from by_path(value.changes, f"{before}{name}.")
@@ -71,5 +71,5 @@ def by_path(changes: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
 
 
 def root_of(name: str) -> str:
-    """Return the folded name of the parameter that a rule is about, or about a part of."""
+    """Return the folded name of the parameter that a rule changes, as a whole or in part."""
     return fold_name(path_of(name)[0])

@@ -1,4 +1,4 @@
-"""Which Host and which Origin may call: exact matches of parsed values, never prefixes."""
+"""Check Host and Origin: exact matches of parsed values, never prefixes."""
 
 import ipaddress
 import re
@@ -18,7 +18,10 @@ CROSS_SITES = frozenset({"cross-site", "same-site"})
 
 
 def check_host(host: str | None, port: str, bound: str, allowed: Collection[str]) -> None:
-    """Raise unless Host names this proxy; `port` and `bound` are where it listens."""
+    """Raise HostNotAllowed unless Host names this proxy, and MalformedRequest for no valid Host.
+
+    `bound` and `port` are where it listens.
+    """
     if not host or any(character in host for character in ", @/\\?#") or host != host.strip():
         raise MalformedRequest("one Host header is needed")
     name, given_port = split_host(host.lower())
@@ -37,7 +40,7 @@ def check_host(host: str | None, port: str, bound: str, allowed: Collection[str]
 
 
 def names_loopback(name: str) -> bool:
-    """Tell whether a Host header's name, in lower case, is one that leads every browser to this computer alone."""
+    """Return whether a host name, in lower case, leads every browser to this computer only."""
     if name in LOOPBACK_NAMES:
         return True
     try:
@@ -61,12 +64,12 @@ def split_host(host: str) -> tuple[str, str | None]:
 
 
 def is_this_computer(client: str, local: str) -> bool:
-    """Tell whether a connection comes from this computer, by its two addresses: no other one can have ours."""
+    """Return whether a connection comes from this computer, judged by its two addresses."""
     return client == local or is_loopback(client)
 
 
 def check_origin(headers: RequestHeaders, allowed: Collection[str]) -> str | None:
-    """Return the request's origin where it may call, None where there is none; raises OriginNotAllowed."""
+    """Return the request's allowed origin, None if it has none; raises OriginNotAllowed."""
     origin = headers.get("Origin")
     if origin is None:
         # A browser that leaves Origin out (a form, an image) still says where the request comes from. Not every
@@ -80,7 +83,7 @@ def check_origin(headers: RequestHeaders, allowed: Collection[str]) -> str | Non
 
 
 def is_allowed(origin: str, allowed: Collection[str]) -> bool:
-    """Tell whether an Origin header's value may call."""
+    """Return whether an Origin header's value is allowed."""
     try:
         parsed = parse_origin(origin)
     except ValueError:
@@ -93,7 +96,7 @@ def is_allowed(origin: str, allowed: Collection[str]) -> bool:
 
 
 def check_content_type(headers: RequestHeaders, method: str) -> None:
-    """Refuse, where a page sends JSON, the content types that need no preflight; raises ContentTypeNotAllowed."""
+    """Raise ContentTypeNotAllowed if a web page sends JSON with a content type that needs no preflight."""
     if method in ("POST", "PUT", "PATCH") and "Origin" in headers:
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if kind != "application/json":

@@ -1,4 +1,4 @@
-"""The user's parameter rules: defaults fill, drop removes, overrides force."""
+"""Apply the user's parameter rules: defaults fill, drop removes, overrides force."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,14 +29,14 @@ class ParameterRules:
 
     @classmethod
     def of(cls, defaults: Mapping[str, Any], drop: Sequence[str], overrides: Mapping[str, Any]) -> "ParameterRules":
-        """Prepare rules as the settings hold them."""
+        """Prepare the rules of the settings."""
         return cls(limit_by_model(defaults), tuple(split_drop(entry) for entry in drop), limit_by_model(overrides))
 
     def for_upstream(self, name: str, names: Collection[str]) -> "ParameterRules":
         """Return the rules for requests to one upstream of several; `names` are those of all.
 
-        A pattern that begins with an upstream's name and a slash is limited to that upstream; any other beginning is
-        part of the model's name, as it is where requests are routed.
+        A pattern that begins with an upstream's name and a slash is limited to that upstream; any other prefix is part
+        of the model's name, as in routing.
         """
         known = {each.lower() for each in names}
         kinds = (self.defaults, self.drop, self.overrides)
@@ -47,10 +47,10 @@ class ParameterRules:
         return bool(self.defaults or self.drop or self.overrides)
 
     def apply(self, body: bytes, fields: Mapping[str, Any]) -> tuple[bytes, Mapping[str, Any]]:
-        """Return a body, read as `fields`, as the rules want it, and the changes it took.
+        """Return a body, read as `fields`, with the rules applied, and the changes made.
 
-        Where the rules look at the model, one is left of several in a body: that by which they judged. An upstream
-        might read another.
+        If the rules depend on the model, only one of several `model` members is kept: the one that the rules used. An
+        upstream might read another.
         """
         changes = self.changes(fields)
         asked = requested_model(fields)
@@ -63,10 +63,10 @@ class ParameterRules:
         return (written, changes) if written != body else (body, {})
 
     def changes(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the rules set in a request (name to value) and remove (name to REMOVED).
+        """Return the changes that the rules make to a request: name to value, or name to REMOVED.
 
-        The model is settled first; the other rules look at the model that is sent. A default fills only what is absent
-        in every spelling: beside another one it would be the value that some upstreams read.
+        The model is decided first; the other rules use the model that is sent. A default is added only if the parameter
+        is absent in every spelling, as some upstreams would otherwise read the default.
         """
         asked = requested_model(fields)
         model = self._model_sent(fields)
@@ -85,7 +85,7 @@ class ParameterRules:
         return settled(tree, self._names.intersection(map(fold_name, fields)))
 
     def touches(self, name: str, fields: Mapping[str, Any]) -> bool:
-        """Tell whether the rules set a parameter of a request, or would remove it."""
+        """Return whether the rules set a parameter of a request, or would remove it."""
         key = fold_name(name)
         if key not in self._names:
             return False
@@ -94,36 +94,36 @@ class ParameterRules:
         return key in map(fold_name, {**self.changes(fields), **self.changes({**fields, name: None})})
 
     def forces(self, name: str, fields: Mapping[str, Any]) -> bool:
-        """Tell whether the rules force a parameter of a request, or remove it, whatever the request says."""
+        """Return whether the rules force or remove a parameter, whatever the request says."""
         key = fold_name(name)
         return key in self._names and key in map(fold_name, self.changes({**fields, name: None}))
 
     @cached_property
     def look_at_the_model(self) -> bool:
-        """Tell whether it matters to them which model a request is for."""
+        """Return whether the rules depend on the model of a request."""
         patterns = (pattern for pattern, _ in (*self.defaults, *self.drop, *self.overrides))
         return any(pattern != ANY_MODEL for pattern in patterns) or MODEL in collect(self.overrides, "")
 
     @cached_property
     def _names(self) -> frozenset[str]:
-        """Return the folded names of all parameters they are about."""
+        """Return the folded names of all parameters in the rules."""
         return frozenset(root_of(name) for name in self._spelt)
 
     @cached_property
     def reached_within(self) -> frozenset[str]:
-        """Return the folded names of the parameters within which they look: the objects of names with dots."""
+        """Return the folded names of the objects that dotted names reach into."""
         return frozenset(root_of(name) for name in self._spelt if len(path_of(name)) > 1)
 
     @cached_property
     def _spelt(self) -> tuple[str, ...]:
-        """Return the names of all parameters they are about, as they spell them."""
+        """Return the names of all parameters in the rules, as spelt there."""
         rules = [parameters for _, parameters in (*self.defaults, *self.drop, *self.overrides)]
         inner = (by_name(rule) for parameters in rules for _, rule in parameters.values() if isinstance(rule, dict))
         return tuple(name for parameters in (*rules, *inner) for name, _ in parameters.values())
 
     @cached_property
     def _objects(self) -> frozenset[str]:
-        """Return the folded names under which an object stands: each may be a parameter's, or a model's."""
+        """Return the folded names whose value is an object: each may be a parameter or a model."""
         return frozenset(
             key
             for _, parameters in (*self.defaults, *self.overrides)
@@ -138,7 +138,7 @@ class ParameterRules:
         return for_named(collect(self.overrides, model), model)
 
     def _reach_within(self, key: str, fields: Mapping[str, Any]) -> bool:
-        """Tell whether a rule for the request's model is about a member of a parameter."""
+        """Return whether a rule for the request's model changes a member of a parameter."""
         model = self._model_sent(fields)
         rules = (self._defaults_for(model), collect(self.drop, model), self._overrides_for(model))
         names = (name for parameters in rules for name, _ in parameters.values())
@@ -154,32 +154,32 @@ class ParameterRules:
 
 
 def requested_model(fields: Mapping[str, Any]) -> str | Mark | None:
-    """Return the model a request names: in the right spelling, else in another; ALONE for what is no text."""
+    """Return the model of a request, in the canonical spelling, else in another; ALONE if it is no text."""
     spelt = [fields[MODEL]] if MODEL in fields else [fields[name] for name in fields if fold_name(name) == MODEL]
     return next((model for model in spelt if isinstance(model, str)), ALONE) if spelt else None
 
 
 def limit_by_model(rules: Mapping[str, Any]) -> Limited:
-    """Take the flat rules and the limited ones apart."""
+    """Separate the general rules from those limited to models."""
     flat = {name: value for name, value in rules.items() if not is_model_pattern(name, value)}
     limited = tuple((name, by_name(value)) for name, value in rules.items() if is_model_pattern(name, value))
     return ((ANY_MODEL, by_name(flat)), *limited) if flat else limited
 
 
 def split_drop(entry: str) -> tuple[str, Parameters]:
-    """Take `model pattern:name` apart; a bare name is dropped for every model."""
+    """Split `model pattern:name`; a bare name is dropped for every model."""
     pattern, _, name = entry.rpartition(":")
     return pattern or ANY_MODEL, by_name({name: REMOVED})
 
 
 def by_name(parameters: Mapping[str, Any]) -> Parameters:
-    """Return parameters by what all spellings of their names have in common, whole ones before parts of them."""
+    """Return parameters by folded name, whole parameters before members of them."""
     names = sorted(parameters, key=lambda name: len(path_of(name)))
     return {fold_name(name): (name, parameters[name]) for name in names}
 
 
 def settled(tree: Tree, present: Collection[str]) -> dict[str, Any]:
-    """Return what rules make of a request whose parameters are `present`, by the names the rules spell."""
+    """Return the changes that rules make to a request with the parameters `present`, by the names in the rules."""
     changes: dict[str, Any] = {}
     for key, (name, value) in tree.items():
         if key not in present and isinstance(value, Within):
@@ -190,7 +190,7 @@ def settled(tree: Tree, present: Collection[str]) -> dict[str, Any]:
 
 
 def limit_to_upstream(rules: Limited, upstream: str, known: Collection[str]) -> Iterator[tuple[str, Parameters]]:
-    """Yield the rules that may hold for an upstream, with patterns of models alone; names are in lower case."""
+    """Yield the rules that may apply to an upstream, their patterns without its name; names are in lower case."""
     for pattern, parameters in rules:
         prefix, slash, model = pattern.partition("/")
         if not (slash and model and prefix.lower() in known):
@@ -200,7 +200,7 @@ def limit_to_upstream(rules: Limited, upstream: str, known: Collection[str]) -> 
 
 
 def for_named(rules: Parameters, model: str) -> Parameters:
-    """Return the rules with those for this very model in the place of an object that stands under its name."""
+    """Return the rules with those for exactly this model in place of the object under its name."""
     named = rules.get(fold_name(model.strip())) if model else None
     if named is None or not isinstance(named[1], dict):
         return rules
@@ -209,7 +209,7 @@ def for_named(rules: Parameters, model: str) -> Parameters:
 
 
 def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:
-    """Return the parameters whose pattern fits the model; later rules win."""
+    """Return the parameters whose pattern matches the model; later rules win."""
     chosen: dict[str, tuple[str, Any]] = {}
     for pattern, parameters in rules:
         if pattern == ANY_MODEL or matcher(pattern)(model.strip()):
@@ -218,7 +218,7 @@ def collect(rules: Limited, model: str) -> dict[str, tuple[str, Any]]:
 
 
 def put_last(rules: Parameters, later: Parameters) -> dict[str, tuple[str, Any]]:
-    """Return the rules with later ones behind them, in the place of those of the same names."""
+    """Return the rules with later ones appended; they replace rules of the same name."""
     if not rules:
         return dict(later)
     return {**{key: rule for key, rule in rules.items() if key not in later}, **later}
@@ -226,5 +226,5 @@ def put_last(rules: Parameters, later: Parameters) -> dict[str, tuple[str, Any]]
 
 @lru_cache(maxsize=1024)
 def matcher(pattern: str) -> Callable[[str], object]:
-    """Return what matches a pattern, or its very text, in any letter case: many upstreams know their models in each."""
+    """Return a matcher for a pattern or its literal text, in any letter case, as many upstreams ignore case."""
     return re.compile(f"{translate(pattern)}|{re.escape(pattern)}\\Z", re.IGNORECASE).match

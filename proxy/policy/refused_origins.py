@@ -1,4 +1,4 @@
-"""The origins that were refused last, so that the user can allow one by a click. In memory; for any thread."""
+"""Remember the origins refused last, so that the user can allow one by a click. In memory; for any thread."""
 
 import threading
 from collections.abc import Collection
@@ -10,14 +10,14 @@ LONGEST = 255  # a host's name has no more; what is longer would only fill the p
 
 
 class RefusedOrigins:
-    """Remember the last few that could be allowed: `null` and `file://` cannot."""
+    """Hold the last few refused origins that can be allowed; `null` and `file://` cannot."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: list[str] = []
 
     def note(self, header: str | None) -> None:
-        """Take note of a refused request's Origin header; what is no origin is passed over."""
+        """Record a refused request's Origin header; a value that is no origin is ignored."""
         try:
             origin = parse_origin(header or "")
         except ValueError:
@@ -28,6 +28,6 @@ class RefusedOrigins:
             self._last = [origin, *(other for other in self._last if other != origin)][:MOST]
 
     def offered(self, allowed: Collection[str]) -> list[str]:
-        """Return them, the last one first, without those that are allowed by now."""
+        """Return the origins, the latest first, without those that are allowed by now."""
         with self._lock:
             return [origin for origin in self._last if origin not in allowed]

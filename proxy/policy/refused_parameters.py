@@ -1,4 +1,4 @@
-"""Read from an upstream's refusal which parameter it does not take, and how a request can do without it. Pure."""
+"""Find the parameter that an upstream's error refuses, and the repair of the request. Pure functions."""
 
 import json
 import re
@@ -38,7 +38,7 @@ MAX_READ_BYTES = 65_536
 
 @dataclass(frozen=True)
 class Repair:
-    """How a request is changed: a parameter goes, or comes under another name."""
+    """A change of a request: a parameter is removed or renamed."""
 
     parameter: str
     new_name: str | None = None
@@ -48,7 +48,7 @@ class Repair:
 
 
 def repair_for(body: bytes | None, fields: Mapping[str, Any]) -> Repair | None:
-    """Return what mends a request that was refused with this body, None where nothing does."""
+    """Return the repair for a request that was refused with this body, None if there is none."""
     name = refused_parameter(body, fields)
     if name is None:
         return None
@@ -57,7 +57,7 @@ def repair_for(body: bytes | None, fields: Mapping[str, Any]) -> Repair | None:
 
 
 def refused_parameter(body: bytes | None, fields: Mapping[str, Any]) -> str | None:
-    """Return the parameter of the request that a refusal names as unsupported."""
+    """Return the request's parameter that an error names as unsupported."""
     if not body or len(body) > MAX_READ_BYTES:
         return None
     text = body.decode("utf-8", "replace")
@@ -78,13 +78,13 @@ def refused_parameter(body: bytes | None, fields: Mapping[str, Any]) -> str | No
 
 
 def said_codes(value: object) -> Iterator[str]:
-    """Yield the codes and types of errors in an answer of any provider's form."""
+    """Yield the error codes and types in an answer, in any provider's form."""
     for error in errors_in(value):
         yield from (code for key in ("code", "type") if isinstance(code := error.get(key), str))
 
 
 def said_names(value: object) -> Iterator[str]:
-    """Yield the parameters that errors name in a member of their own: `param`, and pydantic's `loc`."""
+    """Yield the parameters that errors name in `param`, or in pydantic's `loc`."""
     for error in errors_in(value):
         if isinstance(param := error.get("param"), str) and param:
             yield re.split(r"[.\[]", param.removeprefix("body."), maxsplit=1)[0]
@@ -93,7 +93,7 @@ def said_names(value: object) -> Iterator[str]:
 
 
 def errors_in(value: object, depth: int = 4) -> Iterator[dict[str, Any]]:
-    """Yield each object that may be an error: the body, and what stands where providers put theirs."""
+    """Yield each object that may be an error: the body, and the members in which providers put errors."""
     if depth == 0:
         return
     if isinstance(value, list):

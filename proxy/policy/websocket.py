@@ -1,4 +1,4 @@
-"""The WebSocket handshake (RFC 6455, section 4): what of it travels, and the key that browsers hide in it."""
+"""Handle the WebSocket handshake (RFC 6455, section 4): the headers to pass on, and the key in a sub-protocol."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ NONCE = re.compile(r"[A-Za-z0-9+/]{22}==")
 
 
 def handshake_headers(environ: Mapping[str, Any]) -> Headers:
-    """Return what of the handshake goes upstream, beside the usual headers; raises MalformedRequest."""
+    """Return the handshake's headers for the upstream, beside the usual ones; raises MalformedRequest."""
     if environ["REQUEST_METHOD"] != "GET" or environ["SERVER_PROTOCOL"] != "HTTP/1.1":
         raise MalformedRequest("a WebSocket begins with GET over HTTP/1.1")
     if environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ:
@@ -32,24 +32,24 @@ def handshake_headers(environ: Mapping[str, Any]) -> Headers:
 
 
 def protocols_for_upstream(offered: str) -> list[str]:
-    """Return the sub-protocols a client offered, without a key among them."""
+    """Return the offered sub-protocols, without the one that holds a key."""
     return [protocol for protocol in listed(offered) if not protocol.lower().startswith(KEY_PROTOCOL)]
 
 
 def key_among_protocols(offered: str) -> str | None:
-    """Return the key a client offered as a sub-protocol."""
+    """Return the key that a client sent as a sub-protocol."""
     keys = (protocol[len(KEY_PROTOCOL) :] for protocol in listed(offered) if protocol.lower().startswith(KEY_PROTOCOL))
     return next(keys, None) or None
 
 
 def handshake_answer(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Return what of the upstream's answer to the handshake goes to the client."""
+    """Return the headers of the upstream's handshake answer for the client."""
     headers = list(headers)
     return Headers((*((name, value) for name, value in headers if name in TO_CLIENT), *for_client(headers)))
 
 
 def proof_for(nonce: str) -> str:
-    """Return what an upstream that speaks WebSocket answers to a Sec-WebSocket-Key, in Sec-WebSocket-Accept."""
+    """Return the Sec-WebSocket-Accept value that answers a Sec-WebSocket-Key."""
     digest = hashlib.sha1((nonce + MAGIC).encode(), usedforsecurity=False).digest()
     return base64.b64encode(digest).decode()
 

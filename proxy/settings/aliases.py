@@ -1,4 +1,4 @@
-"""Aliases of models: their form, and what in them contradicts itself. Pure values."""
+"""Parse aliases of models and check them for contradictions. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated
@@ -12,7 +12,7 @@ MAX_CHAIN = 64  # models that an alias stands for, with those of the aliases it 
 
 
 def parse_aliases(value: object) -> object:
-    """Read aliases from JSON text or a table; one target is a chain of one. Raises ValueError for what is no alias."""
+    """Read aliases from JSON text or a table; a single target becomes a list of one. Raises ValueError."""
     value = parse_json(value)
     if not isinstance(value, dict):
         raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
@@ -35,7 +35,7 @@ Aliases = Annotated[dict[str, tuple[str, ...]], BeforeValidator(parse_aliases)]
 
 
 def check_aliases(aliases: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
-    """Refuse an alias in a circle, one whose target's prefix is no upstream, and endless chains; raises ValueError."""
+    """Raise ValueError for a circle of aliases, a target whose prefix is no upstream, and a chain that is too long."""
     lengths: dict[str, int] = {}
     for alias in aliases:
         check_alias(alias, aliases, names, (), lengths)
@@ -48,7 +48,7 @@ def check_alias(
     way: tuple[str, ...],
     lengths: dict[str, int],
 ) -> int:
-    """Return how many models an alias stands for; `way` is how it was come to. Raises ValueError."""
+    """Return how many models an alias stands for; `way` holds the aliases that led here. Raises ValueError."""
     if alias in way:
         raise ValueError(f"the aliases {', '.join(way[way.index(alias) :])} name each other in a circle")
     if alias in lengths:
@@ -67,7 +67,7 @@ def check_alias(
 
 
 def check_target(alias: str, target: str, names: Sequence[str]) -> None:
-    """Refuse a target whose prefix is no upstream; raises ValueError."""
+    """Raise ValueError for a target whose prefix is no upstream."""
     prefix, slash, model = target.partition("/")
     if slash and (prefix not in names or not model):
         raise ValueError(f"the alias {alias} names {cut(target)}, and {cut(prefix)} is no upstream")

@@ -1,10 +1,10 @@
-"""The file of certificates a setting may name."""
+"""Load the certificate file that a setting names."""
 
 import ssl
 
 
 def trusting(path: str) -> ssl.SSLContext:
-    """Return a context that trusts a file's certificates alone.
+    """Return a TLS context that trusts only the certificates in a file.
 
     Raises ValueError for a file that cannot be read or holds no certificate.
     """

@@ -1,4 +1,4 @@
-"""The settings file as it is first made: every setting as a comment, with its meaning and its default."""
+"""Write the first settings file: every setting as a comment, with its meaning and default."""
 
 import json
 from textwrap import wrap
@@ -15,13 +15,13 @@ NOT_SET = '"…"  # not set'
 
 
 def commented_settings() -> str:
-    """Return the text of a file that changes nothing."""
+    """Return the text of a settings file that sets nothing."""
     rows = [row(field) for field in Settings.model_fields if not about(field).secret]
     return HEAD + "\n" + "\n".join(rows)
 
 
 def row(field: str) -> str:
-    """Return one setting: what it means, what it expects, and a line that sets it."""
+    """Return the lines for one setting: its meaning, its form, and an assignment, all as comments."""
     told = about(field)
     restart = " A change moves the server." if told.restart else ""
     meaning = f"{told.meaning}. Expected: {told.expects}.{restart} In the environment: {variable(field)}"
@@ -30,7 +30,7 @@ def row(field: str) -> str:
 
 
 def toml(default: Any) -> str:
-    """Return a default as TOML; what is not set has no value there, so a mark stands for it."""
+    """Return a default as TOML; TOML has no null, so a placeholder stands for a setting without a default."""
     if default is None:
         return NOT_SET
     if isinstance(default, bool):

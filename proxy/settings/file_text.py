@@ -1,4 +1,4 @@
-"""The settings file's bytes as text: whichever way an editor saves it, it is read, and written back the same way."""
+"""Decode the settings file and encode it again in the same form: byte order mark, UTF-8 or UTF-16, line ends."""
 
 import codecs
 import stat
@@ -21,7 +21,7 @@ MARKS = (
 
 @dataclass(frozen=True)
 class FileText:
-    """A text, its lines ended by line feeds, and the form its file has."""
+    """A text with line feeds as line ends, and the encoding and line ends of its file."""
 
     text: str = ""
     codec: str = "utf-8"
@@ -30,7 +30,7 @@ class FileText:
 
     @classmethod
     def of(cls, content: bytes) -> "FileText":
-        """Take a file's bytes apart; raises ValueError naming the line where they are no text."""
+        """Decode a file's bytes; raises ValueError naming the line that cannot be decoded."""
         mark, codec = next(((mark, codec) for mark, codec in MARKS if content.startswith(mark)), (b"", "utf-8"))
         content = content[len(mark) :]
         try:
@@ -42,13 +42,13 @@ class FileText:
         return cls(text.replace("\r\n", "\n") if has_crlf else text, codec, mark, has_crlf)
 
     def content(self, text: str) -> bytes:
-        """Return the bytes of another text in this form; raises UnicodeEncodeError for half a character."""
+        """Return the bytes of another text in this form; raises UnicodeEncodeError for a lone surrogate."""
         return self.mark + (text.replace("\n", "\r\n") if self.has_crlf else text).encode(self.codec)
 
 
 @dataclass(frozen=True)
 class FileState:
-    """What a file holds at a moment, None where there is none; or why it cannot be read."""
+    """The content of a file at one moment (None if it does not exist), or why it cannot be read."""
 
     content: bytes | None = None
     problem: str | None = None
@@ -63,7 +63,7 @@ class FileState:
 
 
 def read_content(path: Path) -> bytes | None:
-    """Return the file's bytes, None where there is no file; raises SettingsFileWrong for one that cannot be read."""
+    """Return the file's bytes, None if there is no file; raises SettingsFileWrong if it cannot be read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SettingsFileWrong(f"{path} is no file")
@@ -81,7 +81,7 @@ def read_content(path: Path) -> bytes | None:
 
 
 def is_blank(content: bytes) -> bool:
-    """Tell whether there is no letter in a file's bytes; a byte order mark is none."""
+    """Return whether a file's bytes hold nothing but white space and a byte order mark."""
     try:
         return not FileText.of(content).text.strip()
     except ValueError:
@@ -89,12 +89,12 @@ def is_blank(content: bytes) -> bool:
 
 
 def dangling_link(path: Path) -> Path | None:
-    """Return what leads nowhere, the file or a folder above it; None where there simply is no file."""
+    """Return the broken link, the file or a folder above it; None if the file simply does not exist."""
     return next((place for place in (path, *path.parents) if place.is_symlink() and not place.exists()), None)
 
 
 def replace_content(path: Path, content: bytes | None) -> None:
-    """Put bytes in the file's place; None removes it. Raises OSError, and then nothing has changed."""
+    """Replace the file's content; None removes the file. Raises OSError, and then nothing has changed."""
     if content is None:
         target_of(path).unlink(missing_ok=True)
     else:

@@ -1,4 +1,4 @@
-"""The settings file, followed: what somebody writes into it by hand is put in force within two seconds."""
+"""Follow the settings file: an edit by hand is applied within two seconds."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class SettingsFollower:
-    """Look at the settings file again and again, in the thread `settings-follower`. For any thread."""
+    """Poll the settings file on the thread `settings-follower`. The methods may be called on any thread."""
 
     def __init__(self, store: SettingsStore, look_every_s: float = LOOK_EVERY_S, settled_s: float = SETTLED_S) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class SettingsFollower:
         self._seen: Fingerprint | None = None  # of the file when its content was last judged
 
     def start(self) -> None:
-        """Take up what has changed since the settings were loaded, and follow; a second call does nothing.
+        """Apply what has changed since the settings were loaded, and start polling; a second call does nothing.
 
         It returns at once where nothing has changed.
         """
@@ -47,7 +47,7 @@ class SettingsFollower:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Follow no longer; a second call does nothing."""
+        """Stop polling; a second call does nothing."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ended.set()
@@ -62,7 +62,7 @@ class SettingsFollower:
                 log.exception("a change of the settings file was not put in force")
 
     def _look(self) -> None:
-        """Have a file judged that is not as it was last time, once it has settled."""
+        """Apply a changed file once it has settled."""
         fingerprint = fingerprint_of(self._store.path)
         if fingerprint == self._seen:
             return
@@ -71,12 +71,12 @@ class SettingsFollower:
             self._seen = None
 
     def _take_up(self) -> bool:
-        """Have the store put in force what the file holds; False where it is to be read again with the next look."""
+        """Have the store apply the file's content; return False if the file must be read again at the next poll."""
         state = self._settled_state()
         return state is not None and self._store.reload(state) and state.problem is None
 
     def _settled_state(self) -> FileState | None:
-        """Return what the file holds once it does so at two looks in a row; None where it has not settled."""
+        """Return the file's state if two polls in a row saw the same; None while it has not settled."""
         before = FileState.of(self._store.path)
         for _ in range(SETTLING_LOOKS):
             if self._ended.wait(self._settled_s):
@@ -89,7 +89,7 @@ class SettingsFollower:
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
-    """Return what changes with the file's content, for the price of one look into its folder."""
+    """Return a value that changes with the file's content, for the cost of one `stat`."""
     try:
         status = path.stat()
     except OSError as error:

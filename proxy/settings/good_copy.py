@@ -1,4 +1,4 @@
-"""The last good settings: a private copy of the settings file as it was when it was last put in force."""
+"""Keep the last good settings: a private copy of the settings file as it was when it was last applied."""
 
 import hashlib
 import json
@@ -13,18 +13,18 @@ from proxy.settings.file_text import FileText
 
 
 class GoodCopy:
-    """Keep and read the copy of one settings file. What is damaged, or might be of somebody else, is no copy."""
+    """Keep and read the copy of one settings file. A copy that is damaged or not ours alone is ignored."""
 
     def __init__(self, settings_file: Path) -> None:
         self._name = json.dumps(os.path.normcase(settings_file.absolute())).encode()
 
     @property
     def path(self) -> Path:
-        """Return where it stands: the copies of other settings files stand elsewhere."""
+        """Return the copy's path; each settings file has its own."""
         return paths.state_file().with_name(f"good-settings-{digest(self._name)[:16]}.toml")
 
     def read(self) -> bytes | None:
-        """Return what the settings file held, None where there is no copy to go by."""
+        """Return the content of the copy, None if there is no usable one."""
         try:
             content = self.path.read_bytes() if is_own_file(self.path) else b""
         except OSError:
@@ -33,7 +33,7 @@ class GoodCopy:
         return text if content == self._written(text) else None
 
     def keep(self, content: bytes) -> None:
-        """Keep what the settings file holds; raises OSError, and keeps nothing then: an older copy is not the last."""
+        """Keep the settings file's content; raises OSError, and then no copy is left: an older one would be wrong."""
         new = self._written(FileText.of(content).text.encode())
         if self.read() == new.partition(b"\n")[2]:
             return
@@ -45,21 +45,21 @@ class GoodCopy:
             raise
 
     def forget(self) -> None:
-        """Keep nothing; raises OSError."""
+        """Delete the copy; raises OSError."""
         self.path.unlink(missing_ok=True)
 
     def _written(self, text: bytes) -> bytes:
-        """Return the whole copy; its first line says what it is, and tells a damaged one."""
+        """Return the bytes of the copy; its first line holds a digest, so that damage is detected."""
         checked = digest(self._name + text).encode()
         return b"# The program's own copy of " + self._name + b" as it was last in force; " + checked + b"\n" + text
 
 
 def is_own_file(path: Path) -> bool:
-    """Tell whether this is a file, and no link to one, that nobody else can read or change; raises OSError."""
+    """Return whether this is a regular file, not a link, that nobody else can read or change; raises OSError."""
     status = path.lstat()
     return stat.S_ISREG(status.st_mode) and is_private(status)
 
 
 def digest(content: bytes) -> str:
-    """Return what tells one content from another."""
+    """Return the digest of a content."""
     return hashlib.sha256(content).hexdigest()

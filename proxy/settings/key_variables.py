@@ -1,4 +1,4 @@
-"""The keys that the environment brings: ours alone, so that no child and no tool inherits them."""
+"""Take the keys out of the process's environment, so that no child process and no tool inherits them."""
 
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
@@ -8,19 +8,19 @@ BEGINNINGS = ("OPENAI_API_KEY", "PROXY_API_KEY")
 
 
 def is_key_variable(name: str) -> bool:
-    """Tell whether a variable of the environment holds a key of ours, in capitals or not."""
+    """Return whether an environment variable, in any letter case, holds a key of this program."""
     return name.upper().startswith(BEGINNINGS)
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment as a child may have it."""
+    """Return an environment without keys, for a child process."""
     return {name: value for name, value in environment.items() if not is_key_variable(name)}
 
 
 def take_keys(environment: MutableMapping[str, str]) -> Mapping[str, str]:
-    """Take the keys out of this process's environment; return it as it was, to be read by us.
+    """Remove the keys from this process's environment; return the environment as it was before.
 
-    For programs of our own alone, and before anything else is started: a server that carries us may start itself again
+    Call it only in our own programs, and before any thread or process is started: a foreign server may restart itself
     from its environment.
     """
     taken = {name: environment.pop(name) for name in list(environment) if is_key_variable(name)}

@@ -1,7 +1,7 @@
-"""Settings as they come from all sources together, and what holds where the settings file is wrong.
+"""Load the settings from all sources, and decide what holds if the settings file is wrong.
 
-Its faults never put the defaults in the place of what the user has chosen: the last good settings stay in force, from a
-private copy; without one nothing is relayed until the file is mended.
+A mistake in the file never brings the defaults back: the last good settings stay in force, from a private copy. Without
+a copy nothing is relayed until the file is corrected.
 """
 
 import logging
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class InForce:
-    """The settings, where each came from, and what is wrong with the settings file."""
+    """The settings in force, the origin of each, and what is wrong with the settings file."""
 
     settings: Settings
     origins: Mapping[str, Origin]
@@ -62,7 +62,7 @@ class InForce:
 
 
 class Loader:
-    """Load the settings of one settings file, under a command line and the environment."""
+    """Load the settings from one settings file, the environment and the command line."""
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class Loader:
         self._good_copy = GoodCopy(path)
 
     def load(self) -> InForce:
-        """Return what is to be in force at the start; raises SettingError where environment or command line are wrong.
+        """Return the settings for the start; raises SettingError if the environment or the command line is wrong.
 
-        What is wrong with the settings file is its `problem`; so is what is wrong in the environment for who starts
+        A mistake in the settings file becomes the result's `problem`; so does one in the environment for a start
         anyway, and then nothing is relayed: the next best value could send the key to somebody else.
         """
         try:
@@ -112,13 +112,13 @@ class Loader:
         return in_force
 
     def read(self, *, is_expected: bool = False) -> InForce:
-        """Return what the settings file makes of the settings now; raises as `judge`."""
+        """Read the settings file and return the settings that result; raises as `judge`."""
         return self.judge(read_content(self._path), is_expected=is_expected)
 
     def judge(self, content: bytes | None, *, is_expected: bool) -> InForce:
-        """Return what a content of the settings file makes of the settings; raises SettingsFileWrong for its faults.
+        """Return the settings that result from a content of the settings file; raises SettingsFileWrong.
 
-        One without a letter that held settings before was broken off, by a full disk or a crash, and chooses nothing.
+        An empty file that held settings before was cut off, by a full disk or a crash, and is wrong too.
         Where a file is expected and gone, an editor may have it in its hands, or its disk went: the defaults come with
         a restart, and not while the program runs.
         """
@@ -129,13 +129,13 @@ class Loader:
         return self._of(content, "settings file")
 
     def merge(self, file_values: Mapping[str, Any]) -> InForce:
-        """Return what the settings would be if the settings file held these values; raises SettingError."""
+        """Return the settings that would result if the settings file held these values; raises SettingError."""
         return self._merge("settings file", file_values)
 
     def keep_copy(self, in_force: InForce) -> None:
-        """Keep what is in force as the last good settings, should the file be wrong one day.
+        """Save the settings in force as the last good settings.
 
-        A file that sets nothing is nothing to go back to: the defaults are what must not come in place of choices.
+        A file that sets nothing is not saved: the defaults must never replace the user's choices.
         """
         try:
             if in_force.content is not None and in_force.file_values:
@@ -146,7 +146,7 @@ class Loader:
             log.warning("the last good settings cannot be kept: %s", error)
 
     def _without_file(self, problem: str) -> InForce:
-        """Return the last good settings; where they are not to be had, settings with which nothing is relayed."""
+        """Return the last good settings; if there are none, settings with which nothing is relayed."""
         if (copy := self._good_copy.read()) is not None:
             try:
                 return replace(self._of(copy, "last good settings"), problem=problem)
@@ -159,9 +159,9 @@ class Loader:
         return replace(self._merge("settings file", {}, NOT_KNOWN), problem=problem, is_known=False)
 
     def _of(self, content: bytes | None, origin: Origin) -> InForce:
-        """Return what a content of the settings file makes of the settings.
+        """Return the settings that result from a content of the settings file.
 
-        Raises SettingsFileWrong for all its faults, SettingError for those of environment and command line.
+        Raises SettingsFileWrong for mistakes in the file, SettingError for those in environment and command line.
         """
         values = parse(content, self._path)
         try:
@@ -206,7 +206,7 @@ class Loader:
 
 
 def is_proxy_key(value: object) -> bool:
-    """Tell whether a value is a key that this program has made: no upstream may see it."""
+    """Return whether a value is a proxy key made by this program; no upstream may see one."""
     return isinstance(value, str) and PROXY_KEY.fullmatch(value.strip().strip("\"'")) is not None
 
 
@@ -235,6 +235,6 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
 
 
 def within(loc: tuple[int | str, ...]) -> str:
-    """Say which part of a setting's value is meant, counted from 1: `2, auth: `; nothing where it is the whole."""
+    """Name the part of a setting's value, counted from 1, such as `2, auth: `; an empty text means the whole."""
     parts = [str(part + 1) if isinstance(part, int) else str(part) for part in loc[1:]]
     return f"{cut(', '.join(parts))}: " if parts else ""

@@ -59,7 +59,7 @@ AS_GOOD_AS_A_SETTING = 0.9  # likeness of a name; no parameter of the APIs comes
 
 @dataclass(frozen=True)
 class About:
-    """What the table says of a setting beside its default."""
+    """A setting's row in the table, apart from its default."""
 
     meaning: str
     expects: str
@@ -76,7 +76,7 @@ def setting(
 
 
 def limit_setting(what: str, period: str, expects: str) -> Any:
-    """Declare a limit that gives notice."""
+    """Declare a row for a soft limit, which gives notice."""
     return setting(
         None,
         f"Give notice once all requests of a {period} have used so many {what}",
@@ -281,25 +281,25 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the caller alone: the store merges the sources and knows each value's origin."""
+        """Take values only from the caller: the store merges the sources and knows each value's origin."""
         return (init_settings,)
 
     @field_validator("proxy_allowed_origins")
     @classmethod
     def check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        """Hold each origin in the form browsers send."""
+        """Normalise each origin to the form that browsers send."""
         return tuple(parse_origin(origin) for origin in origins)
 
     @field_validator("openai_base_url")
     @classmethod
     def check_upstream(cls, url: str) -> str:
-        """Bring the base URL into its one form."""
+        """Normalise the base URL."""
         return parse_upstream_url(url)
 
     @field_validator("proxy_update_index")
     @classmethod
     def check_index(cls, url: str) -> str:
-        """Refuse what is no address; one in the clear could say anything, but on this computer."""
+        """Refuse anything but a URL without a login; http:// is allowed on this computer only."""
         parts = urlsplit(url)
         host = parts.hostname or ""
         if not url.isascii() or not url.isprintable() or " " in url or not host or parts.username is not None:
@@ -311,7 +311,7 @@ class Settings(BaseSettings):
     @field_validator("openai_ca_file")
     @classmethod
     def check_ca_file(cls, path: str | None) -> str | None:
-        """Try the certificates: later every request would fail of them."""
+        """Load the certificates now; otherwise every later request would fail."""
         if path is not None:
             trusting(path)
         return path
@@ -349,17 +349,17 @@ class Settings(BaseSettings):
 
     @cached_property
     def upstreams(self) -> tuple[Upstream, ...]:
-        """All upstreams: that of OPENAI_BASE_URL first, then the table's."""
+        """All upstreams: first that of OPENAI_BASE_URL, then those of the table."""
         first = first_upstream(self.openai_base_url, self.openai_organization, self.openai_project, self.openai_ca_file)
         return (first, *self.proxy_upstreams)
 
     @cached_property
     def chosen_upstream(self) -> Upstream:
-        """The one that requests go to which nothing sends elsewhere."""
+        """The upstream of all requests that no alias, prefix or pattern sends elsewhere."""
         return self.upstream_named(self.proxy_upstream) or self.upstreams[0]
 
     def upstream_named(self, name: str | None) -> Upstream | None:
-        """Return the upstream of a name, None where there is none."""
+        """Return the upstream with a name, None if there is none."""
         return next((upstream for upstream in self.upstreams if upstream.name == name), None)
 
     @cached_property  # asked for at every request
@@ -369,22 +369,22 @@ class Settings(BaseSettings):
 
     @cached_property  # as above
     def reads_callers_keys(self) -> bool:
-        """Tell whether the key a caller brings is looked at: it must be a proxy key, or goes upstream."""
+        """Return whether a caller's key matters: it must be a proxy key, or is sent upstream."""
         return self.proxy_require_api_key or self.proxy_forward_auth_header
 
     @cached_property  # as above
     def capture_bytes(self) -> int:
-        """How much may be held of recent requests, in bytes."""
+        """The limit for the held bodies of recent requests, in bytes."""
         return self.proxy_capture_mb * 1_048_576
 
     @property
     def max_upload_bytes(self) -> int:
-        """The limit where files are uploaded, in bytes; never below that of any other body."""
+        """The limit for file uploads, in bytes; never below the limit for other bodies."""
         return max(self.max_body_bytes, int(self.proxy_max_upload_mb * 1_048_576))
 
 
 def changed_upstreams(old: Settings, new: Settings) -> set[str]:
-    """Return the names of the upstreams that are gone, or are others now: what was seen of them counts no more."""
+    """Return the names of the upstreams that were removed or replaced: what was learned about them is obsolete."""
     now = {upstream.name: (upstream.base_url, upstream.auth) for upstream in new.upstreams}
     return {each.name for each in old.upstreams if now.get(each.name) != (each.base_url, each.auth)}
 
@@ -402,7 +402,7 @@ def about(field: str) -> About:
 
 
 def shown(field: str, settings: Settings) -> str:
-    """Return a setting's value as people may see it: of a key, its last four characters."""
+    """Return a setting's value for display; of a key only its last four characters."""
     value = getattr(settings, field)
     if isinstance(value, SecretStr):
         return hidden(value)
@@ -418,6 +418,6 @@ def shown(field: str, settings: Settings) -> str:
 
 
 def hidden(secret: SecretStr) -> str:
-    """Say that a key is set, and how it ends where that gives little away."""
+    """Return that a key is set, and its last characters if the key is long enough."""
     key = secret.get_secret_value()
     return f"set, ends in {key[-4:]}" if len(key) >= 12 else "set"

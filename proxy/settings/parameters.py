@@ -1,4 +1,4 @@
-"""Rules about the parameters of requests: their form, and which names are parameters and which are models. Pure.
+"""Parse parameter rules, and tell names of parameters from names of models. Pure functions.
 
 Each function that checks something raises ValueError.
 """
@@ -70,20 +70,20 @@ def check_rule_names(rules: dict[str, Any]) -> None:
 
 
 def check_parameter(name: str) -> None:
-    """Refuse a name with dots that leads to no member of an object: upstreams have no parameter of that name."""
+    """Refuse a dotted name with a part that is no name, such as an empty one."""
     if "." in name and path_of(name) == (name,):
         raise ValueError(f"{cut(name)} is no parameter: each part of a name with dots is a name")
 
 
 @lru_cache(maxsize=1024)
 def path_of(name: str) -> tuple[str, ...]:
-    """Return where a parameter stands: `reasoning.effort` is a member of an object."""
+    """Return a parameter's path: `reasoning.effort` is a member of an object."""
     path = tuple(name.split("."))
     return path if all(map(PARAMETER.fullmatch, path)) else (name,)
 
 
 def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
-    """Yield the parameters that rules name, for whichever models."""
+    """Yield the parameters that rules name, for any models."""
     for name, value in rules.items():
         if is_model_pattern(name, value):
             yield from parameters_of(value)
@@ -92,7 +92,7 @@ def parameters_of(rules: dict[str, Any]) -> Iterator[str]:
 
 
 def names_within(value: object) -> Iterator[str]:
-    """Yield every name in a value, however deep it stands."""
+    """Yield every member name in a value, at any depth."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield name
@@ -103,10 +103,10 @@ def names_within(value: object) -> Iterator[str]:
 
 
 def is_model_pattern(name: str, value: object) -> bool:
-    """Tell a model, or a pattern of models, from a parameter: its value is an object, and its name no parameter's.
+    """Return whether a name means models, not a parameter: its value is an object, and its name no parameter's.
 
-    A digit is part of many models' names (`o3`, `gpt4o`), and of no parameter that holds an object. A plain word that
-    is no known parameter is a model's name where its object holds parameters.
+    Many models' names hold a digit (`o3`, `gpt4o`); no parameter whose value is an object does. A plain word that is no
+    known parameter is a model's name if its object holds parameters.
     """
     if not isinstance(value, dict):
         return False

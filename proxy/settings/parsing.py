@@ -1,4 +1,4 @@
-"""The forms values are written in: URLs, origins, lists, rules. Pure functions; each raises ValueError."""
+"""Parse the values of settings: URLs, origins, lists, rules. Pure functions; each raises ValueError."""
 
 import ipaddress
 import json
@@ -40,7 +40,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this computer's own, and nothing else anywhere."""
+    """Return whether a host name or address always means this computer."""
     name = host.strip("[]").lower()
     if name == "localhost":
         return True
@@ -51,7 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 def stays_on_this_computer(host: str) -> bool:
-    """Tell whether a connection to a host ends on this computer: a network's proxy would look for it on its own.
+    """Return whether a connection to a host ends on this computer, so that no network proxy may be used.
 
     Beside what `is_loopback` knows these are the names below localhost (RFC 6761, 6.3), the address that stands for all
     of a computer's own, and the short and odd forms in which the system's resolver takes an address: `127.1`, `0x7f.1`.
@@ -72,20 +72,20 @@ def stays_on_this_computer(host: str) -> bool:
 
 
 def without_mapping(address: Address) -> Address:
-    """Return the IPv4 address that one of IPv6 stands for (`::ffff:127.0.0.1`), any other as it is."""
+    """Return the IPv4 address in an IPv4-mapped IPv6 address (`::ffff:127.0.0.1`), any other unchanged."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
 
 
 def split_commas(value: object) -> object:
-    """Take `a, b` apart; a list (from the file) stays one."""
+    """Split `a, b` at its commas; a list (from the file) stays a list."""
     if isinstance(value, str):
         return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
     return value
 
 
 def parse_key(value: object) -> object:
-    """Trim the spaces, quotes and line ends people paste with a key; refuse what then cannot be one."""
+    """Trim spaces, quotes and line ends pasted with a key; refuse a value that cannot be a key."""
     if not isinstance(value, str):
         return value
     key = value.strip().strip("\"'").strip()
@@ -101,14 +101,14 @@ def parse_keys(value: object) -> object:
 
 
 def refuse_bool(value: object) -> object:
-    """Refuse true and false where a number is meant: to Python they are 1 and 0."""
+    """Refuse true and false for a number: Python takes them for 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("this is no number")  # noqa: TRY004  pydantic turns ValueError into its own
     return value
 
 
 def cut(text: str) -> str:
-    """Return the beginning of what is longer than anybody reads."""
+    """Return a text, shortened for display."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
@@ -121,10 +121,10 @@ def parse_level(value: object) -> object:
 
 
 def parse_upstream_url(url: str, *, is_complete: bool = False) -> str:
-    """Return the base URL in its one form: scheme, host, path with a version, no slash at the end.
+    """Return the normalised base URL: scheme, host, path with a version, no slash at the end.
 
-    What ends with an endpoint that upstreams serve with and without a version is believed as it is, and so is what ends
-    with WHOLE_MARK.
+    A URL that ends with an endpoint which upstreams serve with and without a version is not changed, and neither is one
+    that ends with WHOLE_MARK.
     """
     url = url.strip()
     if IN_NO_URL.search(url):
@@ -153,12 +153,12 @@ def parse_upstream_url(url: str, *, is_complete: bool = False) -> str:
 
 
 def has_version(path: str) -> bool:
-    """Tell whether a segment of a path is a version."""
+    """Return whether a path segment is a version, such as `v1`."""
     return any(VERSION.fullmatch(segment) for segment in path.split("/"))
 
 
 def cut_tails(path: str, tails: tuple[str, ...]) -> str:
-    """Return a path without the endpoints it ends with, however many."""
+    """Return a path without the endpoints at its end."""
     while tail := next((tail for tail in tails if path.lower().endswith(tail)), ""):
         path = path[: -len(tail)]
     return path
@@ -176,7 +176,7 @@ def parse_origin(origin: str) -> str:
 
 
 def parse_json(value: object) -> object:
-    """Read JSON text; what is no text (a table of the file) stays as it is."""
+    """Parse JSON text; any other value (a table of the file) stays as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -186,7 +186,7 @@ def parse_json(value: object) -> object:
 
 
 def parse_prices(value: object) -> object:
-    """Read the user's prices by model from JSON text or a table: what input and output cost, and cached input."""
+    """Read the user's prices by model from JSON text or a table, in US dollars for a million tokens."""
     value = parse_json(value)
     for price in value.values() if isinstance(value, dict) else ():
         if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {"input", "cached", "output"}:
@@ -210,7 +210,7 @@ def parse_key_limits(value: object) -> object:
 
 
 def fold_name(name: str) -> str:
-    """Return what all spellings of a parameter's name have in common; some upstreams take each of them.
+    """Return the canonical form of a parameter's name: the same for every spelling that some upstream accepts.
 
     Go's servers match names without case, as Unicode folds it, Java's take both Turkish letters for an `i`; what reads
     with protobuf, as Google's does, takes `topP` for `top_p`; C's texts end at a zero byte.

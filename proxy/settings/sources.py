@@ -1,4 +1,4 @@
-"""Where settings come from: the environment and the settings file. Neither keeps a secret."""
+"""Read settings from the environment and the settings file; write the file. It never holds a secret."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ from proxy.settings.upstreams import Upstream
 
 
 def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the environment sets, as text; the keys are those of the one given, which the process's may lack."""
+    """Return the settings in an environment, as text; pass the original one, as keys are removed from the process's."""
     values = dict(EnvSettingsSource(Settings)())
     for name, value in environment.items():
         field = name.lower()
@@ -28,12 +28,12 @@ def read_environment(environment: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """Return what the settings file sets; a missing file sets nothing. Raises SettingsFileWrong."""
+    """Return the settings in the settings file; a missing file sets nothing. Raises SettingsFileWrong."""
     return parse(read_content(path), path)
 
 
 def parse(content: bytes | None, path: Path) -> dict[str, Any]:
-    """Return what the content of the settings file sets; raises SettingsFileWrong for names it may not hold too."""
+    """Return the settings in the file's content; raises SettingsFileWrong, also for names it may not hold."""
     if content is None:
         return {}
     try:
@@ -55,7 +55,7 @@ def reason(error: Exception) -> str:
 
 
 def check_names(names: Mapping[str, object], path: Path, content: bytes) -> None:
-    """Raise SettingsFileWrong for a name that is no setting, for one of a secret, and for one that comes twice."""
+    """Raise SettingsFileWrong for an unknown name, the name of a secret, and a duplicate."""
     seen: dict[str, str] = {}
     for name in names:
         field = name.lower()
@@ -73,20 +73,20 @@ def check_names(names: Mapping[str, object], path: Path, content: bytes) -> None
 
 
 def suggestion(field: str) -> str:
-    """Say which setting may be meant by a name that is none; a key is to leave the file, not to be spelt well in it."""
+    """Suggest a setting for an unknown name; never suggest a key, which must not stand in the file."""
     if about(field).secret:
         return "; if it is to hold a key: keys do not belong in files, but in the keyring or the environment"
     return f"; is it {field}?"
 
 
 def place(path: Path, content: bytes | None, field: str | None) -> str:
-    """Return where in the settings file a setting stands, as a sentence names it; None is the whole file."""
+    """Return the place of a setting in the settings file, for a sentence; None means the whole file."""
     line = line_of(FileText.of(content).text, field) if content and field is not None else None
     return f"{path}, line {line}" if line else f"{path}"
 
 
 def changed(content: bytes | None, changes: Mapping[str, Any], path: Path) -> bytes | None:
-    """Return the file's content with some settings changed and the rest of it kept, comments too; None removes one.
+    """Return the file's content with some settings changed and all else kept, comments too; None removes a setting.
 
     Raises SettingError for a value TOML cannot hold.
     """

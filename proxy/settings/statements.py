@@ -1,4 +1,4 @@
-"""The settings file's text as statements: one setting is written anew, and everything else stays as it is.
+"""Split the settings file's text into statements, to change one setting and leave everything else as it is.
 
 A setting always stands before the first table, whatever its value: a line that somebody adds at the end of the file
 is then a setting too, and not swallowed by a table of ours. So a table that holds a setting's value, and keys with dots
@@ -37,11 +37,11 @@ class Statement:
 
     @property
     def is_head(self) -> bool:
-        """Tell whether a table begins here."""
+        """Return whether this is the head of a table."""
         return self.name is not None and self.text.lstrip().startswith("[")
 
     def sets(self, field: str) -> bool:
-        """Tell whether the name is a setting's, in whatever case."""
+        """Return whether the statement sets a setting, in any letter case."""
         return self.name is not None and self.name.lower() == field
 
     @property
@@ -61,7 +61,7 @@ class Statement:
 
 
 def split(text: str) -> list[Statement]:
-    """Take a valid TOML text apart."""
+    """Split a valid TOML text into statements."""
     statements: list[Statement] = []
     start = depth = 0
     comments: list[str] = []
@@ -78,7 +78,7 @@ def split(text: str) -> list[Statement]:
 
 
 def first_name(statement: str) -> str | None:
-    """Return the name a statement sets, as far as its first dot; None for an empty line or a comment."""
+    """Return the name that a statement sets, up to its first dot; None for an empty line or a comment."""
     found = NAME.match(statement)
     if found is None:
         return None
@@ -86,7 +86,7 @@ def first_name(statement: str) -> str | None:
 
 
 def with_setting(text: str, field: str, value: object) -> str:
-    """Return a valid TOML text with a setting changed; None takes it out. Raises TOMLKitError."""
+    """Return a valid TOML text with a setting changed; None removes it. Raises TOMLKitError."""
     statements = split(text if text.endswith("\n") or not text else f"{text}\n")
     top, tables = in_parts(statements)
     own = [statement for statement in top if statement.sets(field)]

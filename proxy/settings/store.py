@@ -1,4 +1,4 @@
-"""The settings in force: one frozen snapshot, replaced whole; changes can be refused and are then undone."""
+"""Hold the settings in force: one frozen snapshot, replaced whole. A listener may refuse a change, which undoes it."""
 
 import hashlib
 import logging
@@ -32,12 +32,11 @@ log = logging.getLogger(__name__)
 class SettingsStore:
     """Hold the current settings and where each came from.
 
-    `current` may be read on any thread, and so `update` and `reload` called, which tell the listeners there and then:
-    one change after the other. So a listener may change a setting itself, but must not wait for another thread that
-    does.
-    A store starts whatever is wrong with the settings file, and keeps the reason as its `problem`; what is wrong in the
-    environment or on the command line is an error (SettingError); for who starts anyway, the environment's is another
-    problem.
+    Every method may be called on any thread. `update` and `reload` call the listeners on the caller's thread, one
+    change after the other. So a listener may change a setting itself, but must not wait for another thread that does.
+
+    A mistake in the settings file does not stop the start: it is kept as the `problem`. One in the environment or on
+    the command line raises SettingError; with `starts_anyway` one in the environment becomes the `problem` too.
     """
 
     def __init__(
@@ -63,12 +62,12 @@ class SettingsStore:
 
     @property
     def current(self) -> Settings:
-        """Return the settings in force; who asks an upstream takes `chosen`."""
+        """Return the settings in force; code that sends requests to an upstream uses `chosen`."""
         return self.in_force.settings
 
     @property
     def chosen(self) -> Settings:
-        """Return the settings in force, which the user has chosen; raises SettingsBroken where nobody knows those."""
+        """Return the settings that the user has chosen; raises SettingsBroken while they are unknown."""
         in_force = self.in_force
         if not in_force.is_known:
             raise (EnvironmentBroken if in_force.is_environment_wrong else SettingsBroken)(in_force.problem or "")
@@ -76,22 +75,22 @@ class SettingsStore:
 
     @property
     def is_known(self) -> bool:
-        """Tell whether it is known what the user has chosen, from the settings file or from its last good copy."""
+        """Return whether the user's choices are known, from the settings file or its last good copy."""
         return self.in_force.is_known
 
     @property
     def problem(self) -> str | None:
-        """Say what is wrong with the settings file or the environment, None where nothing is."""
+        """Return what is wrong with the settings file or the environment, None if nothing is."""
         return self.in_force.problem
 
     @property
     def passed_over(self) -> tuple[str, ...]:
-        """Say which variables of the environment do not count, for they can only be meant for the tools."""
+        """Return a sentence for each environment variable that is ignored, as it is meant for the tools."""
         return self.in_force.passed_over
 
     @property
     def warning(self) -> str | None:
-        """Say so in sentences, with what it means and what to do."""
+        """Return the problem in sentences, with its effect and the remedy."""
         if self.problem is None:
             return None
         if self.in_force.is_environment_wrong:
@@ -101,15 +100,15 @@ class SettingsStore:
         return f"The settings file is wrong: {self.problem}{stop} {what} until it is mended; no restart is needed."
 
     def read_anew(self) -> "SettingsStore":
-        """Return a store of what the file and the environment say now, without the command line of this one."""
+        """Return a new store that reads the file and the environment again, without this one's command line."""
         return SettingsStore(self.path, None, self._environment, starts_anyway=True)
 
     def origin(self, field: str) -> Origin:
-        """Say where a setting's value comes from."""
+        """Return where a setting's value comes from."""
         return self.in_force.origins.get(field, "default" if self.is_known else "not known")
 
     def fixed_by(self, field: str) -> Origin | None:
-        """Say what fixes a setting so that `update` would refuse to change it, None where nothing does."""
+        """Return what fixes a setting, so that `update` would refuse to change it; None if nothing does."""
         origin = self.origin(field)
         return origin if origin in ("environment", "command line") else None
 
@@ -121,14 +120,14 @@ class SettingsStore:
         self._listeners.insert(0 if may_refuse else len(self._listeners), listener)
 
     def observe(self, observer: Observer) -> None:
-        """Call the observer once a change is over, or something else has become wrong with the settings file.
+        """Call the observer after each finished change, and when the problem of the settings file changes.
 
         It is called on the thread that made the change, which it must not hold up.
         """
         self._observers.append(observer)
 
     def update(self, **changes: Any) -> Settings:
-        """Keep a change in the settings file and put it in force, with everything else the file holds now.
+        """Write a change to the settings file and apply it, with everything else the file holds now.
 
         A change is a value, None for the default, or a function that makes the new value of the one the file holds now:
         what somebody has written there by hand meanwhile is added to, not replaced. It is called again where the file
@@ -155,7 +154,7 @@ class SettingsStore:
             return self.current
 
     def reload(self, seen: FileState) -> bool:
-        """Put in force what somebody else has written into the settings file; False where it is no longer as seen.
+        """Apply what somebody else wrote to the settings file; return False if the file has changed since `seen`.
 
         What is wrong with it, and what a listener refuses it with, becomes the `problem`: nothing else has changed
         then. What is in force already, as after an `update`, is no change, and no listener hears of it.
@@ -172,7 +171,7 @@ class SettingsStore:
             return True
 
     def _reload(self, seen: FileState) -> None:
-        """Put in force what the settings file was seen to hold; raises SettingError."""
+        """Apply the content that the settings file was seen to hold; raises SettingError."""
         old = self.in_force
         if seen.problem is not None:
             raise SettingsFileWrong(seen.problem)
@@ -195,7 +194,7 @@ class SettingsStore:
 
     @contextmanager
     def _one_change(self) -> Iterator[None]:
-        """Make one change after the other, and tell the observers of each when it is over."""
+        """Serialise changes, and tell the observers after each."""
         before = self.in_force
         try:
             with self._one_at_a_time:
@@ -207,7 +206,7 @@ class SettingsStore:
                     observer()
 
     def _prepare(self, changes: Mapping[str, Any]) -> tuple[InForce, dict[str, Any], InForce]:
-        """Return what the settings file holds, the changes as values, and what both make of the settings."""
+        """Return the file's state, the changes as values, and the settings that result."""
         before = self._read()
         values = {
             field: as_plain(change(getattr(before.settings, field)) if callable(change) else change)
@@ -217,7 +216,7 @@ class SettingsStore:
         return before, values, replace(self._loader.merge(kept), content=changed(before.content, values, self.path))
 
     def _read(self) -> InForce:
-        """Return what the settings file makes of the settings now; what raises SettingsFileWrong stays told."""
+        """Return the settings that result from the file now; raises SettingsFileWrong, and keeps it as the problem."""
         try:
             return self._loader.read(is_expected=self._is_file_expected)
         except SettingsFileWrong as error:
@@ -226,22 +225,22 @@ class SettingsStore:
 
     @property
     def _is_file_expected(self) -> bool:
-        """Tell whether a file that is gone, or empty, cannot be meant to choose the defaults."""
+        """Return whether a missing or empty file is a mistake, and not a choice of the defaults."""
         return bool(self.in_force.file_values) or not self.is_known
 
     def _note_problem(self, problem: str) -> None:
-        """Keep what is wrong with the settings file, and say it in the log: once."""
+        """Keep what is wrong with the settings file, and log it once."""
         if problem != self.problem and not self.in_force.is_environment_wrong:  # that is told, and no file mends it
             self.in_force = replace(self.in_force, problem=problem)
             log.error("%s", self.warning)
 
     def _place_of(self, fields: list[str], seen: FileState) -> str:
-        """Return where the setting stands that was refused: of several, the one that moves the server."""
+        """Return the place of the refused setting in the file; of several, the one that moves the server."""
         moving = [field for field in fields if about(field).restart]
         return place(self.path, seen.content, (moving or fields)[0])
 
     def _put_in_force(self, new: InForce) -> None:
-        """Take the new settings and tell the listeners; where one refuses, the old ones are in force as before."""
+        """Apply the new settings and call the listeners; if one refuses, restore the old ones and raise its error."""
         old, self.in_force = self.in_force, new
         agreed: list[Listener] = []
         try:
@@ -255,7 +254,7 @@ class SettingsStore:
             raise
 
     def _restore_file(self, new: InForce, before: InForce, changes: Mapping[str, Any]) -> None:
-        """Take a refused change out of the file again; what somebody has written there meanwhile stays."""
+        """Remove a refused change from the file; keep what somebody else has written there meanwhile."""
         try:
             with held(lock_file(self.path), LOCK_LIMIT_S):
                 content = read_content(self.path)
@@ -279,11 +278,11 @@ class SettingsStore:
 
 
 def lock_file(path: Path) -> Path:
-    """Return the file whose lock guards a settings file, however that is named."""
+    """Return the file whose lock guards a settings file, whichever path leads to it."""
     name = os.path.normcase(target_of(path)).encode("utf-8", "surrogateescape")
     return paths.state_file().with_name(f"settings-{hashlib.sha256(name).hexdigest()[:16]}.lock")
 
 
 def differing(old: Settings, new: Settings) -> list[str]:
-    """Return the names of the settings that are not the same in both."""
+    """Return the names of the settings that differ."""
     return [field for field in Settings.model_fields if getattr(old, field) != getattr(new, field)]

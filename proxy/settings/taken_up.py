@@ -1,11 +1,11 @@
-"""What is told of an edit of the settings file by hand."""
+"""The result of an edit of the settings file by hand, as observers are told."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TakenUp:
-    """An edit of the settings file by hand that is in force."""
+    """An edit of the settings file by hand that was applied."""
 
     file: str  # its name
     fields: tuple[str, ...]

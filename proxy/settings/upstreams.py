@@ -1,4 +1,4 @@
-"""The table of upstreams and the aliases of models: their form, and what in them contradicts itself. Pure values."""
+"""Parse the table of upstreams and check it for contradictions. Pure values."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,12 +28,12 @@ Auth = Literal["bearer", "x-api-key", "api-key", "none"]
 
 
 def parse_names(value: object) -> object:
-    """Take one text for a list of one; a list stays as it is."""
+    """Return a list: a single text becomes a list of one."""
     return (value,) if isinstance(value, str) else value
 
 
 def parse_table(value: object) -> object:
-    """Read a JSON array of objects; a list of tables (from the file) stays as it is."""
+    """Parse a JSON array of objects; a list of tables (from the file) stays as it is."""
     return () if value is None or value == "" else parse_json(value)
 
 
@@ -42,7 +42,7 @@ Counts = dict[str, Annotated[int, BeforeValidator(refuse_bool), Field(gt=0)]]
 
 
 class Upstream(BaseModel):
-    """One row of the table: an API that answers requests, and how it is asked."""
+    """One row of the table: the API of a provider, and how requests are sent to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +66,7 @@ class Upstream(BaseModel):
     @field_validator("name")
     @classmethod
     def check_name(cls, name: str) -> str:
-        """Refuse what could not stand before a slash, or in the name of a variable."""
+        """Refuse a name that cannot stand before a slash or in the name of a variable."""
         if NAME.fullmatch(name) is None:
             raise ValueError(f"{cut(name)!r} is no name: letters, digits, - and _ make one")
         return name
@@ -74,7 +74,7 @@ class Upstream(BaseModel):
     @field_validator("headers")
     @classmethod
     def check_headers(cls, headers: dict[str, str]) -> dict[str, str]:
-        """Refuse headers that cannot be sent, that are the proxy's own, or that would hold a key in a file."""
+        """Refuse headers that cannot be sent, that the proxy sets itself, or that would put a key into the file."""
         for name, value in headers.items():
             folded = name.lower()
             if HEADER_NAME.fullmatch(name) is None or not value.isprintable():
@@ -88,7 +88,7 @@ class Upstream(BaseModel):
     @field_validator("query")
     @classmethod
     def check_query(cls, query: dict[str, str]) -> dict[str, str]:
-        """Refuse parameters that would hold a key in a file."""
+        """Refuse query parameters that would put a key into the file."""
         for name, value in query.items():
             folded = name.lower().replace("-", "").replace("_", "")
             if folded in KEY_PARAMETERS and KEY_PLACE not in value:
@@ -98,7 +98,7 @@ class Upstream(BaseModel):
     @field_validator("ca_file")
     @classmethod
     def check_ca_file(cls, path: str | None) -> str | None:
-        """Try the certificates: later every request would fail of them."""
+        """Load the certificates now; otherwise every later request would fail."""
         if path is not None:
             trusting(path)
         return path
@@ -106,7 +106,7 @@ class Upstream(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def split_query(cls, values: Any) -> Any:
-        """Bring the base URL into its one form, and move its query into `query`."""
+        """Normalise the base URL, and move its query into `query`."""
         if not isinstance(values, dict) or not isinstance(values.get("base_url"), str):
             return values
         url, question, query = values["base_url"].strip().partition("?")
@@ -118,23 +118,23 @@ class Upstream(BaseModel):
 
     @property
     def is_first(self) -> bool:
-        """Tell whether it is the one of OPENAI_BASE_URL, which no table holds."""
+        """Return whether it is the upstream of OPENAI_BASE_URL, which is not in the table."""
         return isinstance(self, FirstUpstream)
 
     @property
     def is_unnamed(self) -> bool:
-        """Tell whether nobody has given it a name: OPENAI_BASE_URL names a server other than OpenAI's."""
+        """Return whether it has no name of its own: OPENAI_BASE_URL with a server other than OpenAI's."""
         return self.is_first and self.name == DEFAULT
 
     @property
     def origin(self) -> str:
-        """Return scheme, host and port: whom its key is for."""
+        """Return scheme, host and port; the key is for this origin only."""
         parts = urlsplit(self.base_url)
         return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def is_local(self) -> bool:
-        """Tell whether it runs on this computer; then it needs no key."""
+        """Return whether it runs on this computer and so needs no key."""
         return is_loopback(urlsplit(self.base_url).hostname or "")
 
     @property
@@ -143,11 +143,11 @@ class Upstream(BaseModel):
         return f"OPENAI_API_KEY_{self.name.upper().replace('-', '_')}"
 
     def environment_key(self, environment: Mapping[str, str]) -> str | None:
-        """Return the key an environment holds for it."""
+        """Return its key in an environment."""
         return environment.get(self.key_variable, "").strip() or None
 
     def table(self) -> dict[str, Any]:
-        """Return the row as the settings file holds it: without what is at its default."""
+        """Return the row for the settings file, without the values that are defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -159,7 +159,7 @@ Upstreams = Annotated[tuple[Upstream, ...], BeforeValidator(parse_table)]
 
 
 class Contradiction(ValueError):
-    """A value that is fine alone and wrong beside another."""
+    """A value that is valid alone and contradicts another one."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
@@ -172,14 +172,14 @@ class OwnAddress(Contradiction):
 
 
 def free_name(wanted: str, upstreams: Iterable[Upstream]) -> str:
-    """Return a name that no upstream has: the wanted one, else with a number behind it."""
+    """Return a name that no upstream has: the wanted one, else with a number appended."""
     taken = {upstream.name.lower() for upstream in upstreams}
     names = chain([wanted], (f"{wanted}-{number}" for number in count(2)))
     return next(name for name in names if name.lower() not in taken)
 
 
 def first_upstream(base_url: str, organization: str | None, project: str | None, ca_file: str | None) -> Upstream:
-    """Return the upstream that OPENAI_BASE_URL and its kin describe, whose values have been checked."""
+    """Return the upstream that OPENAI_BASE_URL and its companions describe; their values are checked already."""
     name = OPENAI if urlsplit(base_url).hostname == OPENAI_HOST else DEFAULT
     return FirstUpstream.model_construct(
         name=name, base_url=base_url, organization=organization, project=project, ca_file=ca_file
@@ -189,7 +189,7 @@ def first_upstream(base_url: str, organization: str | None, project: str | None,
 def check_upstreams(
     upstreams: Sequence[Upstream], chosen: str | None, aliases: Mapping[str, Sequence[str]], port: int, http: bool
 ) -> None:
-    """Refuse a table that contradicts itself, or leaves a key open; `port` is the proxy's own. Raises Contradiction."""
+    """Raise Contradiction for a table that contradicts itself or exposes a key; `port` is the proxy's own."""
     names = [upstream.name for upstream in upstreams]
     with contradicting("proxy_upstreams"):
         check_names(upstreams[0], upstreams[1:])
@@ -202,7 +202,7 @@ def check_upstreams(
 
 @contextmanager
 def contradicting(field: str) -> Iterator[None]:
-    """Say of which setting a ValueError within the block tells."""
+    """Turn a ValueError in the block into a Contradiction of a setting."""
     try:
         yield
     except ValueError as error:
@@ -210,9 +210,9 @@ def contradicting(field: str) -> Iterator[None]:
 
 
 def check_names(first: Upstream, rows: Sequence[Upstream]) -> None:
-    """Refuse two upstreams of one name, and fallbacks that nobody is; raises ValueError.
+    """Raise ValueError for two upstreams of one name, and for a fallback that does not exist.
 
-    Names are compared without case: two that differ in it alone would share a variable for their keys.
+    Letter case is ignored: names that differ only in case would share a variable for their keys.
     """
     seen = {first.name.lower(): first.name}
     variables = {"OPENAI_API_KEY": first.name}
@@ -233,7 +233,7 @@ def check_names(first: Upstream, rows: Sequence[Upstream]) -> None:
 
 
 def check_addresses(rows: Sequence[Upstream], port: int, http: bool) -> None:
-    """Refuse an address where a key would be read on its way, and the proxy's own; raises ValueError."""
+    """Raise ValueError for an address that would send a key unencrypted, and for the proxy's own address."""
     for row in rows:
         address = urlsplit(row.base_url)
         if address.scheme == "http" and not row.is_local and not http:
@@ -243,6 +243,6 @@ def check_addresses(rows: Sequence[Upstream], port: int, http: bool) -> None:
 
 
 def check_choice(chosen: str | None, names: Sequence[str]) -> None:
-    """Refuse a choice that is no upstream; raises ValueError."""
+    """Raise ValueError if the chosen upstream does not exist."""
     if chosen is not None and chosen not in names:
         raise ValueError(f"the upstreams are {', '.join(names)}")

@@ -1,1 +1,1 @@
-"""What finished requests used and cost: the ledger, prices and summaries. No text of any request is kept."""
+"""Usage and cost of finished requests: ledger, prices, limits, summaries. No text of any request is stored."""

@@ -1,4 +1,4 @@
-"""Write one row for each request that is over. One thread writes; no request waits for it."""
+"""Write one row for each finished request. One thread writes; no request waits for it."""
 
 import logging
 import sqlite3
@@ -32,9 +32,9 @@ log = logging.getLogger(__name__)
 
 
 class Ledger(Observer):
-    """Hear of ended requests on any thread. The writer begins with the first and may be stopped and begun again.
+    """Record finished requests; any thread. The first one starts the writer, which may be stopped and started again.
 
-    What ends is priced and counted in memory first, whether or not the file can be written.
+    A request is priced and counted in memory first, whether or not the file can be written.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Ledger(Observer):
         self._swept_at: float | None = None  # time.monotonic()
 
     def ended(self, flow: Flow) -> None:
-        """Put the flow in line; nothing is worked out here."""
+        """Queue the flow; all work is done by the writer."""
         if flow.is_probe:
             return
         self._waiting.append(flow)
@@ -75,21 +75,21 @@ class Ledger(Observer):
             self._begin()
 
     def begin(self) -> None:
-        """Read what this month has used so far, in the background; where there is no file there is nothing to read."""
+        """Read this month's usage in the background; does nothing if there is no file."""
         if self.file.exists():
             self._begin()
         elif self.spending is not None:
             self.spending.is_loaded.set()
 
     def is_unsettled(self, key: str | None) -> bool:
-        """Tell whether requests of a proxy key have ended that are not counted yet."""
+        """Return whether a proxy key has finished requests that are not counted yet."""
         try:
             return any(flow.key_name == key for flow in self._waiting)
         except RuntimeError:  # one came or went meanwhile
             return True
 
     def settle(self) -> None:
-        """Price and count what has ended; it reads no file but the price table. Not on the event loop."""
+        """Price and count finished requests; reads no file but the price table. Not on the event loop."""
         with self._settling:
             flows = list(take_all(self._waiting))
             if not flows:
@@ -104,7 +104,7 @@ class Ledger(Observer):
             count(rows)
 
     def stop(self) -> None:
-        """Write what waits and end the thread; blocks for some seconds at most."""
+        """Write the queue and end the thread; blocks for some seconds at most."""
         with self._lock:
             writer, self._writer = self._writer, None
             self._stopping.set()
@@ -138,7 +138,7 @@ class Ledger(Observer):
             ledger.close()
 
     def _write(self, ledger: sqlite3.Connection | None) -> sqlite3.Connection | None:
-        """Count and write what waits; return the connection, None where it is of no more use."""
+        """Count and write the queue; return the connection, None if it is broken."""
         self.settle()
         rows = list(take_all(self._rows))
         try:
@@ -156,7 +156,7 @@ class Ledger(Observer):
         return ledger
 
     def _write_rows(self, ledger: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Write all rows or none, and count what other programs have written meanwhile; raises sqlite3.Error."""
+        """Write all rows or none, and count the rows of other processes; raises sqlite3.Error."""
         spending = self.spending
         with transaction(ledger):
             if spending is not None:
@@ -183,7 +183,7 @@ class Ledger(Observer):
             return None
 
     def _keep(self, rows: list[Row], error: Exception) -> None:
-        """Hold the rows for the next time, and say once why."""
+        """Keep the rows for the next try, and log the reason once."""
         room = MAX_WAITING - len(self._rows)
         self._rows.extendleft(reversed(rows[-room:] if room else []))
         if not self._has_spoken:
@@ -193,7 +193,7 @@ class Ledger(Observer):
             )
 
     def _sweep(self, ledger: sqlite3.Connection) -> None:
-        """Delete what is too old, once a day."""
+        """Delete old rows, once a day."""
         now = time.monotonic()
         if self._swept_at is None or now - self._swept_at > DAY_S:
             self._swept_at = now
@@ -204,7 +204,7 @@ T = TypeVar("T")
 
 
 def take_all(waiting: deque[T]) -> Iterator[T]:
-    """Take what waits, though another writer that is about to stop may take some too."""
+    """Take all queued flows; another writer that is about to stop may take some too."""
     with suppress(IndexError):
         while True:
             yield waiting.popleft()
@@ -212,7 +212,7 @@ def take_all(waiting: deque[T]) -> Iterator[T]:
 
 @contextmanager
 def transaction(ledger: sqlite3.Connection) -> Iterator[None]:
-    """Keep all that is written in the block, or nothing; raises sqlite3.Error."""
+    """Commit everything written in the block, or nothing; raises sqlite3.Error."""
     ledger.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,4 +1,4 @@
-"""The limits of what may be used in a day or a month, and when those end, by the clock of this computer."""
+"""Limits of usage in a day or a month, by the clock of this computer."""
 
 import time
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WORDS = {"day": "daily", "month": "monthly"}
 
 @dataclass(frozen=True)
 class Limit:
-    """So much may be used in a day or a month: by all requests, or with one proxy key. One of a key is hard."""
+    """A limit for a day or a month, of all requests or of one proxy key. A key's limit is hard."""
 
     period: PeriodName
     unit: Unit
@@ -25,13 +25,13 @@ class Limit:
 
     @property
     def is_hard(self) -> bool:
-        """Tell whether requests are refused once it is reached."""
+        """Return whether requests are refused once it is reached."""
         return self.key is not None
 
 
 @dataclass(frozen=True)
 class Period:
-    """A day or a month of this computer's clock."""
+    """A day or a month in local time."""
 
     name: PeriodName
     id: str  # such as 2026-11-28, or 2026-11
@@ -39,7 +39,7 @@ class Period:
 
 
 def period_at(name: PeriodName, moment: float) -> Period:
-    """Return the day or the month that holds a moment of the wall clock."""
+    """Return the day or the month of a time, in seconds of the wall clock."""
     year, month, day = time.localtime(moment)[:3]
     if name == "day":
         return Period(name, f"{year:04}-{month:02}-{day:02}", time.mktime((year, month, day + 1, 0, 0, 0, 0, 0, -1)))
@@ -47,7 +47,7 @@ def period_at(name: PeriodName, moment: float) -> Period:
 
 
 def month_begin(moment: float) -> float:
-    """Return when the month of a moment began."""
+    """Return the begin of a time's month, in seconds of the wall clock."""
     year, month = time.localtime(moment)[:2]
     return time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
 
@@ -80,12 +80,12 @@ def hard_limits(settings: Settings, key: str | None) -> list[Limit]:
 
 
 def said(unit: Unit, amount: float) -> str:
-    """Return an amount as people say it; one of money is never rounded to nothing."""
+    """Return an amount for display; money is never rounded to zero."""
     if unit == "tokens":
         return f"{amount:,.0f} tokens"
     return f"${amount:,.2f}" if amount == 0 or amount >= 0.01 else f"${amount:.6f}".rstrip("0")
 
 
 def said_time(moment: float) -> str:
-    """Return a moment of the wall clock as people say it, in this computer's time zone."""
+    """Return a time of the wall clock for display, in local time."""
     return f"{datetime.fromtimestamp(moment).astimezone():%A, %d %B %Y, %H:%M}"

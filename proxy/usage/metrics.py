@@ -1,6 +1,6 @@
-"""Sums of the requests since the start, for programs that watch others; added to by the ledger's writer.
+"""Count requests since the start, for monitoring; updated by the ledger's writer.
 
-How many sums there are is bounded: clients choose the names of models.
+The number of series is bounded, because clients choose the names of models.
 """
 
 import threading
@@ -29,7 +29,7 @@ Model = tuple[str, str]  # upstream and model, "" where there is none
 
 @dataclass
 class Histogram:
-    """How many values lie at or below each bound, and their sum."""
+    """A histogram: the number of values up to each bound, and their sum."""
 
     bounds: Sequence[float]
     counts: list[int] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Histogram:
         self.total += value
 
     def cumulated(self) -> list[tuple[str, float]]:
-        """Return each bound with the number of values up to it, the last one infinite."""
+        """Return each bound with the cumulative count; the last bound is infinity."""
         names, number, found = [*map(str, self.bounds), "+Inf"], 0, []
         for name, count in zip(names, self.counts, strict=True):
             number += count
@@ -53,7 +53,7 @@ class Histogram:
 
 
 class Metrics:
-    """Add up the requests of this run by upstream and model. Any thread."""
+    """Count the requests of this run by upstream and model. Any thread."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # held by whoever adds or reads
@@ -68,7 +68,7 @@ class Metrics:
         self._models: set[Model] = set()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Count requests that have ended."""
+        """Count finished requests."""
         with self.lock:
             for row in rows:
                 self._add(row)

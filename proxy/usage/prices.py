@@ -1,4 +1,4 @@
-"""What a request cost, in US dollars: the user's own price, nothing for a local upstream, else the price table's."""
+"""Price requests, in US dollars: the user's price, zero for a local upstream, else the price table."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -13,7 +13,7 @@ PER_TOKENS = 1_000_000
 
 
 class Cost(NamedTuple):
-    """A cost and where its price came from; None for both where the price is unknown, which is not zero."""
+    """A cost in US dollars and the source of its price; both None if the price is unknown, which is not zero."""
 
     usd: float | None = None
     source: str | None = None
@@ -23,7 +23,7 @@ UNKNOWN = Cost()
 
 
 def cost_of(usage: Usage | None, model: str | None, upstream: str | None, own: Prices) -> Cost:
-    """Return what the tokens cost. Imports the price table: for the ledger's thread alone."""
+    """Return the cost of tokens. It imports the price table: on the ledger's thread only."""
     if usage is None or model is None:
         return UNKNOWN
     if model in own:
@@ -34,14 +34,14 @@ def cost_of(usage: Usage | None, model: str | None, upstream: str | None, own: P
 
 
 def own_cost(usage: Usage, price: Mapping[str, float]) -> float:
-    """Return the cost at a price of the user's; cached tokens cost as much as others where it does not say."""
+    """Return the cost at the user's price; without a price for cached tokens they cost as much as others."""
     full, cached = usage.input_tokens - usage.cached_tokens, usage.cached_tokens
     whole = full * price["input"] + cached * price.get("cached", price["input"]) + usage.output_tokens * price["output"]
     return whole / PER_TOKENS
 
 
 def table_cost(usage: Usage, model: str, upstream: str | None) -> Cost:
-    """Return the cost by the table that the package holds; no network is asked."""
+    """Return the cost by the built-in price table; the network is not used."""
     import genai_prices  # noqa: PLC0415  costs a moment and some memory, and the requests must not wait for it
 
     counted = genai_prices.Usage(
@@ -59,7 +59,7 @@ def table_cost(usage: Usage, model: str, upstream: str | None) -> Cost:
 
 @lru_cache(maxsize=64)  # the user's upstreams
 def is_local(upstream: str) -> bool:
-    """Tell whether an upstream, by its host and port, is on this computer."""
+    """Return whether an upstream, given as host and port, is on this computer."""
     host = upstream.rsplit(":", 1)[0] if upstream.count(":") == 1 else upstream
     host = host.split("]", 1)[0].strip("[]")
     return is_loopback(host) or host.endswith(".localhost")

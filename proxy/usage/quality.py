@@ -1,4 +1,4 @@
-"""How upstreams did, from the ledger: how fast they answered, and which share of their answers had a fault."""
+"""Measure upstreams from the ledger: their speed, and the share of answers with a fault."""
 
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,9 @@ FAULTS = {  # a kind of fault, and when an answer has it
 
 
 def speeds(file: Path, since: float, until: float) -> Rows:
-    """Return percentiles of first byte (seconds) and of tokens a second of whole answers, by upstream and model.
+    """Return percentiles of first byte (seconds) and tokens per second of complete answers, by upstream and model.
 
-    A percentile is the nearest rank: a value that was measured. Raises LedgerUnreadable.
+    Percentiles are nearest ranks, so each is a measured value. Raises LedgerUnreadable.
     """
     found: dict[tuple[Any, Any], dict[str, Any]] = {}
     for measure in MEASURES:
@@ -49,7 +49,7 @@ def speeds(file: Path, since: float, until: float) -> Rows:
 
 
 def outcomes(file: Path, since: float, until: float) -> Rows:
-    """Return how many requests each upstream and model had, and of them those with each fault, as number and share.
+    """Return the number of requests of each upstream and model, and of each fault the number and share.
 
     Raises LedgerUnreadable.
     """

@@ -1,4 +1,4 @@
-"""A finished request as a row of the ledger: names, numbers and times, no text and no key."""
+"""Turn a finished request into a row of the ledger: names, numbers and times, no text and no key."""
 
 from collections.abc import Callable
 from operator import itemgetter
@@ -27,7 +27,7 @@ Missed = Callable[[Flow], tuple[int, float | None] | None]  # tokens that the ca
 
 
 def reader(*names: str) -> Callable[[Row], tuple[Any, ...]]:
-    """Return what reads the columns of these names, two at least, from a row."""
+    """Return a function that reads the named columns (at least two) of a row."""
     return itemgetter(*map(COLUMNS.index, names))
 
 
@@ -55,7 +55,7 @@ def row_of(flow: Flow, prices: Prices, missed: Missed = lambda _: None) -> Row:
 
 
 def without_keys(rows: list[Row], hide: Callable[[str], str]) -> list[Row]:
-    """Return the rows without any key, and as SQLite can hold them."""
+    """Return the rows without any key, in types that SQLite can store."""
     texts = "\0".join([value for row in rows for value in row if isinstance(value, str)])
     if hide(texts) != texts:  # looked at together: most batches hold no key
         rows = [tuple(hide(value) if isinstance(value, str) else value for value in row) for row in rows]
@@ -63,7 +63,7 @@ def without_keys(rows: list[Row], hide: Callable[[str], str]) -> list[Row]:
 
 
 def fits(row: Row) -> bool:
-    """Tell whether SQLite can hold a row as it is, as it can nearly every one."""
+    """Return whether SQLite can store a row unchanged, which is the usual case."""
     for value in row:
         if isinstance(value, str):
             if len(value) > MAX_TEXT or not value.isascii():
@@ -74,7 +74,7 @@ def fits(row: Row) -> bool:
 
 
 def was_silent(flow: Flow) -> bool:
-    """Tell whether the upstream said nothing for so long that some clients give up."""
+    """Return whether the upstream was silent for so long that some clients give up."""
     if flow.model_asked is None or not flow.attempts:
         return False
     waited_s = flow.last_byte_s if flow.first_byte_s is None else flow.first_byte_s
@@ -82,14 +82,14 @@ def was_silent(flow: Flow) -> bool:
 
 
 def stored(value: Any) -> Any:
-    """Return a value as SQLite can hold it: clients and upstreams may send any text and any number."""
+    """Return a value as SQLite can store it: clients and upstreams may send any text and any number."""
     if isinstance(value, str):
         return value[:MAX_TEXT].encode("utf-8", "replace").decode()
     return max(-MAX_INTEGER, min(value, MAX_INTEGER)) if isinstance(value, int) else value
 
 
 def estimate(flow: Flow) -> Usage | None:
-    """Return roughly what an answer used that did not come to its end, None where none had begun."""
+    """Return the estimated usage of an unfinished answer, None if none had begun."""
     if flow.outcome not in UNFINISHED or not flow.bytes_down or flow.status in (None, SWITCHING_PROTOCOLS):
         return None
     if flow.model_asked is None:

@@ -1,4 +1,4 @@
-"""The ledger's table, as a list of steps that only grows: never edit an old one."""
+"""The ledger's schema, as a list of migrations that only grows: never edit an old one."""
 
 import sqlite3
 from pathlib import Path
@@ -24,11 +24,11 @@ MIGRATIONS: tuple[str, ...] = (
 
 
 class NewerLedger(sqlite3.DatabaseError):
-    """The file was written by a newer version of the program, and is left as it is."""
+    """The file was written by a newer version of the program, and is not changed."""
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Open the ledger, brought up to date; raises sqlite3.Error and OSError. The connection stays in one thread."""
+    """Open and migrate the ledger; raises sqlite3.Error and OSError. Use the connection on one thread only."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file.touch(mode=0o600)
     ledger = sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -44,7 +44,7 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 def migrate(ledger: sqlite3.Connection) -> None:
-    """Run the steps that the file lacks, all or none; two programs may do so at once."""
+    """Run the missing migrations, all or none; two processes may do so at once."""
     ledger.execute("BEGIN IMMEDIATE")
     try:
         (version,) = ledger.execute("PRAGMA user_version").fetchone()

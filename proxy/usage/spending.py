@@ -1,6 +1,6 @@
-"""What was used today and this month: in memory, read from the ledger once, and added to as requests end.
+"""Hold the usage of today and this month in memory: read from the ledger once, then updated as requests end.
 
-The ledger's writer adds; any thread reads, and no reader waits for the disk.
+The ledger's writer updates it; any thread may read, without waiting for the disk.
 """
 
 import logging
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Spent:
-    """What some requests used."""
+    """The usage of some requests."""
 
     requests: int = 0
     tokens: int = 0  # input and output
@@ -67,16 +67,16 @@ class Standing:
 
     @property
     def used(self) -> float:
-        """Return what counts towards it."""
+        """Return the amount that counts towards the limit."""
         return self.spent.usd if self.limit.unit == "usd" else self.spent.tokens
 
     @property
     def is_reached(self) -> bool:
-        """Tell whether nothing of it is left."""
+        """Return whether the limit is reached."""
         return self.used >= self.limit.amount
 
     def as_object(self) -> dict[str, Any]:
-        """Return it as an object of JSON."""
+        """Return it as a JSON object."""
         return {
             "key": self.limit.key,
             "period": self.limit.period,
@@ -92,7 +92,7 @@ class Standing:
 
     @property
     def sentence(self) -> str:
-        """Say how much is used, and when that begins anew."""
+        """Return in a sentence how much is used, and when the limit resets."""
         limit, unpriced = self.limit, self.spent.unpriced
         whose = "All requests together" if limit.key is None else f"The proxy key {limit.key!r}"
         have = "have" if limit.key is None else "has"
@@ -108,14 +108,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Notice:
-    """A limit that was reached, told once in its period."""
+    """A limit that was reached, announced once in its period."""
 
     title: str
     text: str
 
 
 class Spending:
-    """Add up what is used, and tell once in a period that a limit is reached."""
+    """Add up the usage, and announce once in a period that a limit is reached."""
 
     def __init__(self, settings: Callable[[], Settings], clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
@@ -129,11 +129,11 @@ class Spending:
         self.is_loaded = threading.Event()  # the ledger was read, or could not be
 
     def listen(self, listener: Callable[[Notice | None], None]) -> None:
-        """Call the listener on the writer's thread after each change, with a notice where a limit is reached anew."""
+        """Call the listener on the writer's thread after each change, with a notice if a limit was just reached."""
         self._listeners.append(listener)
 
     def today(self) -> Spent:
-        """Return what all requests of today used."""
+        """Return today's usage of all requests."""
         return self._sum(period_at("day", self._clock()), None)
 
     def standings(self, limits: Iterable[Limit]) -> list[Standing]:
@@ -155,12 +155,12 @@ class Spending:
         return self.standings(found)
 
     def reached(self, key: str | None, settings: Settings) -> Standing | None:
-        """Return the limit of a key that refuses its requests now, None where there is none: the one that lasts."""
+        """Return the limit that refuses a key's requests now, the one that lasts longest; None if there is none."""
         found = [standing for standing in self.standings(hard_limits(settings, key)) if standing.is_reached]
         return max(found, key=lambda standing: standing.period.ends, default=None)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Count requests that have ended; on the writer's thread, or one that settles for a request."""
+        """Count finished requests; on the writer's thread, or on one that calls `Ledger.settle`."""
         sums: dict[tuple[str, str | None], list[Any]] = {}
         for began_at, key, tokens_in, tokens_out, usd in map(read_spent, rows):
             found = sums.setdefault((self._day_of(began_at), key), [0, 0, 0.0, 0])
@@ -173,27 +173,27 @@ class Spending:
             self._count(day, key, Spent(*counted))
 
     def _day_of(self, moment: float) -> str:
-        """Return the id of the day that holds a moment; days begin at a quarter of an hour in every time zone."""
+        """Return the id of a time's day; in every time zone days begin at a quarter of an hour."""
         quarter = int(moment // QUARTER_S)
         if quarter != self._quarter:
             self._quarter, self._day = quarter, period_at("day", moment).id
         return self._day
 
     def sync(self, ledger: sqlite3.Connection) -> None:
-        """Count the rows that are new in the ledger: all of this month's at first, then those of other programs."""
+        """Count the ledger's new rows: at first all of this month, then those of other processes."""
         last = last_row(ledger)
         for day, key, *sums in ledger.execute(SPENT, (self._last_row, last, month_begin(self._clock()))).fetchall():
             self._count(day, key, Spent(*sums))
         self._last_row = last
 
     def skip_to(self, row: int) -> None:
-        """Take note that the ledger's rows up to a number are counted."""
+        """Note that the ledger's rows up to a number are counted."""
         self._last_row = row
 
     def announce(self, ledger: sqlite3.Connection | None) -> None:
-        """Tell the listeners of the change, and of each limit that is reached and was not told of in its period.
+        """Tell the listeners about the change, and about each reached limit not yet announced in its period.
 
-        The ledger remembers that over the end of the program, and for other programs; without one, memory does.
+        The ledger remembers announcements for other processes and later runs; without a ledger, memory does.
         """
         notices = [
             notice_of(standing)
@@ -237,7 +237,7 @@ class Spending:
 
 
 def today_words(spent: Spent) -> str:
-    """Return what today has used in one line; a cost that lacks some requests has a plus."""
+    """Return today's usage in one line; a plus marks a cost that lacks requests of unknown price."""
     if not spent.requests:
         return "Today: no requests yet"
     some_price = spent.usd or not spent.unpriced
@@ -248,7 +248,7 @@ def today_words(spent: Spent) -> str:
 
 
 def short(number: int) -> str:
-    """Return a count as people say it: 950, 12.4 k, 1.2 M."""
+    """Return a count for display: 950, 12.4 k, 1.2 M."""
     for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size * 0.99995:
             return f"{number / size:,.1f} {letter}"
@@ -256,7 +256,7 @@ def short(number: int) -> str:
 
 
 def notice_of(standing: Standing) -> Notice:
-    """Say that a limit is reached, and what follows."""
+    """Return the notice of a reached limit, with its effect."""
     limit = standing.limit
     whose = "" if limit.key is None else f" of the proxy key {limit.key!r}"
     follows = "its requests are refused until then" if limit.is_hard else "requests go on"

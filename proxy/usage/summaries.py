@@ -1,4 +1,4 @@
-"""Read the ledger: totals of a time, by model, client, upstream, key, outcome, day or hour; and its rows as CSV."""
+"""Read the ledger: totals by model, client, upstream, key, outcome, day or hour, and rows as CSV."""
 
 import csv
 import io
@@ -34,12 +34,12 @@ RISKY = ("=", "+", "-", "@", "\t", "\r")  # how a formula begins in a spreadshee
 
 
 class LedgerUnreadable(Exception):
-    """The file is broken, locked for long, or no ledger."""
+    """The file is damaged, locked for too long, or no ledger."""
 
 
 @contextmanager
 def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
-    """Give a connection that cannot write, None where there is no ledger yet; raises LedgerUnreadable."""
+    """Give a read-only connection, None if there is no ledger yet; raises LedgerUnreadable."""
     if not file.exists():
         yield None
         return
@@ -54,7 +54,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def bring_up_to_date(file: Path) -> None:
-    """Add what the file of an older version lacks; raises sqlite3.Error and OSError."""
+    """Migrate the file of an older version; raises sqlite3.Error and OSError."""
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as ledger:
         (version,) = ledger.execute("PRAGMA user_version").fetchone()
     if 0 < version < len(MIGRATIONS):
@@ -62,7 +62,7 @@ def bring_up_to_date(file: Path) -> None:
 
 
 def spending(file: Path, settings: Settings) -> Spending:
-    """Return what this month used, and how much of each limit; raises LedgerUnreadable."""
+    """Return this month's usage, for the limits; raises LedgerUnreadable."""
     read = Spending(lambda: settings)
     with reading(file) as ledger:
         if ledger is not None:
@@ -76,7 +76,7 @@ def totals(file: Path, since: float, until: float) -> dict[str, Any]:
 
 
 def grouped(file: Path, by: str, since: float, until: float) -> list[dict[str, Any]]:
-    """Return the totals of each group, in order of its name for times, else the costliest first; raises KeyError."""
+    """Return the totals of each group, times in order, others the costliest first. Raises KeyError for no group."""
     order = '"group"' if by in ("day", "hour") else "cost_usd DESC, requests DESC"
     query = (
         f'SELECT {GROUPS[by]} AS "group", {TOTALS} FROM requests'  # noqa: S608  our own words
@@ -103,7 +103,7 @@ def last_by_client(file: Path, since: float) -> list[dict[str, Any]]:
 
 
 def select(file: Path, query: str, since: float, until: float) -> list[dict[str, Any]]:
-    """Return what a query finds; raises LedgerUnreadable."""
+    """Return the rows of a query; raises LedgerUnreadable."""
     with reading(file) as ledger:
         if ledger is not None:
             return [dict(row) for row in ledger.execute(query, (since, until))]
@@ -115,7 +115,7 @@ def select(file: Path, query: str, since: float, until: float) -> list[dict[str,
 
 
 def as_csv(file: Path, since: float, until: float) -> Iterator[str]:
-    """Yield the rows as lines of CSV, the names first; what a spreadsheet would run is quoted."""
+    """Yield the rows as CSV lines, after a header; values that a spreadsheet would run as formulas are quoted."""
     yield line(COLUMNS)
     with reading(file) as ledger:
         if ledger is not None:
@@ -134,7 +134,7 @@ def line(values: tuple[Any, ...]) -> str:
 
 
 def latest(file: Path, limit: int, before: float | None = None) -> list[dict[str, Any]]:
-    """Return the last rows, the newest first, that began before a time; raises LedgerUnreadable."""
+    """Return the last rows that began before a time, the newest first; raises LedgerUnreadable."""
     query = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE began_at < ? ORDER BY began_at DESC LIMIT ?"  # noqa: S608  our own names
     with reading(file) as ledger:
         if ledger is None:
@@ -151,7 +151,7 @@ def find(file: Path, request_id: str) -> dict[str, Any] | None:
 
 
 def written_after(file: Path, number: int) -> list[tuple[int, dict[str, Any]]]:
-    """Return the rows written after the one of this number, each with its own, in that order.
+    """Return the rows written after the one with this number, each with its number, in order.
 
     Raises LedgerUnreadable.
     """

@@ -1,1 +1,1 @@
-"""Flask decides: what each address of the proxy does, without input or output of its own."""
+"""The Flask app: what each address of the proxy does. A view on /v1 does no input or output itself."""

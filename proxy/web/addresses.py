@@ -1,4 +1,4 @@
-"""Bring the ways clients misspell our addresses back to one, before routing and without redirects."""
+"""Correct the ways in which clients misspell our addresses, before routing and without redirects."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -48,7 +48,7 @@ def one_address(raw_path: str) -> str:
 
 
 def without_pasted(path: str) -> str | None:
-    """Return what follows a pasted endpoint, None where the path does not begin with one."""
+    """Return the path after a pasted endpoint, None if the path does not begin with one."""
     for endpoint in PASTED_ENDPOINTS:
         tail = path.removeprefix(endpoint)
         if tail != path and tail.startswith("/") and tail[1:].partition("/")[0] in API_ROOTS:
@@ -58,7 +58,7 @@ def without_pasted(path: str) -> str | None:
 
 
 def leaves_its_folder(raw_path: str) -> bool:
-    """Tell whether a path climbs with dot segments, plain or encoded: it would leave the base URL upstream."""
+    """Return whether a path has `..` segments, plain or encoded, which would leave the upstream's base URL."""
     if ENCODED_OR_DOTTED.search(raw_path) is None:
         return False
     path = raw_path.encode("utf-8", "surrogateescape")
@@ -78,7 +78,7 @@ class OneAddress:
         self._app = app
 
     def __call__(self, environ: dict[str, Any], start_response: "StartResponse") -> Iterable[bytes]:
-        """Serve a request at its one address."""
+        """Serve a request at its corrected address."""
         raw_path, query = split_target(environ)
         path = one_address(raw_path)
         environ["RAW_URI"] = f"{path}?{query}" if query else path
@@ -87,7 +87,7 @@ class OneAddress:
 
 
 def routed(path: str) -> str:
-    """Return the path by which a request is routed: decoded, or the ruled endpoint an upstream could take it for."""
+    """Return the path for routing: decoded, or the endpoint with parameter rules that an upstream could take it for."""
     # It holds no line breaks: `<path:rest>` stops at one, and no address of ours has any.
     decoded = unquote_to_bytes(path).decode("latin-1").replace("\n", " ") if "%" in path else path
     if decoded in EXACT:
@@ -97,7 +97,7 @@ def routed(path: str) -> str:
 
 
 def split_target(environ: dict[str, Any]) -> tuple[str, str]:
-    """Return the path and the query of a request, both still encoded."""
+    """Return the path and the query of a request, both still percent-encoded."""
     query = environ.get("QUERY_STRING", "")
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
     path = target.partition("?")[0]

@@ -21,7 +21,7 @@ CLIENT = "dashboard"
 
 
 class HeldBody:
-    """A body that is there already."""
+    """A request body that is in memory already."""
 
     whole: bytes | None = None
 
@@ -39,7 +39,7 @@ class HeldBody:
 
 
 class NoClient:
-    """Take an answer that only the capture keeps."""
+    """A client that discards the answer; only the capture keeps it."""
 
     is_behind = False
     is_gone = False
@@ -66,7 +66,7 @@ class NoClient:
 def sender(
     pipelines: Mapping[Kind, Pipeline], observers: Observers, store: SettingsStore
 ) -> Callable[[Record, str | None, str | None], str]:
-    """Return what sends a record's request again to an upstream with a model, and returns the new request's id."""
+    """Return a coroutine function that sends a record's request again and returns the new request's id."""
     running: set[asyncio.Task[None]] = set()  # the loop itself holds its tasks but weakly
 
     def send_again(record: Record, upstream: str | None, model: str | None) -> str:
@@ -87,13 +87,13 @@ def sender(
 
 @dataclass(frozen=True)
 class Composed:
-    """A request that a page of the program's own sends, with a body made here; whoever asked gets the answer."""
+    """A request that the dashboard sends with a body made here; the page gets the answer."""
 
     exchange: Exchange
     body: bytes
 
     def is_current(self) -> bool:
-        """Say that each request is decided anew."""
+        """Return False: each request is decided again."""
         return False
 
     async def perform(self, body: RequestBody, client: Client) -> None:  # noqa: ARG002  an exchange's signature
@@ -104,7 +104,7 @@ class Composed:
 def chatter(
     pipelines: Mapping[Kind, Pipeline], observers: Observers, store: SettingsStore
 ) -> Callable[[bytes], Composed]:
-    """Return what makes an exchange of a chat's body."""
+    """Return a function that makes an exchange from a chat's body."""
 
     def chat(body: bytes) -> Composed:
         head = RequestHead(

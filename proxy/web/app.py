@@ -76,7 +76,7 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
 
 
 def watched(services: Services) -> metrics.Watched:
-    """Return what `/metrics` tells."""
+    """Return the sources of `/metrics`."""
     return metrics.Watched(
         metrics=services.metrics,
         settle=services.ledger.settle,

@@ -1,7 +1,7 @@
 """The proxy as an ASGI application, for any server that runs one: `uvicorn proxy.web.asgi:app --workers 2`.
 
-Importing it does nothing: each process assembles its parts when its server starts, or at its first request where the
-server sends no lifespan events. What is wrong then is the answer to that request, and the next one tries again.
+Importing it has no effect: each process assembles its parts when its server starts, or at the first request if the
+server sends no lifespan events. An error then is the answer to that request, and the next request tries again.
 """
 
 import asyncio
@@ -37,12 +37,12 @@ log = logging.getLogger(__name__)
 
 
 class AnswerCut(Exception):
-    """Tell the server that the answer broke off: ASGI has no other word that has it cut the connection."""
+    """The answer broke off; raising it is the only way in ASGI to have the server cut the connection."""
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """What a process answers requests with."""
+    """The parts with which a process answers requests."""
 
     services: Services
     decisions: Decisions
@@ -70,7 +70,7 @@ class AsgiApp:
             raise NotImplementedError(f"a scope of the type {scope['type']!r}")
 
     async def _live(self, receive: Receive, send: Send) -> None:
-        """Start and stop with the server, and tell it what keeps the proxy from it."""
+        """Start and stop with the server, and report a failed start to it."""
         await receive()
         try:
             parts = await self.start()
@@ -124,14 +124,14 @@ class AsgiApp:
         await serve(lambda: self._perform(head, endpoints, body, client), body.follow(receive), client, send)
 
     async def _tunnel(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Join a WebSocket with one to the upstream, once Flask has let it in."""
+        """Join a WebSocket with one to the upstream, once Flask has admitted it."""
         client = SocketClient(Outbox(), scope, head_of(scope))
         await receive()  # websocket.connect
         head, endpoints, body = client.handshake, endpoints_of(scope), AsgiBody(client.handshake)
         await serve(lambda: self._perform(head, endpoints, body, client), client.follow(receive), client, send)
 
     async def _perform(self, head: IncomingHead, endpoints: Endpoints, body: AsgiBody, client: AsgiClient) -> None:
-        """Have Flask decide, and perform the exchange it decided on, or give its own answer."""
+        """Let Flask decide, then perform the exchange it returned, or send its own answer."""
         parts = self._parts or await self.start()
         try:
             if isinstance(client, SocketClient):
@@ -149,7 +149,7 @@ class AsgiApp:
 
 
 async def serve(work: Callable[[], Work], watch: Work, client: AsgiClient, send: Send) -> None:
-    """Do the work of one request and send what it puts; `watch` returns when the client has left, which ends the work.
+    """Serve one request and send its messages; `watch` returns when the client disconnects, which cancels the work.
 
     However the work ends, the client is told. Raises AnswerCut where the server is to cut the connection.
     """
@@ -190,7 +190,7 @@ async def serve(work: Callable[[], Work], watch: Work, client: AsgiClient, send:
 
 
 async def answered(work: Callable[[], Work], client: AsgiClient) -> None:
-    """Do the work; what goes wrong with it is told to the client."""
+    """Do the work; an error is sent to the client."""
     try:
         await work()
     except ProxyError as error:
@@ -209,12 +209,12 @@ def check_frames_are_read() -> None:
 
 
 def told(error: Exception) -> str:
-    """Return the reason of a failed start as the server shows it."""
+    """Return the reason of a failed start, for the server's log."""
     return str(error) or type(error).__name__
 
 
 def head_of(scope: Scope) -> IncomingHead:
-    """Return what is decided by: the head with all that a server may leave out, and the path below its root path."""
+    """Return the complete head of a request, with the path below the server's root path."""
     path, root = scope.get("raw_path") or quote(scope["path"]).encode(), scope.get("root_path", "").encode()
     return IncomingHead(
         method=scope.get("method", "GET"),

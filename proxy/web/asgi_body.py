@@ -31,7 +31,7 @@ class AsgiBody:
         self._is_whole = False
 
     async def follow(self, receive: Receive) -> None:
-        """Take what the client sends; returns when it has left."""
+        """Receive the client's messages; return when it has disconnected."""
         while True:
             await self._is_wanted.wait()
             message = await receive()
@@ -46,7 +46,7 @@ class AsgiBody:
                 self._is_wanted.clear()
 
     async def settle_length(self) -> None:
-        """Find out how long the body is, if it is known; raises MalformedRequest for what frames it."""
+        """Determine the body's length, if known; raises MalformedRequest for wrong framing headers."""
         if self._encoding is not None:
             if self._encoding.strip().lower() != b"chunked":
                 raise MalformedRequest("its transfer encoding is not chunked alone")

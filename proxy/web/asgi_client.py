@@ -1,4 +1,4 @@
-"""The way back to the client under an ASGI server: an answer as the messages that the server sends."""
+"""Send answers to the client under an ASGI server."""
 
 import asyncio
 from collections import deque
@@ -20,7 +20,7 @@ WITHOUT_BODY = (204, 304)
 
 
 class Outbox:
-    """Messages for the client: put by anybody without waiting, sent in their order by one task."""
+    """A queue of messages for the client: `put` never waits, and one task sends them in order."""
 
     def __init__(self) -> None:
         self._messages: deque[tuple[Message, int]] = deque()
@@ -33,7 +33,7 @@ class Outbox:
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether the client has yet to take what was sent to it."""
+        """Return whether messages wait for a slow client."""
         return self._is_sending or self._is_full
 
     @property
@@ -41,30 +41,30 @@ class Outbox:
         return self.waiting_bytes >= WAITING_BYTES
 
     def put(self, message: Message, size: int = 1) -> None:
-        """Have a message sent behind those before it."""
+        """Queue a message."""
         if not self._is_closed:
             self._messages.append((message, size))
             self._count(size)
             self._changed.set()
 
     def close(self) -> None:
-        """Take no more: `deliver` returns when what is here is sent."""
+        """Accept no more messages: `deliver` returns once the queue is sent."""
         self._is_closed = True
         self._changed.set()
 
     def drop(self) -> None:
-        """Forget what was not sent: nobody is there to take it."""
+        """Discard unsent messages, as the client has gone."""
         while self._messages:
             self._count(-self._messages.popleft()[1])
 
     async def room(self) -> None:
-        """Return when the client has taken enough of what was put."""
+        """Wait until the client has taken enough of the queue."""
         while self._is_full:
             self._has_room.clear()
             await self._has_room.wait()
 
     async def deliver(self, send: Send) -> None:
-        """Send what is put, until `close`; raises what the server's `send` raises."""
+        """Send queued messages until `close`; raises what the server's `send` raises."""
         while True:
             while self._messages:
                 message, size = self._messages.popleft()
@@ -101,7 +101,7 @@ class AsgiClient:
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether the next write would have to wait."""
+        """Return whether the next write would wait."""
         return self.outbox.is_behind
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
@@ -110,7 +110,7 @@ class AsgiClient:
         self._put(body, more=False)
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send status and headers of an answer that is yet to come."""
+        """Send status and headers; the body follows."""
         headers = (headers if self._may_retry else without_retry(status, headers)) + self.added_headers
         lines = [(name.lower(), value) for name, value in headers if name.lower() != "connection"]
         length = next((value for name, value in lines if name == "content-length"), None)
@@ -132,7 +132,7 @@ class AsgiClient:
         self._put(b"", more=False)
 
     def abort(self) -> None:
-        """Cut the answer, so that nobody takes it for complete."""
+        """Cut the answer, so that it does not look complete."""
         self.is_cut = self.has_ended = True
 
     async def refuse(self, error: ProxyError) -> None:

@@ -1,4 +1,4 @@
-"""Every error leaves as the OpenAI API's JSON: never a page, never a stack."""
+"""Answer every error as JSON of the OpenAI API: never an HTML page, never a stack trace."""
 
 import logging
 from collections.abc import Callable
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def install(app: Flask, hide: Callable[[str], str], observers: Observers) -> None:
-    """Answer for every exception a view or hook lets through; `hide` takes the keys out of a text."""
+    """Register a handler for every exception of a view or hook; `hide` removes the keys from a text."""
 
     def respond(error: ProxyError) -> Response:
         error.detail = hide(error.detail)
@@ -53,12 +53,12 @@ def install(app: Flask, hide: Callable[[str], str], observers: Observers) -> Non
 
 
 def is_probe(error: ProxyError) -> bool:
-    """Tell whether somebody only looked what is here, which is no news."""
+    """Return whether a request only probes an address, which is not worth a warning in the log."""
     return isinstance(error, (UnknownPath, WrongMethod)) and (request.method == "HEAD" or request.path in PROBES)
 
 
 def in_our_words(error: HTTPException) -> ProxyError:
-    """Return our error for one of Flask's own."""
+    """Return our error for one of Flask's."""
     if isinstance(error, NotFound):
         base = f"http://{request.host}/v1"
         if request.path == "/v1":

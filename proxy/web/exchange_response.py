@@ -1,4 +1,4 @@
-"""Hand a Flask request over to an exchange: read its head, and return the response that carries it.
+"""Turn a Flask request into an exchange: read its head, and return the response that carries the exchange.
 
 Our own server and any ASGI server perform the exchange on their event loop. Behind a WSGI server the response performs
 it while it is iterated, so that the app is a Flask app everywhere.
@@ -29,7 +29,7 @@ HAND_OVER = "proxy.hand_over"  # environ key: the server's function that takes a
 
 
 def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
-    """Return what the current request asks for; raises UnknownPath for a path that climbs, and MalformedRequest."""
+    """Return the head of the current request; raises UnknownPath for a path with `..`, and MalformedRequest."""
     environ = request.environ
     path, _, query = environ["RAW_URI"].partition("?")
     if leaves_its_folder(path):
@@ -56,7 +56,7 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
 
 
 def client_program() -> str | None:
-    """Return the calling program as it names itself: its title, else the first word of its user agent."""
+    """Return the calling program's name for itself: its title header, else the first word of its user agent."""
     environ = request.environ
     title = environ.get("HTTP_X_TITLE") or environ.get("HTTP_USER_AGENT", "").partition(" ")[0]
     return title.strip()[:MAX_CLIENT_NAME] or None

@@ -1,4 +1,4 @@
-"""The one hook before every view: Host, Origin, preflight, key. What it does not let through goes nowhere."""
+"""The hook before every view: check Host, Origin, preflight and key. A refused request reaches no view."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 @dataclass(frozen=True)
 class Access:
-    """What decides who may call."""
+    """The rules of who may call."""
 
     store: SettingsStore
     proxy_keys: ProxyKeys

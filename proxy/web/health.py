@@ -1,4 +1,4 @@
-"""`/v1/health`: the proxy is up. The upstream is not asked."""
+"""Serve `/v1/health`, which says that the proxy runs. The upstream is not asked."""
 
 from flask import Blueprint, Response
 

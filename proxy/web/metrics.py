@@ -1,4 +1,4 @@
-"""`/metrics`: the sums of this run in the form of Prometheus, behind the same rules as `/v1`."""
+"""Serve `/metrics`: counters of this run for Prometheus, with the same access rules as `/v1`."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ BY_MODEL = ("upstream", "model")
 
 @dataclass(frozen=True)
 class Watched:
-    """What is told."""
+    """The sources of the metrics."""
 
     metrics: Metrics
     settle: Callable[[], None]  # counts what has just ended; not on the event loop
@@ -43,12 +43,12 @@ def blueprint(watched: Watched) -> Blueprint:
 
 @dataclass(frozen=True)
 class Scrape:
-    """Answer one question; the text is made in a worker thread."""
+    """Answer one scrape; the text is made on a worker thread."""
 
     text: Callable[[], tuple[bytes, str]]
 
     def is_current(self) -> bool:
-        """Say that each request is decided anew."""
+        """Return False: each request is decided again."""
         return False
 
     async def perform(self, body: RequestBody, client: Any) -> None:  # noqa: ARG002  an exchange's signature
@@ -58,7 +58,7 @@ class Scrape:
 
 
 def exposition(watched: Watched) -> tuple[bytes, str]:
-    """Return the text and its content type; what has just ended is counted first."""
+    """Return the text and its content type; requests that have just ended are counted first."""
     import prometheus_client  # noqa: PLC0415  costs memory, and few ask
 
     watched.settle()
@@ -68,7 +68,7 @@ def exposition(watched: Watched) -> tuple[bytes, str]:
 
 
 class Collector:
-    """Tell the library's registry what there is."""
+    """A collector for the library's registry."""
 
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
@@ -85,7 +85,7 @@ class Collector:
 
 
 def by_model(metrics: Metrics) -> Iterator[Any]:
-    """Yield what is added up by upstream and model."""
+    """Yield the metrics by upstream and model."""
     from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily  # noqa: PLC0415  as above
 
     tables: tuple[tuple[str, str, str, Any], ...] = (
@@ -118,14 +118,14 @@ def add_histogram(family: Any, model: Model, buckets: list[tuple[str, float]], t
 
 
 def gauge(name: str, meaning: str, value: float) -> Any:
-    """Return a single value."""
+    """Return a gauge with a single value."""
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415  as above
 
     return GaugeMetricFamily(f"{PREFIX}_{name}", meaning, value=float(value))
 
 
 def limits(watched: Watched) -> Any:
-    """Return how much of each limit is used, as a share of it."""
+    """Return the used share of each limit, from 0."""
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415  as above
 
     family = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""What a view returns in place of an answer where the rest is the event loop's work, not a worker thread's."""
+"""Responses whose work is done on the event loop, not on the view's thread."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -13,23 +13,23 @@ JSON = ("content-type", "application/json")
 
 
 class Performed(Protocol):
-    """What a view may return in place of an answer; every server adapter performs it, on an event loop."""
+    """Work that a view returns in place of an answer; every server adapter performs it on an event loop."""
 
     def is_current(self) -> bool:
-        """Tell whether the same request would be given the same now."""
+        """Return whether the same request would be decided the same now."""
 
     async def perform(self, body: RequestBody, client: Client) -> None:
-        """Serve one client; its leaving cancels this."""
+        """Serve one client; its disconnection cancels this."""
 
 
 @dataclass(frozen=True)
 class OnLoop:
-    """Await something on the loop, and answer with its status and JSON value."""
+    """Await a coroutine on the loop, and answer with its status and JSON value."""
 
     work: Callable[[], Awaitable[tuple[int, Any]]]
 
     def is_current(self) -> bool:
-        """Say that each request is decided anew."""
+        """Return False: each request is decided again."""
         return False
 
     async def perform(self, body: RequestBody, client: Client) -> None:  # noqa: ARG002  an exchange's signature

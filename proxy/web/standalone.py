@@ -22,7 +22,7 @@ class BrokenOff(Exception):
 
 
 class LoopThread:
-    """The loop's thread, started by the first request: a server that forks does so before."""
+    """The loop's thread, started by the first request, so after a server has forked."""
 
     def __init__(self) -> None:
         self._starting = threading.Lock()
@@ -33,7 +33,7 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop()).result()
 
     def loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running loop; its thread ends with the process and holds up nothing."""
+        """Return the running loop; its daemon thread ends with the process."""
         with self._starting:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
@@ -57,7 +57,7 @@ def perform(
 
 
 class WsgiClient:
-    """Hand the answer to the WSGI thread, one piece at a time: the slower side sets the pace. Lives on the loop."""
+    """Hand the answer to the WSGI thread, one piece at a time, at the pace of the slower side. Lives on the loop."""
 
     def __init__(self) -> None:
         self._pieces: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
@@ -87,12 +87,12 @@ class WsgiClient:
 
     @property
     def is_gone(self) -> bool:
-        """Tell whether the client has left: here nothing else cancels what serves it."""
+        """Return whether the client has disconnected; nothing else cancels the exchange here."""
         return True
 
     @property
     def is_behind(self) -> bool:
-        """Tell whether the next write would have to wait."""
+        """Return whether the next write would wait."""
         return self._pieces.full()
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
@@ -102,7 +102,7 @@ class WsgiClient:
         await self.finish()
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send status and headers of an answer that is yet to come."""
+        """Send status and headers; the body follows."""
         await self._pieces.put((status, headers if self._may_retry else without_retry(status, headers)))
 
     def forbid_retry(self) -> None:
@@ -119,7 +119,7 @@ class WsgiClient:
         self._finished = True
 
     def abort(self) -> None:
-        """Break off: what ends without `finish` is cut."""
+        """Break off the answer; without `finish` the server cuts it."""
 
 
 class WsgiAnswer:

@@ -1,6 +1,6 @@
-"""What a person sees who opens the proxy's address in a browser: what this is, and how to get to the page.
+"""Show what this is, and the way to the dashboard, if a browser opens the proxy's bare address.
 
-It shows nothing about the user and holds no link, for whoever reaches the address may read it.
+It shows nothing about the user and no link, because anybody who reaches the address may read it.
 """
 
 from flask import Response, render_template, request
@@ -11,7 +11,7 @@ from proxy.web.ui.blueprint import SEALED
 
 
 def is_browser_at_root() -> bool:
-    """Tell whether a browser asks for the bare address; other programs do not name HTML."""
+    """Return whether a browser asks for the bare address; other programs do not accept HTML."""
     return request.path == "/" and request.method == "GET" and "text/html" in request.headers.get("Accept", "")
 
 

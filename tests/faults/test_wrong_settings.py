@@ -70,7 +70,7 @@ def test_every_request_that_would_leave_is_answered_503_with_the_reason(
         return
     said = said_by(answer)
     assert f"{file}, line 2: this is not valid TOML" in said
-    assert "Mend the file, no restart is needed" in said
+    assert "Correct the file, no restart is needed" in said
 
 
 def test_a_websocket_is_answered_the_same(hosted: Hosted) -> None:
@@ -118,7 +118,7 @@ def test_a_key_entered_on_the_page_is_kept_and_not_tried(file: Path, upstream: F
         answer = browser.post("/key", data={"form_token": form_token(home), "key": TYPED_KEY, "where": where}).text
 
         assert hosted.services.secrets.state.key == TYPED_KEY
-    assert "The proxy relays nothing, for its settings file is wrong" in answer
+    assert "The proxy relays nothing because its settings file is wrong" in answer
     assert "accepts the key" not in answer
     assert upstream.accepted_connections == 0
 

@@ -1,4 +1,4 @@
-// The parts of the settings page for keys, refused origins and learnt repairs.
+// The parts of the settings page for keys, refused origins and learned repairs.
 import { Trouble, bytes, get, html, number, post, useEffect, useState } from "./core.js";
 
 export function useProgram(path) { // what the program says, and a way to change it
@@ -102,7 +102,7 @@ export function Learned({ keys }) {
   const { state, change } = keys;
   if (!state) return null;
   const many = state.learned.length;
-  return html`<div class="sub"><h3>Learnt from refusals</h3>
+  return html`<div class="sub"><h3>Learned from refusals</h3>
     ${many ? html`<ul class="plain">${state.learned.map((each) => html`<li key=${each}>${each}</li>`)}</ul><p><button type="button" class="second small" onClick=${() => change("learned/forget")}>Forget ${many === 1 ? "it" : `all ${number(many)}`}</button></p>`
     : html`<p class="soft">Nothing yet. Where an upstream refuses a parameter and takes the request without it, that is kept here for 30 days.</p>`}</div>`;
 }

@@ -1,1 +1,1 @@
-"""The program's own pages, below a secret path: for the person at this computer alone."""
+"""The dashboard: the program's own pages, below a secret path, only for the user at this computer."""

@@ -1,4 +1,4 @@
-"""The pages that a script draws, and its files: requests, usage, settings, log."""
+"""Serve the pages that a script renders (requests, usage, settings, log), and the script's files."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TYPES = {".js": "text/javascript", ".css": "text/css"}  # the system's own table
 
 
 def add_routes(pages: Blueprint, root: str) -> None:
-    """Add the routes below a path; the blueprint guards them, but for the script's files, which hold nothing."""
+    """Add the routes below a path; the blueprint guards all but the script's files, which hold no data."""
     for name in APP_PAGES:
         pages.add_url_rule(f"{root}/{name}", f"{name}_page", view_func=lambda name=name: shell(name))
 
@@ -31,5 +31,5 @@ def add_routes(pages: Blueprint, root: str) -> None:
 
 
 def shell(name: str) -> str:
-    """Return the page in which a script draws."""
+    """Return the page that a script fills."""
     return render_template("app.html", page=name)

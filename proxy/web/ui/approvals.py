@@ -1,4 +1,4 @@
-"""The page on which the user says whether a tool may run."""
+"""Serve the page on which the user allows or refuses a tool call."""
 
 import json
 import time
@@ -65,7 +65,7 @@ def page(
 
 
 def readable(arguments: str) -> str:
-    """Return the arguments, all of them, one to a line where they are JSON; what would not be seen is spelled out."""
+    """Return all arguments, one on each line if they are JSON; invisible characters are escaped."""
     with suppress(ValueError, RecursionError):
         arguments = json.dumps(json.loads(arguments), indent=2, ensure_ascii=False)
     return "".join(sign if sign.isprintable() or sign == "\n" else f"\\u{ord(sign):04x}" for sign in arguments)

@@ -1,4 +1,4 @@
-"""The routes of the program's own pages, read from the top, and what stands before and behind each of them."""
+"""The routes of the dashboard, and the checks and headers that apply to each of them."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ def blueprint(parts: PageParts, dashboard: Dashboard) -> Blueprint:
 
 
 def check_session(dashboard: Dashboard) -> AnyResponse | None:
-    """Let nobody in but a browser of this user that came by a link, with the token of the form it sends."""
+    """Admit only a browser of this user that came by a link; a change also needs the form's token."""
     if entry.is_stranger(request.environ):
         return entry.locked_out()
     if not entry.is_own_origin():
@@ -127,18 +127,18 @@ def check_session(dashboard: Dashboard) -> AnyResponse | None:
 
 
 def offered_token() -> str | None:
-    """Return the form's token: a form brings it in a field, a script in a header, which no foreign page can send."""
+    """Return the form's token: from a field of a form, or from a script's header, which no foreign page can send."""
     return request.headers.get(TOKEN_HEADER) or request.form.get("form_token")
 
 
 def seal(response: AnyResponse) -> AnyResponse:
-    """Keep an answer out of caches, frames and other pages."""
+    """Set the headers that keep an answer out of caches, frames and other pages."""
     response.headers.extend(SEALED)
     return response
 
 
 def for_every_page(dashboard: Dashboard, parts: PageParts) -> dict[str, Any]:
-    """Return what any of the pages may show."""
+    """Return the template variables of every page."""
     return {
         "title": TITLE,
         "command": command,

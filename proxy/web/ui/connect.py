@@ -1,4 +1,4 @@
-"""The page on which client programs are connected, seen at work, and disconnected."""
+"""Serve the page on which client programs are connected, observed and disconnected."""
 
 import time
 from contextlib import suppress
@@ -24,11 +24,11 @@ SEEN_WITHIN_S = 86_400.0
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for the keyring and the upstream's models."""
+    """Add the routes below a path; the blueprint guards them. They block on the keyring and the upstream's models."""
     connections = Connections(paths.connected_clients_dir)
 
     def answer(act: Any, name: str) -> str:
-        """Do something with a client and return the page with what came of it."""
+        """Run an action for a client and return the page with its result."""
         try:
             client = BY_NAME.get(name)
             if client is None:
@@ -43,7 +43,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
     @pages.get(f"{root}/api/connect")
     def clients_seen() -> Response:
-        """Tell what each client last asked for: a page that waits for a first request looks here."""
+        """Return the last request of each client; a page that waits for a first request polls it."""
         seen = recently_seen(parts)
         words = {}
         for client in CLIENTS:
@@ -82,7 +82,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
 
 def own_key(parts: PageParts, client: Client) -> str | None:
-    """Return the client's own proxy key, None where none is asked for; raises KeyringFailure, ProxyKeyTrouble."""
+    """Return the client's own proxy key, None if none is required; raises KeyringFailure, ProxyKeyTrouble."""
     if not parts.store.current.proxy_require_api_key:
         return None
     parts.proxy_keys.read()
@@ -104,7 +104,7 @@ def revoked(parts: PageParts, key_name: str | None) -> str:
 
 
 def target_of(parts: PageParts, key: str | None = None) -> Target:
-    """Return what clients are pointed at: this proxy, at the address the page came from."""
+    """Return the target for clients: this proxy, at the address of the page."""
     address, port = request.environ["SERVER_NAME"], request.environ["SERVER_PORT"]  # a Host header may lead elsewhere
     base_url = f"http://{f'[{address}]' if ':' in address else address}:{port}/v1"
     is_asked_for = parts.store.current.proxy_require_api_key
@@ -114,7 +114,7 @@ def target_of(parts: PageParts, key: str | None = None) -> Target:
 
 
 def row_of(client: Client, target: Target, connections: Connections, seen: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the page shows of a client."""
+    """Return a client's row on the page."""
     row: dict[str, Any] = {"client": client, "snippet": client.snippet(target), "steps": as_typed(client.steps)}
     row["lacks_model"] = client.file is not None and client.file.needs_model and not target.models
     try:
@@ -130,7 +130,7 @@ def row_of(client: Client, target: Target, connections: Connections, seen: list[
 
 
 def seen_words(client: Client, record: Record | None, seen: list[dict[str, Any]]) -> str | None:
-    """Say what a client last asked for; where it is connected, only a request from after that proves it."""
+    """Return a client's last request in words; a connection is proved only by a later request."""
     own = next((each for each in seen if client.is_own(each["client"], each["key_name"])), None)
     is_proof = own is not None and (record is None or own["began_at"] >= record.at)
     return request_words(own) if own and is_proof else None
@@ -145,7 +145,7 @@ def recently_seen(parts: PageParts) -> list[dict[str, Any]]:
 
 
 def lacks_key(parts: PageParts) -> bool:
-    """Tell whether the upstream in use needs a key that is not there."""
+    """Return whether the upstream in use lacks a key it needs."""
     chosen = parts.store.current.chosen_upstream
     needs_one = not chosen.is_local and chosen.auth != "none"
     return needs_one and parts.upstream_keys.of(chosen).state.key is None

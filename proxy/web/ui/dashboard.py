@@ -1,4 +1,4 @@
-"""What the program's own pages show and change, and the links that lead to them."""
+"""What the dashboard shows and changes, and the links to its pages."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ PLACES = {  # where a link may lead, beside the first page, and the view of each
 
 @dataclass(frozen=True)
 class Dashboard:
-    """The program around the pages, as the two programs differ in it."""
+    """The program around the pages: what differs between the tray and the terminal program."""
 
     examine: Callable[[], Sequence[object]]  # look for common problems; may take some seconds
     token: str  # who knows it may ask for a link
@@ -42,7 +42,7 @@ class Dashboard:
     sessions: Sessions = field(default_factory=Sessions)
 
     def link(self, root_url: str, to: str = "") -> str:
-        """Return a link to one of the pages, good once."""
+        """Return a link to one of the pages; it works once."""
         return f"{root_url}/ui/enter?ticket={self.sessions.ticket()}" + (f"&to={to}" if to in PLACES else "")
 
 
@@ -51,7 +51,7 @@ class ModelServer(Protocol):
 
     @property
     def name(self) -> str:
-        """Return what an upstream of its kind is called."""
+        """Return the default name of an upstream of its kind."""
 
     @property
     def title(self) -> str:
@@ -67,16 +67,16 @@ class ModelServer(Protocol):
 
 
 class Step(Protocol):
-    """One question of a trial; `str()` says what came of it."""
+    """One step of a trial; `str()` is its result in words."""
 
     @property
     def is_good(self) -> bool:
-        """Tell whether it was answered well."""
+        """Return whether the step succeeded."""
 
 
 @dataclass(frozen=True)
 class RequestParts:
-    """What the pages show of requests, and do with them."""
+    """The parts of the proxy behind the pages about requests."""
 
     capture: Capture
     prices: Callable[[], Prices]

@@ -1,4 +1,4 @@
-"""The fault drill as JSON: what a client's next answer is to break like, and whether it has."""
+"""Serve the fault drill as JSON: the fault for a client's next answer, and whether it has happened."""
 
 from flask import Blueprint, Response, request
 

@@ -1,4 +1,4 @@
-"""The ways in: a link that is good once, and a second copy of the program that asks for one."""
+"""Admit browsers: by a link that works once, and give a link to a second copy of the program."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from proxy.web.ui.sessions import SESSION_S, cookie_name
 
 
 def add_routes(pages: Blueprint, dashboard: Dashboard, states: Callable[[], dict[str, str]]) -> None:
-    """Add the routes that need no session; `states` says how each upstream is doing."""
+    """Add the routes that need no session; `states` returns the state of each upstream."""
 
     @pages.get("/ui/enter")
     def enter() -> AnyResponse:
@@ -63,12 +63,12 @@ def add_routes(pages: Blueprint, dashboard: Dashboard, states: Callable[[], dict
 
 
 def locked_out(why: str = "") -> Response:
-    """Answer somebody who may not come in."""
+    """Answer a refused browser."""
     return Response(render_template("locked.html", why=why), 403)
 
 
 def is_stranger(environ: Mapping[str, Any]) -> bool:
-    """Tell whether a connection comes from another computer, or from another user of this one."""
+    """Return whether a connection comes from another computer, or from another user of this one."""
     client, local = environ.get("REMOTE_ADDR", ""), environ["SERVER_NAME"]
     if not is_this_computer(client, local):
         return True
@@ -76,24 +76,24 @@ def is_stranger(environ: Mapping[str, Any]) -> bool:
 
 
 def is_own_origin() -> bool:
-    """Tell whether a request comes from one of our pages, or from no page at all."""
+    """Return whether a request comes from one of our pages, or from no page at all."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
     return site in ("none", "same-origin") and origin in (None, f"http://{request.host}")
 
 
 def check_proof(token: str, wish: Wish) -> None:
-    """Refuse who cannot know the token as if there were nothing here; raises UnknownPath."""
+    """Raise UnknownPath, as for a missing page, unless the caller proves that it knows the token."""
     words = (wish, request.headers.get("Host", ""), request.headers.get(NONCE_HEADER, ""))
     if not is_proof(request.headers.get(PROOF_HEADER), token, *words):
         raise UnknownPath(request.path)
 
 
 def answer_with_link(dashboard: Dashboard) -> Response:
-    """Answer with a link, and prove who gives it."""
+    """Answer with a link and a proof of our identity."""
     return proven(dashboard, dashboard.link(f"http://{request.host}"))
 
 
 def proven(dashboard: Dashboard, text: str) -> Response:
-    """Answer with a text, and prove who says it."""
+    """Answer with a text and a proof of our identity."""
     said = proof(dashboard.token, request.headers.get(NONCE_HEADER, ""), text)
     return Response(text, headers={PROOF_HEADER: said}, mimetype="text/plain")

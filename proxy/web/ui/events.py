@@ -1,4 +1,4 @@
-"""What happens to requests, told to open pages as server-sent events. On the event loop: no page holds a thread."""
+"""Send events about requests to open pages as server-sent events. On the event loop: no page holds a thread."""
 
 import asyncio
 import json
@@ -45,17 +45,17 @@ class PageClient(Client, Protocol):
 
 @dataclass(frozen=True)
 class EventStream:
-    """Tell one page, until it leaves or its session ends."""
+    """Send events to one page until it disconnects or its session ends."""
 
     parts: RequestParts
     ends: float  # time.monotonic()
 
     def is_current(self) -> bool:
-        """Say that each request is decided anew."""
+        """Return False: each request is decided again."""
         return False
 
     async def perform(self, body: RequestBody, client: Any) -> None:  # noqa: ARG002  an exchange's signature
-        """Write events as they come; a page that does not read makes this wait, and loses what comes meanwhile."""
+        """Write events as they come; while a page does not read, this waits, and new events are lost."""
         feed = self.parts.capture.feed
         page = feed.open()
         if page is None:
@@ -90,7 +90,7 @@ class EventStream:
         return [record for record in self.parts.capture.all() if record.flow.outcome is None]
 
     def _written(self, happenings: list[Happening]) -> bytes:
-        """Return events with their rows; of several of one request each shows how it stands now. In a worker thread."""
+        """Return events with the current rows of their requests; on a worker thread."""
         return b"".join(
             raw_event(name, hidden_json(STATES[name](self.parts), self.parts.hide))
             if record is None
@@ -107,7 +107,7 @@ STATES: dict[str, Callable[[RequestParts], Any]] = {
 
 
 def progress(running: list[Record], told: dict[str, int]) -> bytes:
-    """Return an event that says how far the running answers are, b"" where nothing has come since the last."""
+    """Return an event with the progress of running answers, b"" if nothing has changed."""
     moved = [record.flow for record in running if told.get(record.flow.id) != record.flow.bytes_down]
     told.clear()
     told.update((record.flow.id, record.flow.bytes_down) for record in running)

@@ -1,4 +1,4 @@
-"""The first minute as JSON: choose a provider, try its key before it is kept, and send a test request."""
+"""Serve the first steps as JSON: choose a provider, try and store its key, send a test request."""
 
 import json
 import re
@@ -24,7 +24,7 @@ Answered = tuple[Response, int]
 
 
 class NotAccepted(Exception):
-    """The provider did not accept the key, or was not reached: nothing was kept."""
+    """The provider refused the key or was not reached; nothing was stored."""
 
     def __init__(self, words: str, *, may_keep: bool) -> None:
         super().__init__(words)
@@ -32,7 +32,7 @@ class NotAccepted(Exception):
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for keyring and upstream."""
+    """Add the routes below a path; the blueprint guards them. They block on keyring and upstream."""
 
     def answer(status: int = 200, **members: Any) -> Answered:
         """Return JSON, without any key."""
@@ -69,7 +69,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
 
 def state_of(parts: PageParts) -> dict[str, Any]:
-    """Return what the first steps begin with."""
+    """Return the initial state of the first steps."""
     settings = parts.store.current
     chosen = settings.chosen_upstream
     key = parts.upstream_keys.of(chosen).state
@@ -100,7 +100,7 @@ def asked() -> dict[str, Any]:
 
 
 def row_of(wanted: dict[str, Any]) -> Upstream:
-    """Return the upstream that is meant; raises ValueError with a sentence."""
+    """Return the requested upstream; raises ValueError with a sentence."""
     known = next((each for each in PROVIDERS if each.name == wanted.get("provider")), None)
     if known is not None:
         return Upstream(name=known.name, base_url=known.base_url, auth=known.auth)
@@ -113,12 +113,12 @@ def row_of(wanted: dict[str, Any]) -> Upstream:
 
 
 def known_as(parts: PageParts, row: Upstream) -> Upstream:
-    """Return the upstream of the settings that this one is, else itself: OPENAI_BASE_URL's keeps its place."""
+    """Return the equal upstream of the settings, else this one, so that OPENAI_BASE_URL's keeps its place."""
     return next((each for each in parts.store.current.upstreams if each.base_url == row.base_url), row)
 
 
 def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
-    """Try an upstream and its key, keep both, and return what to say; raises NotAccepted, and nothing has changed."""
+    """Try an upstream and its key, store both, and return a message; raises NotAccepted, with nothing changed."""
     row = known_as(parts, row)
     secrets = parts.upstream_keys.of(row)
     text = wanted.get("key")
@@ -162,5 +162,5 @@ def put_in_use(parts: PageParts, row: Upstream) -> None:
 
 
 def title_of(row: Upstream) -> str:
-    """Return what a person calls an upstream."""
+    """Return an upstream's title for display."""
     return next((each.title for each in PROVIDERS if each.base_url == row.base_url), row.name)

@@ -1,4 +1,4 @@
-"""The first page: how the proxy is doing, the upstream's key, refused origins."""
+"""Serve the first page: state of the proxy, the upstream's key, refused origins."""
 
 import time
 
@@ -74,12 +74,12 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
 
 def fresh(edit: TakenUp | None) -> str | None:
-    """Say which edit of the settings file was put in force within the last minutes."""
+    """Return a sentence about an edit of the settings file that was applied in the last minutes."""
     return str(edit) if edit is not None and time.time() - edit.at < TOLD_FOR_S else None
 
 
 def page(parts: PageParts, *, trouble: str | None = None, success: str | None = None) -> str:
-    """Return the page, with what just happened."""
+    """Return the page with a message."""
     store = parts.store
     return render_template(
         "home.html",

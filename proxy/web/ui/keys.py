@@ -1,4 +1,4 @@
-"""Keys, refused origins and learnt repairs as JSON. No key is shown, but a proxy key when it is made."""
+"""Serve keys, refused origins and learned repairs as JSON. No key is shown, except a proxy key when it is made."""
 
 import json
 from typing import Any
@@ -17,14 +17,14 @@ Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for the keyring and the upstreams."""
+    """Add the routes below a path; the blueprint guards them. They block on the keyring and the upstreams."""
 
     def answer(status: int = 200, **members: Any) -> Answered:
         """Return JSON, without any key."""
         return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
 
     def changed(work: Any) -> Answered:
-        """Do something, and return what to say and how everything stands then."""
+        """Run an action, and return its message and the new state."""
         try:
             said = work(asked())
         except (ProxyError, KeyringFailure, UnusableKey, ProxyKeyTrouble, OSError) as error:
@@ -37,12 +37,12 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
     @pages.post(f"{root}/api/keys/try")
     def try_key() -> Answered:
-        """Ask the upstream `{"name"}` with the key it has."""
+        """Try the upstream `{"name"}` with its stored key."""
         return changed(lambda wanted: tried(parts, upstream_of(parts, wanted)))
 
     @pages.post(f"{root}/api/keys/set")
     def set_key() -> Answered:
-        """Try `{"name", "key"}` and keep it, unless a key that works would be replaced by one that does not."""
+        """Try and store `{"name", "key"}`, unless it would replace a working key by one that fails."""
         return changed(lambda wanted: kept(parts, upstream_of(parts, wanted), text_of(wanted, "key")))
 
     @pages.post(f"{root}/api/keys/forget")
@@ -55,7 +55,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
     @pages.post(f"{root}/api/keys/proxy/new")
     def new_proxy_key() -> Answered:
-        """Make a proxy key of `{"name"}`; this answer alone holds it."""
+        """Make a proxy key named `{"name"}`; only this answer holds it."""
         try:
             made = parts.proxy_keys.new(text_of(asked(), "name"))
         except (ProxyKeyTrouble, KeyringFailure) as error:
@@ -104,7 +104,7 @@ def upstream_of(parts: PageParts, wanted: dict[str, Any]) -> Upstream:
 
 
 def state_of(parts: PageParts) -> dict[str, Any]:
-    """Return what the page shows: names and states."""
+    """Return the state of the page: names and states, no keys."""
     settings = parts.store.current
     made = {key.name: key.made for key in parts.proxy_keys.made}
     return {
@@ -120,7 +120,7 @@ def state_of(parts: PageParts) -> dict[str, Any]:
 
 
 def key_row(parts: PageParts, row: Upstream) -> dict[str, Any]:
-    """Return what is known of an upstream's key."""
+    """Return the state of an upstream's key."""
     state = parts.upstream_keys.of(row).state
     return {
         "name": row.name,
@@ -148,7 +148,7 @@ def unlocked(parts: PageParts) -> str:
 
 
 def tried(parts: PageParts, row: Upstream) -> str:
-    """Return a sentence that the key works; raises UnusableKey with what the upstream says otherwise."""
+    """Return a sentence that the key works; raises UnusableKey with the upstream's reason."""
     refusal = parts.try_upstream(row, None)
     if refusal is not None:
         raise UnusableKey(f"{row.name}: {refusal}")
@@ -156,7 +156,7 @@ def tried(parts: PageParts, row: Upstream) -> str:
 
 
 def kept(parts: PageParts, row: Upstream, text: str) -> str:
-    """Keep a key that was tried, and say what became of it; raises UnusableKey, KeyringFailure."""
+    """Store a tried key, and return a message; raises UnusableKey, KeyringFailure."""
     key, secrets = clean_key(text), parts.upstream_keys.of(row)
     held = secrets.load_once().key
     refusal = parts.try_upstream(row, key)
@@ -167,6 +167,6 @@ def kept(parts: PageParts, row: Upstream, text: str) -> str:
 
 
 def forgotten(parts: PageParts, row: Upstream) -> str:
-    """Forget a key; raises KeyringFailure."""
+    """Delete a key; raises KeyringFailure."""
     parts.upstream_keys.of(row).forget()
     return f"The key of {row.name} is forgotten."

@@ -1,4 +1,4 @@
-"""The last lines of the log as JSON, for a page that follows it."""
+"""Serve the last lines of the log as JSON, for a page that follows it."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ def add_routes(
 
 
 def parts_of(line: str) -> dict[str, str]:
-    """Take a line apart; one that goes on with the line before has no time and no level."""
+    """Split a line; a continuation line has no time and no level."""
     found = LINE.match(line)
     if found is None:
         return {"time": "", "level": "", "name": "", "text": line}

@@ -1,4 +1,4 @@
-"""Which user of this computer holds the other end of a connection, where the system tells: Linux."""
+"""Find the user of this computer who holds the other end of a connection. Linux only."""
 
 import os
 import struct
@@ -16,11 +16,11 @@ Address = IPv4Address | IPv6Address
 
 
 def is_another_user(client: str, client_port: int, local: str, local_port: int) -> bool:
-    """Tell whether somebody else than this user holds the client's end; False where the system does not tell.
+    """Return whether another user holds the client's end; False on systems that do not tell.
 
     A link to the page stands in the browser's command line, which everybody on the computer may read. An end that
-    nobody holds any more is somebody else's: whose it was is not to be known, and who has left waits for no answer. So
-    is every end while the tables cannot be read for want of files.
+    nobody holds any more counts as another user's, as its user is unknown and nobody waits for the answer. So does
+    every end while the tables cannot be read because the process is out of file descriptors.
     """
     if sys.platform != "linux":
         return False
@@ -34,9 +34,9 @@ def is_another_user(client: str, client_port: int, local: str, local_port: int) 
 
 
 def user_of(client: str, client_port: int, local: str, local_port: int) -> int | None:
-    """Return the user who holds the client's end of a connection, None where nobody does.
+    """Return the user id that holds the client's end of a connection, None if nobody does.
 
-    Raises OSError where the system's tables cannot be read.
+    Raises OSError if the system's tables cannot be read.
     """
     rows = list(written(client, client_port, local, local_port))
     for _ in range(READINGS if rows else 0):
@@ -47,7 +47,7 @@ def user_of(client: str, client_port: int, local: str, local_port: int) -> int |
 
 
 def holders(table: Path, ends: list[str]) -> Iterator[int]:
-    """Yield the user of each living socket with these ends; raises OSError."""
+    """Yield the user id of each open socket with these ends; raises OSError."""
     if table == TABLES[6] and not table.exists():  # a system without IPv6
         return
     for columns in map(str.split, table.read_text(encoding="ascii").splitlines()):
@@ -56,7 +56,7 @@ def holders(table: Path, ends: list[str]) -> Iterator[int]:
 
 
 def written(client: str, client_port: int, local: str, local_port: int) -> Iterator[tuple[Path, str, str]]:
-    """Yield the tables a connection may stand in, and its ends as they stand there.
+    """Yield the tables that may list a connection, and its ends in their format.
 
     A program may speak IPv4 through an IPv6 socket: its row is in the other table.
     """
@@ -71,7 +71,7 @@ def written(client: str, client_port: int, local: str, local_port: int) -> Itera
 
 
 def form_of(address: Address, version: int) -> str | None:
-    """Return an address as a kernel's table has it (words of 32 bits in the machine's own order), None for no form."""
+    """Return an address in the kernel's format (32-bit words in native byte order), None if there is none."""
     plain = address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
     if version < plain.version:
         return None

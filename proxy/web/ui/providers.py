@@ -1,4 +1,4 @@
-"""The providers that the first steps offer: addresses that everybody looks up, and where each gives out its keys."""
+"""The providers that the first steps offer: their base URLs, and the pages on which they issue keys."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from proxy.settings.upstreams import Auth
 
 @dataclass(frozen=True)
 class Provider:
-    """One card of the chooser."""
+    """A provider in the list to choose from."""
 
     name: str  # as an upstream
     title: str

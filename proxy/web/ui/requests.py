@@ -1,4 +1,4 @@
-"""The recent requests as JSON: a list that can be filtered, one with all that was sent, and what can be done to it."""
+"""Serve recent requests as JSON: a list with a filter, one request in full, and its actions."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
         return Response(hidden_json(value, parts.hide), content_type="application/json"), status
 
     def held(request_id: str) -> Record | None:
-        """Return a request whose bodies are held."""
+        """Return a request with held bodies."""
         record = capture.find(request_id)
         return record if record is not None and record.is_captured else None
 
@@ -163,7 +163,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
 
 
 def kept_state(kept: Kept) -> dict[str, Any]:
-    """Return what is kept on the disk."""
+    """Return how much is kept on the disk."""
     room = kept.room
     return {
         "days": room.days,
@@ -175,7 +175,7 @@ def kept_state(kept: Kept) -> dict[str, Any]:
 
 
 def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: float | None) -> list[rows.Row]:
-    """Return the rows that fit, the newest first: those in memory, then the ledger's; raises LedgerUnreadable."""
+    """Return the matching rows, the newest first: those in memory, then the ledger's; raises LedgerUnreadable."""
     found: dict[str, rows.Row] = {}
     in_memory = [record for record in parts.capture.all() if before is None or record.flow.began_at < before]
     for record in in_memory:
@@ -192,20 +192,20 @@ def list_rows(parts: RequestParts, wanted: filters.Filter, limit: int, before: f
 
 
 def row_of(record: Record, parts: RequestParts) -> rows.Row:
-    """Return a request's row, with why the cache missed; that is worked out once, when the request is over."""
+    """Return a request's row, with why the cache missed, which is computed once, when the request has ended."""
     prices = parts.prices()
     missed = cache_miss.explained(record, parts.capture.all(), prices)
     return {**rows.row_of(record, prices), "cache_miss": missed and missed["sentence"]}
 
 
 def attached(answered: Answered, name: str) -> Answered:
-    """Return an answer that a browser saves."""
+    """Return an answer that a browser saves as a file."""
     answered[0].headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answered
 
 
 def base_url() -> str:
-    """Return the address at which the tools ask this proxy."""
+    """Return the base URL of this proxy for tools."""
     return f"http://{request.host}/v1"
 
 

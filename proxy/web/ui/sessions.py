@@ -1,7 +1,7 @@
-"""Who may use the program's own pages: a one-time ticket in a URL becomes a session.
+"""Hold the sessions of the dashboard: a one-time ticket in a URL becomes a session.
 
-A session is proved by three secrets that nobody has together: a cookie, which browsers send to every port of this
-computer below one path; that path, which no other page can read; and in each form a token that is in neither.
+A session needs three secrets that no other program has together: a cookie, which browsers send to every port of this
+computer below one path; that path, which no other page can read; and a token in each form.
 """
 
 import hmac
@@ -18,14 +18,14 @@ SESSION_S = 12 * 3600.0
 
 @dataclass(frozen=True)
 class Session:
-    """One browser that came in by a ticket."""
+    """A browser that was admitted by a ticket."""
 
     cookie: str
     form_token: str  # what each of its forms must bring back; it cannot be worked out from the cookie
     ends: float  # seconds, on the clock of its `Sessions`
 
     def is_form_token(self, offered: str | None) -> bool:
-        """Tell whether a form brought the right token."""
+        """Return whether a form's token is right."""
         return hmac.compare_digest(self.form_token.encode(), (offered or "").encode("utf-8", "replace"))
 
 
@@ -40,7 +40,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}  # by cookie
 
     def ticket(self) -> str:
-        """Return a new ticket, good for one entry within two minutes."""
+        """Return a new ticket; it works once, within two minutes."""
         ticket, now = new_secret(), self._clock()
         with self._lock:
             self._tickets = {old: ends for old, ends in self._tickets.items() if ends > now}
@@ -48,7 +48,7 @@ class Sessions:
         return ticket
 
     def enter(self, ticket: str) -> Session | None:
-        """Take a ticket and return a new session, None where the ticket is wrong, used or too old."""
+        """Redeem a ticket for a new session; None if the ticket is wrong, used or too old."""
         now = self._clock()
         session = Session(new_secret(), new_secret(), now + SESSION_S)
         with self._lock:
@@ -59,17 +59,17 @@ class Sessions:
         return session
 
     def find(self, cookie: str | None) -> Session | None:
-        """Return the open session that a cookie stands for."""
+        """Return the open session of a cookie."""
         with self._lock:
             session = self._sessions.get(cookie or "")
         return session if session is not None and session.ends > self._clock() else None
 
 
 def new_secret() -> str:
-    """Return 256 random bits in letters, of no shape that is taken out of texts."""
+    """Return 256 random bits as text that redaction does not take for a key."""
     return secrets.token_hex(32)
 
 
 def cookie_name(environ: Mapping[str, Any]) -> str:
-    """Return the session cookie's name: browsers tell cookies apart by host, and proxies by their ports."""
+    """Return the session cookie's name, which holds the port, as browsers share cookies between ports."""
     return f"op_session_{environ['SERVER_PORT']}"

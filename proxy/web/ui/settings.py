@@ -1,4 +1,4 @@
-"""The settings as JSON: each with its meaning, value and origin; changed one by one, and checked before."""
+"""Serve the settings as JSON: each with meaning, value and origin; changes are checked and made one by one."""
 
 import json
 from typing import Any
@@ -71,12 +71,12 @@ def in_order() -> list[str]:
 
 
 def group_of(field: str) -> str:
-    """Return the heading a setting stands under."""
+    """Return the heading of a setting's group."""
     return next(name for name, beginnings in GROUPS if field.startswith(beginnings))
 
 
 def row(store: SettingsStore, field: str) -> dict[str, Any]:
-    """Return what the page shows of a setting; of a key, no more than that it is set."""
+    """Return a setting's row on the page; of a key, only whether it is set."""
     told, fixed_by = about(field), store.fixed_by(field)
     default = Settings.model_fields[field].default
     reason = f"Set by the {fixed_by}, and changed there" if fixed_by else None
@@ -99,7 +99,7 @@ def row(store: SettingsStore, field: str) -> dict[str, Any]:
 
 
 def kind_of(field: str, default: object) -> str:
-    """Return what a form needs for a setting: switch, number, list, json, level or text."""
+    """Return a setting's kind of input: switch, number, list, json, level or text."""
     if field == "proxy_log_level":
         return "level"
     if isinstance(default, bool):
@@ -112,7 +112,7 @@ def kind_of(field: str, default: object) -> str:
 
 
 def plain(settings: Settings, field: str) -> Any:
-    """Return a setting's value as JSON can hold it."""
+    """Return a setting's value as a JSON value."""
     if field == "proxy_upstreams":
         return [each.table() for each in settings.proxy_upstreams]
     return json_of(getattr(settings, field))

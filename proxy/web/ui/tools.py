@@ -1,4 +1,4 @@
-"""Tools and MCP servers as JSON: what there is, how servers are doing, who may run unasked, and a call to try one."""
+"""Serve tools and MCP servers as JSON: their state and rules, and a call to try a tool."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExecution, parts: RequestParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for servers and tools."""
+    """Add the routes below a path; the blueprint guards them. They block on servers and tools."""
 
     def answer(status: int = 200, **members: Any) -> Answered:
         """Return JSON, without any key."""
@@ -31,7 +31,7 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
 
     @pages.post(f"{root}/api/tools/rule")
     def change_rule() -> Answered:
-        """Take `{"name", "rule"}`: auto, ask, never, or null for what its kind of tool has."""
+        """Take `{"name", "rule"}`: auto, ask, never, or null for the default of its kind."""
         wanted = asked()
         name, rule = wanted.get("name"), wanted.get("rule")
         if not isinstance(name, str) or not name or (rule is not None and rule not in RULES):
@@ -82,18 +82,18 @@ def asked() -> dict[str, Any]:
 
 
 def is_off_for_all(store: SettingsStore, tools: ToolExecution, tool: Tool) -> bool:
-    """Tell whether nobody is offered a tool."""
+    """Return whether a tool is off for every client."""
     return EVERYBODY in off_for(store.current.tool_off, tool.name) or tools.consent.rule_for(tool) == "never"
 
 
 def with_rule(rules: Any, name: str, rule: str | None) -> dict[str, str]:
-    """Return the rules with that of one tool set or gone."""
+    """Return the rules with one tool's rule set or removed."""
     others = {known: value for known, value in dict(rules).items() if known != name}
     return others if rule is None else {**others, name: rule}
 
 
 def state_of(store: SettingsStore, tools: ToolExecution) -> dict[str, Any]:
-    """Return all that the page shows; while tools are off nothing is loaded or started for it."""
+    """Return the state of the page; while tools are off, nothing is loaded or started for it."""
     state: dict[str, Any] = {
         "is_on": store.current.enable_tool_execution,
         "rules_fixed_by": store.fixed_by("tool_consent"),

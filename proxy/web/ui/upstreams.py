@@ -1,4 +1,4 @@
-"""The page of upstreams: choose, add, remove and test them, give each its key, and find those on this computer."""
+"""Serve the page of upstreams: choose, add, remove and test them, set keys, and find local model servers."""
 
 import json
 from collections.abc import Callable
@@ -22,11 +22,11 @@ FIELDS = ("base_url", "auth", "models", "fallback", "complete_url")  # of a row,
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
-    """Add the routes below a path; the blueprint guards them. They wait for keyring and upstreams."""
+    """Add the routes below a path; the blueprint guards them. They block on keyring and upstreams."""
     store = parts.store
 
     def answer(change: Callable[[], str], found: Any = None) -> str:
-        """Make a change and return the page with what came of it."""
+        """Make a change and return the page with the result."""
         try:
             return page(parts, success=change(), found=found)
         except (ProxyError, OSError) as error:
@@ -131,12 +131,12 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
 
 
 def states(parts: PageParts) -> dict[str, str]:
-    """Return in words how each upstream is doing."""
+    """Return the state of each upstream in words."""
     return {row.name: str(parts.state_of(row)) for row in parts.store.current.upstreams}
 
 
 def row_of(form: Any) -> dict[str, Any]:
-    """Return what a form says of an upstream, as the settings hold it."""
+    """Return the upstream in a form, as a row of the settings."""
     words = {name: form.get(name, "").strip() for name in ("name", "base_url", "auth")}
     models = [model for model in form.get("models", "").replace(",", " ").split() if model]
     fallback = [name for name in form.get("fallback", "").replace(",", " ").split() if name]
@@ -157,7 +157,7 @@ def more_of(form: Any) -> dict[str, Any]:
 
 
 def moved(rows: tuple[Upstream, ...], name: str, step: int) -> list[Upstream]:
-    """Return the table with a row one place further up or down; at the end it stays."""
+    """Return the table with a row moved up or down by one; at an end it stays."""
     ordered = list(rows)
     at = next((place for place, each in enumerate(ordered) if each.name == name), None)
     if at is not None and 0 <= at + step < len(ordered):
@@ -172,7 +172,7 @@ def more_text(row: Upstream) -> str:
 
 
 def named(parts: PageParts, name: str) -> Upstream:
-    """Return the upstream of a name; raises UnusableKey."""
+    """Return the upstream with a name; raises UnusableKey."""
     upstream = parts.store.current.upstream_named(name)
     if upstream is None:
         raise UnusableKey(f"there is no upstream {name!r}")
@@ -182,7 +182,7 @@ def named(parts: PageParts, name: str) -> Upstream:
 def page(
     parts: PageParts, *, trouble: str | None = None, success: str | None = None, found: Any = None, form: Any = None
 ) -> str:
-    """Return the page, with what just happened."""
+    """Return the page with a message."""
     settings = parts.store.current
     rows = [
         {

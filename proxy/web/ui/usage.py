@@ -1,4 +1,4 @@
-"""What finished requests used and cost, how upstreams did, and how limits stand: as JSON and CSV for a page."""
+"""Serve usage and cost, the quality of upstreams, and limits, as JSON and CSV."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -78,7 +78,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
 
 
 def limits_state(spending: Spending) -> dict[str, Any]:
-    """Return what today has used, and how much of each limit; it reads no file."""
+    """Return today's usage, and the used part of each limit; it reads no file."""
     today = spending.today()
     return {
         "today": {**asdict(today), "words": today_words(today)},
@@ -87,7 +87,7 @@ def limits_state(spending: Spending) -> dict[str, Any]:
 
 
 def table_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """Yield rows as lines of CSV, the names first; what a row holds of an object stands in columns of their own."""
+    """Yield rows as CSV lines, after a header; nested objects become columns."""
     names: tuple[str, ...] | None = None
     for row in map(flat, rows):
         if names is None:
@@ -97,7 +97,7 @@ def table_csv(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def flat(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose objects are spread out."""
+    """Return a row with its nested objects flattened."""
     spread: dict[str, Any] = {}
     for name, value in row.items():
         if name in quality.MEASURES:
@@ -112,12 +112,12 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def wrong(name: str, values: Iterable[str]) -> Answered:
-    """Refuse a value that is none of those there are."""
+    """Refuse an unknown value."""
     return jsonify(error=f"{name} must be one of {', '.join(values)}"), 400
 
 
 def asked_time() -> tuple[float, float]:
-    """Return the asked time as seconds of the wall clock: so many whole days, today the last of them."""
+    """Return the requested period in seconds of the wall clock: whole days, up to and including today."""
     days = min(max(request.args.get("days", 30, type=int), 1), MAX_DAYS)
     now = time.time()
     year, month, day = time.localtime(now)[:3]

@@ -79,7 +79,7 @@ def test_key_set_says_how_to_hand_a_key_over_where_it_cannot_be_asked_for() -> N
     result = run("key", "set")
 
     assert result.exit_code == 2
-    assert "hand the key over with --stdin" in result.output
+    assert "pass the key with --stdin" in result.output
 
 
 # config
