@@ -1,6 +1,6 @@
 """The observer that holds the recent requests: the last ones as rows, and their bodies within a budget of bytes.
 
-It is told on the event loop and read on any thread. Off or paused it holds rows alone, and hears no chunks.
+It is told on the event loop and read on any thread. Off or paused it holds rows alone, and records no request.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ class Capture(Observer):
         self._read_limits = limits
         self.limits = limits()  # those in force; looked at for every chunk
         self._records: OrderedDict[str, Record] = OrderedDict()  # by id, the oldest first
-        self._chunks = Chunks()
-        self._observers: Observers | None = None
-        self._toggling = threading.Lock()
+        self._is_following = False
+        self._following = threading.Lock()
+        self._note = self._note_size
         self._listeners: list[Callable[[], None]] = []
         self.keep: Callable[[Record], None] | None = None  # called with each request that is over; returns at once
         self.is_paused = False
@@ -46,16 +46,14 @@ class Capture(Observer):
         self._listeners.append(listener)
 
     def follow(self, observers: Observers) -> None:
-        """Hear of these observers' requests from now on, of chunks as long as bodies are held. Twice is no error.
+        """Hear of these observers' requests from now on. Twice is no error.
 
         Called where there are pages to show them on: elsewhere, nobody would see what is held.
         """
-        with self._toggling:
-            if self._observers is not None:
-                return
-            self._observers = observers
-            observers.add(self)
-        self._toggle()
+        with self._following:
+            if not self._is_following:
+                self._is_following = True
+                observers.add(self)
 
     def pause(self, *, is_paused: bool) -> None:
         """Hold bodies of no more requests, or again of those that begin from now on; any thread."""
@@ -84,13 +82,13 @@ class Capture(Observer):
     def begun(self, flow: Flow) -> None:
         """Hold a request from now on."""
         limits = self.limits
-        is_captured = limits.is_on and not self.is_paused
-        record = Record(flow, self._note_size if is_captured else None)
-        record.task = running_task()
-        if is_captured:
-            flow.recorder = record
-        self._records[flow.id] = record
-        while len(self._records) > limits.requests:
+        if limits.is_on and not self.is_paused:
+            flow.recorder = record = Record(flow, self._note, running_task())
+        else:
+            record = Record(flow, None, running_task())
+        records = self._records
+        records[flow.id] = record
+        while len(records) > limits.requests:
             self._forget_oldest()
         if self.feed.is_heard:
             self.feed.say("begun", record)
@@ -127,10 +125,13 @@ class Capture(Observer):
 
     def _forget_oldest(self) -> None:
         """Let go of the oldest request that is over, of the oldest of all where all are running."""
-        over = (each for each, record in self._records.items() if record.flow.outcome is not None)
-        oldest = next(over, None) or next(iter(self._records))
-        record = self._records.pop(oldest)
-        self.held_bytes -= record.drop()
+        oldest_of_all = next(iter(self._records.values()))
+        oldest = oldest_of_all
+        if oldest.flow.outcome is None:
+            over = (record for record in self._records.values() if record.flow.outcome is not None)
+            oldest = next(over, oldest_of_all)
+        del self._records[oldest.flow.id]
+        self.held_bytes -= oldest.drop()
 
     def _note_size(self, size_bytes: int) -> None:
         self.held_bytes += size_bytes
@@ -141,25 +142,7 @@ class Capture(Observer):
                     break
 
     def _changed(self) -> None:
-        self._toggle()
         self.feed.say("capture", None)
-
-    def _toggle(self) -> None:
-        """Hear chunks where bodies are held, else cost nothing; what was begun before is held to its end."""
-        with self._toggling:
-            if self._observers is not None:
-                self._observers.remove(self._chunks)
-                if self.limits.is_on and not self.is_paused:
-                    self._observers.add(self._chunks)
-
-
-class Chunks(Observer):
-    """Hear the pieces of the answers."""
-
-    def chunk(self, flow: Flow, data: bytes) -> None:
-        """Hold a piece, by reference."""
-        if flow.recorder is not None:
-            flow.recorder.chunk(data)
 
 
 def running_task() -> "asyncio.Task[object] | None":

@@ -11,6 +11,7 @@ from proxy.http.headers import Headers
 
 CHUNK_OVERHEAD_BYTES = 120  # what Python needs to hold a chunk beside its bytes
 LARGE_BYTES = 65_536
+TOLD_FROM_BYTES = 4_096  # after its first chunk, what a running stream has grown by is told in steps of this
 PART_OVERHEAD_BYTES = 500  # the same for a set of headers, or one attempt
 
 NO_HEADERS = Headers()  # shared, and never changed
@@ -29,7 +30,7 @@ class Attempt:
     headers: Headers
     body: bytes | None  # None: there was none, or it was passed on as it arrived
     status: int | None = None  # None: no answer
-    answer_headers: Headers = field(default_factory=Headers)
+    answer_headers: Headers = field(default_factory=lambda: NO_HEADERS)
     answered_at_s: float | None = None
     failure: str | None = None
 
@@ -54,21 +55,21 @@ class Record:
         "task",
     )
 
-    def __init__(self, flow: Flow, note_size: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, flow: Flow, note_size: Callable[[int], None] | None, task: "asyncio.Task[object] | None" = None
+    ) -> None:
         self.flow = flow
         self.note_size = note_size  # called with each growth in bytes; None: nothing but the flow is held
-        self.task: asyncio.Task[object] | None = None  # what performs it, until it is over
+        self.task = task  # what performs it, until it is over
         self.fingerprint: Any = None  # of its prompt, once somebody asked; and
         self.cache_miss: tuple[Any] | None = None  # what its cache missed, where that was worked out
-        self.headers = NO_HEADERS
+        self.headers = self.answer_headers = NO_HEADERS
         self.query = ""
         self.body: bytes | None = None
         self.attempts: list[Attempt] = []
-        self.answer_headers = NO_HEADERS
         self.chunks: list[Chunk] = []
         self.is_dropped = False  # there was no more room for its bodies
-        self.size_bytes = 0
-        self.noted_bytes = 0  # of these, those that were told to `note_size`
+        self.size_bytes = self.noted_bytes = 0  # and of these, those that were told to `note_size`
 
     @property
     def is_captured(self) -> bool:
@@ -95,9 +96,10 @@ class Record:
         attempt = Attempt(time.monotonic() - self.flow.began, upstream, url, method, headers, held)
         if self.is_dropped:
             return attempt
-        is_new = held is not None and held is not self.body and all(held is not each.body for each in self.attempts)
+        self.size_bytes += PART_OVERHEAD_BYTES
+        if held is not None and held is not self.body and all(held is not each.body for each in self.attempts):
+            self.size_bytes += len(held)
         self.attempts.append(attempt)
-        self.size_bytes += PART_OVERHEAD_BYTES + (len(held) if is_new and held is not None else 0)
         return attempt
 
     def answered(self, headers: Headers) -> None:
@@ -107,13 +109,12 @@ class Record:
 
     def chunk(self, data: bytes) -> None:
         """Take a piece of the answer as the client gets it."""
-        note_size = self.note_size
-        if self.is_dropped or note_size is None:
+        if self.is_dropped:
             return
         self.chunks.append((time.monotonic() - self.flow.began, data))
         size_bytes = self.size_bytes = self.size_bytes + len(data) + CHUNK_OVERHEAD_BYTES
-        grown, self.noted_bytes = size_bytes - self.noted_bytes, size_bytes  # first: it may have this record dropped
-        note_size(grown)
+        if not self.noted_bytes or size_bytes - self.noted_bytes > TOLD_FROM_BYTES:
+            self.tell_size()
 
     def drop(self) -> int:
         """Let go of everything but the flow; return the bytes that are free again."""
@@ -130,5 +131,5 @@ class Record:
         """Tell how much is held beside what was told before; small parts wait for the next large one."""
         grown = self.size_bytes - self.noted_bytes
         if grown and self.note_size is not None:
-            self.noted_bytes = self.size_bytes
+            self.noted_bytes = self.size_bytes  # first: it may have this record dropped
             self.note_size(grown)

@@ -58,7 +58,7 @@ class Observers:
 
     def add(self, observer: Observer) -> None:
         """Tell this observer too, on the event loop: it returns at once. Any thread."""
-        self._add(observer, partial(getattr, observer))
+        self._add(observer, lambda event: getattr(observer, event))  # bound now: called for every request
 
     def remove(self, observer: Observer) -> None:
         """Tell this observer no more; one that was never told is passed over. Any thread."""

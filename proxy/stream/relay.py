@@ -89,6 +89,8 @@ async def copy(answer: Answer, client: Client, keep_alive: KeepAlive, flow: Flow
         if not flow.bytes_down:
             flow.first_byte_s = time.monotonic() - flow.began
         flow.bytes_down += len(chunk)
+        if flow.recorder is not None:
+            flow.recorder.chunk(chunk)
         if observers.hears_chunks:
             observers.chunk(flow, chunk)
         await client.write(chunk)

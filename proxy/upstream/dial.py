@@ -8,6 +8,7 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy
@@ -28,6 +29,7 @@ from proxy.upstream.network_proxy import NO_ANSWER, NO_HTTP, NetworkProxy, passe
 from proxy.upstream.options import CONNECT_LIMIT_S
 from proxy.upstream.tls import TlsTransport, start_tls
 
+LOOK_EVERY_S = 0.25  # how often the time a connection takes is counted on; a busy loop is late for it
 NEXT_ADDRESS_S = 0.25  # how long an address may take before the next one is tried beside it (RFC 8305)
 # A peer that is gone without a word is noticed while an answer is waited for, and in what was sent to it.
 OPTIONS = {
@@ -73,7 +75,7 @@ class Dialer:
         opening = asyncio.ensure_future(self._open(proxy))
         opening.add_done_callback(note_failure)
         try:
-            await asyncio.wait([opening], timeout=CONNECT_LIMIT_S)
+            await wait_at_most(CONNECT_LIMIT_S, opening)
         except asyncio.CancelledError:
             # asyncio loses a socket whose address is connected just when it is told to stop: it may finish.
             opening.add_done_callback(close_unwanted)
@@ -159,6 +161,18 @@ class Dialer:
             connected.close()
             raise NetworkProxyRefused(f"{proxy} {NO_ANSWER}") from error
         return transport
+
+
+async def wait_at_most(limit_s: float, opening: "asyncio.Future[asyncio.Transport]") -> None:
+    """Wait until it is done, or the seconds are over; those in which our own loop was busy count little.
+
+    A connection may have been there all the while, and nobody has looked: two thousand streams that begin at once keep
+    the loop from it for seconds, and would fail for a limit that is meant for the upstream.
+    """
+    for _ in range(ceil(limit_s / LOOK_EVERY_S)):
+        await asyncio.wait([opening], timeout=LOOK_EVERY_S)
+        if opening.done():
+            return
 
 
 def note_failure(opening: "asyncio.Future[asyncio.Transport]") -> None:
