@@ -106,7 +106,6 @@ def is_own_answer(status: int, body: bytes, content_type: str) -> bool:
     return 400 <= status < 500 and not is_page
 
 
-
 async def look_for_updates(updates: Updates) -> None:
     """Have a newer version looked for where that is due, off the loop."""
     while True:
