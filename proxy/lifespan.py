@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import SdkNotLoaded
+from proxy.exchange.answers import Beginning
+from proxy.exchange.validate import PAGES, looks_like_json, read_at_most
 from proxy.flow.healths import Healths
 from proxy.http.headers import Headers
 from proxy.services import Services
@@ -20,6 +22,7 @@ LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process h
 UPDATES_EVERY_S = 30.0  # how often is looked whether the package index is to be asked: the setting may be new
 PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
 MAX_ANSWER_BYTES = 1_048_576
+NO_LIST = (404, 405)  # the upstream has no models to list
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +72,10 @@ async def ask_again(
 
 
 async def answers(router: UpstreamRouter, settings: Callable[[], Settings], name: str) -> bool:
-    """Tell whether an upstream gives a whole answer to a question that costs nothing; it may be a refusal."""
+    """Tell whether an upstream gives a whole answer to a question that costs nothing; it may be a refusal.
+
+    A page is none, whatever its status: networks that want a login answer in the place of everybody.
+    """
     try:
         router.routing()
         upstream = settings().upstream_named(name)
@@ -78,15 +84,26 @@ async def answers(router: UpstreamRouter, settings: Callable[[], Settings], name
         client, key = await router.connect(upstream)
         answer = await client.send(UpstreamRequest("GET", "/models", "", Headers(), None, None), key)
         try:
-            left = MAX_ANSWER_BYTES
-            while left > 0 and (chunk := await answer.next_chunk()):
-                left -= len(chunk)
+            body = await read_at_most(answer, MAX_ANSWER_BYTES)
         finally:
             answer.close()
     except ProxyError as error:
         log.debug("the upstream is still down: %s", error)
         return False
-    return answer.status < 500
+    return is_own_answer(answer.status, body, answer.content_type)
+
+
+def is_own_answer(status: int, body: bytes, content_type: str) -> bool:
+    """Tell whether an answer is one of the API, and not of who stands before it: JSON, or a refusal in its words.
+
+    Many who speak the API list no models, and have their web server say so with a page.
+    """
+    if status < 300:
+        return looks_like_json(body) or (len(body) > MAX_ANSWER_BYTES and Beginning(body).is_json)
+    if status in NO_LIST:
+        return True
+    is_page = Beginning(body).is_page or content_type.partition(";")[0].strip().lower() in PAGES
+    return 400 <= status < 500 and not is_page
 
 
 async def look_for_updates(updates: Updates) -> None:

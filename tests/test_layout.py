@@ -55,7 +55,8 @@ DOORS_IN_WORDS: dict[str, str] = {
         " upstream usage"
     ),
     "process": "",
-    "lifespan": "errors flow http keys services settings tools updates upstream",
+    # exchange: an upstream that is asked again is judged by its answer as in a request
+    "lifespan": "errors exchange flow http keys services settings tools updates upstream",
     # exchange: a view on /v1 returns a response that carries an exchange; server: what it makes of a request's head is
     # the same under any server; lifespan, process: an ASGI server has us start and stop
     "web": (

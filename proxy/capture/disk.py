@@ -10,6 +10,7 @@ import queue
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ class Kept:
             return None
         try:
             value = json.loads(gzip.decompress((self.folder / f"{request_id}{ENDING}").read_bytes()))
-        except (OSError, EOFError, ValueError):
+        except (OSError, EOFError, ValueError, RecursionError, zlib.error):
             return None
         return value if isinstance(value, dict) else None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import click
 
 from proxy.cli.terminal import say
-from proxy.errors.keyring import UnusableKey
+from proxy.errors.keyring import UnusableKey, is_worse
 from proxy.keys.upstream_key import KeyState, Secrets, clean_key
 
 
@@ -18,11 +18,12 @@ def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *
     refusal = try_key(key)
     if refusal and not yes:
         old = held.load().key
-        if old and try_key(old) is None:
+        if old and is_worse(refusal, old_refusal := try_key(old)):
+            works = "works" if old_refusal is None else "may work"
             say(refusal)
             if not may_ask:
-                raise UnusableKey("the key in force works and was not replaced; --yes replaces it anyway")
-            click.confirm("The key in force works. Replace it anyway?", abort=True)
+                raise UnusableKey(f"the key in force {works} and was not replaced; --yes replaces it anyway")
+            click.confirm(f"The key in force {works}. Replace it anyway?", abort=True)
     state = held.keep(text)
     say(refusal or "The upstream accepts the key.")
     return state

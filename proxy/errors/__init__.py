@@ -23,6 +23,7 @@ ProxyError                      proxy_error.py
 │   ├── KeyringAbsent           ├── KeyringLocked   ├── KeyringSilent   └── KeyTooLong
 ├── RequestRefused              ours to refuse; the upstream was not called; to BudgetReached: request.py
 │   ├── MalformedRequest        400   ├── InvalidJson 400            └── ModelInAddress 400
+│   ├── UnknownUpstream         400
 │   ├── ProxyKeyRefused         401   └── ProxyKeyMissing 401
 │   ├── HostNotAllowed          403   ├── OriginNotAllowed 403       └── ContentTypeNotAllowed 415
 │   ├── UnknownPath             404   ├── CannotSendAgain 409        └── NothingToBreak 400

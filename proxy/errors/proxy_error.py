@@ -11,7 +11,7 @@ class ProxyError(Exception):
     """Say what happened (title, detail) and what to do now (hint), in HTTP's and OpenAI's terms."""
 
     title: ClassVar[str] = "The proxy failed"
-    hint: ClassVar[str] = ""
+    hint: str = ""
     status: ClassVar[int] = 500
     type: ClassVar[str] = "server_error"
     code: ClassVar[str] = "server_error"

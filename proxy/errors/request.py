@@ -37,6 +37,14 @@ class ModelInAddress(RequestRefused):
     code = "model_in_address"
 
 
+class UnknownUpstream(RequestRefused):
+    """Refuse a header that names an upstream nobody has: what is meant for one provider goes to no other."""
+
+    title = "The header X-Proxy-Upstream names no upstream"
+    hint = "`openai-tray-proxy upstream list` shows their names; capital letters count"
+    code = "unknown_upstream"
+
+
 class ProxyKeyMissing(RequestRefused):
     """Ask for a proxy key."""
 

@@ -1,5 +1,7 @@
 """Why an upstream gave no usable answer: its own failures, those of a network proxy, and the end of this program."""
 
+from collections.abc import Mapping
+
 from proxy.errors.proxy_error import ProxyError
 
 
@@ -21,6 +23,12 @@ class UpstreamFailure(ProxyError):
     type = "upstream_error"
     code = "upstream_error"
     is_worth_retry = False  # nothing was sent: asking again costs nothing, and may find the way open
+
+    def name_settings(self, own: Mapping[str, str]) -> None:
+        """Have the hint name an upstream's own settings, by the variables that stand in their place there."""
+        for variable, words in own.items():
+            self.hint = self.hint.replace(variable, words)
+        self.args = (self.message,)
 
 
 class UpstreamUnreachable(UpstreamFailure):

@@ -100,8 +100,8 @@ def aimed(
     choose: Next,
     next: Next,  # noqa: A002
 ) -> Awaitable[Answer]:
-    """Go to the only upstream there is, unless the model's name begins with that of the upstream."""
-    if flow.model_asked is not None and flow.model_asked.startswith(prefix):
+    """Go to the only upstream there is, unless its name stands before the model's, or a header names one."""
+    if request.head.upstream is not None or (flow.model_asked is not None and flow.model_asked.startswith(prefix)):
         return choose(flow, request)
     flow.upstream, request.target = target.upstream.name, target
     return next(flow, request)

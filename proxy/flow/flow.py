@@ -89,8 +89,9 @@ class Usage(NamedTuple):
                 reasoning = count(counted.get(down_details), "reasoning_tokens")
                 # Claude's API counts what it read from its cache, or wrote to it, beside the input.
                 beside_read, beside_written = count(counted, CACHE_READ), count(counted, CACHE_WRITTEN)
-                total = counted[up] + beside_read + beside_written
-                return cls(total, count(counted, down), cached + beside_read, reasoning, written + beside_written)
+                total = count(counted, up) + beside_read + beside_written
+                cached = min(cached + beside_read, total)  # more of it would cost less than nothing
+                return cls(total, count(counted, down), cached, reasoning, min(written + beside_written, total))
         return None
 
     def __str__(self) -> str:
@@ -220,9 +221,9 @@ def outcome_of(status: int, failure: ProxyError | None, *, is_repaired: bool) ->
 
 
 def count(counted: object, name: str) -> int:
-    """Return a count, 0 where there is none."""
+    """Return a count, 0 where there is none, or one below zero: it would take off what others have used."""
     value = counted.get(name) if isinstance(counted, dict) else None
-    return value if isinstance(value, int) else 0
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def find_usage(body: bytes) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import openai
 
+from proxy.errors.keyring import KEY_REFUSED
 from proxy.errors.proxy_error import ProxyError
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.errors import opening
@@ -63,7 +64,7 @@ async def answer_of(client: UpstreamClient, base_url: str, key: str) -> KeyAnswe
 def refusal_of(error: openai.APIStatusError, base_url: str) -> str:
     """Say what a status that is no success means for the key."""
     if isinstance(error, openai.AuthenticationError):
-        return f"The upstream refuses this key. Was it copied whole, and is it one for {base_url}?"
+        return f"{KEY_REFUSED}. Was it copied whole, and is it one for {base_url}?"
     if isinstance(error, openai.NotFoundError):
         return f"The upstream lists no models at {base_url}, {UNKNOWN}"
     return f"The upstream answered {error.status_code}; whether it accepts the key is not known."

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from proxy.errors.request import UnknownUpstream
 from proxy.settings.model import Settings
 from proxy.settings.upstreams import Upstream
 
 MAX_REMEMBERED = 1_024  # models; many patterns take a while to be compared with one
 MAX_MODEL_CHARACTERS = 256  # a longer name is none, and would take long to refuse
+
+MAX_SAID_CHARACTERS = 64  # of a name that is none
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Routing:
     def targets(self, model: str | None, named: str | None = None) -> tuple[Target, ...]:
         """Return whom to ask, in order: the first answers, the others where it fails before its first byte.
 
-        `named` is the upstream that a header asks for; it decides where nothing about the model does. One that is no
-        upstream's name decides nothing.
+        `named` is the upstream that a header asks for; it decides where nothing about the model does. Raises
+        UnknownUpstream where it then is no upstream's name.
         """
         asked = (model, named)
         found = self._found.get(asked)
@@ -61,7 +64,7 @@ class Routing:
 
     def _target(self, model: str | None, named: str | None = None) -> Target:
         if model is None:
-            return Target(self._upstreams.get(named or "", self._chosen), None)
+            return Target(self._named_or_chosen(named), None)
         prefix, slash, rest = model.partition("/")
         if slash and rest and (upstream := self._upstreams.get(prefix)) is not None:
             return Target(upstream, rest)
@@ -70,7 +73,14 @@ class Routing:
             for pattern, upstream in self._patterns:
                 if fits(folded, pattern):
                     return Target(upstream, model)
-        return Target(self._upstreams.get(named or "", self._chosen), model)
+        return Target(self._named_or_chosen(named), model)
+
+    def _named_or_chosen(self, named: str | None) -> Upstream:
+        if named is None:
+            return self._chosen
+        if named not in self._upstreams:
+            raise UnknownUpstream(repr(named[:MAX_SAID_CHARACTERS]))
+        return self._upstreams[named]
 
     def _expand(self, alias: str, settings: Settings) -> Iterator[Target]:
         """Yield the targets of an alias, those of the aliases it names among them; the settings hold no circle."""

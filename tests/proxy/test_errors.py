@@ -169,6 +169,7 @@ def test_any_message_makes_valid_json(message: str) -> None:
         (request.InvalidJson, 400, "invalid_json"),
         (request.ProxyKeyMissing, 401, "missing_proxy_key"),
         (request.ProxyKeyRefused, 401, "invalid_proxy_key"),
+        (request.UnknownUpstream, 400, "unknown_upstream"),
         (request.BudgetReached, 402, "budget_reached"),
         (request.HostNotAllowed, 403, "host_not_allowed"),
         (request.OriginNotAllowed, 403, "origin_not_allowed"),

@@ -10,10 +10,14 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import (
     Answer,
     CloseBeforeHeaders,
+    Content,
+    Gzip,
     Html,
     Json,
+    Redirect,
     ResetBeforeHeaders,
     ShortBody,
+    Text,
     completion,
 )
 from fakes.shared_upstream import Fresh, proxy_before
@@ -28,10 +32,23 @@ DOWN: dict[str, Answer] = {
     "a page": Html(status=502),
     "server errors": refusal(503),
 }
+OTHERS: dict[str, Answer] = {  # who answers in the place of the upstream
+    "a login page": Html("<html><body>Log in to the Wi-Fi</body></html>", status=200),
+    "a login page that is called JSON": Content(b"\n <!DOCTYPE html><p>Welcome", "application/json"),
+    "a page that forbids": Html("<h1>Blocked by your company</h1>", status=403),
+    "a redirect": Redirect("http://127.0.0.1:1/login", status=302),
+    "nothing": Content(b"", "application/json"),
+    "a text": Text("Success"),
+    "half of a list": Content(b'{"object": "list", "data": [', "application/json"),
+}
 UP: dict[str, Answer] = {
     "models": Json({"object": "list", "data": []}),
     "the key is refused": refusal(401),
     "no such address": refusal(404),
+    "no such address, as a text": Text("404 page not found", status=404),
+    "no such address, as a page": Html("<h1>404 Not Found</h1>", status=404),
+    "a list alone": Json([]),
+    "squeezed": Gzip(b'{"object": "list", "data": []}'),
 }
 
 
@@ -65,6 +82,20 @@ def test_an_upstream_that_is_back_is_well_again_though_nobody_asks(
         wait_for(lambda: proxy.services.health.down() == [], "that it is well again")
 
     assert not any(request.body for request in upstream.requests if request.path == MODELS)
+
+
+@pytest.mark.parametrize("who", OTHERS)
+def test_who_answers_in_its_place_does_not_show_that_it_is_back(
+    impatient: Callable[[], RunningProxy], upstream: Fresh, who: str
+) -> None:
+    with impatient() as proxy:
+        made_down(proxy, upstream, CloseBeforeHeaders())
+        upstream.answer(OTHERS[who])
+
+        asked = len([request for request in upstream.requests if request.path == MODELS])
+        wait_for(lambda: sum(r.path == MODELS for r in upstream.requests) > asked + 1, "that it is asked twice")
+
+        assert proxy.services.health.down()
 
 
 @pytest.mark.parametrize("back", UP)

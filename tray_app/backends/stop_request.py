@@ -1,31 +1,57 @@
 """The request to stop, for backends whose main thread only waits."""
 
-import queue
+import signal
+import socket
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 # On Windows a waiting main thread does not notice Ctrl-C, so it wakes up this often.
 WINDOWS_WAIT_S = 0.25
 
 
 class StopRequest:
-    """Pass the request to stop to the main thread."""
+    """Pass the request to stop to the main thread.
+
+    What the main thread waits for is a byte, which the interpreter writes for each signal: one that comes just before
+    the wait, or that another thread meets, interrupts nothing, and its handler runs only once the main thread goes on.
+    """
 
     def __init__(self) -> None:
         self.is_made = False
-        # An Event's lock may be held by the thread that a signal handler interrupts; this queue's put is reentrant.
-        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wakes: socket.socket | None = None  # while somebody waits
 
     def make(self) -> None:
         """Request the stop; any thread and signal handlers. A second call does nothing."""
         self.is_made = True
-        self._wakes.put(None)
+        wakes = self._wakes
+        if wakes is not None:
+            with suppress(OSError):  # it is full, or the wait is over
+                wakes.send(b"\0")
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the request and return whether it was made; main thread only."""
+        """Wait for the request or a signal, and return whether it was made; main thread only."""
         if timeout_s is None and sys.platform == "win32":
             timeout_s = WINDOWS_WAIT_S
-        with suppress(queue.Empty):
+        reader, self._wakes = socket.socketpair()
+        with reader, self._wakes, woken_by_signals(self._wakes), suppress(TimeoutError, socket.timeout):
+            reader.settimeout(timeout_s)
             if not self.is_made:
-                self._wakes.get(timeout=timeout_s)
+                reader.recv(64)
+        self._wakes = None
         return self.is_made
+
+
+@contextmanager
+def woken_by_signals(wakes: socket.socket) -> Iterator[None]:
+    """Have a byte written for each signal; the interpreter allows that to the main thread alone."""
+    wakes.setblocking(False)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)

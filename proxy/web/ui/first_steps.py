@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request
 
 from proxy.capture.hiding import hidden_json
-from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.keyring import KeyringFailure, UnusableKey, is_worse
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.upstream_key import clean_key
 from proxy.settings.parsing import is_loopback, parse_upstream_url
@@ -129,9 +129,14 @@ def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
         raise UnusableKey("paste the provider's key")
     refusal = parts.try_upstream(row, key)
     if refusal is not None:
-        is_held_good = key is not None and held is not None and parts.try_upstream(row, held) is None
+        held_refusal = parts.try_upstream(row, held) if key is not None and held is not None else refusal
+        is_held_good = is_worse(refusal, held_refusal)
         if is_held_good or wanted.get("anyway") is not True:
-            kept = " The key in force works and was not replaced." if is_held_good else ""
+            kept = (
+                f" The key in force {'may work' if held_refusal else 'works'} and was not replaced."
+                if is_held_good
+                else ""
+            )
             raise NotAccepted(refusal + kept, may_keep=not is_held_good)
     for field in () if row.is_first else ("proxy_upstreams", "proxy_upstream"):
         if fixed_by := parts.store.fixed_by(field):

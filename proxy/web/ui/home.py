@@ -4,7 +4,7 @@ import time
 
 from flask import Blueprint, render_template, request
 
-from proxy.errors.keyring import KeyringFailure, UnusableKey
+from proxy.errors.keyring import KeyringFailure, UnusableKey, is_worse
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
 from proxy.keys.upstream_key import clean_key
@@ -29,8 +29,9 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         held = parts.secrets.state.key
         try:
             refusal = held and parts.try_key(clean_key(text))
-            if held and refusal and parts.try_key(held) is None:
-                return page(parts, trouble=f"{refusal} The key in force works and was not replaced.")
+            if held and refusal and is_worse(refusal, held_refusal := parts.try_key(held)):
+                works = "works" if held_refusal is None else "may work"
+                return page(parts, trouble=f"{refusal} The key in force {works} and was not replaced.")
             if request.form.get("where") == "session":
                 parts.secrets.keep_for_session(text)
             else:

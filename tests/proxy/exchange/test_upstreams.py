@@ -116,6 +116,36 @@ def test_a_header_names_the_upstream_and_is_not_sent(desk: Desk) -> None:
     assert desk.first.requests == []
 
 
+@pytest.mark.parametrize("name", ["othr", "Other", "other/m", "x" * 500])
+@pytest.mark.parametrize("path", ["/v1/files", "/v1/chat/completions", "/v1/messages", "/v1/models"])
+def test_a_header_that_names_nobody_sends_nothing_to_anybody(desk: Desk, name: str, path: str) -> None:
+    method = "GET" if path.endswith("models") else "POST"
+    with desk.run() as proxy:
+        asked = {"json": {**PLAIN, "model": "m", "max_tokens": 1}} if method == "POST" else {}
+        reply = proxy.http.request(method, path, headers={"X-Proxy-Upstream": name}, **asked)
+    said = reply.json()["error"]["message"]
+    assert reply.status_code == 400
+    assert "names no upstream" in said
+    assert name[:60] in said
+    assert "x" * 70 not in said
+    assert desk.first.requests == desk.other.requests == []
+
+
+def test_where_the_model_says_whom_the_header_is_not_looked_at(desk: Desk) -> None:
+    with desk.run(proxy_aliases={"fast": "other/small"}) as proxy:
+        for model in ("other/m", "fast"):
+            assert text(chat(proxy, model, headers={"X-Proxy-Upstream": "nobody"})) == "of the other"
+
+
+@pytest.mark.parametrize(("name", "status"), [("default", 200), ("nobody", 400), ("", 200)])
+def test_with_one_upstream_the_header_may_name_it_alone(desk: Desk, tmp_path: Path, name: str, status: int) -> None:
+    with proxy_before(desk.first.base_url, tmp_path) as proxy:
+        for path in ("/v1/chat/completions", "/v1/embeddings", "/v1/audio/speech"):
+            reply = proxy.http.post(path, json={**PLAIN, "model": "m"}, headers={"X-Proxy-Upstream": name})
+            assert reply.status_code == status
+            assert status == 200 or reply.json()["error"]["code"] == "unknown_upstream"
+
+
 @pytest.mark.parametrize(
     ("row", "header", "value"),
     [
@@ -595,3 +625,35 @@ class TestModels:
         with desk.run(proxy_aliases={"fast": "other/m"}) as proxy:
             assert proxy.http.get("/v1/models/fast").json()["aliases_for"] == ["other/m"]
         assert json.dumps(desk.other.requests) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "own"),
+    [
+        (
+            {"base_url": "http://127.0.0.1:9/v1?team=sales-7"},
+            None,
+            "base_url of the upstream other (http://127.0.0.1:9/v1)",
+        ),
+        ({"base_url": "https://nobody.invalid/v1", "auth": "none"}, None, "other (https://nobody.invalid/v1)"),
+        ({}, Redirect("http://127.0.0.1:9/"), "correct base_url of the upstream other"),
+        ({}, Html(), "wrong base_url of the upstream other"),
+        ({"timeout": 0.2}, SilentBeforeHeaders(), "timeout of the upstream other sets"),
+    ],
+)
+def test_a_failure_names_the_settings_of_the_upstream_that_failed(
+    desk: Desk, row: dict[str, Any], answer: Answer | None, own: str
+) -> None:
+    if answer is not None:
+        desk.other.answer(answer)
+    with desk.run(row) as proxy:
+        reply = chat(proxy, "other/m")
+    said = reply.json()["error"]["message"]
+    assert own in said
+    assert "OPENAI_" not in said
+    assert "sales-7" not in said
+
+
+def test_a_failure_of_the_first_upstream_names_its_variable(desk: Desk, tmp_path: Path) -> None:
+    with proxy_before("http://127.0.0.1:9/v1", tmp_path, openai_max_retries=0) as proxy:
+        assert "OPENAI_BASE_URL" in chat(proxy, "m").json()["error"]["message"]

@@ -44,9 +44,8 @@ def limited(upstream: Fresh, start: Callable[..., RunningProxy]) -> Callable[...
             upstream.base_url,
             proxy_require_api_key=True,
             proxy_api_keys=f"{EDITOR},{OTHER}",
-            proxy_prices=PRICES,
             **({} if limits is None else {"proxy_key_limits": limits}),
-            **settings,
+            **{"proxy_prices": PRICES, **settings},
         )
 
     return begin
@@ -83,6 +82,28 @@ def test_the_limit_of_one_key_does_not_hold_for_another(limited: Callable[..., R
     ]
 
     assert statuses == [200, 402, 200, 402]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -1_000_000, "completion_tokens": 0},
+        {"prompt_tokens": 0, "completion_tokens": -1_000_000},
+        {"prompt_tokens": 0, "completion_tokens": 0, "prompt_tokens_details": {"cached_tokens": 1_000_000}},
+        {"input_tokens": 1, "output_tokens": 0, "cache_read_input_tokens": -1_000_000},
+        {"input_tokens": 0, "output_tokens": 0, "cache_creation_input_tokens": -1_000_000},
+    ],
+)
+@pytest.mark.parametrize("limit", [{"day_usd": 10}, {"day_tokens": 10}])
+def test_an_upstream_that_counts_below_zero_gives_nothing_back(
+    limited: Callable[..., RunningProxy], upstream: Fresh, usage: dict[str, Any], limit: dict[str, float]
+) -> None:
+    proxy = limited({"*": limit}, proxy_prices={"my-model": {**PRICES["my-model"], "cached": 0}})
+    upstream.answers([Json({**completion("Hello"), "usage": usage}), using(10)])
+
+    statuses = [proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code for _ in range(3)]
+
+    assert statuses == [200, 200, 402]
 
 
 def test_a_key_that_is_named_has_its_own_limits_and_no_other(limited: Callable[..., RunningProxy]) -> None:

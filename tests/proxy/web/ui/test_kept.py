@@ -1,5 +1,6 @@
 """Requests on the disk: only where the settings say so, without keys, for their owner alone, and not for ever."""
 
+import gzip
 import json
 import os
 import sys
@@ -146,7 +147,14 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     assert kept_at(tmp_path / "requests").find(name) is None
 
 
-@pytest.mark.parametrize("held", [b"", b"no gzip", b"\x1f\x8b\x08\x00 cut", b"x" * 10_000])
+DAMAGED = [
+    gzip.compress(b"{}")[:10] + b"\xff" * 20,  # what stands behind the head is no deflate
+    gzip.compress(b"[" * 100_000),
+    gzip.compress(b"\xff\xfe"),
+]
+
+
+@pytest.mark.parametrize("held", [b"", b"no gzip", b"\x1f\x8b\x08\x00 cut", b"x" * 10_000, *DAMAGED])
 def test_a_broken_file_is_as_none(tmp_path: Path, held: bytes) -> None:
     (tmp_path / f"a{ENDING}").write_bytes(held)
     assert kept_at(tmp_path).find("a") is None

@@ -11,7 +11,7 @@ import pytest
 
 from fakes.dashboard import Hosted, form_token
 from fakes.environment import clean_environment
-from fakes.scripted_upstream import Json
+from fakes.scripted_upstream import Answer, Html, Json
 from fakes.shared_upstream import Fresh
 from proxy import paths
 from proxy.errors.keyring import KeyringLocked, KeyringSilent
@@ -72,6 +72,28 @@ def test_a_key_that_works_is_not_replaced_by_one_that_does_not(page: Page, hoste
 
     assert (told.status_code, "was not replaced" in told.json()["error"]) == (400, True)
     assert hosted.keychain.kept["upstream"] == KEY
+
+
+@pytest.mark.parametrize("held", [Json({}, status=500), Json({}, status=429), Html("<p>Log in</p>")])
+def test_a_refused_key_replaces_none_that_cannot_be_tried_now(
+    page: Page, hosted: Hosted, upstream: Fresh, held: Answer
+) -> None:
+    upstream.answer(Json(MODELS))
+    page.post("keys/set", name="default", key=KEY)
+    upstream.answers([REFUSED, held])
+    told = page.post("keys/set", name="default", key="another-worse-key")
+
+    assert (told.status_code, "was not replaced" in told.json()["error"]) == (400, True)
+    assert hosted.keychain.kept["upstream"] == KEY
+
+
+def test_a_key_that_is_refused_too_is_replaced(page: Page, hosted: Hosted, upstream: Fresh) -> None:
+    upstream.answer(Json(MODELS))
+    page.post("keys/set", name="default", key=KEY)
+    upstream.answer(REFUSED)
+
+    assert page.post("keys/set", name="default", key="another-key").status_code == 200
+    assert hosted.keychain.kept["upstream"] == "another-key"
 
 
 @pytest.mark.parametrize(
