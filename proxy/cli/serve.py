@@ -63,7 +63,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
             services.tools.consent.attach(TerminalAsker(say, lambda: dashboard.link(place.root_url, "approvals")))
         place.say_base_url()
         if demo:
-            say("This is the demo: answers are made up on this computer; no key, no network, no cost. Model: demo-chat")
+            say("This is the demo: answers and prices are made up here; no key, no network. Model: demo-chat")
         elif not settings.proxy_forward_auth_header and (line := key_line(services.secrets)):
             say(line)
         place.say_page()

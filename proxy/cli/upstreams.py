@@ -9,6 +9,7 @@ from proxy import paths, running
 from proxy.cli.terminal import log_silent, say
 from proxy.command import command
 from proxy.errors.configuration import SettingError
+from proxy.errors.keyring import KeyringAbsent, KeyringFailure
 
 if TYPE_CHECKING:
     from proxy.services import Services
@@ -82,8 +83,14 @@ def remove(name: str) -> None:
     chosen = services.store.current.proxy_upstream
     changes: dict[str, Any] = {"proxy_upstream": None} if chosen == name else {}
     services.store.update(proxy_upstreams=lambda rows: [each for each in rows if each.name != name], **changes)
-    say(f"Removed: {name}")
-    services.upstream_keys.of(row).forget()
+    left = ""
+    try:
+        services.upstream_keys.of(row).forget()
+    except KeyringAbsent:
+        pass  # no key of it can be there
+    except KeyringFailure as failure:
+        left = f". Its key may still be in the keyring: {failure}"
+    say(f"Removed: {name}{left}")
 
 
 @upstream.command("use")

@@ -141,6 +141,9 @@ def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
     for field in () if row.is_first else ("proxy_upstreams", "proxy_upstream"):
         if fixed_by := parts.store.fixed_by(field):
             raise UnusableKey(f"which upstream is asked is fixed by the {fixed_by}, and changed there")
+    settings = parts.store.current
+    if any(each.name == row.name for each in settings.upstreams) and row not in settings.upstreams:
+        raise UnusableKey(f"there is an upstream {row.name!r} with another address; change it under Upstreams")
     if key is not None and wanted.get("where") == "session":
         secrets.keep_for_session(key)
     elif key is not None:
@@ -152,14 +155,11 @@ def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
 
 def put_in_use(parts: PageParts, row: Upstream) -> None:
     """Send requests to an upstream from now on; raises SettingError, OSError."""
-    settings = parts.store.current
     if row.is_first:
-        if settings.proxy_upstream is not None:
+        if parts.store.current.proxy_upstream is not None:
             parts.store.update(proxy_upstream=None)
         return
     table = row.table()
-    if any(each.name == row.name for each in settings.upstreams) and row not in settings.upstreams:
-        raise UnusableKey(f"there is an upstream {row.name!r} with another address; change it under Upstreams")
     parts.store.update(
         proxy_upstreams=lambda rows: rows if any(each.name == row.name for each in rows) else [*rows, table],
         proxy_upstream=row.name,

@@ -58,6 +58,20 @@ def test_a_provider_is_tried_kept_used_and_answers_a_test_request(hosted: Hosted
 
 
 @pytest.mark.parametrize("where", ["keyring", "session"])
+def test_a_name_that_another_address_has_keeps_nothing(hosted: Hosted, upstream: Fresh, where: str) -> None:
+    other = {"name": "127-0-0-1", "base_url": "https://other.example/v1"}
+    hosted.services.store.update(proxy_upstreams=lambda rows: [*rows, other])
+    upstream.answer(Json(MODELS))
+    with hosted.enter() as browser:
+        refused = send(browser, "provider", choice(upstream, where=where))
+
+    assert refused.status_code == 400
+    assert "with another address" in refused.text
+    assert hosted.services.upstream_keys.held() == []
+    assert hosted.services.store.current.proxy_upstream is None
+
+
+@pytest.mark.parametrize("where", ["keyring", "session"])
 @pytest.mark.parametrize("refusal", [Json(REFUSED, status=401), Json({"hello": 1}, status=404), Json({}, status=500)])
 def test_a_key_that_is_not_accepted_is_not_kept_unless_one_says_so(
     hosted: Hosted, upstream: Fresh, refusal: Json, where: str
