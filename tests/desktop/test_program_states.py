@@ -134,7 +134,7 @@ def test_an_open_menu_stays_open_and_clickable_while_the_program_works(tray: Tra
     assert screen.menu_box() == box
     screen.click(((box[0] + box[2]) // 2, box[3] - 12))  # the last line
 
-    assert tray.program.ended() == 0
+    assert tray.program.ended() == 0, tray.program.printed
 
 
 def test_only_the_first_start_greets(tray: Tray, notifications: BusService) -> None:

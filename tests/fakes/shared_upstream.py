@@ -1,6 +1,7 @@
 """One scripted provider and one proxy for a whole module: a pair for each test would take minutes."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from fakes.environment import clean_environment
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Answer, Recorded, ScriptedUpstream
 from fakes.wire_client import WireClient
+from waiting import wait_for
 
 UPSTREAM_KEY = "sk-the-upstream-key-0001"
 
@@ -19,6 +21,7 @@ class Fresh:
 
     def __init__(self, provider: ScriptedUpstream) -> None:
         self.provider = provider
+        self._began_at = time.monotonic()
         self._requests_before = len(provider.requests)
         self._hangups_before = len(provider.hangups)
         self._connections_before = provider.accepted_connections
@@ -35,8 +38,8 @@ class Fresh:
 
     @property
     def requests(self) -> list[Recorded]:
-        """Return the requests since the test began."""
-        return self.provider.requests[self._requests_before :]
+        """Return the requests since the test began; one of an earlier test may be recorded late, when it breaks off."""
+        return [each for each in self.provider.requests[self._requests_before :] if each.at >= self._began_at]
 
     @property
     def request(self) -> Recorded:
@@ -59,7 +62,7 @@ class Fresh:
 
     def wait_for_requests(self, count: int) -> list[Recorded]:
         """Wait until so many requests are complete, and return all there are."""
-        self.provider.wait_for_requests(self._requests_before + count)
+        wait_for(lambda: len(self.requests) >= count, f"{count} requests")
         return self.requests
 
     def wait_for_hangup(self, count: int = 1) -> float:

@@ -637,7 +637,7 @@ class TestModels:
         ),
         ({"base_url": "https://nobody.invalid/v1", "auth": "none"}, None, "other (https://nobody.invalid/v1)"),
         ({}, Redirect("http://127.0.0.1:9/"), "correct base_url of the upstream other"),
-        ({}, Html(), "wrong base_url of the upstream other"),
+        ({}, Html(), "Check base_url of the upstream other"),
         ({"timeout": 0.2}, SilentBeforeHeaders(), "timeout of the upstream other sets"),
     ],
 )

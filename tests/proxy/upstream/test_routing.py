@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from proxy.errors.request import UnknownUpstream
 from proxy.settings.model import Settings
 from proxy.upstream.routing import Routing
 
@@ -54,7 +55,8 @@ def test_a_header_names_an_upstream_where_the_model_names_none() -> None:
     assert way(routing(), None, "groq") == [("groq", None)]
     assert way(routing(), "gpt-5", "groq") == [("groq", "gpt-5")]
     assert way(routing(), "later/x", "groq") == [("later", "x")]
-    assert way(routing(), "gpt-5", "nobody") == [("openai", "gpt-5")]
+    with pytest.raises(UnknownUpstream):
+        way(routing(), "gpt-5", "nobody")
 
 
 def test_an_alias_is_looked_at_first() -> None:
