@@ -8,7 +8,7 @@ from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.first_content import HeldAnswer, first_content
-from proxy.exchange.heavy import off_loop
+from proxy.exchange.heavy import LARGE_BYTES, off_loop
 from proxy.exchange.named_model import named_model, with_model
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
@@ -52,7 +52,8 @@ class Choose(Stage):
             flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
         if len(targets) == 1 or flow.drill or not may_fall_back(request):
-            await aim(flow, request, targets[0])
+            if not is_aimed(flow, request, targets[0]):
+                await aim(flow, request, targets[0])
             answer = await next(flow, request)
             self._note(flow, targets[0], answer)
         else:
@@ -153,11 +154,7 @@ def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | Non
 
 async def aim(flow: Flow, request: Request, target: Target) -> None:
     """Have a request go to a target, with the model that goes there."""
-    flow.upstream, request.target = target.upstream.name, target
-    if target.model is None:
-        return
-    flow.model_sent = target.model
-    if target.model == request.fields.get(MODEL):
+    if is_aimed(flow, request, target) or target.model is None:
         return
     if request.head.kind != "json":
         if target.model != flow.model_asked:
@@ -166,6 +163,25 @@ async def aim(flow: Flow, request: Request, target: Target) -> None:
             request.head = replace(request.head, query=query)
         return
     assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read
-    request.body = await off_loop(len(request.body), put_model, request.body, request.fields, target.model)
-    request.length = len(request.body)
+    take_body(request, await off_loop(len(request.body), put_model, request.body, request.fields, target.model), target)
+
+
+def is_aimed(flow: Flow, request: Request, target: Target) -> bool:
+    """Aim a request where that takes no time, as nearly always; False where there is more to do."""
+    flow.upstream, request.target = target.upstream.name, target
+    model, body = target.model, request.body
+    if model is None:
+        return True
+    flow.model_sent = model
+    if model == request.fields.get(MODEL):
+        return True
+    if request.head.kind != "json" or not isinstance(body, bytes) or len(body) > LARGE_BYTES:
+        return False
+    take_body(request, put_model(body, request.fields, model), target)
+    return True
+
+
+def take_body(request: Request, body: bytes, target: Target) -> None:
+    """Send this body, in which the target's model stands."""
+    request.body, request.length = body, len(body)
     request.fields = {**request.fields, MODEL: target.model}
