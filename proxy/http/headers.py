@@ -25,7 +25,9 @@ class Headers(list[tuple[str, str]]):
 
     def replaced(self, name: str, value: str) -> "Headers":
         """Return the headers with one value for a name, behind all others."""
-        return self.without(name).plus((name, value))
+        headers = Headers([pair for pair in self if pair[0] != name])
+        headers.append((name, value))
+        return headers
 
 
 def encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:

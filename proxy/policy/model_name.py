@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from proxy.policy.body import ESCAPED_LETTER, rewrite, write_value
 from proxy.policy.params import MODEL
+from proxy.settings.parameters import PARAMETERS
 from proxy.settings.parsing import fold_name
 
 NAME = b'"model"'
+OTHER_PARAMETERS = frozenset(name for name in PARAMETERS | {"messages", "input"} if fold_name(name) != MODEL)
 PLAIN_MODEL = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
 
 
@@ -18,12 +21,19 @@ def with_model(body: bytes, fields: Mapping[str, Any], model: str) -> bytes:
     if place >= 0 and body.find(NAME, place + 1) < 0 and is_named_once(fields) and not ESCAPED_LETTER.search(body):
         value = PLAIN_MODEL.match(body, place + len(NAME))
         if value is not None:
-            return body[: value.start(1)] + write_value(model).encode() + body[value.end(1) :]
+            return body[: value.start(1)] + written(model) + body[value.end(1) :]
     return rewrite(body, {MODEL: model})
+
+
+@lru_cache(maxsize=256)
+def written(model: str) -> bytes:
+    """Return a model's name as JSON."""
+    return write_value(model).encode()
 
 
 def is_named_once(fields: Mapping[str, Any]) -> bool:
     """Return whether a request names its model in the canonical spelling only."""
     if MODEL not in fields:
         return False
-    return not any(name != MODEL and fold_name(name) == MODEL for name in fields)
+    others = fields.keys() - OTHER_PARAMETERS
+    return len(others) == 1 or not any(name != MODEL and fold_name(name) == MODEL for name in others)

@@ -6,7 +6,7 @@ import pytest
 
 from fakes.asking import BODY, CHAT, FILES
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Chunk, Drip, EndHead, Fin, Header, Json, Raw, Script, Step, completion
+from fakes.scripted_upstream import Chunk, Drip, EndHead, Fin, Header, Json, LastChunk, Raw, Script, Step, completion
 from fakes.shared_upstream import Fresh, connect
 from fakes.streaming import DONE, FINISHED, UNFINISHED, bytes_of, stream, told_error
 from fakes.wire_client import JSON_TYPE
@@ -86,8 +86,8 @@ def test_a_body_that_drips_for_longer_than_an_upstream_may_be_silent_is_waited_f
 
 @pytest.mark.core
 def test_a_trailer_reaches_nobody_and_the_connection_is_used_again(proxy: RunningProxy, upstream: Fresh) -> None:
-    trailer = b"0\r\nSet-Cookie: a=b\r\nx-request-id: of-the-trailer\r\n\r\n"
-    upstream.answers([Script([*BEGINNINGS["passed along"], Raw(trailer)]), Json(completion("Hello"))])
+    trailer = b"Set-Cookie: a=b\r\nx-request-id: of-the-trailer\r\n"
+    upstream.answers([Script([*BEGINNINGS["passed along"], LastChunk(trailer)]), Json(completion("Hello"))])
     with connect(proxy) as client:
         first = client.ask("GET", FILES)
         second = client.post(CHAT, BODY)

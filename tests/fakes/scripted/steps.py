@@ -78,6 +78,16 @@ class Raw(Step):
 
 
 @dataclass(frozen=True)
+class LastChunk(Step):
+    """End an answer in chunks, with these lines as its trailer; nothing more is sent for it."""
+
+    trailer: bytes = b""
+
+    async def run(self, wire: Wire) -> None:
+        await wire.send_last_chunk(self.trailer)
+
+
+@dataclass(frozen=True)
 class Drip(Step):
     """Send bytes one at a time, each in its own write after a gap."""
 

@@ -133,6 +133,11 @@ class Wire:
             raise ConnectionOver(reset=False)
         raise HungUp
 
+    async def send_last_chunk(self, trailer: bytes) -> None:
+        """End the chunks here; `finish` then adds none of its own."""
+        self._chunked_ended = True
+        await self.send_raw(b"0\r\n" + trailer + b"\r\n")
+
     async def finish(self) -> None:
         """End the answer the way its framing wants it."""
         if self.finished:
