@@ -5,6 +5,7 @@ Keys are taken out of each piece before it is quoted: the whole has words of its
 
 import pprint
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from proxy.capture import bodies
@@ -27,17 +28,30 @@ METHODS = {
 
 def curl(record: Record, base_url: str, hide: Hide) -> str:
     """Return the command, for the shells of Unix; raises UnicodeDecodeError where the body is no text."""
-    url = hide(address(record, base_url))
-    lines = [f"curl -sS -N {shlex.quote(url)}", '-H "Authorization: Bearer $OPENAI_API_KEY"']
+    return curl_for(record, base_url, hide, quote=shlex.quote, key="$OPENAI_API_KEY", line_end=" \\")
+
+
+def curl_for(
+    record: Record,
+    base_url: str,
+    hide: Hide,
+    *,
+    quote: Callable[[str], str],
+    key: str,
+    line_end: str,
+    written: Callable[[str], str] = str,
+) -> str:
+    """Return the command for a shell that quotes so, names the key's variable so and continues a line so."""
+    lines = [f"curl -sS -N {quote(hide(address(record, base_url)))}", f'-H "Authorization: Bearer {key}"']
     if record.flow.method not in ("GET", "POST"):
-        lines.append(f"-X {shlex.quote(record.flow.method)}")
-    lines += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in copied_headers(record, hide)]
+        lines.append(f"-X {quote(record.flow.method)}")
+    lines += [f"-H {quote(f'{name}: {value}')}" for name, value in copied_headers(record, hide)]
     if record.body:
-        lines.append(f"-H {shlex.quote('Content-Type: ' + content_type(record))}")
-        lines.append(f"--data-raw {shlex.quote(hide(record.body.decode('utf-8')))}")
+        lines.append(f"-H {quote('Content-Type: ' + content_type(record))}")
+        lines.append(f"--data-raw {quote(written(hide(record.body.decode('utf-8'))))}")
     elif record.flow.method == "POST":
         lines.append("-X POST")
-    return " \\\n  ".join(lines) + "\n"
+    return f"{line_end}\n  ".join(lines) + "\n"
 
 
 def python(record: Record, base_url: str, hide: Hide) -> str:

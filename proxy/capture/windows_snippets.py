@@ -4,7 +4,7 @@ import json
 
 from proxy.capture.hiding import Hide
 from proxy.capture.record import Record
-from proxy.capture.snippets import address, content_type, copied_headers
+from proxy.capture.snippets import address, content_type, copied_headers, curl_for
 from proxy.quoting import for_cmd, for_powershell
 
 
@@ -13,16 +13,7 @@ def cmd(record: Record, base_url: str, hide: Hide) -> str:
 
     What is beyond ASCII in JSON is written as its escapes: curl is handed the code page of the console.
     """
-    lines = [f"curl -sS -N {for_cmd(hide(address(record, base_url)))}", '-H "Authorization: Bearer %OPENAI_API_KEY%"']
-    if record.flow.method not in ("GET", "POST"):
-        lines.append(f"-X {for_cmd(record.flow.method)}")
-    lines += [f"-H {for_cmd(f'{name}: {value}')}" for name, value in copied_headers(record, hide)]
-    if record.body:
-        lines.append(f"-H {for_cmd('Content-Type: ' + content_type(record))}")
-        lines.append(f"--data-raw {for_cmd(in_ascii(hide(record.body.decode('utf-8'))))}")
-    elif record.flow.method == "POST":
-        lines.append("-X POST")
-    return " ^\n  ".join(lines) + "\n"
+    return curl_for(record, base_url, hide, quote=for_cmd, key="%OPENAI_API_KEY%", line_end=" ^", written=in_ascii)
 
 
 def powershell(record: Record, base_url: str, hide: Hide) -> str:

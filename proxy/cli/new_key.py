@@ -5,8 +5,8 @@ from collections.abc import Callable
 import click
 
 from proxy.cli.terminal import say
-from proxy.errors.keyring import UnusableKey, is_worse
-from proxy.keys.upstream_key import KeyState, Secrets, clean_key
+from proxy.errors.keyring import UnusableKey
+from proxy.keys.upstream_key import KeyState, Secrets, clean_key, worth_keeping
 
 
 def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *, may_ask: bool, yes: bool) -> KeyState:
@@ -16,14 +16,11 @@ def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *
     """
     key = clean_key(text)
     refusal = try_key(key)
-    if refusal and not yes:
-        old = held.load().key
-        if old and is_worse(refusal, old_refusal := try_key(old)):
-            works = "works" if old_refusal is None else "may work"
-            say(refusal)
-            if not may_ask:
-                raise UnusableKey(f"the key in force {works} and was not replaced; --yes replaces it anyway")
-            click.confirm(f"The key in force {works}. Replace it anyway?", abort=True)
+    if refusal and not yes and (works := worth_keeping(refusal, held.load().key, try_key)):
+        say(refusal)
+        if not may_ask:
+            raise UnusableKey(f"the key in force {works} and was not replaced; --yes replaces it anyway")
+        click.confirm(f"The key in force {works}. Replace it anyway?", abort=True)
     state = held.keep(text)
     say(refusal or "The upstream accepts the key.")
     return state

@@ -88,16 +88,3 @@ class KeyTooLong(KeyringFailure):
 
 
 KEY_REFUSED = "The upstream refuses this key"  # how the sentence begins that says so
-
-
-def is_worse(refusal: str | None, held_refusal: str | None) -> bool:
-    """Tell whether a new key fares worse than the one in force, by what was said of each; None: it is accepted.
-
-    One that is refused fares worse than one that could not be tried now, which may be good.
-    """
-    if refusal is None:
-        return False
-    is_refused, is_held_refused = (
-        each is not None and each.startswith(KEY_REFUSED) for each in (refusal, held_refusal)
-    )
-    return held_refusal is None or (is_refused and not is_held_refused)

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from proxy.errors.keyring import EnvironmentKeyWrong, KeyringFailure, NoUpstreamKey, UnusableKey, UpstreamKeyNotRead
+from proxy.errors.keyring import (
+    KEY_REFUSED,
+    EnvironmentKeyWrong,
+    KeyringFailure,
+    NoUpstreamKey,
+    UnusableKey,
+    UpstreamKeyNotRead,
+)
 from proxy.settings.parsing import parse_key
 
 UPSTREAM = "upstream"
@@ -214,3 +221,18 @@ def clean_key(text: str) -> str:
 def ending(key: str) -> str:
     """Return the last characters of a key, if it is long enough for that to be harmless."""
     return f"ends in {key[-4:]}, " if len(key) >= LONG_ENOUGH else ""
+
+
+def worth_keeping(refusal: str | None, held: str | None, try_key: Callable[[str], str | None]) -> str | None:
+    """Return in words how the key in force stands where a new one fares worse, None where it may be replaced.
+
+    `refusal` is what was said of the new key, None where it is accepted; only then the one in force is tried, which
+    blocks. One that is refused fares worse than one that could not be tried now, which may be good.
+    """
+    if refusal is None or held is None:
+        return None
+    held_refusal = try_key(held)
+    if held_refusal is None:
+        return "works"
+    is_refused, is_held_refused = (said.startswith(KEY_REFUSED) for said in (refusal, held_refusal))
+    return "may work" if is_refused and not is_held_refused else None

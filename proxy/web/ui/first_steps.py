@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, request
 
 from proxy.capture.hiding import hidden_json
-from proxy.errors.keyring import KeyringFailure, UnusableKey, is_worse
+from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
-from proxy.keys.upstream_key import clean_key
+from proxy.keys.upstream_key import clean_key, worth_keeping
 from proxy.settings.parsing import is_loopback, parse_upstream_url
 from proxy.settings.upstreams import Upstream
 from proxy.web.exchange_response import ExchangeResponse
@@ -128,16 +128,10 @@ def use(parts: PageParts, row: Upstream, wanted: dict[str, Any]) -> str:
     if key is None and held is None and not is_local and row.auth != "none":
         raise UnusableKey("paste the provider's key")
     refusal = parts.try_upstream(row, key)
-    if refusal is not None:
-        held_refusal = parts.try_upstream(row, held) if key is not None and held is not None else refusal
-        is_held_good = is_worse(refusal, held_refusal)
-        if is_held_good or wanted.get("anyway") is not True:
-            kept = (
-                f" The key in force {'may work' if held_refusal else 'works'} and was not replaced."
-                if is_held_good
-                else ""
-            )
-            raise NotAccepted(refusal + kept, may_keep=not is_held_good)
+    works = worth_keeping(refusal, held if key is not None else None, lambda old: parts.try_upstream(row, old))
+    if refusal is not None and (works or wanted.get("anyway") is not True):
+        stays = f" The key in force {works} and was not replaced." if works else ""
+        raise NotAccepted(refusal + stays, may_keep=not works)
     for field in () if row.is_first else ("proxy_upstreams", "proxy_upstream"):
         if fixed_by := parts.store.fixed_by(field):
             raise UnusableKey(f"which upstream is asked is fixed by the {fixed_by}, and changed there")

@@ -4,10 +4,10 @@ import time
 
 from flask import Blueprint, render_template, request
 
-from proxy.errors.keyring import KeyringFailure, UnusableKey, is_worse
+from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.identity import __version__
-from proxy.keys.upstream_key import clean_key
+from proxy.keys.upstream_key import clean_key, worth_keeping
 from proxy.settings.taken_up import TakenUp
 from proxy.web.ui.connect import lacks_key
 from proxy.web.ui.dashboard import PageParts
@@ -28,9 +28,8 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         text = request.form.get("key", "")
         held = parts.secrets.state.key
         try:
-            refusal = held and parts.try_key(clean_key(text))
-            if held and refusal and is_worse(refusal, held_refusal := parts.try_key(held)):
-                works = "works" if held_refusal is None else "may work"
+            refusal = parts.try_key(clean_key(text)) if held else None
+            if works := worth_keeping(refusal, held, parts.try_key):
                 return page(parts, trouble=f"{refusal} The key in force {works} and was not replaced.")
             if request.form.get("where") == "session":
                 parts.secrets.keep_for_session(text)

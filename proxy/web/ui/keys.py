@@ -6,9 +6,9 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from proxy.capture.hiding import hidden_json
-from proxy.errors.keyring import KeyringFailure, KeyringLocked, ProxyKeyTrouble, UnusableKey, is_worse
+from proxy.errors.keyring import KeyringFailure, KeyringLocked, ProxyKeyTrouble, UnusableKey
 from proxy.errors.proxy_error import ProxyError
-from proxy.keys.upstream_key import KeyState, clean_key
+from proxy.keys.upstream_key import KeyState, clean_key, worth_keeping
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
 from proxy.web.ui.upstreams import named
@@ -160,8 +160,7 @@ def kept(parts: PageParts, row: Upstream, text: str) -> str:
     key, secrets = clean_key(text), parts.upstream_keys.of(row)
     held = secrets.load_once().key
     refusal = parts.try_upstream(row, key)
-    if refusal is not None and held is not None and is_worse(refusal, held_refusal := parts.try_upstream(row, held)):
-        works = "works" if held_refusal is None else "may work"
+    if works := worth_keeping(refusal, held, lambda old: parts.try_upstream(row, old)):
         raise UnusableKey(f"{refusal} The key in force {works} and was not replaced")
     secrets.keep(key)
     return f"The key of {row.name} is kept. {refusal or 'The upstream accepts it.'}"
