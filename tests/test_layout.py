@@ -96,6 +96,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "psutil": ("proxy/server/", "proxy/doctor/"),
     "websockets": ("proxy/web/asgi_*.py",),
     "openai": ("proxy/upstream/", "proxy/cli/check.py"),
+    "aiohappyeyeballs": ("proxy/upstream/dial.py",),
     "python_socks": ("proxy/upstream/dial.py",),
     "httpx2": ("proxy/upstream/", "proxy/tools/mcp/remote.py"),  # the MCP SDK's client too
     **dict.fromkeys(("mcp", "mcp_types"), ("proxy/tools/mcp/",)),

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 
+from aiohappyeyeballs import start_connection
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy
 
@@ -188,11 +189,17 @@ def close_unwanted(opening: "asyncio.Future[asyncio.Transport]") -> None:
 
 
 async def connect(host: str, port: int) -> asyncio.Transport:
-    """Return a connection to one of the addresses of a name, the first that answers; raises OSError, UnicodeError."""
-    delay_s = None if is_address(host) else NEXT_ADDRESS_S  # the race costs as much as the rest, with one runner too
-    transport, _ = await asyncio.get_running_loop().create_connection(
-        Unexpected, host, port, happy_eyeballs_delay=delay_s
-    )
+    """Return a connection to one of the addresses of a name, the first that answers; raises OSError, UnicodeError.
+
+    The loops of other servers, uvloop among them, have no race of addresses of their own.
+    """
+    loop = asyncio.get_running_loop()
+    if is_address(host):  # the race costs as much as the rest, with one runner too
+        transport, _ = await loop.create_connection(Unexpected, host, port)
+        return transport
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_S)
+    transport, _ = await loop.create_connection(Unexpected, sock=connected)
     return transport
 
 

@@ -493,6 +493,15 @@ def test_who_waits_when_the_servers_grace_is_over_is_told(tmp_path: Path) -> Non
         server.process.wait(15)
 
 
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_upstream_by_its_name_is_reached_on_the_servers_own_loop(tmp_path: Path, name: str) -> None:
+    with ScriptedUpstream() as provider:
+        provider.answer(Json(completion()))
+        by_name = provider.base_url.replace("127.0.0.1", "localhost")  # two addresses, and nobody listens on the first
+        with run_asgi(name, tmp_path, **before(by_name)) as server, server.connect() as client:
+            assert client.post(CHAT, BODY).status == 200
+
+
 def test_a_server_without_lifespan_events_has_the_parts_assembled_by_its_first_request(
     tmp_path: Path, provider: ScriptedUpstream, upstream: Fresh
 ) -> None:
