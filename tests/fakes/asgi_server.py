@@ -21,20 +21,10 @@ from fakes.wire_client import WireClient
 
 START_S = 30.0
 LISTENING = re.compile(r"[Rr]unning on http://127\.0\.0\.1:(\d+)")
+ADDRESS = ["--host", "127.0.0.1", "--port", "0"]
 # The two loops that servers run on: uvicorn takes uvloop where it is installed, as its extra [standard] has it.
 COMMANDS = {
-    "uvicorn": [
-        "-m",
-        "uvicorn",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        "0",
-        "--loop",
-        "uvloop",
-        "--timeout-graceful-shutdown",
-        "3",
-    ],
+    "uvicorn": ["-m", "uvicorn", *ADDRESS, "--loop", "uvloop", "--timeout-graceful-shutdown", "3"],
     "hypercorn": ["-m", "hypercorn", "--bind", "127.0.0.1:0", "--graceful-timeout", "3"],
 }
 
