@@ -10,12 +10,13 @@ from dataclasses import replace
 from proxy.errors.upstream import UpstreamFailure, UpstreamProtocolFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.exchange.answers import CheckedAnswer
 from proxy.exchange.decode import STREAM_OPTIONS
-from proxy.exchange.heavy import off_loop
+from proxy.exchange.heavy import off_loop, sent_fields
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
-from proxy.policy.body import rewrite, value_of
+from proxy.policy.additions import rewrite_known
+from proxy.policy.body import value_of
 from proxy.settings.model import Settings
 from proxy.stream.event_json import read_object
 from proxy.upstream.habits import Habit
@@ -61,7 +62,9 @@ class StreamUsage(Stage):
             return await next(flow, request)
         assert isinstance(request.body, bytes)  # noqa: S101  an earlier stage has read it
         asked = {STREAM_OPTIONS: {**(options or {}), "include_usage": True}}
-        body = await off_loop(len(request.body), rewrite, request.body, asked)
+        is_current = not (flow.rules or flow.tool_rounds)
+        fields = await sent_fields(request.body, request.fields, is_current=is_current)
+        body = await off_loop(len(request.body), rewrite_known, request.body, asked, fields)
         counting = replace(request, body=body, length=len(body), stream=replace(stream, hides_usage=True))
         is_known = self._habits.has(upstream, model, Habit.TAKES_USAGE)
         answer, failure = await tried(flow, counting, next)

@@ -8,7 +8,7 @@ from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
 from proxy.policy.access import Caller
-from proxy.policy.body import rewrite
+from proxy.policy.additions import rewrite_known
 from proxy.settings.model import Settings
 from proxy.tools.execution import PATHS
 from proxy.tools.loop.request import Round, ToolRequest
@@ -44,18 +44,18 @@ class Tools(Stage):
         def note_round(done: Round) -> None:
             flow.tool_rounds = (*flow.tool_rounds, done)
 
+        is_current = not (flow.rules or request.is_outline)
+        fields = await sent_fields(request.body, request.fields, is_current=is_current)
         return await self._tools.open(
             ToolRequest(
                 path=request.head.path,
                 upstream=request.upstream_address,
-                fields=await sent_fields(
-                    request.body, request.fields, is_current=not (flow.rules or request.is_outline)
-                ),
+                fields=fields,
                 content=request.body,
                 request_id=flow.id,
                 caller=name_of(request.head.caller),
                 send=send,
-                rewrite=rewrite,
+                rewrite=lambda content, changes: rewrite_known(content, changes, fields),
                 begin=request.keep_alive.forbid_retry,
                 note_round=note_round,
                 note_repair=flow.note_repair,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from proxy.errors.request import BodyTooLarge, InvalidJson
+from proxy.http.json_text import written
 from proxy.http.json_values import MAX_VALUES, SMALL_BYTES, holds_too_many
 from proxy.settings.parsing import PARAMETER, fold_name
 
@@ -24,11 +25,8 @@ MEMBER = re.compile(
     r'[ \t\n\r]*"(?P<name>[^"\\]*)"[ \t\n\r]*:[ \t\n\r]*'
     r'(?:(?P<value>"[^"\\]*"|[^"{\[,} \t\n\r]+)[ \t\n\r]*(?=[,}]))?'
 )
-HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")  # no UTF-8 has one; as an escape it is JSON
 ESCAPED_LETTER = re.compile(rb"\\u00[3-7]")  # the only way to escape what PARAMETER allows; no client needs it
 DECODER = json.JSONDecoder()
-ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"))
 # Reads texts so that equal values were written alike: numbers digit by digit, of a name that stands twice both.
 EXACT_DECODER = json.JSONDecoder(
     object_pairs_hook=tuple, parse_int=str.encode, parse_float=str.encode, parse_constant=str.encode
@@ -249,9 +247,7 @@ def says(text: str, compact: str) -> bool:
 
 def write_value(value: object) -> str:
     """Write a rule's value as compact JSON."""
-    value = values_of(value) if isinstance(value, Within) else value
-    text = ENCODER.encode(value)
-    return ASCII_ENCODER.encode(value) if HALF_CHARACTER.search(text) else text
+    return written(values_of(value) if isinstance(value, Within) else value)
 
 
 def find_members(text: str, opening: int, wanted: Mapping[str, object]) -> tuple[list[Member], int]:

@@ -7,7 +7,8 @@ from fnmatch import translate
 from functools import cached_property, lru_cache
 from typing import Any
 
-from proxy.policy.body import ALONE, REMOVED, Mark, Within, already_says, rewrite, values_of
+from proxy.policy.additions import rewrite_known
+from proxy.policy.body import ALONE, REMOVED, Mark, Within, already_says, values_of
 from proxy.policy.nested import Tree, is_open_at, put, root_of, stands_at
 from proxy.settings.parameters import UNTOUCHABLE, is_model_pattern, path_of
 from proxy.settings.parsing import fold_name
@@ -55,11 +56,11 @@ class ParameterRules:
         changes = self.changes(fields)
         asked = requested_model(fields)
         is_for_model = self.look_at_the_model or (isinstance(asked, str) and fold_name(asked) in self._objects)
-        if is_for_model and asked is not None:
+        if is_for_model and asked is not None and not already_says(body, fields, {MODEL: asked}):
             changes.setdefault(MODEL, asked)
         if not changes or already_says(body, fields, changes):
             return body, {}
-        written = rewrite(body, changes)
+        written = rewrite_known(body, changes, fields)
         return (written, changes) if written != body else (body, {})
 
     def changes(self, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class ToolExecution:
         self._opening = threading.Lock()
         self._toolbox: Toolbox | None = None
         self._holders = 0
+        self._file_of: tuple[Settings, Path] | None = None
         self._cost: tuple[Mapping[str, Tool], Switches, Cost] | None = None
 
     async def open(self, request: ToolRequest) -> Answer:
@@ -72,15 +73,20 @@ class ToolExecution:
             if self._toolbox is None:
                 from proxy.tools.toolbox import Toolbox  # noqa: PLC0415  who runs no tools does not pay for it
 
+                servers = self._servers_file()  # asked once; with each request, whether it has changed
                 self._toolbox = Toolbox(
-                    self._settings, self.file_path, self._servers_file, self.consent, self._vault, self._environment
+                    self._settings, self.file_path, lambda: servers, self.consent, self._vault, self._environment
                 )
             return self._toolbox
 
     def file_path(self) -> Path:
         """Return where the user's functions stand, whether or not they exist."""
-        chosen = self._settings().function_tools_file
-        return Path(os.path.expanduser(chosen)) if chosen else self._default_file()  # noqa: PTH111  unlike Path it never fails
+        settings = self._settings()
+        if self._file_of is None or self._file_of[0] is not settings:  # it is asked for with each request
+            chosen = settings.function_tools_file
+            path = Path(os.path.expanduser(chosen)) if chosen else self._default_file()  # noqa: PTH111  unlike Path it never fails
+            self._file_of = settings, path
+        return self._file_of[1]
 
     def known(self) -> Mapping[str, Tool]:
         """Return the tools by name, as far as they are loaded; never blocks."""

@@ -36,9 +36,9 @@ def told_of(error: BaseException) -> str:
     return f"{kind}: {text}" if text else str(kind)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tool:
-    """One tool.
+    """One tool; two are the same where they are one object.
 
     `invoke` takes the arguments as JSON text (the text of one object, as `read_arguments` reads it), holds them against
     the schema and returns the result; where `is_async`, something that returns it when awaited. It raises CallFailed

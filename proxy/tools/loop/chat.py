@@ -3,11 +3,13 @@
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from proxy.http.json_text import Written, written
 from proxy.tools.arguments import NAMES, NONE_GIVEN, arguments_in, sent_back
 from proxy.tools.loop.mixed_turns import MixedTurns, key_for
-from proxy.tools.loop.offer import name_of, objects, offer_for, sent_back_name
+from proxy.tools.loop.offer import MAX_WRITTEN, name_of, objects, offer_for, sent_back_name
 from proxy.tools.loop.request import ModelCall, Offer, Turn, sum_usage
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
@@ -51,10 +53,11 @@ def offer(fields: JsonObject, tools: Mapping[str, Tool]) -> Offer | None:
     return offer_for(fields.get("tool_choice"), objects(fields.get("tools")), tools, define)
 
 
-def define(tool: Tool) -> JsonObject:
+@lru_cache(maxsize=MAX_WRITTEN)
+def define(tool: Tool) -> Written:
     """Write a tool's definition."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
+    return written({"type": "function", "function": function})
 
 
 def read_turn(message: JsonObject, finish: object, offered: Offer) -> ChatTurn:

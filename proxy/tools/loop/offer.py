@@ -3,16 +3,18 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 
+from proxy.http.json_text import Written
 from proxy.tools.loop.request import Offer
 from proxy.tools.tool import JsonObject, Tool
 
 MAX_TOOLS = 128  # as many as the API takes, the client's included
 NAME_LIMIT = 64
 NAMELESS = "unnamed"
+MAX_WRITTEN = 512  # tools whose definition is kept as it is written, for each API
 
 
 def offer_for(
-    choice: object, client_tools: Iterable[JsonObject], tools: Mapping[str, Tool], define: Callable[[Tool], JsonObject]
+    choice: object, client_tools: Iterable[JsonObject], tools: Mapping[str, Tool], define: Callable[[Tool], Written]
 ) -> Offer | None:
     """Return what to add to a request, None where its tool choice leaves no room for ours, or there is nothing to add.
 

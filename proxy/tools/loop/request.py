@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.http.answer import Answer, WholeAnswer, whole
 from proxy.http.headers import Headers
+from proxy.http.json_text import Written
 from proxy.tools.tool import CallRecord, JsonObject, Tool
 
 
@@ -21,7 +22,7 @@ class ToolRequest:
     request_id: str
     caller: str = field(repr=False)  # whose results of earlier turns may be put back; maybe a key
     send: Callable[[bytes], Awaitable[Answer]]
-    rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of a body
+    rewrite: Callable[[bytes, Mapping[str, Any]], bytes]  # change some members of the content
     note_round: Callable[["Round"], None]  # called after each round
     note_repair: Callable[[str], None]  # called when something had to be put right
     begin: Callable[[], None]  # called before a tool begins: whoever sends the request again has it run again
@@ -35,7 +36,7 @@ class Offer:
 
     tools: Mapping[str, Tool]
     client_names: frozenset[str]
-    definitions: tuple[JsonObject, ...]  # as this API writes them
+    definitions: tuple[Written, ...]  # as this API has them
     is_forced: bool  # the client asks for one of ours by name: once, and not in the rounds after
 
     def is_ours(self, name: str) -> bool:

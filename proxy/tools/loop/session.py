@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.http.answer import Answer
+from proxy.http.json_text import written_list
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.loop.mixed_turns import MixedTurns
@@ -73,7 +74,7 @@ class Session:
         request, own = self.request, self.request.fields.get("tools")
         changes = {**self._changes, **(changes or {})}
         if self.offer.definitions:
-            changes["tools"] = [*(own if isinstance(own, list) else ()), *self.offer.definitions]
+            changes["tools"] = written_list([*(own if isinstance(own, list) else ()), *self.offer.definitions])
         return await request.send(request.rewrite(request.content, changes) if changes else request.content)
 
     async def request_first_turn(self) -> Answer:
