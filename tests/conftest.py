@@ -1,6 +1,9 @@
 """Give every test an empty computer, no keys on it, and each file a provider with a proxy before it."""
 
+import gc
+import itertools
 import logging
+import re
 import signal
 import sys
 import threading
@@ -26,12 +29,31 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Take what stays to the end out of every garbage collection: thousands of tests, and all the modules."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Write half characters in what was captured so that a worker (pytest-xdist) can hand it on."""
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the test's own; pytest's fixture reads the names of all there are to find a free one."""
+    name = re.sub(r"\W", "_", request.node.name)[:20]
+    path = tmp_path_factory.getbasetemp() / f"{next(NUMBERS)}-{name}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(autouse=True)
