@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.streaming import STREAM, bytes_of
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
-from waiting import settled, wait_for
+from waiting import at_once, settled, wait_for
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the servers are stopped by their process group"),
@@ -376,9 +375,7 @@ def test_fifty_open_streams_hold_no_thread(server: AsgiServer, upstream: Fresh) 
 
 
 def test_a_reader_who_takes_nothing_holds_the_upstream_back(tmp_path: Path) -> None:
-    with ThreadPoolExecutor() as pool:  # each takes seconds to start
-        for held in [pool.submit(check_held_back, tmp_path / name, name) for name in SERVERS]:
-            held.result()
+    at_once(check_held_back, ((tmp_path / name, name) for name in SERVERS))
 
 
 def check_held_back(home: Path, name: str) -> None:

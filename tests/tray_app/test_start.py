@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 
 from fakes.environment import environment
 from fakes.program import Program, run_python
+from waiting import at_once
 
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
 HEAVY = ("openai", "keyring", "pystray", "httpx2", "mcp", "jsonschema", "tkinter")
@@ -123,11 +124,11 @@ SECOND_STARTS = {
 def second_starts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Second]:
     """Start each beside its first copy and return what came of it."""
     folder = tmp_path_factory.mktemp("s")  # the address of a socket may be 107 bytes long
-    with ThreadPoolExecutor() as pool:
-        begun = {
-            name: pool.submit(begin, folder / str(number)) for number, (name, begin) in enumerate(SECOND_STARTS.items())
-        }
-    return {name: each.result() for name, each in begun.items()}
+
+    def run(number: int, begin: Callable[[Path], Second]) -> Second:
+        return begin(folder / str(number))
+
+    return dict(zip(SECOND_STARTS, at_once(run, enumerate(SECOND_STARTS.values()), at_most=4), strict=True))
 
 
 def test_a_first_copy_that_hangs_is_named_by_its_process(second_starts: dict[str, Second]) -> None:
