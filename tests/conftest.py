@@ -3,6 +3,7 @@
 import gc
 import itertools
 import logging
+import os
 import re
 import signal
 import sys
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fakes import versions
 from fakes.environment import clean, folders_below
@@ -21,6 +23,13 @@ from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, proxy_before
 
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]  # hooks: pytest finds them here
+
+
+# Of a busy computer an example says nothing by taking long. In the environment of a build server Hypothesis does so
+# by itself, and draws the same examples each time.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:
