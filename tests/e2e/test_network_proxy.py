@@ -21,6 +21,8 @@ from fakes.program import Program, run_python
 from fakes.streaming import STREAM
 from waiting import at_once
 
+pytestmark = pytest.mark.timeout(180)  # several programs each
+
 USER, PASSWORD = "corp-anna", "Win/ter @2026#x'?\"é"
 TYPED = f"{USER}:{PASSWORD}"
 ENCODED = f"{USER}:{quote(PASSWORD, safe='')}"

@@ -14,7 +14,10 @@ from fakes.shared_upstream import Fresh
 from fakes.wire_client import Reply
 from waiting import at_once, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here"),
+    pytest.mark.timeout(180),  # several programs each
+]
 
 KEYS = {"OPENAI_API_KEY": "sk-of-one-provider-alone-0001", "PROXY_API_KEYS": "proxy-key-0002"}
 CALLER = "Authorization: Bearer proxy-key-0002"

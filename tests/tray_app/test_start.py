@@ -15,6 +15,8 @@ from fakes.environment import environment
 from fakes.program import Program, run_python
 from waiting import at_once
 
+pytestmark = pytest.mark.timeout(120)  # several programs each
+
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
 HEAVY = ("openai", "keyring", "pystray", "httpx2", "mcp", "jsonschema", "tkinter")
 LOADED = "import json, sys, tray_app.__main__; print(json.dumps(sorted(sys.modules)))"
