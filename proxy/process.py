@@ -7,11 +7,15 @@ import gc
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
 SWITCH_INTERVAL_S = 0.0005  # a busy thread (a tool, the tray) lets the event loop on ten times sooner than by default
+KEYRING_THREADS = ("keyring", "keyring-call", "keys-again")  # those that read keys, in `keys`
+KEYRING_CALLS_END_S = 1.0
 OPEN_FILES = 8_256  # for 4,096 connections, each with one to the upstream, and what the program holds beside them
 
 
@@ -27,6 +31,18 @@ def tune_process() -> None:
         wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
         with suppress(OSError, ValueError):  # macOS allows less than it says
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def wait_for_keyring_calls(limit_s: float = KEYRING_CALLS_END_S) -> None:
+    """Wait a moment for threads that read keys from the keyring: the last thing before the process ends.
+
+    Python ends a thread that still runs wherever it is. Inside the keyring's cryptography, which is written in Rust,
+    this aborts the process (SIGABRT). One that waits for a keyring is in no such place, and may go on waiting.
+    """
+    ends = time.monotonic() + limit_s
+    for thread in threading.enumerate():
+        if thread.name in KEYRING_THREADS:
+            thread.join(max(ends - time.monotonic(), 0))
 
 
 def freeze_objects() -> None:

@@ -1,6 +1,10 @@
 """Give every test an empty computer, no keys on it, and each file a provider with a proxy before it."""
 
+import gc
+import itertools
 import logging
+import os
+import re
 import signal
 import sys
 import threading
@@ -9,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fakes import versions
 from fakes.environment import clean, folders_below
@@ -20,10 +25,24 @@ from fakes.shared_upstream import Fresh, proxy_before
 __all__ = ["pytest_sessionfinish", "pytest_terminal_summary", "pytest_testnodedown"]  # hooks: pytest finds them here
 
 
+# Of a busy computer an example says nothing by taking long. In the environment of a build server Hypothesis does so
+# by itself, and draws the same examples each time.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if "CI" not in os.environ:
+    settings.load_profile("busy")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Take Ctrl-C again: what a shell runs in the background ignores it, and so would the programs the tests stop."""
     config.pluginmanager.register(versions)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Take what stays to the end out of every garbage collection: thousands of tests, and all the modules."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,6 +51,18 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
     return report
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of the test's own; pytest's fixture reads the names of all there are to find a free one."""
+    name = re.sub(r"\W", "_", request.node.name)[:20]
+    path = tmp_path_factory.getbasetemp() / f"{next(NUMBERS)}-{name}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
 """Waiting for what happens in its own time, with a deadline instead of a sleep."""
 
 import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -28,3 +29,14 @@ def settled(count: Callable[[], int], still_s: float = 0.4, limit_s: float = LIM
         if (now := count()) != seen:
             seen, since = now, time.monotonic()
     return seen
+
+
+def at_once(function: Callable[..., T], cases: Iterable[tuple[Any, ...]], at_most: int = 3) -> list[T]:
+    """Call a function with each of these arguments, some at a time, and return what it returns.
+
+    For calls that wait for the most part, such as for a program; many programs at once take long to start.
+    Raises what the first of them raises, once all have ended.
+    """
+    with ThreadPoolExecutor(at_most) as pool:
+        calls = [pool.submit(function, *case) for case in cases]
+    return [call.result() for call in calls]

@@ -20,7 +20,7 @@ from proxy.identity import TITLE, __version__
 from proxy.install.start_command import AT_LOGIN
 from proxy.logs.log import start_logging
 from proxy.logs.redaction import redact
-from proxy.process import tune_process
+from proxy.process import tune_process, wait_for_keyring_calls
 from proxy.running import InstanceInfo, ask
 from proxy.services import assemble
 from proxy.settings.key_variables import take_keys
@@ -86,6 +86,7 @@ def run(command_line: dict[str, Any], tray: Wanted, start: Start) -> None:
                 return
             if not instance.replace():
                 raise ConfigurationError(STAYS)
+        stack.callback(wait_for_keyring_calls)
         log_file = start_logging()
         if homeless := paths.missing_home():
             log.warning("%s", homeless)

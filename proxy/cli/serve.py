@@ -15,7 +15,7 @@ from proxy.doctor.report import report_of
 from proxy.errors.configuration import PortTaken
 from proxy.hosting import demo_upstream, move_server, server_for
 from proxy.logs.log import start_logging
-from proxy.process import freeze_objects, signals_noted, tune_process
+from proxy.process import freeze_objects, signals_noted, tune_process, wait_for_keyring_calls
 from proxy.running import InstanceInfo, check_own, published
 from proxy.server.thread import Address, ServerThread
 from proxy.services import assemble
@@ -35,6 +35,7 @@ def run(command_line: Mapping[str, Any], *, demo: bool, to_terminal: bool, is_re
     The links to the program's page are said only where somebody reads them: what is not a terminal may be kept.
     """
     with ExitStack() as stack:
+        stack.callback(wait_for_keyring_calls)
         wait_for_signal = stack.enter_context(signals_noted())
         if demo:
             command_line = {**command_line, **stack.enter_context(demo_upstream())}

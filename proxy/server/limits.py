@@ -19,12 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds each side may keep the other waiting, and how many connections there may be."""
+    """Seconds each side may keep the other waiting, grace at the end, and how many connections there may be."""
 
     head_s: float = 10.0  # from its first byte, or from the connection, to its end
     body_s: float = 15.0  # between two pieces
     reader_s: float = 60.0  # without taking anything of what it asked for
     idle_s: float = 75.0  # between two requests
+    grace_s: float = 3.0  # for running answers, once the server stops accepting
     look_every_s: float = 1.0
     connections: int = 4_096
 

@@ -15,7 +15,6 @@ from proxy.server.ports import BACKLOG
 ACCEPTED_AT_ONCE = 8  # it takes some turns of the loop to see that they are too many, and each takes a file meanwhile
 TURNS_OF_ACCEPTING = 4  # of the loop, in which a connection that was accepted just before becomes known here
 TURNS_OF_LOSING = 4  # in which the loop tells each connection that it is lost
-GRACE_S = 3  # how long running answers may go on once the server stops accepting
 
 
 class RunningServer:
@@ -94,7 +93,7 @@ class RunningServer:
         if self._connections:
             self._emptied.clear()
             with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._emptied.wait(), GRACE_S)
+                await asyncio.wait_for(self._emptied.wait(), self._limits.grace_s)
         for connection in list(self._connections):
             connection.stop()
 

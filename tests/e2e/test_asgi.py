@@ -39,7 +39,7 @@ from fakes.scripted_upstream import (
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.streaming import STREAM, bytes_of
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
-from waiting import settled, wait_for
+from waiting import at_once, settled, wait_for
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the servers are stopped by their process group"),
@@ -375,27 +375,31 @@ def test_fifty_open_streams_hold_no_thread(server: AsgiServer, upstream: Fresh) 
 
 
 def test_a_reader_who_takes_nothing_holds_the_upstream_back(tmp_path: Path) -> None:
-    flood = Flood(2**30, bytes_of(*completion_chunks("word " * 200, finish=None)) * 50)
-    for name in SERVERS:
-        with (
-            ScriptedUpstream(send_buffer_bytes=65_536) as provider,
-            run_asgi(name, tmp_path / name, **before(provider)) as server,
-            ExitStack() as stack,
-        ):
-            provider.answer(Json(completion()))
-            with server.connect() as client:
-                client.post(CHAT, BODY)
-            held_before = sum(worker.memory_info().rss for worker in server.workers())
-            provider.answer(Script([*ENDLESS, flood]))
-            for _ in range(4):
-                slow = stack.enter_context(WireClient(server.port, receive_buffer_bytes=65_536))
-                slow.send(slow.request("POST", CHAT, STREAM, JSON_TYPE)).read_head()
-            provider.wait_for_bytes_sent(4)
-            settled(lambda: provider.bytes_sent)
+    at_once(check_held_back, ((tmp_path / name, name) for name in SERVERS))
 
-            held_bytes = sum(worker.memory_info().rss for worker in server.workers()) - held_before
-            assert held_bytes < 4 * 2**22
-            assert provider.bytes_sent < 4 * 2**24  # a hundredth of the flood, which goes on only when it is read
+
+def check_held_back(home: Path, name: str) -> None:
+    """Have four readers take nothing of a flood, and look at what the server keeps of it."""
+    flood = Flood(2**30, bytes_of(*completion_chunks("word " * 200, finish=None)) * 50)
+    with (
+        ScriptedUpstream(send_buffer_bytes=65_536) as provider,
+        run_asgi(name, home, **before(provider)) as server,
+        ExitStack() as stack,
+    ):
+        provider.answer(Json(completion()))
+        with server.connect() as client:
+            client.post(CHAT, BODY)
+        held_before = sum(worker.memory_info().rss for worker in server.workers())
+        provider.answer(Script([*ENDLESS, flood]))
+        for _ in range(4):
+            slow = stack.enter_context(WireClient(server.port, receive_buffer_bytes=65_536))
+            slow.send(slow.request("POST", CHAT, STREAM, JSON_TYPE)).read_head()
+        provider.wait_for_bytes_sent(4)
+        settled(lambda: provider.bytes_sent)
+
+        held_bytes = sum(worker.memory_info().rss for worker in server.workers()) - held_before
+        assert held_bytes < 4 * 2**22
+        assert provider.bytes_sent < 4 * 2**24  # a hundredth of the flood, which goes on only when it is read
 
 
 def test_it_serves_on_after_all_this(server: AsgiServer, upstream: Fresh) -> None:
@@ -412,7 +416,7 @@ def test_it_serves_on_after_all_this(server: AsgiServer, upstream: Fresh) -> Non
 @pytest.mark.parametrize("name", SERVERS)
 def test_a_proxy_key_is_asked_for(tmp_path: Path, provider: ScriptedUpstream, upstream: Fresh, name: str) -> None:
     variables = before(provider, PROXY_REQUIRE_API_KEY="true", PROXY_API_KEYS=PROXY_KEY)
-    with run_asgi(name, tmp_path, "--workers", "2", **variables) as server, server.connect() as client:
+    with run_asgi(name, tmp_path, **variables) as server, server.connect() as client:
         assert client.post(CHAT, BODY).error["code"] == "missing_proxy_key"
         assert client.post(CHAT, BODY, "Authorization: Bearer wrong").error["code"] == "invalid_proxy_key"
         assert upstream.requests == []
@@ -439,13 +443,14 @@ def test_every_worker_follows_the_settings_file(tmp_path: Path, provider: Script
 # --- start and stop ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("name", SERVERS)
-def test_a_start_that_fails_says_why(tmp_path: Path, name: str, workers: str) -> None:
-    with start_asgi(name, tmp_path, "--workers", workers, PROXY_MAX_BODY_MB="many") as (process, printed):
-        process.wait(20)
+def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    cases = [(name, workers) for name in SERVERS for workers in ("1", "2")]
+    with ExitStack() as stack:
+        starts = [start_asgi(name, tmp_path, "--workers", workers, PROXY_MAX_BODY_MB="many") for name, workers in cases]
+        for case, (process, printed) in zip(cases, map(stack.enter_context, starts), strict=True):
+            process.wait(60)
 
-        assert "A setting is wrong: PROXY_MAX_BODY_MB" in printed.read_text()
+            assert "A setting is wrong: PROXY_MAX_BODY_MB" in printed.read_text(), case
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -475,7 +480,7 @@ def test_a_stop_closes_idle_connections_to_the_upstream_properly(tmp_path: Path,
 def test_who_waits_when_the_servers_grace_is_over_is_told(tmp_path: Path) -> None:
     with (
         ScriptedUpstream() as provider,
-        run_asgi("uvicorn", tmp_path, **before(provider)) as server,
+        run_asgi("uvicorn", tmp_path, "--timeout-graceful-shutdown", "1", **before(provider)) as server,
         ExitStack() as stack,
     ):
         provider.answer(Sse(completion_chunks(*["word"] * 1000), gap_s=0.05))

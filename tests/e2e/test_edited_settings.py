@@ -3,7 +3,7 @@
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,12 @@ from fakes.ports import free_port
 from fakes.program import BASE_URL, Program, run_python
 from fakes.shared_upstream import Fresh
 from fakes.wire_client import Reply, WireClient
-from waiting import wait_for
+from waiting import at_once, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here"),
+    pytest.mark.timeout(180),  # several programs each
+]
 
 KEYS = {"OPENAI_API_KEY": "sk-of-one-provider-alone-0001", "PROXY_API_KEYS": "proxy-key-0002"}
 CALLER = "Authorization: Bearer proxy-key-0002"
@@ -52,28 +55,38 @@ class Edited:
         wait_for(lambda: words in self.log(), f"{words!r} in the log")
 
 
-@pytest.fixture(params=SERVE, ids=["serve", "tray"])
-def edited(request: pytest.FixtureRequest, tmp_path: Path, upstream: Fresh) -> Iterator[Edited]:
-    made = Edited(tmp_path, request.param, upstream)
-    with made.program as program:
-        assert program.port == made.port
-        assert made.chat().status == 200
-        yield made
-        program.send(signal.SIGTERM)
-        assert program.ended() == 0
-    assert "Traceback" not in program.printed + made.log()
+def with_each_program(check: Callable[[Edited], None]) -> Callable[[Path, Fresh], None]:
+    """Return a test that makes a check of both programs at once: it waits for the most part."""
+
+    def run(home: Path, command: tuple[str, ...], upstream: Fresh) -> None:
+        edited = Edited(home, command, upstream)
+        with edited.program as program:
+            assert program.port == edited.port
+            assert edited.chat().status == 200
+            check(edited)
+            program.send(signal.SIGTERM)
+            assert program.ended() == 0
+        assert "Traceback" not in program.printed + edited.log()
+
+    def test(tmp_path: Path, upstream: Fresh) -> None:
+        at_once(run, ((tmp_path / command[1], command, upstream) for command in SERVE))
+
+    return test
 
 
 @pytest.mark.core
-def test_a_parameter_rule_takes_effect(edited: Edited, upstream: Fresh) -> None:
+@with_each_program
+def test_a_parameter_rule_takes_effect(edited: Edited) -> None:
     edited.write("[openai_param_overrides]\ntemperature = 0.25\n")
     edited.wait_for_log("the settings file has changed; put in force: OPENAI_PARAM_OVERRIDES")
 
-    edited.chat()
+    edited.chat(f"X-Sent-Through: {edited.command[1]}")
 
-    assert upstream.requests[-1].json()["temperature"] == 0.25
+    [request] = [each for each in edited.upstream.requests if each.header("X-Sent-Through") == edited.command[1]]
+    assert request.json()["temperature"] == 0.25
 
 
+@with_each_program
 def test_a_required_key_is_asked_for_and_no_longer(edited: Edited) -> None:
     edited.write("proxy_require_api_key = true\n")
     edited.wait_for_status(401)
@@ -83,6 +96,7 @@ def test_a_required_key_is_asked_for_and_no_longer(edited: Edited) -> None:
     edited.wait_for_status(200)
 
 
+@with_each_program
 def test_a_wrong_value_is_refused_with_its_line_and_the_old_ones_stay(edited: Edited) -> None:
     edited.write("proxy_require_api_key = true\n")
     edited.wait_for_status(401)
@@ -121,6 +135,7 @@ def test_a_file_that_was_wrong_from_the_start_is_relayed_with_once_it_is_mended(
         wait_for(lambda: "The settings file is right again and in force." in program.printed, "it is told")
 
 
+@with_each_program
 def test_another_port_moves_the_server(edited: Edited) -> None:
     old, edited.port = edited.port, free_port()
     edited.write()
@@ -135,6 +150,7 @@ def test_another_port_moves_the_server(edited: Edited) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not every system has 127.0.0.2")
+@with_each_program
 def test_another_host_at_the_same_port_moves_the_server(edited: Edited) -> None:
     edited.write('proxy_host = "0.0.0.0"\nproxy_require_api_key = true\nproxy_allowed_hosts = ["127.0.0.2"]\n')
     edited.wait_for_log("listening on http://0.0.0.0:")
@@ -148,6 +164,7 @@ def test_another_host_at_the_same_port_moves_the_server(edited: Edited) -> None:
     wait_for(lambda: not is_open(edited.port, "127.0.0.2"), "nothing listens there any more")
 
 
+@with_each_program
 def test_a_taken_port_is_refused_with_its_line_and_the_server_stays(edited: Edited) -> None:
     old = edited.port
     with socket.create_server(("127.0.0.1", 0)) as other:

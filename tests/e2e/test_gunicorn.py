@@ -33,7 +33,7 @@ from fakes.scripted_upstream import (
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
-from waiting import wait_for
+from waiting import at_once, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
@@ -291,8 +291,13 @@ def test_it_serves_on_after_all_this(gunicorn: Gunicorn, upstream: Fresh) -> Non
             assert client.post(CHAT, BODY).status == 200
 
 
-@pytest.mark.parametrize("more", [(), ("--preload",)])
-def test_every_worker_follows_the_settings_file(tmp_path: Path, more: tuple[str, ...]) -> None:
+def test_every_worker_follows_the_settings_file(tmp_path: Path) -> None:
+    at_once(check_every_worker_follows, [(tmp_path / "plain",), (tmp_path / "preload", "--preload")])
+
+
+def check_every_worker_follows(tmp_path: Path, *more: str) -> None:
+    """Write a settings file beside a running server of two workers."""
+    tmp_path.mkdir()
     file = tmp_path / "xdg_config_home" / "openai-tray-proxy" / "settings.toml"
     with ScriptedUpstream() as provider, run_gunicorn(tmp_path, "gthread", provider, *more) as running:
         provider.answer(Json(completion()))
@@ -313,8 +318,13 @@ def test_every_worker_follows_the_settings_file(tmp_path: Path, more: tuple[str,
         wait_for(lambda: statuses() == {200}, "no worker asks for one")
 
 
-@pytest.mark.parametrize("worker", ["sync", "gthread"])
-def test_it_stops_at_once_when_it_has_nothing_to_do(tmp_path: Path, worker: str) -> None:
+def test_it_stops_at_once_when_it_has_nothing_to_do(tmp_path: Path) -> None:
+    at_once(check_stops_at_once, ((tmp_path / worker, worker) for worker in ("sync", "gthread")))
+
+
+def check_stops_at_once(tmp_path: Path, worker: str) -> None:
+    """Stop a server that has answered."""
+    tmp_path.mkdir()
     with ScriptedUpstream() as provider, run_gunicorn(tmp_path, worker, provider) as running:
         provider.answer(Json(completion()))
         for _ in range(4):

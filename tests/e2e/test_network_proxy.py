@@ -1,8 +1,11 @@
 """The program in a company's network: its proxy's login is in nothing it prints, answers or writes."""
 
 import json
+import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -16,6 +19,9 @@ from fakes.leaks import files_below
 from fakes.ports import free_port
 from fakes.program import Program, run_python
 from fakes.streaming import STREAM
+from waiting import at_once
+
+pytestmark = pytest.mark.timeout(180)  # several programs each
 
 USER, PASSWORD = "corp-anna", "Win/ter @2026#x'?\"é"
 TYPED = f"{USER}:{PASSWORD}"
@@ -66,6 +72,11 @@ def ask_everything(program: Program) -> str:
     return "\n".join(told)
 
 
+def run(home: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of the program to its end."""
+    return run_python(home, "-m", "proxy", *words, **variables)
+
+
 REFUSALS = {
     "wants a login": WANTS_LOGIN,
     "quotes the login": answered(403, f"No {USER}", f"http://{ENCODED}@proxy".encode()),
@@ -96,10 +107,8 @@ def test_the_login_of_the_networks_proxy_is_nowhere(
         variables = {**AWAY, "HTTPS_PROXY": network.url(login), "HTTP_PROXY": network.url(login)}
         with Program(tmp_path, "serve", "--port", "0", "--verbose", **variables) as program:
             told = ask_everything(program)
-            outcomes = [run_python(tmp_path, "-m", "proxy", *words, **variables) for words in commands]
-            if commands:
-                check = ("check", "--base-url", program.base_url)
-                outcomes.append(run_python(tmp_path, "-m", "proxy", *check, **variables))
+            checks = [("check", "--base-url", program.base_url)] if commands else []
+            outcomes = at_once(partial(run, tmp_path, **variables), (*commands, *checks))
             program.process.terminate()
             program.ended()
             printed = program.printed
@@ -122,21 +131,27 @@ def text_of(file: Path) -> str:
     return file.read_bytes().decode("utf-8", "replace")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        f"http://{TYPED}@host:notaport",
-        f"http://{TYPED}@",
-        f"socks5://{TYPED}@",
-        f"http://{TYPED}@ho st",
-        f"{TYPED}@",
-    ],
-)
-def test_a_value_that_is_no_address_stops_nothing_and_shows_nothing(tmp_path: Path, value: str) -> None:
+NO_ADDRESSES = [
+    f"http://{TYPED}@host:notaport",
+    f"http://{TYPED}@",
+    f"socks5://{TYPED}@",
+    f"http://{TYPED}@ho st",
+    f"{TYPED}@",
+]
+
+
+def test_a_value_that_is_no_address_stops_nothing_and_shows_nothing(tmp_path: Path) -> None:
+    at_once(check_no_address, ((tmp_path / str(number), value) for number, value in enumerate(NO_ADDRESSES)))
+
+
+def check_no_address(tmp_path: Path, value: str) -> None:
+    """Run the program where the network's proxy has such an address, and look at all it says and writes."""
     variables = {**AWAY, "HTTPS_PROXY": value}
-    with Program(tmp_path, "serve", "--port", "0", **variables) as program:
+    tmp_path.mkdir()
+    with Program(tmp_path, "serve", "--port", "0", **variables) as program, ThreadPoolExecutor(1) as pool:
+        doctors = pool.submit(run, tmp_path, "doctor", **variables)
         told = ask_everything(program)
-        doctor = run_python(tmp_path, "-m", "proxy", "doctor", **variables)
+        doctor = doctors.result()
         printed = program.printed
 
     assert told.count("network_proxy_unreachable") >= 6
@@ -152,28 +167,31 @@ WITH_SECRETS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("words", "address"),
-    [
-        (("serve", "--port", "0"), WITH_SECRETS[0]),
-        (("serve", "--port", "0"), WITH_SECRETS[1]),
-        (("config",), WITH_SECRETS[0]),
-        (("doctor",), WITH_SECRETS[1]),
-        (("check",), WITH_SECRETS[0]),
-        (("key", "status"), WITH_SECRETS[1]),
-        (("page",), WITH_SECRETS[0]),
-    ],
-)
-def test_a_base_url_with_a_secret_is_refused_without_it(tmp_path: Path, words: tuple[str, ...], address: str) -> None:
-    outcome = run_python(tmp_path, "-m", "proxy", *words, OPENAI_BASE_URL=address)
+GIVEN_SECRETS: list[tuple[tuple[str, ...], str]] = [
+    (("serve", "--port", "0"), WITH_SECRETS[0]),
+    (("serve", "--port", "0"), WITH_SECRETS[1]),
+    (("config",), WITH_SECRETS[0]),
+    (("doctor",), WITH_SECRETS[1]),
+    (("check",), WITH_SECRETS[0]),
+    (("key", "status"), WITH_SECRETS[1]),
+    (("page",), WITH_SECRETS[0]),
+]
 
-    text = outcome.stdout + outcome.stderr
-    # What looks for problems starts whatever is wrong, and says it.
-    assert outcome.returncode == (0 if words in (("config",), ("key", "status")) else 1)
-    assert "OPENAI_BASE_URL is 'https://" in text
-    assert "gateway.example" in text
-    for spelling in set(spellings()) - {USER}:
-        assert spelling not in text
+
+def test_a_base_url_with_a_secret_is_refused_without_it(tmp_path: Path) -> None:
+    def run_given(words: tuple[str, ...], address: str) -> "subprocess.CompletedProcess[str]":
+        return run(tmp_path, *words, OPENAI_BASE_URL=address)
+
+    outcomes = at_once(run_given, GIVEN_SECRETS)
+
+    for (words, _), outcome in zip(GIVEN_SECRETS, outcomes, strict=True):
+        text = outcome.stdout + outcome.stderr
+        # What looks for problems starts whatever is wrong, and says it.
+        assert outcome.returncode == (0 if words in (("config",), ("key", "status")) else 1), words
+        assert "OPENAI_BASE_URL is 'https://" in text
+        assert "gateway.example" in text
+        for spelling in set(spellings()) - {USER}:
+            assert spelling not in text
 
 
 @pytest.fixture(scope="module")

@@ -151,15 +151,11 @@ def test_a_tool_that_is_tried_sees_no_key_but_those_the_user_hands_to_a_server(t
     (home / CONFIG / "mcp.json").write_text(json.dumps({"mcpServers": {"own": server}}), encoding="utf-8")
 
     tried = run(home, "call", "keys", "{}", **KEYS)
-    with ThreadPoolExecutor() as pool:
-        asked = [
-            pool.submit(run, home, "call", "own__environment", json.dumps({"name": name}), **KEYS)
-            for name in (*handed, *KEYS)
-        ]
-    seen = [each.result() for each in asked]
+    asked = json.dumps({"name": " ".join((*handed, *KEYS))})
+    seen = run(home, "call", "own__environment", asked, **KEYS)
 
     assert tried.stdout == "here [], in a child []\n"
-    assert [one.stdout.strip() for one in seen] == [
+    assert seen.stdout.splitlines() == [
         *(KEYS["OPENAI_API_KEY"], KEYS["OPENAI_API_KEY_SPARE"]),
         *["not set"] * len(KEYS),
     ]

@@ -12,9 +12,12 @@ from fakes.asking import BODY, CHAT, MODELS
 from fakes.program import Program, run_python
 from fakes.shared_upstream import Fresh
 from fakes.wire_client import Reply
-from waiting import wait_for
+from waiting import at_once, wait_for
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="a program is stopped by a signal here"),
+    pytest.mark.timeout(180),  # several programs each
+]
 
 KEYS = {"OPENAI_API_KEY": "sk-of-one-provider-alone-0001", "PROXY_API_KEYS": "proxy-key-0002"}
 CALLER = "Authorization: Bearer proxy-key-0002"
@@ -46,8 +49,13 @@ STARTS = list(zip((SERVE[0], SERVE[1], SERVE[0]), BREAKS, strict=True))
 
 @pytest.fixture
 def file(tmp_path: Path, upstream: Fresh) -> Path:
-    """Return the user's settings file: a provider, and a required key."""
-    path = tmp_path / "xdg_config_home" / "openai-tray-proxy" / "settings.toml"
+    """Return the user's settings file."""
+    return settings_file(tmp_path, upstream)
+
+
+def settings_file(home: Path, upstream: Fresh) -> Path:
+    """Write a user's settings file: a provider, and a required key."""
+    path = home / "xdg_config_home" / "openai-tray-proxy" / "settings.toml"
     path.parent.mkdir(parents=True)
     path.write_text(f'openai_base_url = "{upstream.base_url}"\nproxy_require_api_key = true\n')
     return path
@@ -80,10 +88,16 @@ def refused(reply: Reply) -> bool:
     return (reply.status, reply.error["code"]) == (503, "settings_broken")
 
 
-@pytest.mark.parametrize(("command", "break_it"), STARTS)
-def test_the_provider_and_the_required_key_stay_after_a_restart(
-    tmp_path: Path, file: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change
-) -> None:
+def test_the_provider_and_the_required_key_stay_after_a_restart(tmp_path: Path, upstream: Fresh) -> None:
+    at_once(check_stays, ((tmp_path / break_it.__name__, upstream, command, break_it) for command, break_it in STARTS))
+
+    assert len(upstream.requests) == 3 * len(STARTS)
+    assert {request.header("authorization") for request in upstream.requests} == {f"Bearer {KEYS['OPENAI_API_KEY']}"}
+
+
+def check_stays(tmp_path: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change) -> None:
+    """Break the file between two starts of a program, which then goes by the last good settings."""
+    file = settings_file(tmp_path, upstream)
     run_once(tmp_path, command)
     file.write_text(break_it(file.read_text()))
     content = file.read_bytes()
@@ -93,18 +107,21 @@ def test_the_provider_and_the_required_key_stay_after_a_restart(
         assert [reply.status for reply in ask(program, CALLER)] == [200, 200]
         wait_for(lambda: BREAKS[break_it] in program.printed, "the terminal tells of it")
 
-    assert len(upstream.requests) == 3
-    assert {request.header("authorization") for request in upstream.requests} == {f"Bearer {KEYS['OPENAI_API_KEY']}"}
     assert "The last good settings stay in force" in program.printed
     assert f"{file}, {BREAKS[break_it]}" in log_of(tmp_path)
     assert file.read_bytes() == content
     assert [entry.name for entry in file.parent.iterdir()] == [file.name]
 
 
-@pytest.mark.parametrize(("command", "break_it"), STARTS)
-def test_nothing_is_relayed_where_the_program_has_never_seen_a_good_file(
-    tmp_path: Path, file: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change
-) -> None:
+def test_nothing_is_relayed_where_the_program_has_never_seen_a_good_file(tmp_path: Path, upstream: Fresh) -> None:
+    at_once(check_relays_nothing, ((tmp_path / each[1].__name__, upstream, *each) for each in STARTS))
+
+    assert upstream.accepted_connections == 0
+
+
+def check_relays_nothing(tmp_path: Path, upstream: Fresh, command: tuple[str, ...], break_it: Change) -> None:
+    """Start a program whose file has always been broken."""
+    file = settings_file(tmp_path, upstream)
     file.write_text(break_it(file.read_text()))
 
     with started(tmp_path, command) as program:
@@ -117,17 +134,19 @@ def test_nothing_is_relayed_where_the_program_has_never_seen_a_good_file(
     assert {reply.header("x-should-retry") for reply in replies} == {"false"}
     assert all(BREAKS[break_it] in reply.error["message"] for reply in replies)
     assert "Nothing is relayed" in program.printed
-    assert upstream.accepted_connections == 0
 
 
-@pytest.mark.parametrize("break_it", BREAKS)
-def test_config_and_doctor_show_what_holds_and_why(
-    tmp_path: Path, file: Path, upstream: Fresh, break_it: Change
-) -> None:
+def test_config_and_doctor_show_what_holds_and_why(tmp_path: Path, upstream: Fresh) -> None:
+    at_once(check_shown, ((tmp_path / break_it.__name__, upstream, break_it) for break_it in BREAKS))
+
+
+def check_shown(tmp_path: Path, upstream: Fresh, break_it: Change) -> None:
+    """Break the file after the program has seen a good one, and look at what its commands show."""
+    file = settings_file(tmp_path, upstream)
     assert upstream.base_url in run(tmp_path, "config")
     file.write_text(break_it(file.read_text()))
 
-    shown, found = run(tmp_path, "config"), run(tmp_path, "doctor")
+    shown, found = at_once(run, [(tmp_path, "config"), (tmp_path, "doctor")])
 
     assert f"OPENAI_BASE_URL                 {upstream.base_url}" in shown
     assert "last good settings" in shown
@@ -137,13 +156,18 @@ def test_config_and_doctor_show_what_holds_and_why(
     assert "The last good settings stay in force" in found
 
 
-@pytest.mark.parametrize("break_it", BREAKS)
-def test_config_and_doctor_say_that_nothing_is_known(
-    tmp_path: Path, file: Path, upstream: Fresh, break_it: Change
-) -> None:
+def test_config_and_doctor_say_that_nothing_is_known(tmp_path: Path, upstream: Fresh) -> None:
+    at_once(check_nothing_is_known, ((tmp_path / break_it.__name__, upstream, break_it) for break_it in BREAKS))
+
+    assert upstream.accepted_connections == 0
+
+
+def check_nothing_is_known(tmp_path: Path, upstream: Fresh, break_it: Change) -> None:
+    """Break the file before the program has seen it, and look at what its commands show."""
+    file = settings_file(tmp_path, upstream)
     file.write_text(break_it(file.read_text()))
 
-    shown, found = run(tmp_path, "config"), run(tmp_path, "doctor")
+    shown, found = at_once(run, [(tmp_path, "config"), (tmp_path, "doctor")])
 
     assert "OPENAI_BASE_URL                 ?                               not known" in shown
     assert "OPENAI_API_KEY                  set, ends in 0001               environment" in shown
@@ -151,7 +175,6 @@ def test_config_and_doctor_say_that_nothing_is_known(
     for text in (shown, found):
         assert f"{file}, {BREAKS[break_it]}" in text
         assert "Nothing is relayed" in text
-    assert upstream.accepted_connections == 0
 
 
 def test_the_demo_is_no_exception(tmp_path: Path, file: Path) -> None:

@@ -46,23 +46,22 @@ def leaks(folder: Path, keys: Iterable[str]) -> list[str]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Look through everything that was written; a key in it fails the session."""
+    told = getattr(session.config, "workeroutput", None)
+    if told is not None:  # a worker of a divided session (pytest-xdist): the whole looks, with the keys of all
+        told["keys"] = sorted(KNOWN)
+        return
     factory = getattr(session.config, "_tmp_path_factory", None)
     folder = factory and factory._basetemp  # None where no test asked for a folder
     found = leaks(folder, KNOWN) if folder is not None and folder.is_dir() else []
-    found += session.config.stash.get(FOUND, [])  # by the workers of a divided session
     session.config.stash[FOUND] = found
     if found and exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if (told := getattr(session.config, "workeroutput", None)) is not None:
-        told["leaks"], told["keys"] = found, sorted(KNOWN)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take over what a worker of a divided session (pytest-xdist) has found."""
-    told = getattr(node, "workeroutput", {})
-    node.config.stash[FOUND] = node.config.stash.get(FOUND, []) + told.get("leaks", [])
-    KNOWN.update(told.get("keys", []))
+    """Take over the keys that a worker knows."""
+    KNOWN.update(getattr(node, "workeroutput", {}).get("keys", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -20,8 +20,8 @@ def add(a: int, b: int) -> str:
 
 @server.tool()
 def environment(name: str) -> str:
-    """Tell a variable."""
-    return os.environ.get(name, "not set")
+    """Tell a variable, or several on a line each."""
+    return "\n".join(os.environ.get(each, "not set") for each in name.split())
 
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True))

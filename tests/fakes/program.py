@@ -11,7 +11,7 @@ from types import TracebackType
 from fakes.environment import environment
 from fakes.wire_client import WireClient
 
-START_S = 20.0
+START_S = 40.0  # on a busy computer
 STOP_S = 10.0
 BASE_URL = re.compile(r"http://\S+:(\d+)/v1")
 

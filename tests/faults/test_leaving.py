@@ -140,13 +140,13 @@ def test_a_client_who_leaves_an_upload_nobody_takes_is_given_up_with_the_upstrea
 ) -> None:
     # Nothing reads the client's connection while neither side moves, and what it has sent stands before its end: no
     # system could show us that end. What ends it is the upstream's silence.
-    with connect(start(deaf.base_url, openai_timeout=1.0), limit_s=0.5) as client:
+    with connect(start(deaf.base_url, openai_timeout=2.5), limit_s=0.5) as client:  # time enough to look at both
         client.send(client.request("POST", FILES, None, "Content-Type: a/b", f"Content-Length: {60 * 2**20}"))
         with pytest.raises(TimeoutError):  # every buffer on the way is full
             client.send(bytes(50 * 2**20))
         assert connections_to(deaf.port) == 1
 
-    wait_for(lambda: connections_to(deaf.port) == 0, "the end of the connections", 8)
+    wait_for(lambda: connections_to(deaf.port) == 0, "the end of the connections", 15)
     assert connections_to(deaf.port) == 0
 
 

@@ -4,11 +4,15 @@ import gc
 import logging
 import signal
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes.memory_keychain import MemoryKeychain
+from fakes.program import run_python
 from fakes.running_proxy import RunningProxy
 from proxy import process
 from proxy.services import assemble
@@ -29,6 +33,14 @@ def state_of_process() -> dict[str, object]:
         "hooks": (sys.excepthook, sys.unraisablehook),
         "frozen": gc.get_freeze_count(),
     }
+
+
+@pytest.fixture(autouse=True)
+def nothing_frozen() -> Iterator[None]:
+    """Have nothing frozen before a test: what the suite has frozen may go meanwhile, and would be counted."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
 
 
 def test_building_the_app_leaves_the_process_as_it_was(tmp_path: Path) -> None:
@@ -58,3 +70,45 @@ def test_a_program_lets_threads_take_turns_and_raises_its_limit_of_files() -> No
     finally:
         sys.setswitchinterval(interval)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# A thread that is inside a library written in Rust, as the keyring's are, when the process ends.
+LEAVES = """
+import sys, threading, time
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from proxy import process
+
+def call():
+    until = time.monotonic() + 0.5
+    while time.monotonic() < until:
+        HKDF(algorithm=hashes.SHA256(), length=16, salt=None, info=b"").derive(bytes(128))
+
+sys.setswitchinterval(process.SWITCH_INTERVAL_S)
+for _ in range(2):
+    threading.Thread(target=call, name="keyring-call", daemon=True).start()
+process.wait_for_keyring_calls()
+"""
+
+
+def test_a_program_that_ends_during_a_call_of_the_keyring_is_not_aborted(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography", reason="it comes with the keyring, on Linux only")
+
+    ended = run_python(tmp_path, "-c", LEAVES)
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_keyring_that_hangs_holds_up_the_end_for_a_moment_only() -> None:
+    answers = threading.Event()
+    hanging = threading.Thread(target=answers.wait, name="keyring-call", daemon=True)
+    hanging.start()
+    began = time.monotonic()
+    try:
+        process.wait_for_keyring_calls(0.1)
+
+        assert 0.1 <= time.monotonic() - began < 5
+        assert hanging.is_alive()
+    finally:
+        answers.set()
+        hanging.join()

@@ -277,7 +277,7 @@ def test_what_wraps_a_body_and_drips_is_given_the_time_of_a_head(
 def test_a_refused_body_behind_a_running_answer_does_not_cut_it(
     start: Start, upstream: Fresh, between: int, broken: bytes
 ) -> None:
-    upstream.answer(Sse(completion_chunks(*["x"] * 20), gap_s=0.08))
+    upstream.answer(Sse(completion_chunks(*["x"] * 12), gap_s=0.06))
     with connect(start(head_s=SHORT_S)) as client:
         behind = client.request("GET", HEALTH) * between + client.request("POST", FILES, None, CHUNKED)
         client.send(client.request("POST", CHAT, BODY, JSON_TYPE) + behind + b"1\r\n{\r\n").read_head()

@@ -4,13 +4,18 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from fakes.environment import environment
 from fakes.program import Program, run_python
+from waiting import at_once
+
+pytestmark = pytest.mark.timeout(120)  # several programs each
 
 # What must not be loaded before the icon is there: the SDK, the keyring's backends, another system's tray.
 HEAVY = ("openai", "keyring", "pystray", "httpx2", "mcp", "jsonschema", "tkinter")
@@ -71,81 +76,92 @@ with SingleInstance(paths.runtime_dir()) as instance:
 """
 
 
-@pytest.fixture
-def first(empty_computer: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
-    """Return a function that starts a first copy, which answers nobody."""
-    started = []
+@dataclass
+class Second:
+    """A start beside a first copy, which answers nobody: what it printed, and how it ended where it did."""
 
-    def start_first(how: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-c", FIRST, how], env=environment(empty_computer), stdout=subprocess.PIPE, text=True
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process
-
-    yield start_first
-    for process in started:
-        process.kill()
-        process.communicate()
+    first_pid: int
+    first_code: int | None
+    printed: str
+    code: int | None = None
+    is_serving: bool = False
 
 
-def test_a_first_copy_that_hangs_is_named_by_its_process(
-    empty_computer: Path, first: Callable[[str], "subprocess.Popen[str]"]
-) -> None:
-    hanging = first("hangs")
+def second_start(home: Path, how: str, arguments: tuple[str, ...] = (), *, serves: bool = False) -> Second:
+    """Start a first copy and another one; return what came of both once that has ended, or serves."""
+    home.mkdir(mode=0o700)
+    first = subprocess.Popen(
+        [sys.executable, "-c", FIRST, how], env=environment(home), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "ready\n"
+        if not serves:
+            ended = start(home, *arguments)
+            return Second(first.pid, first.poll(), ended.stdout + ended.stderr, ended.returncode)
+        with tray(home, *arguments) as program:
+            is_serving = program.port > 0
+            return Second(first.pid, first.wait(5), program.printed, is_serving=is_serving)
+    finally:
+        first.kill()
+        first.communicate()
 
-    ended = start(empty_computer)
 
-    assert f"(process {hanging.pid}) but does not answer" in ended.stdout
-    assert "--replace" in ended.stdout
+def tray(home: Path, *arguments: str) -> Program:
+    """Return the tray program without an icon, not yet started."""
+    words = (*arguments, "--port", "0", "--tray", "none")
+    return Program(home, *words, command=("-m", "tray_app"), DISPLAY="", DBUS_SESSION_BUS_ADDRESS="")
 
 
-def test_a_start_at_login_is_silent_where_the_program_runs(
-    empty_computer: Path, first: Callable[[str], "subprocess.Popen[str]"]
-) -> None:
-    first("ends")
+# Each waits some seconds for the first copy, so all wait at once.
+SECOND_STARTS = {
+    "beside one that hangs": partial(second_start, how="hangs"),
+    "replacing one that ends": partial(second_start, how="ends", arguments=("--replace",), serves=True),
+    "replacing one that hangs": partial(second_start, how="hangs", arguments=("--replace",), serves=True),
+    "replacing one nobody can name": partial(second_start, how="not published", arguments=("--replace",)),
+}
 
-    ended = start(empty_computer, "--at-login")
 
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+@pytest.fixture(scope="module")
+def second_starts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Second]:
+    """Start each beside its first copy and return what came of it."""
+    folder = tmp_path_factory.mktemp("s")  # the address of a socket may be 107 bytes long
+
+    def run(number: int, begin: Callable[[Path], Second]) -> Second:
+        return begin(folder / str(number))
+
+    return dict(zip(SECOND_STARTS, at_once(run, enumerate(SECOND_STARTS.values()), at_most=4), strict=True))
+
+
+def test_a_first_copy_that_hangs_is_named_by_its_process(second_starts: dict[str, Second]) -> None:
+    second = second_starts["beside one that hangs"]
+
+    assert f"(process {second.first_pid}) but does not answer" in second.printed
+    assert "--replace" in second.printed
+
+
+def test_a_start_at_login_is_silent_where_the_program_runs(tmp_path: Path) -> None:
+    second = second_start(tmp_path / "login", "ends", ("--at-login",))
+
+    assert (second.code, second.printed) == (0, "")
 
 
 @pytest.mark.parametrize(("how", "code"), [("ends", -signal.SIGTERM), ("hangs", -9)])
-def test_replace_ends_the_first_copy_and_takes_its_place(
-    empty_computer: Path, first: Callable[[str], "subprocess.Popen[str]"], how: str, code: int
-) -> None:
-    other = first(how)
+def test_replace_ends_the_first_copy_and_takes_its_place(second_starts: dict[str, Second], how: str, code: int) -> None:
+    second = second_starts[f"replacing one that {how}"]
 
-    with Program(
-        *(empty_computer, "--replace", "--port", "0", "--tray", "none"),
-        command=("-m", "tray_app"),
-        DISPLAY="",
-        DBUS_SESSION_BUS_ADDRESS="",
-    ) as program:
-        assert program.port
-
-    assert other.wait(5) == code
+    assert second.is_serving
+    assert second.first_code == code
 
 
 def test_replace_where_nothing_runs_is_a_plain_start(empty_computer: Path) -> None:
-    with Program(
-        *(empty_computer, "--replace", "--port", "0", "--tray", "none"),
-        command=("-m", "tray_app"),
-        DISPLAY="",
-        DBUS_SESSION_BUS_ADDRESS="",
-    ) as program:
+    with tray(empty_computer, "--replace") as program:
         assert program.port
 
 
-def test_replace_ends_nobody_it_cannot_name(
-    empty_computer: Path, first: Callable[[str], "subprocess.Popen[str]"]
-) -> None:
-    other = first("not published")
+def test_replace_ends_nobody_it_cannot_name(second_starts: dict[str, Second]) -> None:
+    second = second_starts["replacing one nobody can name"]
 
-    ended = start(empty_computer, "--replace")
-
-    assert ended.returncode == 1
-    assert "end its process by hand" in ended.stdout
-    assert other.poll() is None
+    assert second.code == 1
+    assert "end its process by hand" in second.printed
+    assert second.first_code is None

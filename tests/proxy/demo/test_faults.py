@@ -8,6 +8,7 @@ import pytest
 
 from proxy.demo import faults
 from proxy.demo.faults import FAULTS
+from waiting import at_once
 
 ENDPOINTS = {
     "/chat/completions": {"messages": [{"role": "user", "content": "Hello you"}]},
@@ -40,9 +41,12 @@ def test_an_answer_breaks_off(http: httpx2.Client, path: str, stream: bool) -> N
         http.post(path, json=body(path, "demo-breaks-off", stream=stream))
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-@pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_begins_and_stalls(http: httpx2.Client, path: str, stream: bool) -> None:
+def test_an_answer_begins_and_stalls(http: httpx2.Client) -> None:
+    at_once(check_stalls, ((http, path, stream) for path in ENDPOINTS for stream in (True, False)), at_most=8)
+
+
+def check_stalls(http: httpx2.Client, path: str, stream: bool) -> None:
+    """Ask for an answer that begins and then says nothing more."""
     with http.stream("POST", path, json=body(path, "demo-stalls", stream=stream)) as answer:
         assert answer.status_code == 200
         with pytest.raises(httpx2.ReadTimeout):
@@ -77,9 +81,12 @@ def test_a_rate_limit_says_when_to_come_again(http: httpx2.Client, path: str) ->
     assert answer.json()["error"]["code"] == "rate_limit_exceeded"
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-@pytest.mark.parametrize("stream", [True, False])
-def test_a_slow_answer_is_whole_in_the_end(http: httpx2.Client, path: str, stream: bool) -> None:
+def test_a_slow_answer_is_whole_in_the_end(http: httpx2.Client) -> None:
+    at_once(check_slow, ((http, path, stream) for path in ENDPOINTS for stream in (True, False)), at_most=8)
+
+
+def check_slow(http: httpx2.Client, path: str, stream: bool) -> None:
+    """Ask for a slow answer, and for the same at the usual pace."""
     answer = http.post(path, json=body(path, "demo-slow", stream=stream), timeout=20)
     usual = http.post(path, json=body(path, "demo-chat", stream=stream))
 

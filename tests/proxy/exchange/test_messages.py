@@ -232,8 +232,8 @@ def test_rules_and_repairs_hold_here_too(provider: ScriptedUpstream, tmp_path: P
 def test_a_silent_upstream_gets_comments_that_the_sdk_passes_over(
     provider: ScriptedUpstream, tmp_path: Path, upstream: Fresh
 ) -> None:
-    upstream.answer(Sse([as_bytes(*EVENTS[:4]), as_bytes(*EVENTS[4:])], done=False, gap_s=1.0))
-    with proxy_before(provider.base_url, tmp_path, keep_alive_s=0.2) as proxy:
+    upstream.answer(Sse([as_bytes(*EVENTS[:4]), as_bytes(*EVENTS[4:])], done=False, gap_s=0.5))
+    with proxy_before(provider.base_url, tmp_path, keep_alive_s=0.1) as proxy:
         content = stream(proxy)
         assert b": keep-alive" in content
         with sdk(proxy) as client, client.messages.stream(**ASK) as events:

@@ -12,6 +12,7 @@ from fakes.wire_client import WireClient, in_chunks
 from proxy.errors.request import BodyTooLarge
 from proxy.server.bridge import Bridge
 from proxy.server.decisions import HAND_OVER
+from proxy.server.limits import Limits
 from proxy.server.thread import ServerThread
 from waiting import wait_for
 
@@ -280,7 +281,7 @@ def test_a_success_after_effects_says_nothing_of_it(client: WireClient) -> None:
 @pytest.mark.parametrize(("path", "said"), [("/wait_after_effects", "false"), ("/wait", None)])
 def test_who_is_still_served_at_the_end_is_told_whether_to_ask_again(path: str, said: str | None) -> None:
     application = Application()
-    server = ServerThread(Bridge(application))
+    server = ServerThread(Bridge(application), limits=Limits(grace_s=0.2))
     with WireClient(server.start("127.0.0.1", 0).port) as waiting:
         waiting.send(waiting.request("GET", path))
         wait_for(lambda: application.exchange.entered.is_set(), "the exchange")

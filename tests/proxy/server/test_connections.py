@@ -9,10 +9,12 @@ import pytest
 
 from fakes.wire_client import WireClient
 from proxy.server.client import DownstreamClient
+from proxy.server.limits import Limits
 from proxy.server.thread import ServerThread
 from waiting import wait_for
 
 WAIT_S = 5.0
+GRACE_S = 0.2  # for what never ends
 MANY = 2_000
 
 
@@ -56,7 +58,7 @@ def application() -> Application:
 
 @pytest.fixture
 def server(application: Application) -> Iterator[ServerThread]:
-    thread = ServerThread(application)
+    thread = ServerThread(application, limits=Limits(grace_s=GRACE_S))
     thread.start("127.0.0.1", 0)
     yield thread
     thread.stop()

@@ -182,7 +182,7 @@ def test_a_changed_setting_is_in_force_for_the_next_request_with_the_same_head(t
 def test_two_requests_with_one_head_have_two_ids(tmp_path_factory: Any, caplog: pytest.LogCaptureFixture) -> None:
     with (
         ScriptedUpstream() as upstream,
-        proxy_before(upstream.base_url, tmp_path_factory.mktemp("settings")) as proxy,
+        proxy_before(upstream.base_url, tmp_path_factory.mktemp("settings"), openai_max_retries=0) as proxy,
         WireClient(proxy.address.port) as client,
     ):
         upstream.stop_listening()

@@ -17,6 +17,7 @@ import pytest
 from fakes.wire_client import WireClient
 from proxy.errors.configuration import ConfigurationError, PortTaken
 from proxy.server.client import DownstreamClient
+from proxy.server.limits import Limits
 from proxy.server.thread import Address, ServerThread
 from waiting import wait_for
 
@@ -391,7 +392,8 @@ def test_the_lifespan_spans_the_serving() -> None:
     assert seen == ["begun", "ended"]
 
 
-def test_readers_who_take_nothing_cannot_hold_up_a_stop(server: ServerThread) -> None:
+def test_readers_who_take_nothing_cannot_hold_up_a_stop(application: Application) -> None:
+    server = ServerThread(application, limits=Limits(grace_s=0.3))
     address = server.start("127.0.0.1", 0)
     with (
         WireClient(address.port, receive_buffer_bytes=4096) as of_a_stream,

@@ -283,17 +283,17 @@ def test_images_and_files_reach_the_api_that_can_hold_them(desk: McpDesk, part: 
     assert PNG not in result
 
 
-@pytest.mark.parametrize("capabilities", [{"prompts": {}}, {"resources": {}}, {}, {"tools": {}}])
-def test_a_server_without_tools_is_left_alone(desk: McpDesk, tmp_path: Path, capabilities: Any) -> None:
-    script = raw(capabilities=capabilities, cry=["started"])
-    desk.write(srv=script, other=raw(tools=[tool("a")]))
+def test_servers_without_tools_are_left_alone(desk: McpDesk, tmp_path: Path) -> None:
+    offered: dict[str, Any] = {"one": {"prompts": {}}, "two": {"resources": {}}, "three": {}, "four": {"tools": {}}}
+    scripts = {name: raw(capabilities=capabilities, cry=["started"]) for name, capabilities in offered.items()}
+    desk.write(**scripts, other=raw(tools=[tool("a")]))
     first = servers()
 
     time.sleep(1.5)  # a server that is taken for broken is started again after one second
 
     assert servers() == first
     assert desk.source.problems() == []
-    assert desk.source.notes() == ["The MCP server srv runs and offers no tools"]
+    assert sorted(desk.source.notes()) == sorted(f"The MCP server {name} runs and offers no tools" for name in offered)
     assert desk.names == ["other__a"]
 
 

@@ -155,7 +155,6 @@ def test_threads_that_parse_at_once_do_not_disturb_each_other() -> None:
         with ThreadPoolExecutor(6) as threads:
             list(threads.map(parse_many, range(6)))  # raises what a thread raised
     finally:
-        gc.unfreeze()
         sys.setswitchinterval(switch_s)
         gc.set_threshold(*thresholds)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.asking import BODY, CHAT, FILES, WAYS, ask
+from fakes.asking import BODY, CHAT, FILES, WAYS, ask, ask_at_once
 from fakes.http_proxy import ESTABLISHED, WANTS_LOGIN, HttpProxy, answered
 from fakes.log_file import written
 from fakes.opening import open_socket, refusal_of
@@ -313,8 +313,8 @@ def test_a_value_that_is_no_address_is_an_error_and_no_fault_of_ours(
     proxy = start(SAFE)
     said = proxy.services.try_key(UPSTREAM_KEY) or ""
 
-    for way in WAYS:
-        check_is_the_proxys(ask(proxy, way), "network_proxy_unreachable", "HTTPS_PROXY")
+    for reply in ask_at_once(proxy, WAYS):
+        check_is_the_proxys(reply, "network_proxy_unreachable", "HTTPS_PROXY")
     status, error = refusal_of(proxy)
     assert (status, error["code"]) == (502, "network_proxy_unreachable")
     assert "HTTPS_PROXY" in said
