@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
     """Follow what others change and hold the tools until the block ends; then close connections and stop the tools."""
-    following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
+    following = asyncio.create_task(follow(services.keys.follow_changes, services.learned.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     looking = asyncio.create_task(look_for_updates(services.updates))
     services.tools.hold()

@@ -109,7 +109,7 @@ def aimed(
 
 async def unless_refused(flow: Flow, request: Request, *, repair: Repair, next: Next) -> Answer:  # noqa: A002
     """Enter the stage where models are known that need it, else once the upstream has refused a request."""
-    if repair.learned.may_hold_some:
+    if repair.learned.may_hold_repairs:
         return await repair(flow, request, next)
     answer = await next(flow, request)
     return await repair.mend(flow, request, answer, next) if flow.upstream_status in REFUSALS else answer

@@ -25,7 +25,7 @@ class Repair(Stage):
     kinds = frozenset({"json"})
 
     def __init__(self, parts: Parts) -> None:
-        self.learned = parts.learned_repairs
+        self.learned = parts.learned
 
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants it."""
@@ -33,7 +33,7 @@ class Repair(Stage):
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the answer, the first refusal where the second try is refused too; raises what `next` raises."""
-        if known := self.learned.of(*place_of(flow, request)):
+        if known := self.learned.repairs_of(*place_of(flow, request)):
             request = await self._changed(flow, request, known)
         answer = await next(flow, request)
         return await self.mend(flow, request, answer, next) if flow.upstream_status in REFUSALS else answer

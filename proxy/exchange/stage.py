@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from proxy.exchange.drills import Drills
-from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.request import Kind, Request
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
-from proxy.upstream.habits import Habits
+from proxy.upstream.learned import LearnedFacts
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
 
@@ -29,8 +28,7 @@ class Parts:
     tools: ToolExecution
     observers: Observers
     hide: Callable[[str], str]  # takes the keys out of a text
-    learned_repairs: LearnedRepairs
-    habits: Habits  # what upstreams were seen to do
+    learned: LearnedFacts  # what upstreams were seen to do and to refuse
     ledger: Ledger  # what was used
     drills: Drills  # whose next answers are to break
     keep_alive_s: float = KEEP_ALIVE_S

@@ -18,7 +18,7 @@ from proxy.http.answer import Answer
 from proxy.policy.body import rewrite, value_of
 from proxy.settings.model import Settings
 from proxy.stream.event_json import read_object
-from proxy.upstream.habits import Habit
+from proxy.upstream.facts import Habit
 
 CHATS = "/chat/completions"
 NOT_OF_THE_OPTION = (
@@ -42,7 +42,7 @@ class StreamUsage(Stage):
     kinds = frozenset({"json"})
 
     def __init__(self, parts: Parts) -> None:
-        self._habits = parts.habits
+        self._learned = parts.learned
 
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants tokens counted."""
@@ -53,7 +53,7 @@ class StreamUsage(Stage):
         stream, upstream, model = request.stream, request.upstream_address, flow.model_sent or ""
         if stream is None or request.head.path != CHATS or stream.asked_usage:
             return await next(flow, request)
-        if self._habits.has(upstream, model, Habit.REFUSES_USAGE):
+        if self._learned.has(upstream, model, Habit.REFUSES_USAGE):
             return await next(flow, request)
         options = value_of(request.fields, STREAM_OPTIONS)
         is_settled = request.rules is not None and request.rules.touches(STREAM_OPTIONS, request.fields)
@@ -63,11 +63,11 @@ class StreamUsage(Stage):
         asked = {STREAM_OPTIONS: {**(options or {}), "include_usage": True}}
         body = await off_loop(len(request.body), rewrite, request.body, asked)
         counting = replace(request, body=body, length=len(body), stream=replace(stream, hides_usage=True))
-        is_known = self._habits.has(upstream, model, Habit.TAKES_USAGE)
+        is_known = self._learned.has(upstream, model, Habit.TAKES_USAGE)
         answer, failure = await tried(flow, counting, next)
         if answer is not None and await is_taken(answer, is_known=is_known):
             if answer.status < 400 and answer.failure is None:
-                self._habits.learn(upstream, model, Habit.TAKES_USAGE)
+                self._learned.learn(upstream, model, Habit.TAKES_USAGE)
             return answer
         if failure is not None and (is_known or not isinstance(failure, BROKEN_OFF)):
             raise failure
@@ -76,7 +76,7 @@ class StreamUsage(Stage):
         log.debug("%s is asked again without %s", flow.id, STREAM_OPTIONS)
         again = await next(flow, request)
         if again.status < 400 and (not isinstance(again, CheckedAnswer) or await again.begin()):
-            self._habits.learn(upstream, model, Habit.REFUSES_USAGE)
+            self._learned.learn(upstream, model, Habit.REFUSES_USAGE)
             flow.note_repair(f"asked again without {STREAM_OPTIONS}")
         return again
 

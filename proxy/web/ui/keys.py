@@ -115,7 +115,7 @@ def state_of(parts: PageParts) -> dict[str, Any]:
         ],
         "is_required": settings.proxy_require_api_key,
         "refused_origins": parts.refused_origins.offered(settings.proxy_allowed_origins),
-        "learned": [str(each) for each in parts.learned()],
+        "learned": parts.learned(),
     }
 
 
