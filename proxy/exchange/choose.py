@@ -7,7 +7,7 @@ from dataclasses import replace
 from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
-from proxy.exchange.first_content import HeldAnswer, first_content
+from proxy.exchange.first_content import first_content
 from proxy.exchange.heavy import LARGE_BYTES, off_loop
 from proxy.exchange.named_model import named_model, with_model
 from proxy.exchange.request import Request
@@ -106,7 +106,7 @@ class Choose(Stage):
         try:
             asked = replace(request)  # what the stages make of it for one target is not for the next
             await aim(flow, asked, target)
-            answer = await first_content(await next(flow, asked))
+            answer, tells_error = await first_content(await next(flow, asked))
         except UpstreamFailure as failure:
             return failure, str(failure), None
         except NoUpstreamKey as failure:
@@ -117,7 +117,7 @@ class Choose(Stage):
         except BaseException:
             self._cooldown.note_undecided(name)
             raise
-        reason, lasts_s = reason_to_leave(flow, answer)
+        reason, lasts_s = reason_to_leave(flow, answer, tells_error=tells_error)
         if reason is None:
             self._cooldown.note_success(name)
         else:
@@ -138,11 +138,11 @@ def may_fall_back(request: Request) -> bool:
     return request.head.kind == "json" and not is_for_one
 
 
-def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:
+def reason_to_leave(flow: Flow, answer: Answer, *, tells_error: bool) -> tuple[str | None, float | None]:
     """Return why another upstream is to be asked after this answer, None where it stands; and its wait in seconds."""
     if answer.failure is not None:
         return str(answer.failure), None
-    if isinstance(answer, HeldAnswer) and answer.tells_error:
+    if tells_error:
         return "an error at the beginning of its stream", None
     if flow.upstream_status == 429:
         lasts_s = wait_s(answer.headers, time.time())
