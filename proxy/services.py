@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from proxy import paths
 from proxy.callbacks import (
@@ -21,8 +21,9 @@ from proxy.capture.disk import Kept
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.errors.upstream import SdkNotLoaded
+from proxy.exchange.composition import Pipeline
 from proxy.exchange.drills import Drills
-from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.pipeline import pipelines
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
 from proxy.exchange.trial import Step, try_out
@@ -264,7 +265,7 @@ def assemble(
         health=health,
         observers=observers,
         router=router,
-        pipelines={kind: Pipeline(kind, parts) for kind in get_args(Kind)},
+        pipelines=pipelines(parts),
         tools=tools,
         learned=learned,
         ledger=recorded.ledger,

@@ -3,10 +3,12 @@
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.composition import aimed
 from proxy.exchange.first_content import first_content
 from proxy.exchange.heavy import LARGE_BYTES, off_loop
 from proxy.exchange.named_model import named_model, with_model
@@ -35,12 +37,16 @@ class Choose(Stage):
         self._router = parts.router
         self._cooldown = parts.router.cooldown
 
-    def only_target(self) -> Target | None:
-        """Return where every request goes whose model's name does not say otherwise; None where there is a choice."""
+    def entry(self, next: Next) -> Next:  # noqa: A002
+        """Let requests pass where there is one upstream and no alias, unless they name it."""
+        enter = super().entry(next)
         try:
-            return self._router.routing().only
+            target = self._router.routing().only
         except ProxyError:  # nobody knows what the user has chosen; each request is told so
-            return None
+            target = None
+        if target is None:
+            return enter
+        return partial(aimed, target=target, prefix=f"{target.upstream.name}/", enter=enter, next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the first good answer of the chain, else the first one's own; raises what `next` raises."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Protocol
 
 from proxy.exchange.drills import Drills
@@ -45,6 +46,10 @@ class Stage(Protocol):
     def is_on(self, settings: Settings) -> bool:  # noqa: ARG002  for those that can be off
         """Tell whether it does anything under these settings."""
         return True
+
+    def entry(self, next: Next) -> Next:  # noqa: A002  as in `__call__`
+        """Return what is called for each request: the stage, or a short way past it where it has nothing to do."""
+        return partial(self, next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002  as ASGI and WSGI frameworks call it
         """Pass the request on, and the answer back; raises ProxyError."""

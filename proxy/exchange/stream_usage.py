@@ -6,9 +6,11 @@ without it, once. What came of that is remembered for a day, by upstream and mod
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from proxy.errors.upstream import UpstreamFailure, UpstreamProtocolFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.exchange.answers import CheckedAnswer
+from proxy.exchange.composition import where_streamed
 from proxy.exchange.decode import STREAM_OPTIONS
 from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
@@ -47,6 +49,10 @@ class StreamUsage(Stage):
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants tokens counted."""
         return settings.openai_stream_usage
+
+    def entry(self, next: Next) -> Next:  # noqa: A002
+        """Let requests pass that ask for no stream."""
+        return partial(where_streamed, enter=super().entry(next), next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass the request on with the option; raises what `next` raises."""
