@@ -18,7 +18,7 @@ from proxy.updates import Updates
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
 
-LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learnt or forgotten a repair
+LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learned or forgotten a repair
 UPDATES_EVERY_S = 30.0  # how often is looked whether the package index is to be asked: the setting may be new
 PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
 MAX_ANSWER_BYTES = 1_048_576

@@ -156,8 +156,8 @@ def check_tools(examination: Examination) -> Finding:
 
 def check_habits(examination: Examination) -> Finding:
     """Report what was learned about upstreams that changes their requests, or when their answers are complete."""
-    learnt = "; ".join(examination.parts.learned.described_habits())
-    return Finding("Learned about upstreams", is_good=True, detail=learnt or "nothing unusual")
+    learned = "; ".join(examination.parts.learned.described_habits())
+    return Finding("Learned about upstreams", is_good=True, detail=learned or "nothing unusual")
 
 
 def check_learned(examination: Examination) -> Finding:
