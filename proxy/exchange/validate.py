@@ -146,7 +146,7 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
 async def plain_json(upstream: Answer, expected: Expected) -> Answer:
     """Return an answer that is said to be JSON, read to its end where it is small; what begins otherwise is looked at.
 
-    This is what most requests get, so it calls nobody it need not.
+    Raises UpstreamFailure. This is what most requests get, so it calls nobody it need not.
     """
     pieces: list[bytes] = []
     size = 0
@@ -189,7 +189,10 @@ async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes 
 
 
 async def check_json(upstream: Answer, expected: Expected, begun: Beginning = NOTHING_YET) -> Answer:
-    """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is."""
+    """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is.
+
+    Raises UpstreamFailure.
+    """
     request = expected.request
     dialect = expected.dialect if request.stream is not None else None
     limit = MAX_WHOLE_BYTES if dialect is None else MAX_REPLAYED_BYTES
