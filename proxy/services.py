@@ -227,9 +227,8 @@ def assemble(
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
     store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
     recorded = records(store, lambda text: services.hide(text), ledger_file)
-    observers = Observers(
-        health, LogLine(), recorded.ledger
-    )  # the capture joins them where there are pages to show it on
+    # The capture joins them where there are pages to show it on.
+    observers = Observers(health, LogLine(), recorded.ledger)
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,

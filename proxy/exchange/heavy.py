@@ -13,9 +13,8 @@ LARGE_BYTES = 1_048_576
 P = ParamSpec("P")
 T = TypeVar("T")
 
-gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-    WeakKeyDictionary()
-)  # one for each server's loop
+# One for each server's loop.
+gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def gate() -> asyncio.Semaphore:

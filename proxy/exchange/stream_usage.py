@@ -23,16 +23,8 @@ from proxy.stream.event_json import read_object
 from proxy.upstream.facts import Habit
 
 CHATS = "/chat/completions"
-NOT_OF_THE_OPTION = (
-    401,
-    402,
-    403,
-    408,
-    409,
-    413,
-    429,
-    503,
-)  # the key, the money, the load: another try changes nothing
+# The key, the money, the load: another try changes nothing.
+NOT_OF_THE_OPTION = (401, 402, 403, 408, 409, 413, 429, 503)
 BROKEN_OFF = (UpstreamProtocolFailure, UpstreamTruncated)
 
 log = logging.getLogger(__name__)
