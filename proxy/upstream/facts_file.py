@@ -61,7 +61,7 @@ def read_facts(file: Path) -> list[Learned]:
         return []
     found = [learned_of(row) for row in rows] if isinstance(rows, list) else [None]
     if None in found:
-        log.warning("%s holds what was never learned about an upstream; that is left out", file)
+        log.warning("%s has entries that are not valid; they are ignored", file)
     return [learned for learned in found if learned is not None]
 
 
