@@ -18,7 +18,7 @@ from proxy.updates import Updates
 from proxy.upstream.messages import UpstreamRequest
 from proxy.upstream.router import UpstreamRouter
 
-LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learnt or forgotten a repair
+LOOK_EVERY_S = 2.0  # whether the command line has changed a key, or a process has learned or forgotten a repair
 UPDATES_EVERY_S = 30.0  # how often is looked whether the package index is to be asked: the setting may be new
 PAUSES_S = (15.0, 30.0, 60.0, 120.0)  # between two questions to an upstream that is down; the last one again and again
 MAX_ANSWER_BYTES = 1_048_576
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def running(services: Services) -> AsyncIterator[None]:
     """Follow what others change and hold the tools until the block ends; then close connections and stop the tools."""
-    following = asyncio.create_task(follow(services.keys.follow_changes, services.learned_repairs.follow))
+    following = asyncio.create_task(follow(services.keys.follow_changes, services.learned.follow))
     asking = asyncio.create_task(ask_again(services.health, services.router, services.chosen))
     looking = asyncio.create_task(look_for_updates(services.updates))
     services.tools.hold()

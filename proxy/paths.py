@@ -106,9 +106,9 @@ def state_file() -> Path:
     return found(platformdirs.user_state_dir, APP_ID, appauthor=False) / "state.toml"
 
 
-def learned_repairs_file() -> Path:
-    """Return the file of the parameters that models were found to do without."""
-    return state_file().with_name("learned-repairs.json")
+def learned_file() -> Path:
+    """Return the file of what was learned about upstreams and their models."""
+    return state_file().with_name("learned.json")
 
 
 def key_changes_file() -> Path:
@@ -119,11 +119,6 @@ def key_changes_file() -> Path:
 def proxy_keys_lock() -> Path:
     """Return the file whose lock is held while the list of proxy keys changes."""
     return state_file().with_name("proxy-keys.lock")
-
-
-def habits_file() -> Path:
-    """Return the file in which the program remembers what upstreams were seen to do."""
-    return state_file().with_name("upstreams.json")
 
 
 def updates_file() -> Path:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from proxy import paths
 from proxy.callbacks import (
@@ -21,9 +21,9 @@ from proxy.capture.disk import Kept
 from proxy.errors.configuration import SettingsBroken
 from proxy.errors.request import OriginNotAllowed
 from proxy.errors.upstream import SdkNotLoaded
+from proxy.exchange.composition import Pipeline
 from proxy.exchange.drills import Drills
-from proxy.exchange.learned_repairs import LearnedRepairs
-from proxy.exchange.pipeline import Pipeline
+from proxy.exchange.pipeline import pipelines
 from proxy.exchange.request import Kind
 from proxy.exchange.stage import KEEP_ALIVE_S, Parts
 from proxy.exchange.trial import Step, try_out
@@ -49,7 +49,7 @@ from proxy.tools.consent import Consent
 from proxy.tools.execution import ToolExecution
 from proxy.updates import Updates
 from proxy.upstream.discovery import Found, find
-from proxy.upstream.habits import Habits
+from proxy.upstream.learned import LearnedFacts
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.router import UpstreamRouter
 from proxy.upstream.sdk import Sdk
@@ -67,7 +67,6 @@ class Services:
     settings_follower: SettingsFollower  # started and stopped by whoever runs the program
     secrets: Secrets
     upstream_keys: UpstreamKeys
-    learned_repairs: LearnedRepairs
     proxy_keys: ProxyKeys
     keys: Keys
     keychain: Keychain
@@ -77,7 +76,7 @@ class Services:
     router: UpstreamRouter
     pipelines: Mapping[Kind, Pipeline]
     tools: ToolExecution
-    habits: Habits
+    learned: LearnedFacts
     ledger: Ledger
     spending: Spending
     metrics: Metrics
@@ -228,9 +227,8 @@ def assemble(
     health = Healths(lambda: store.current.chosen_upstream.name, keys.after_refusal)
     store.listen(lambda old, new: health.forget(changed_upstreams(old, new)))
     recorded = records(store, lambda text: services.hide(text), ledger_file)
-    observers = Observers(
-        health, LogLine(), recorded.ledger
-    )  # the capture joins them where there are pages to show it on
+    # The capture joins them where there are pages to show it on.
+    observers = Observers(health, LogLine(), recorded.ledger)
     router = UpstreamRouter(store, lambda: services.chosen(), upstream_keys)
     tools = ToolExecution(
         lambda: store.current,
@@ -241,16 +239,14 @@ def assemble(
         environment,
     )
     store.listen(tools.follow)
-    learned_repairs = LearnedRepairs(paths.learned_repairs_file())
-    habits = Habits(paths.habits_file())
+    learned = LearnedFacts(paths.learned_file())
     drills = Drills(observers)
     parts = Parts(
         router=router,
         tools=tools,
         observers=observers,
         hide=lambda text: services.hide(text),
-        learned_repairs=learned_repairs,
-        habits=habits,
+        learned=learned,
         ledger=recorded.ledger,
         drills=drills,
         keep_alive_s=keep_alive_s,
@@ -261,7 +257,6 @@ def assemble(
         settings_follower=SettingsFollower(store),
         secrets=secrets,
         upstream_keys=upstream_keys,
-        learned_repairs=learned_repairs,
         proxy_keys=proxy_keys,
         keys=keys,
         keychain=announcing,
@@ -269,9 +264,9 @@ def assemble(
         health=health,
         observers=observers,
         router=router,
-        pipelines={kind: Pipeline(kind, parts) for kind in get_args(Kind)},
+        pipelines=pipelines(parts),
         tools=tools,
-        habits=habits,
+        learned=learned,
         ledger=recorded.ledger,
         spending=recorded.spending,
         metrics=recorded.metrics,

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
 import pytest
 
 from fakes.environment import ROOT
 from proxy.cli.main import cli
+from proxy.exchange.pipeline import STAGES
+from proxy.exchange.request import Kind
 from proxy.settings.model import Settings, about, shown, variable
 
 README = ROOT / "README.md"
@@ -81,6 +84,21 @@ def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", read(page))
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_walk_of_a_request_names_every_stage_in_its_order_with_the_kinds_that_pass_it() -> None:
+    rows = re.findall(r"^ +\| `(\w+)` \| (\w+) \|", read(ROOT / "ARCHITECTURE.md"), re.MULTILINE)
+    stages = [(stage.__module__.rpartition(".")[2], sorted(stage.kinds)) for stage in STAGES]
+
+    assert [(name, sorted(get_args(Kind) if kind == "all" else [kind])) for name, kind in rows] == stages
+
+
+def test_every_file_that_the_architecture_names_is_there() -> None:
+    named = set(re.findall(r"`([\w./-]+\.(?:py|md))`", read(ROOT / "ARCHITECTURE.md")))
+    folders = (ROOT, ROOT / "proxy", ROOT / "tray_app")
+
+    assert len(named) > 50
+    assert [name for name in sorted(named) if not any((folder / name).is_file() for folder in folders)] == []
 
 
 def test_the_readme_is_one_screen_that_leads_to_every_page() -> None:

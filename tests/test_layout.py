@@ -35,7 +35,7 @@ DOORS_IN_WORDS: dict[str, str] = {
     "stream": "errors flow http",  # flow: what passes is counted, and announced
     # connections, and what happens between them
     "server": "errors http",
-    "upstream": "errors files http settings",
+    "upstream": "errors files http policy settings",  # policy: which repairs of a request there are
     "tools": "errors http logs settings stream",  # stream: the loop reads the streams of its rounds, and writes one
     "usage": "flow settings",
     # usage: a row says what it cost; policy: which API an address means; stream: the events of an answer are read again

@@ -105,7 +105,7 @@ def menu_bar_icon(state: str, size_px: int) -> Image.Image:
 
 
 def masks(state: str, size_px: int) -> tuple[Image.Image, Image.Image]:
-    """Return the masks of the body and of the sign."""
+    """Return the masks of the body and of the sign; raises ValueError."""
     if state not in DRAWINGS:
         raise ValueError(f"there is no icon for the state {state!r}; the states are {', '.join(STATES)}")
     if size_px < 1:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?[^,]{0,200}?(;base64)?,", re.IGNORECASE)
-SAFE_TYPES = re.compile(
-    r"image/(?:png|jpeg|gif|webp|avif|bmp)|audio/[\w.+-]+", re.IGNORECASE
-)  # no SVG: it may run scripts
+# No SVG: it may run scripts.
+SAFE_TYPES = re.compile(r"image/(?:png|jpeg|gif|webp|avif|bmp)|audio/[\w.+-]+", re.IGNORECASE)
 HASH_CHARACTERS = 16
 
 

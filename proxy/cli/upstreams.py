@@ -39,7 +39,7 @@ def list_upstreams() -> None:
         say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")
-    for learned in services.learned_repairs.all():
+    for learned in services.learned.described_repairs():
         say(f"  learned: {learned}")
 
 
@@ -132,7 +132,7 @@ def test(name: str | None, model: str | None) -> None:
 @upstream.command("forget-repairs")
 def forget_repairs() -> None:
     """Forget which parameters which models were found to refuse."""
-    say(f"Forgotten: {assembled().learned_repairs.forget()}")
+    say(f"Forgotten: {assembled().learned.forget_repairs()}")
 
 
 def with_row(rows: "tuple[Upstream, ...]", row: dict[str, Any], *, replace: bool) -> list[Any]:

@@ -79,7 +79,7 @@ def apply(form: Format, text: str, edits: Sequence[Edit]) -> str:
 
 
 def apply_one(form: Format, text: str, edit: Edit) -> str:
-    """Return the text with one edit made."""
+    """Return the text with one edit made; raises CannotEdit."""
     data = form.parse(text)
     place = place_of(data, edit)
     if place is not None:
@@ -124,7 +124,10 @@ def checked(form: Format, text: str, expected: Any) -> str:
 
 
 def replaced(data: Any, path: Path, value: Any) -> Any:
-    """Return a copy of the data with another value at a path; objects that are missing on the way are made."""
+    """Return a copy of the data with another value at a path; raises CannotEdit.
+
+    Objects that are missing on the way are made.
+    """
     if not path:
         return value
     step, rest = path[0], path[1:]

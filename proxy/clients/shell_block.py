@@ -19,7 +19,7 @@ class ShellBlock:
         return rest if block is None else {**rest, BLOCK: block}
 
     def put(self, text: str, path: Path, value: Any) -> str:
-        """Put the block's lines, at the end where there is no block."""
+        """Put the block's lines, at the end where there is no block; raises CannotEdit."""
         if path != (BLOCK,):
             raise CannotEdit("only the block is written")
         head, block, tail = parts(text)

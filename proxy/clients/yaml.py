@@ -95,7 +95,7 @@ def reach(node: Node, path: Path) -> Node | None:
 
 
 def replaced(text: str, node: Node, value: Any) -> str:
-    """Return the text with a value in the place of another one."""
+    """Return the text with a value in the place of another one; raises CannotEdit."""
     start, end = node.start_mark.index, node.end_mark.index
     written = json.dumps(value, ensure_ascii=False)
     if is_empty(node) and start == end:

@@ -69,7 +69,7 @@ def list_models() -> Response:
 
 
 def get_model(name: str) -> Response:
-    """Return one model."""
+    """Return one model; raises Refusal."""
     if name not in MODELS:
         message = f"The model '{name}' does not exist; the demo lists {', '.join(MODELS)}."
         raise Refusal(message, status=404, param="model", code="model_not_found")

@@ -23,7 +23,7 @@ def missing(name: str) -> Refusal:
 
 
 def read_object(data: bytes) -> JsonObject:
-    """Return a body as a JSON object."""
+    """Return a body as a JSON object; raises Refusal."""
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -34,7 +34,7 @@ def read_object(data: bytes) -> JsonObject:
 
 
 def read_model(body: JsonObject) -> str:
-    """Return the model asked for; the demo takes any name."""
+    """Return the model asked for; the demo takes any name. Raises Refusal."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise missing("model")
@@ -42,7 +42,7 @@ def read_model(body: JsonObject) -> str:
 
 
 def read_count(body: JsonObject, name: str, most: int = MAX_TOKENS) -> int | None:
-    """Return a whole number from 1 to `most`, None where it is absent or null."""
+    """Return a whole number from 1 to `most`, None where it is absent or null; raises Refusal."""
     value = body.get(name)
     if value is not None and (type(value) is not int or not 1 <= value <= most):
         raise Refusal(f"Invalid '{name}': expected an integer from 1 to {most}.", param=name, code="invalid_value")

@@ -9,7 +9,7 @@ from proxy.demo.texts import format_event, new_id, split_arguments, split_words
 
 
 def create_chat_completion(body: JsonObject) -> JsonObject | Iterator[bytes]:
-    """Answer a chat, whole or as a stream."""
+    """Answer a chat, whole or as a stream; raises Refusal."""
     head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": read_model(body)}
     messages = read_objects(body.get("messages"))
     if not messages:

@@ -10,7 +10,7 @@ STOP_REASONS = {"length": "max_tokens", "stop": "end_turn"}
 
 
 def create_message(body: JsonObject) -> JsonObject | Iterator[bytes]:
-    """Answer a conversation, whole or as a stream. It calls no tools."""
+    """Answer a conversation, whole or as a stream. It calls no tools. Raises Refusal."""
     model, messages = read_model(body), read_objects(body.get("messages"))
     if not messages:
         raise missing("messages")

@@ -9,7 +9,7 @@ from proxy.demo.texts import format_event, new_id, split_arguments, split_words
 
 
 def create_response(body: JsonObject) -> JsonObject | Iterator[bytes]:
-    """Answer an input, whole or as a stream."""
+    """Answer an input, whole or as a stream; raises Refusal."""
     given = body.get("input")
     items = [{"role": "user", "content": given}] if given and isinstance(given, str) else read_objects(given)
     response = _response(body)

@@ -31,7 +31,7 @@ def offered_tools(body: JsonObject) -> dict[str, JsonObject]:
 
 
 def choose_calls(body: JsonObject, said: str) -> list[ToolCall]:
-    """Return the calls a message asks for: by names, by the word "tool", or because one is forced."""
+    """Return the calls a message asks for: by names, by the word "tool", or because one is forced; raises Refusal."""
     tools = offered_tools(body)
     choice = body.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function":

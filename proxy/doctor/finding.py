@@ -1,7 +1,7 @@
 """The result of a check, and what checks need to know."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from proxy.keys.upstream_keys import UpstreamKeys
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import Upstream
 from proxy.tools.execution import ToolExecution
-from proxy.upstream.habits import Habits
+from proxy.upstream.learned import LearnedFacts
 from proxy.upstream.steps import Probe, Step
 
 
@@ -27,13 +27,6 @@ class Finding:
     is_good: bool
     detail: str
     steps: tuple[Step, ...] = ()  # what was tried one after the other, with its time, where there is more than one
-
-
-class Learned(Protocol):
-    """What was learned about models."""
-
-    def all(self) -> Sequence[object]:
-        """Return everything that was learned, each item with its own words."""
 
 
 class Ledger(Protocol):
@@ -72,12 +65,8 @@ class Examined(Protocol):
         """Return the tools."""
 
     @property
-    def habits(self) -> Habits:
-        """Return what was learned about upstreams."""
-
-    @property
-    def learned_repairs(self) -> Learned:
-        """Return which parameters models refuse."""
+    def learned(self) -> LearnedFacts:
+        """Return what was learned about upstreams and their models."""
 
     @property
     def health(self) -> Healths:

@@ -156,13 +156,13 @@ def check_tools(examination: Examination) -> Finding:
 
 def check_habits(examination: Examination) -> Finding:
     """Report what was learned about upstreams that changes their requests, or when their answers are complete."""
-    learnt = "; ".join(examination.parts.habits.described())
-    return Finding("Learned about upstreams", is_good=True, detail=learnt or "nothing unusual")
+    learned = "; ".join(examination.parts.learned.described_habits())
+    return Finding("Learned about upstreams", is_good=True, detail=learned or "nothing unusual")
 
 
 def check_learned(examination: Examination) -> Finding:
     """Report the parameters that are left out for models."""
-    learned = [str(each) for each in examination.parts.learned_repairs.all()]
+    learned = examination.parts.learned.described_repairs()
     forgetting = f"; `{command('upstream forget-repairs')}` forgets them" if learned else ""
     return Finding("Learned about models", is_good=True, detail=("; ".join(learned) or "nothing") + forgetting)
 

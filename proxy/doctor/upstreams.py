@@ -12,7 +12,6 @@ from proxy.upstream.network_proxy import NetworkProxy
 from proxy.upstream.options import proxy_for
 from proxy.upstream.steps import Probe
 
-KEY_LIMIT_S = 15.0
 LIMIT_S = 45.0  # the steps have limits of their own, which are shorter together
 MAX_CLOCK_S = 60.0  # certificates and signed requests take this much
 

@@ -73,17 +73,38 @@ class PassedAnswer(Answer):
 
     def __init__(self, upstream: Answer, headers: Headers, beginning: Beginning = NOTHING_YET) -> None:
         self._upstream = upstream
-        self._arrived, self._failure = beginning
+        self._arrived, self._failure_met = beginning
         self.status = upstream.status
         self.headers = headers
+
+    @property
+    def failure(self) -> UpstreamFailure | None:
+        """Return what broke the answer off, where it is one that is checked."""
+        return self._upstream.failure
+
+    @property
+    def usage(self) -> Mapping[str, Any] | None:
+        """Return what the upstream counted, where the answer is one that is checked."""
+        return self._upstream.usage
+
+    @property
+    def at_border(self) -> bool:
+        """Tell whether a comment may follow."""
+        return not self._arrived and self._upstream.at_border
+
+    def broken_off(self, failure: UpstreamFailure) -> bytes:
+        """Return what was read and an error event, b"" where there is none; raises UpstreamFailure within an event."""
+        arrived, self._arrived = self._arrived, b""
+        words = self._upstream.broken_off(failure)
+        return arrived + words if words else b""
 
     async def next_chunk(self) -> bytes:
         """Return the next bytes, b"" at the end; raises UpstreamFailure."""
         if self._arrived:
             arrived, self._arrived = self._arrived, b""
             return arrived
-        if self._failure is not None:
-            raise self._failure
+        if self._failure_met is not None:
+            raise self._failure_met
         return await self._upstream.next_chunk()
 
     def close(self) -> None:

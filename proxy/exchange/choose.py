@@ -3,11 +3,13 @@
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
-from proxy.exchange.first_content import HeldAnswer, first_content
+from proxy.exchange.composition import aimed
+from proxy.exchange.first_content import first_content
 from proxy.exchange.heavy import LARGE_BYTES, off_loop
 from proxy.exchange.named_model import named_model, with_model
 from proxy.exchange.request import Request
@@ -35,12 +37,16 @@ class Choose(Stage):
         self._router = parts.router
         self._cooldown = parts.router.cooldown
 
-    def only_target(self) -> Target | None:
-        """Return where every request goes whose model's name does not say otherwise; None where there is a choice."""
+    def entry(self, next: Next) -> Next:  # noqa: A002
+        """Let requests pass where there is one upstream and no alias, unless they name it."""
+        enter = super().entry(next)
         try:
-            return self._router.routing().only
+            target = self._router.routing().only
         except ProxyError:  # nobody knows what the user has chosen; each request is told so
-            return None
+            target = None
+        if target is None:
+            return enter
+        return partial(aimed, target=target, prefix=f"{target.upstream.name}/", enter=enter, next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the first good answer of the chain, else the first one's own; raises what `next` raises."""
@@ -106,7 +112,7 @@ class Choose(Stage):
         try:
             asked = replace(request)  # what the stages make of it for one target is not for the next
             await aim(flow, asked, target)
-            answer = await first_content(await next(flow, asked))
+            answer, tells_error = await first_content(await next(flow, asked))
         except UpstreamFailure as failure:
             return failure, str(failure), None
         except NoUpstreamKey as failure:
@@ -117,7 +123,7 @@ class Choose(Stage):
         except BaseException:
             self._cooldown.note_undecided(name)
             raise
-        reason, lasts_s = reason_to_leave(flow, answer)
+        reason, lasts_s = reason_to_leave(flow, answer, tells_error=tells_error)
         if reason is None:
             self._cooldown.note_success(name)
         else:
@@ -138,11 +144,11 @@ def may_fall_back(request: Request) -> bool:
     return request.head.kind == "json" and not is_for_one
 
 
-def reason_to_leave(flow: Flow, answer: Answer) -> tuple[str | None, float | None]:
+def reason_to_leave(flow: Flow, answer: Answer, *, tells_error: bool) -> tuple[str | None, float | None]:
     """Return why another upstream is to be asked after this answer, None where it stands; and its wait in seconds."""
     if answer.failure is not None:
         return str(answer.failure), None
-    if isinstance(answer, HeldAnswer) and answer.tells_error:
+    if tells_error:
         return "an error at the beginning of its stream", None
     if flow.upstream_status == 429:
         lasts_s = wait_s(answer.headers, time.time())

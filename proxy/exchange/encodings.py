@@ -63,7 +63,10 @@ def decode(name: str, body: bytes, limit_bytes: int) -> bytes:
 
 
 def members(start: Callable[[], Member], body: bytes, most_bytes: int) -> tuple[bytes, bool]:
-    """Undo one member or frame after another; returns no more bytes than asked, and whether the last one ended."""
+    """Undo one member or frame after another; return no more bytes than asked, and whether the last one ended.
+
+    Raises MalformedRequest.
+    """
     pieces: list[bytes] = []
     left = most_bytes
     for _ in range(MAX_MEMBERS):

@@ -8,8 +8,8 @@ from typing import Any
 
 from proxy.errors.proxy_error import ProxyError, ServerFault
 from proxy.errors.upstream import CancelledByUser, UpstreamFailure
+from proxy.exchange.composition import Pipeline
 from proxy.exchange.error_shapes import in_form_of
-from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Request, RequestBody, RequestHead
 from proxy.flow.flow import Flow, Outcome, find_usage
 from proxy.flow.observers import Observers

@@ -1,10 +1,8 @@
 """Hold a stream back until its first event with content: until then another upstream can still be asked."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
-from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.answers import Beginning, PassedAnswer
 from proxy.http.answer import Answer
 
 MAX_HELD_BYTES = 65_536  # a stream that says so much has begun, whatever it says
@@ -22,72 +20,32 @@ ERROR = re.compile(
 )
 
 
-async def first_content(answer: Answer) -> Answer:
-    """Return the answer once its first content has come, or its failure or end; a whole one at once.
+async def first_content(answer: Answer) -> tuple[Answer, bool]:
+    """Return the answer once its first content has come, or its failure or end, and whether an error came before that.
 
-    Raises UpstreamFailure where it breaks off without words.
+    A whole answer is returned at once. Raises UpstreamFailure where it breaks off without words.
     """
     if answer.body is not None or answer.status >= 400 or not is_stream(answer):
-        return answer
+        return answer, False
     held: list[bytes] = []
     size = 0
+    tells_error = False
     try:
         while chunk := await answer.next_chunk():
             held.append(chunk)
             size += len(chunk)
+            content = CONTENT.search(chunk)
             if error := ERROR.search(chunk):
-                content = CONTENT.search(chunk)
-                return HeldAnswer(answer, held, tells_error=content is None or error.start() < content.start())
-            if answer.failure is not None or size > MAX_HELD_BYTES or CONTENT.search(chunk):
+                tells_error = content is None or error.start() < content.start()
+                break
+            if answer.failure is not None or size > MAX_HELD_BYTES or content is not None:
                 break
     except BaseException:
         answer.close()
         raise
-    return HeldAnswer(answer, held)
+    return PassedAnswer(answer, answer.headers, Beginning(b"".join(held))), tells_error
 
 
 def is_stream(answer: Answer) -> bool:
     """Tell whether an answer is one of events."""
     return answer.headers.get("content-type").strip().lower().startswith("text/event-stream")
-
-
-class HeldAnswer(Answer):
-    """A stream whose beginning has been read."""
-
-    def __init__(self, inner: Answer, held: list[bytes], *, tells_error: bool = False) -> None:
-        self.tells_error = tells_error  # before any content
-        self._inner = inner
-        self._held = held
-        self.status = inner.status
-        self.headers = inner.headers
-
-    @property
-    def failure(self) -> UpstreamFailure | None:
-        """Return what broke the stream off."""
-        return self._inner.failure
-
-    @property
-    def usage(self) -> Mapping[str, Any] | None:
-        """Return what the upstream counted."""
-        return self._inner.usage
-
-    @property
-    def at_border(self) -> bool:
-        """Tell whether a comment may follow."""
-        return not self._held and self._inner.at_border
-
-    def broken_off(self, failure: UpstreamFailure) -> bytes:
-        """Return an error event, behind what was held; raises UpstreamFailure where half of an event was shown."""
-        held, self._held = b"".join(self._held), []
-        return held + self._inner.broken_off(failure)
-
-    async def next_chunk(self) -> bytes:
-        """Return the next whole events, b"" at the end; raises UpstreamFailure."""
-        if self._held:
-            held, self._held = b"".join(self._held), []
-            return held
-        return await self._inner.next_chunk()
-
-    def close(self) -> None:
-        """Let go of the upstream."""
-        self._inner.close()

@@ -13,14 +13,13 @@ LARGE_BYTES = 1_048_576
 P = ParamSpec("P")
 T = TypeVar("T")
 
-gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
-    WeakKeyDictionary()
-)  # one for each server's loop
+# One for each server's loop.
+GATES: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def gate() -> asyncio.Semaphore:
     """Return what lets one large body through at a time."""
-    return gates.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
+    return GATES.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(1))
 
 
 async def sent_fields(body: bytes, fields: dict[str, Any], *, is_current: bool) -> dict[str, Any]:

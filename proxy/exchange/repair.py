@@ -2,8 +2,10 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from proxy.exchange.composition import unless_refused
 from proxy.exchange.heavy import off_loop, sent_fields
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
@@ -25,15 +27,20 @@ class Repair(Stage):
     kinds = frozenset({"json"})
 
     def __init__(self, parts: Parts) -> None:
-        self.learned = parts.learned_repairs
+        self._learned = parts.learned
 
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants it."""
         return settings.proxy_repair_parameters
 
+    def entry(self, next: Next) -> Next:  # noqa: A002
+        """Let requests pass until a model has refused a parameter."""
+        enter = super().entry(next)
+        return partial(unless_refused, learned=self._learned, refusals=REFUSALS, enter=enter, mend=self.mend, next=next)
+
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Return the answer, the first refusal where the second try is refused too; raises what `next` raises."""
-        if known := self.learned.of(*place_of(flow, request)):
+        if known := self._learned.repairs_of(*place_of(flow, request)):
             request = await self._changed(flow, request, known)
         answer = await next(flow, request)
         return await self.mend(flow, request, answer, next) if flow.upstream_status in REFUSALS else answer
@@ -54,11 +61,11 @@ class Repair(Stage):
         again = await next(flow, await with_changes(request, fields, [change]))
         if flow.upstream_status < 400:
             flow.note_repair(str(change))
-            self.learned.learn(*place, change)
+            self._learned.learn(*place, change)
             return again
         second = repair_for(again.body, fields) if flow.upstream_status in REFUSALS else None
         if second is not None and second.parameter != change.parameter:  # the first one was mended: next time both are
-            self.learned.learn(*place, change)
+            self._learned.learn(*place, change)
         again.close()
         flow.upstream_status = first_status
         flow.status = answer.status

@@ -2,17 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Protocol
 
 from proxy.exchange.drills import Drills
-from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.exchange.request import Kind, Request
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observers
 from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.execution import ToolExecution
-from proxy.upstream.habits import Habits
+from proxy.upstream.learned import LearnedFacts
 from proxy.upstream.router import UpstreamRouter
 from proxy.usage.ledger import Ledger
 
@@ -29,8 +29,7 @@ class Parts:
     tools: ToolExecution
     observers: Observers
     hide: Callable[[str], str]  # takes the keys out of a text
-    learned_repairs: LearnedRepairs
-    habits: Habits  # what upstreams were seen to do
+    learned: LearnedFacts  # what upstreams were seen to do and to refuse
     ledger: Ledger  # what was used
     drills: Drills  # whose next answers are to break
     keep_alive_s: float = KEEP_ALIVE_S
@@ -47,6 +46,10 @@ class Stage(Protocol):
     def is_on(self, settings: Settings) -> bool:  # noqa: ARG002  for those that can be off
         """Tell whether it does anything under these settings."""
         return True
+
+    def entry(self, next: Next) -> Next:  # noqa: A002  as in `__call__`
+        """Return what is called for each request: the stage, or a short way past it where it has nothing to do."""
+        return partial(self, next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002  as ASGI and WSGI frameworks call it
         """Pass the request on, and the answer back; raises ProxyError."""

@@ -6,9 +6,11 @@ without it, once. What came of that is remembered for a day, by upstream and mod
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from proxy.errors.upstream import UpstreamFailure, UpstreamProtocolFailure, UpstreamTimeout, UpstreamTruncated
 from proxy.exchange.answers import CheckedAnswer
+from proxy.exchange.composition import where_streamed
 from proxy.exchange.decode import STREAM_OPTIONS
 from proxy.exchange.heavy import off_loop, sent_fields
 from proxy.exchange.request import Request
@@ -19,19 +21,11 @@ from proxy.policy.additions import rewrite_known
 from proxy.policy.body import value_of
 from proxy.settings.model import Settings
 from proxy.stream.event_json import read_object
-from proxy.upstream.habits import Habit
+from proxy.upstream.facts import Habit
 
 CHATS = "/chat/completions"
-NOT_OF_THE_OPTION = (
-    401,
-    402,
-    403,
-    408,
-    409,
-    413,
-    429,
-    503,
-)  # the key, the money, the load: another try changes nothing
+# The key, the money, the load: another try changes nothing.
+NOT_OF_THE_OPTION = (401, 402, 403, 408, 409, 413, 429, 503)
 BROKEN_OFF = (UpstreamProtocolFailure, UpstreamTruncated)
 
 log = logging.getLogger(__name__)
@@ -43,18 +37,22 @@ class StreamUsage(Stage):
     kinds = frozenset({"json"})
 
     def __init__(self, parts: Parts) -> None:
-        self._habits = parts.habits
+        self._learned = parts.learned
 
     def is_on(self, settings: Settings) -> bool:
         """Tell whether the user wants tokens counted."""
         return settings.openai_stream_usage
+
+    def entry(self, next: Next) -> Next:  # noqa: A002
+        """Let requests pass that ask for no stream."""
+        return partial(where_streamed, enter=super().entry(next), next=next)
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
         """Pass the request on with the option; raises what `next` raises."""
         stream, upstream, model = request.stream, request.upstream_address, flow.model_sent or ""
         if stream is None or request.head.path != CHATS or stream.asked_usage:
             return await next(flow, request)
-        if self._habits.has(upstream, model, Habit.REFUSES_USAGE):
+        if self._learned.has(upstream, model, Habit.REFUSES_USAGE):
             return await next(flow, request)
         options = value_of(request.fields, STREAM_OPTIONS)
         is_settled = request.rules is not None and request.rules.touches(STREAM_OPTIONS, request.fields)
@@ -66,11 +64,11 @@ class StreamUsage(Stage):
         fields = await sent_fields(request.body, request.fields, is_current=is_current)
         body = await off_loop(len(request.body), rewrite_known, request.body, asked, fields)
         counting = replace(request, body=body, length=len(body), stream=replace(stream, hides_usage=True))
-        is_known = self._habits.has(upstream, model, Habit.TAKES_USAGE)
+        is_known = self._learned.has(upstream, model, Habit.TAKES_USAGE)
         answer, failure = await tried(flow, counting, next)
         if answer is not None and await is_taken(answer, is_known=is_known):
             if answer.status < 400 and answer.failure is None:
-                self._habits.learn(upstream, model, Habit.TAKES_USAGE)
+                self._learned.learn(upstream, model, Habit.TAKES_USAGE)
             return answer
         if failure is not None and (is_known or not isinstance(failure, BROKEN_OFF)):
             raise failure
@@ -79,7 +77,7 @@ class StreamUsage(Stage):
         log.debug("%s is asked again without %s", flow.id, STREAM_OPTIONS)
         again = await next(flow, request)
         if again.status < 400 and (not isinstance(again, CheckedAnswer) or await again.begin()):
-            self._habits.learn(upstream, model, Habit.REFUSES_USAGE)
+            self._learned.learn(upstream, model, Habit.REFUSES_USAGE)
             flow.note_repair(f"asked again without {STREAM_OPTIONS}")
         return again
 

@@ -28,7 +28,8 @@ from proxy.policy.websocket import listed, proof_for
 from proxy.stream.checker import Dialect, StreamChecker
 from proxy.stream.event_json import read_object
 from proxy.stream.keep_alive import EVENT_STREAM
-from proxy.upstream.habits import Habit, Habits
+from proxy.upstream.facts import Habit
+from proxy.upstream.learned import LearnedFacts
 from proxy.upstream.messages import UpstreamSocket
 
 MAX_WHOLE_BYTES = 1_048_576  # up to here JSON is read whole, so that a broken answer can still become an error
@@ -48,7 +49,7 @@ class Validate(Stage):
 
     def __init__(self, parts: Parts) -> None:
         self._hide = parts.hide
-        self._habits = parts.habits
+        self._learned = parts.learned
         self._key_hint = parts.key_hint
 
     async def __call__(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
@@ -60,7 +61,7 @@ class Validate(Stage):
                 check_handshake(request.headers, upstream.headers)
                 return upstream
             hide = self._hide if flow.is_own_key else without_logins  # a caller's own key is no secret to them
-            return await answer_for(upstream, Expected(request, flow, hide, self._habits, self._key_hint))
+            return await answer_for(upstream, Expected(request, flow, hide, self._learned, self._key_hint))
         except BaseException:
             upstream.close()
             raise
@@ -72,7 +73,7 @@ class Expected(NamedTuple):
     request: Request
     flow: Flow
     hide: Callable[[str], str]
-    habits: Habits
+    learned: LearnedFacts
     key_hint: Callable[[], str]
 
     @property
@@ -80,7 +81,7 @@ class Expected(NamedTuple):
         """Return what follows a stream of this endpoint, None where its streams are not known."""
         path = self.request.head.path
         endpoint = self.request.upstream_address + path
-        of_model = HabitsOfModel(self.habits, endpoint, self.flow.model_sent or "")
+        of_model = HabitsOfModel(self.learned, endpoint, self.flow.model_sent or "")
         return dialect_for(path, self.request.stream or StreamOptions(), self.hide, of_model)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> WholeAnswer:
@@ -96,7 +97,7 @@ class Expected(NamedTuple):
 class HabitsOfModel:
     """Whether one model of an upstream's endpoint ends its streams with a finish_reason."""
 
-    habits: Habits
+    learned: LearnedFacts
     upstream: str  # its endpoint's address
     model: str
 
@@ -106,13 +107,13 @@ class HabitsOfModel:
         Where none ever came, the first such stream is still told as broken off; where one came before, every such is.
         """
         if has_finish:
-            self.habits.learn(self.upstream, self.model, Habit.SENDS_FINISH)
+            self.learned.learn(self.upstream, self.model, Habit.SENDS_FINISH)
             return False
-        if self.habits.has(self.upstream, self.model, Habit.NEVER_FINISHES):
-            self.habits.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
+        if self.learned.has(self.upstream, self.model, Habit.NEVER_FINISHES):
+            self.learned.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
             return True
-        if not self.habits.has(self.upstream, self.model, Habit.SENDS_FINISH):
-            self.habits.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
+        if not self.learned.has(self.upstream, self.model, Habit.SENDS_FINISH):
+            self.learned.learn(self.upstream, self.model, Habit.NEVER_FINISHES)
         return False
 
 
@@ -145,7 +146,7 @@ async def answer_for(upstream: Answer, expected: Expected) -> Answer:
 async def plain_json(upstream: Answer, expected: Expected) -> Answer:
     """Return an answer that is said to be JSON, read to its end where it is small; what begins otherwise is looked at.
 
-    This is what most requests get, so it calls nobody it need not.
+    Raises UpstreamFailure. This is what most requests get, so it calls nobody it need not.
     """
     pieces: list[bytes] = []
     size = 0
@@ -188,7 +189,10 @@ async def by_its_beginning(upstream: Answer, expected: Expected, arrived: bytes 
 
 
 async def check_json(upstream: Answer, expected: Expected, begun: Beginning = NOTHING_YET) -> Answer:
-    """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is."""
+    """Read a small answer to its end and check that it is JSON; a large one is passed on from where it is.
+
+    Raises UpstreamFailure.
+    """
     request = expected.request
     dialect = expected.dialect if request.stream is not None else None
     limit = MAX_WHOLE_BYTES if dialect is None else MAX_REPLAYED_BYTES

@@ -174,7 +174,10 @@ def rewrite_within(text: str, within: Within) -> str:
 
 
 def rewrite_text(text: str, changes: Mapping[str, Any]) -> str:
-    """Return an object's text with the changes made, as `rewrite`; a text without an object stays as it is."""
+    """Return an object's text with the changes made, as `rewrite`; raises InvalidJson.
+
+    A text without an object stays as it is.
+    """
     opening = text.find("{") + 1
     if text[:opening].strip() != "{":
         return text

@@ -34,7 +34,7 @@ PARAMETERS = OBJECT_PARAMETERS.union(HOLD_VALUES.split())
 
 
 def parse_json_rules(value: object) -> object:
-    """Read parameter rules from JSON text or a table; see `is_model_pattern` for the limited form."""
+    """Read parameter rules from JSON text or a table; see `is_model_pattern` for its limits. Raises ValueError."""
     value = parse_json(value)
     if not isinstance(value, dict):
         raise ValueError("a JSON object is expected")  # noqa: TRY004  pydantic turns ValueError into its own
@@ -47,7 +47,7 @@ def parse_json_rules(value: object) -> object:
 
 
 def parse_drop_rules(value: object) -> object:
-    """Read `name` and `model pattern:name` entries."""
+    """Read `name` and `model pattern:name` entries; raises ValueError."""
     entries = split_commas(value)
     if isinstance(entries, (tuple, list)):
         for entry in entries:

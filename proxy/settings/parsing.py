@@ -121,7 +121,7 @@ def parse_level(value: object) -> object:
 
 
 def parse_upstream_url(url: str, *, is_complete: bool = False) -> str:
-    """Return the normalised base URL: scheme, host, path with a version, no slash at the end.
+    """Return the normalised base URL: scheme, host, path with a version, no slash at the end; raises ValueError.
 
     A URL that ends with an endpoint which upstreams serve with and without a version is not changed, and neither is one
     that ends with WHOLE_MARK.
@@ -165,7 +165,7 @@ def cut_tails(path: str, tails: tuple[str, ...]) -> str:
 
 
 def parse_origin(origin: str) -> str:
-    """Return an origin as browsers serialize it; `null`, file: and wildcards are no origins to allow."""
+    """Return an origin as browsers serialize it; raises ValueError for `null`, file: and wildcards."""
     text = origin.strip().rstrip("/")
     scheme, separator, host = text.partition("://")
     if not separator or not SCHEME.fullmatch(scheme) or not ORIGIN_HOST.fullmatch(host) or scheme.lower() == "file":
@@ -176,7 +176,7 @@ def parse_origin(origin: str) -> str:
 
 
 def parse_json(value: object) -> object:
-    """Parse JSON text; any other value (a table of the file) stays as it is."""
+    """Parse JSON text; any other value (a table of the file) stays as it is. Raises ValueError."""
     if not isinstance(value, str):
         return value
     try:
@@ -186,7 +186,7 @@ def parse_json(value: object) -> object:
 
 
 def parse_prices(value: object) -> object:
-    """Read the user's prices by model from JSON text or a table, in US dollars for a million tokens."""
+    """Read the prices by model, in US dollars per million tokens, from JSON text or a table; raises ValueError."""
     value = parse_json(value)
     for price in value.values() if isinstance(value, dict) else ():
         if not isinstance(price, dict) or not {"input", "output"} <= price.keys() <= {"input", "cached", "output"}:
@@ -198,7 +198,7 @@ def parse_prices(value: object) -> object:
 
 
 def parse_key_limits(value: object) -> object:
-    """Read the limits of proxy keys from JSON text or a table: of each key, what it may use in a day or a month."""
+    """Read what each proxy key may use in a day or a month, from JSON text or a table; raises ValueError."""
     value = parse_json(value)
     for limits in value.values() if isinstance(value, dict) else ():
         if not isinstance(limits, dict) or not limits or not limits.keys() <= KEY_LIMITS:

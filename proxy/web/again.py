@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from proxy.capture.record import Record
 from proxy.errors.request import CannotSendAgain
+from proxy.exchange.composition import Pipeline
 from proxy.exchange.exchange import Exchange
-from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind, RequestBody, RequestHead
 from proxy.flow.observers import Observers
 from proxy.http.headers import Headers

@@ -6,8 +6,8 @@ from flask import Blueprint, g, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from proxy.errors.request import WebSocketUnsupported
+from proxy.exchange.composition import Pipeline
 from proxy.exchange.exchange import Exchange
-from proxy.exchange.pipeline import Pipeline
 from proxy.exchange.request import Kind
 from proxy.exchange.tunnel import TunnelExchange
 from proxy.flow.observers import Observers

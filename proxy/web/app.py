@@ -52,8 +52,8 @@ def create_app(services: Services | None = None, dashboard: Dashboard | None = N
             try_out=services.try_out,
             find_local=services.find_local,
             state_of=services.state_of,
-            learned=services.learned_repairs.all,
-            forget_learned=services.learned_repairs.forget,
+            learned=services.learned.described_repairs,
+            forget_learned=services.learned.forget_repairs,
             tools=services.tools,
             ledger_file=services.ledger.file,
             requests=RequestParts(

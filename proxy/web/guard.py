@@ -44,9 +44,8 @@ def install(app: Flask, access: Access) -> None:
     @app.before_request
     def guard() -> Response | None:
         store, proxy_keys = access.store, access.proxy_keys
-        g.admission = Admission(
-            store, store.in_force, proxy_keys, proxy_keys.made
-        )  # taken first: what changes from here on makes this decision an old one
+        # Taken first: what changes from here on makes this decision an old one.
+        g.admission = Admission(store, store.in_force, proxy_keys, proxy_keys.made)
         settings = store.in_force.settings
         environ, headers = request.environ, request.headers
         is_own_page = request.blueprint == OWN_PAGES

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from desktop.running_tray import RunningTray
     from desktop.session import Desktop
     from desktop.tray_user import Tray
+    from fakes.dashboard import Hosted
     from fakes.watched_browser import Watched
 
 # The panel and its bus are Linux's, and so are the libraries the tests talk to them with.
@@ -94,6 +95,16 @@ def watched_browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Watch
 
     with Watched(tmp_path_factory.mktemp("profile")) as running:
         yield running
+
+
+@pytest.fixture
+def browser(watched_browser: "Watched", hosted: "Hosted") -> "Iterator[Watched]":
+    """Give the browser to a test of the pages of its file's `hosted`; they complain of nothing, and ask nobody else."""
+    watched_browser.forget()
+    yield watched_browser
+    assert not watched_browser.troubles
+    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
+    watched_browser.forget()  # the page leaves before its program does
 
 
 @pytest.fixture

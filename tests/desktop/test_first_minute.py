@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from fakes.dashboard import Hosted
-from fakes.environment import clean_environment
 from fakes.scripted.samples import completion_chunks
 from fakes.scripted_upstream import Answer, Json, Reset, Sse
 from fakes.shared_upstream import Fresh
@@ -16,26 +15,18 @@ KEY = "a-key-of-the-first-minute"
 MODELS = {"object": "list", "data": [{"id": "model-one", "object": "model", "created": 1, "owned_by": "x"}]}
 
 
-@pytest.fixture(scope="module")
-def running_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("profile")) as running:
-        yield running
-
-
 @pytest.fixture
 def hosted(tmp_path: Path) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml")
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml") as program:
         yield program
 
 
 @pytest.fixture
-def browser(running_browser: Watched) -> Iterator[Watched]:
-    running_browser.forget()
-    yield running_browser
-    assert [each for each in running_browser.troubles if "409" not in str(each)] == []
-    running_browser.forget()
+def browser(watched_browser: Watched) -> Iterator[Watched]:
+    watched_browser.forget()
+    yield watched_browser
+    assert [each for each in watched_browser.troubles if "409" not in str(each)] == []
+    watched_browser.forget()
 
 
 def test_from_no_key_to_an_answer_that_streams_into_the_page(browser: Watched, hosted: Hosted, upstream: Fresh) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from fakes.dashboard import Hosted, fill_ledger
-from fakes.environment import clean_environment
 from fakes.scripted.samples import completion, completion_chunks
 from fakes.scripted_upstream import Json, Sse
 from fakes.shared_upstream import Fresh
@@ -22,20 +21,9 @@ HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title=
 
 @pytest.fixture
 def hosted(tmp_path: Path, upstream: Fresh) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url)
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url) as program:
         program.services.secrets.keep("key-of-the-pages")
         yield program
-
-
-@pytest.fixture
-def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    watched_browser.forget()
-    yield watched_browser
-    assert not watched_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
-    watched_browser.forget()
 
 
 def rows(browser: Watched) -> list[str]:

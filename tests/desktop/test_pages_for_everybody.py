@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fakes.dashboard import Hosted, fill_ledger
-from fakes.environment import clean_environment
+from fakes.dashboard import Hosted, fill_ledger, hosted_below
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.waiting_call import asked
@@ -41,27 +40,12 @@ def provider() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory, provider: ScriptedUpstream) -> Iterator[Hosted]:
-    folder = tmp_path_factory.mktemp("pages")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "HOME"):
-            patch.setenv(name, str(folder / name))
-        with clean_environment():
-            program = Hosted(settings_file=folder / "settings.toml", openai_base_url=provider.base_url)
-        with program:
-            program.services.secrets.keep("key-of-the-pages")
-            program.services.store.update(openai_param_overrides={"temperature": 0.5}, enable_tool_execution=True)
-            program.http.get("/v1/models", headers={"Origin": "https://refused.example"})
-            ask(program, "A question?")
-            yield program
-
-
-@pytest.fixture
-def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    watched_browser.forget()
-    watched_browser.dress()
-    yield watched_browser
-    assert not watched_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
+    with hosted_below(tmp_path_factory.mktemp("pages"), openai_base_url=provider.base_url) as program:
+        program.services.secrets.keep("key-of-the-pages")
+        program.services.store.update(openai_param_overrides={"temperature": 0.5}, enable_tool_execution=True)
+        program.http.get("/v1/models", headers={"Origin": "https://refused.example"})
+        ask(program, "A question?")
+        yield program
 
 
 def barriers(browser: Watched) -> list[str]:

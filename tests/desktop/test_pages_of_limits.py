@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fakes.dashboard import Hosted
-from fakes.environment import clean_environment
+from fakes.dashboard import Hosted, hosted_below
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.watched_browser import Watched, ask, enter
@@ -37,26 +36,12 @@ def provider() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory, provider: ScriptedUpstream) -> Iterator[Hosted]:
-    folder = tmp_path_factory.mktemp("limits")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "HOME"):
-            patch.setenv(name, str(folder / name))
-        with clean_environment():
-            program = Hosted(settings_file=folder / "settings.toml", openai_base_url=provider.base_url)
-        with program:
-            program.services.secrets.keep("key-of-the-pages")
-            program.services.store.update(proxy_capture_days=3)
-            ask(program, "A question?")
-            wait_for(lambda: program.services.kept.files, "the request on the disk")
-            yield program
-
-
-@pytest.fixture
-def browser(watched_browser: Watched, hosted: Hosted) -> Iterator[Watched]:
-    watched_browser.forget()
-    yield watched_browser
-    assert not watched_browser.troubles
-    assert all(url.startswith((hosted.root_url, "data:", "about:")) for url in watched_browser.asked)
+    with hosted_below(tmp_path_factory.mktemp("limits"), openai_base_url=provider.base_url) as program:
+        program.services.secrets.keep("key-of-the-pages")
+        program.services.store.update(proxy_capture_days=3)
+        ask(program, "A question?")
+        wait_for(lambda: program.services.kept.files, "the request on the disk")
+        yield program
 
 
 def test_a_drill_breaks_one_answer_and_shows_it(browser: Watched, hosted: Hosted, provider: ScriptedUpstream) -> None:

@@ -1,6 +1,5 @@
 """The app behind ASGI servers that are not ours: uvicorn and hypercorn, with two workers each."""
 
-import json
 import re
 import signal
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 
+from e2e.any_server import BODY, LIMITS, UnderAnyServer
 from fakes.asgi_server import AsgiServer, before, run_asgi, start_asgi
 from fakes.asking import CHAT, FILES
 from fakes.h2_client import H2Client
@@ -25,7 +25,6 @@ from fakes.scripted_upstream import (
     Fin,
     Flood,
     Header,
-    Html,
     Json,
     Reset,
     Script,
@@ -47,8 +46,6 @@ pytestmark = [
 ]
 
 SERVERS = ["uvicorn", "hypercorn"]
-BODY = b'{"model":"m", "messages":[]}'
-LIMITS = {"OPENAI_TIMEOUT": "1.5", "PROXY_MAX_BODY_MB": "4", "PROXY_MAX_UPLOAD_MB": "4"}
 PROXY_KEY = "proxy-key-0001"
 ENDLESS = [Header("Content-Type", "text/event-stream"), EndHead(chunked=True)]
 
@@ -66,17 +63,8 @@ def server(
 # --- requests and answers ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.core
-def test_it_chats(server: AsgiServer, upstream: Fresh) -> None:
-    body = json.dumps(completion("Grüße")).encode()
-    upstream.answer(Content(body, "application/json", headers=[("X-Request-Id", "req_1"), ("Set-Cookie", "a=1")]))
-    with server.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.body, reply.header("x-request-id")) == (200, body, "req_1")
-    assert reply.header("set-cookie") is None
-    assert upstream.request.body == BODY
-    assert upstream.request.header("Authorization") == f"Bearer {UPSTREAM_KEY}"
+class TestUnderAsgiServers(UnderAnyServer):
+    """What holds under any server."""
 
 
 def test_it_lists_models(server: AsgiServer, upstream: Fresh) -> None:
@@ -114,48 +102,6 @@ def test_the_sdk_chats_streams_and_uploads(server: AsgiServer, upstream: Fresh) 
     assert b"\r\n\r\nabc\r\n" in upstream.requests[-1].body
 
 
-def test_chunks_arrive_as_they_are_made(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("a", "b", "c"), gap_s=0.2))
-    with server.connect() as client:
-        client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
-        times = []
-        while client.read_chunk():
-            times.append(time.monotonic())
-
-    assert len(times) == 6
-    assert times[-1] - times[0] > 0.7
-
-
-def test_a_stream_comes_byte_for_byte(server: AsgiServer, upstream: Fresh) -> None:
-    chunk = b'data: {"choices":[{"index":0,"finish_reason":"stop","delta":{"content":"\xc3\xbc"}}]}'
-    stream = b": comment\r\n\r\n" + chunk + b"\r\n\r\ndata: [DONE]\n\n"
-    upstream.answer(Sse([stream], done=False, cut=3))
-    with server.connect() as client:
-        assert client.post(CHAT, BODY).body == stream
-
-
-@pytest.mark.parametrize("path", [FILES, "/files"])
-def test_3_mb_are_uploaded_byte_for_byte(server: AsgiServer, upstream: Fresh, path: str) -> None:
-    upstream.answer(Json({"id": "f"}))
-    content = bytes(range(256)) * 12 * 1024
-    with server.connect() as client:
-        assert client.post(path, content, "Content-Type: a/b").status == 200
-
-    assert (upstream.request.target, upstream.request.body) == (FILES, content)
-    assert upstream.request.header("Content-Length") == str(len(content))
-
-
-def test_3_mb_of_unknown_length_are_uploaded_byte_for_byte(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(Json({"id": "f"}))
-    content = bytes(range(256)) * 12 * 1024
-    with server.connect() as client:
-        client.send(client.request("POST", FILES, None, "Content-Type: a/b", "Transfer-Encoding: chunked"))
-        client.send(in_chunks(*(content[place : place + 100_000] for place in range(0, len(content), 100_000))))
-        assert client.read_reply().status == 200
-
-    assert upstream.request.body == content
-
-
 @pytest.mark.parametrize("framing", ["Content-Length: 2000000", "Transfer-Encoding: chunked"])
 def test_an_upload_goes_up_while_it_arrives(server: AsgiServer, upstream: Fresh, framing: str) -> None:
     upstream.answer(AnswerEarly(Json({"id": "f"}, status=200)))
@@ -165,15 +111,6 @@ def test_an_upload_goes_up_while_it_arrives(server: AsgiServer, upstream: Fresh,
 
         assert client.read_reply().json() == {"id": "f"}
     assert not upstream.request.complete
-
-
-@pytest.mark.parametrize("path", [CHAT, FILES])
-def test_a_body_that_is_too_large_is_refused(server: AsgiServer, upstream: Fresh, path: str) -> None:
-    with server.connect() as client:
-        client.send(client.request("POST", path, None, JSON_TYPE, f"Content-Length: {5 * 2**20}"))
-
-        assert client.read_reply().error["code"] == "request_too_large"
-    assert upstream.requests == []
 
 
 def test_a_body_of_unknown_length_that_grows_too_large_is_refused(server: AsgiServer, upstream: Fresh) -> None:
@@ -186,68 +123,10 @@ def test_a_body_of_unknown_length_that_grows_too_large_is_refused(server: AsgiSe
     assert upstream.requests == []
 
 
-def test_an_error_of_the_upstream_comes_back(server: AsgiServer, upstream: Fresh) -> None:
-    error = {"error": {"message": "no", "type": "t", "param": None, "code": "own"}}
-    upstream.answer(Json(error, status=422))
-    with server.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.json()) == (422, error)
-
-
-def test_an_error_of_ours_comes_back(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(Html())
-    with server.connect() as client:
-        assert client.post(CHAT, BODY).error["code"] == "upstream_invalid_response"
-
-
-def test_a_silent_upstream_is_a_timeout(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(SilentBeforeHeaders())
-    with server.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nothing", 404),
-        ("GET", "/ui", 404),
-        ("POST", "/_tray/link", 404),
-        ("GET", "/v1/../ui", 404),
-        ("PUT", CHAT, 405),
-        ("POST", CHAT, 400),
-    ],
-)
-def test_refusals_are_json(server: AsgiServer, upstream: Fresh, method: str, path: str, status: int) -> None:
-    with server.connect() as client:
-        reply = client.ask(method, path, b"no json" if method != "GET" else None)
-
-    assert (reply.status, reply.error["type"]) == (status, "invalid_request_error")
-    assert upstream.requests == []
-
-
-def test_a_foreign_host_and_a_foreign_page_are_refused(server: AsgiServer) -> None:
-    with server.connect() as client:
-        for foreign in ("Host: evil.example", "Host: 127.0.0.1.evil.example:1", "Origin: https://evil.example"):
-            assert client.ask("GET", "/v1/health", None, foreign).status == 403
-        assert client.ask("GET", "/v1/health", None, f"Host: localhost:{server.port}").status == 200
-
-
 def test_a_forwarded_address_lets_no_foreign_host_in(server: AsgiServer) -> None:
     told = ("X-Forwarded-Host: 127.0.0.1", "X-Forwarded-For: 127.0.0.1", "Forwarded: host=127.0.0.1")
     with server.connect() as client:
         assert client.ask("GET", "/v1/health", None, "Host: evil.example", *told).status == 403
-
-
-def test_an_allowed_page_may_read_a_stream(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("a")))
-    with server.connect() as client:
-        reply = client.post(CHAT, BODY, "Origin: http://localhost:3000")
-
-    assert reply.header("access-control-allow-origin") == "http://localhost:3000"
-    assert reply.body.endswith(b"data: [DONE]\n\n")
 
 
 def test_a_header_with_an_underscore_is_not_taken_for_one_with_a_hyphen(server: AsgiServer, upstream: Fresh) -> None:
@@ -296,15 +175,6 @@ def test_a_client_who_leaves_in_the_middle_of_its_upload_ends_it(server: AsgiSer
 
 
 # --- the answer breaks off --------------------------------------------------------------------------------------------
-
-
-def test_a_stream_that_dies_midway_ends_with_an_error(server: AsgiServer, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("Hel", "lo", finish=None), done=False, end=Fin()))
-    with server.connect(limit_s=3) as client:
-        body = client.post(CHAT, BODY).body
-
-    assert b'"code":"upstream_truncated"' in body
-    assert b"[DONE]" not in body
 
 
 BROKEN: dict[str, tuple[str, Any]] = {

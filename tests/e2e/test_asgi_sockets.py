@@ -1,6 +1,5 @@
 """WebSockets behind ASGI servers that are not ours: they settle the handshake, and the proxy tunnels their messages."""
 
-import asyncio
 import json
 import os
 import signal
@@ -15,15 +14,15 @@ from typing import Any
 import openai
 import pytest
 from websockets.asyncio.server import ServerConnection
-from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
 
 from fakes.asgi_server import AsgiServer, before, run_asgi
-from fakes.opening import HANDSHAKE, KEY_PROTOCOL, REALTIME
+from fakes.opening import HANDSHAKE, KEY_PROTOCOL, REALTIME, open_socket, refusal_of
 from fakes.realtime import SESSION, converse
 from fakes.scripted_upstream import Answer, CloseBeforeHeaders, Html, Raw, Script, ScriptedUpstream, SilentBeforeHeaders
 from fakes.shared_upstream import UPSTREAM_KEY
-from fakes.socket_upstream import LIMIT_BYTES, SocketUpstream
+from fakes.socket_upstream import SocketUpstream
+from sockets.any_tunnel import ThroughAnyTunnel
 from waiting import wait_for
 
 pytestmark = [
@@ -61,17 +60,13 @@ def upstream(sockets: SocketUpstream) -> SocketUpstream:
     return sockets
 
 
-def open_socket(server: AsgiServer, path: str = REALTIME, **options: Any) -> ClientConnection:
-    given = {"max_size": LIMIT_BYTES, "proxy": None, "close_timeout": 5, **options}
-    return connect(f"ws://127.0.0.1:{server.port}{path}", **given)
+@pytest.fixture
+def proxy(server: AsgiServer) -> AsgiServer:
+    return server
 
 
-def refusal_of(server: AsgiServer, path: str = REALTIME, **options: Any) -> tuple[int, Any]:
-    """Try to open one; return the status and the error it was refused with."""
-    with pytest.raises(InvalidStatus) as caught:
-        open_socket(server, path, **options)
-    response = caught.value.response
-    return response.status_code, json.loads(response.body or b"{}").get("error")
+class TestThroughAsgiServers(ThroughAnyTunnel):
+    """What holds under any server."""
 
 
 # --- messages ---------------------------------------------------------------------------------------------------------
@@ -123,14 +118,6 @@ def test_a_message_in_fragments_arrives_whole(server: AsgiServer, upstream: Sock
         assert client.recv(timeout=5) == "onetwo"
 
 
-def test_a_thousand_messages_keep_their_order(server: AsgiServer, upstream: SocketUpstream) -> None:
-    with open_socket(server) as client:
-        for number in range(1000):
-            client.send(str(number))
-
-        assert [client.recv(timeout=10) for _ in range(1000)] == [str(number) for number in range(1000)]
-
-
 def test_pings_are_answered_on_both_sides(server: AsgiServer, upstream: SocketUpstream) -> None:
     answered = threading.Event()
 
@@ -152,59 +139,6 @@ def test_a_socket_outlives_the_time_limit_for_answers(server: AsgiServer, upstre
         client.send("still here")
 
         assert client.recv(timeout=5) == "still here"
-
-
-PIECE = os.urandom(2**20)
-PIECES = 100  # more than every buffer of the system on the way holds
-
-
-def has_stalled(sent: list[int]) -> bool:
-    """Tell whether nothing more is taken for a while."""
-    seen = len(sent)
-    time.sleep(0.3)
-    return seen == len(sent) > 0
-
-
-def test_a_client_that_does_not_read_slows_its_upstream_down(server: AsgiServer, upstream: SocketUpstream) -> None:
-    sent: list[int] = []
-
-    async def pour(connection: ServerConnection) -> None:
-        for number in range(PIECES):
-            await connection.send(PIECE)
-            sent.append(number)
-
-    upstream.talk = pour
-    with open_socket(server, compression=None, max_queue=1) as client:
-        wait_for(lambda: has_stalled(sent), "the upstream to be slowed down")
-        assert len(sent) < PIECES * 0.7
-        assert [client.recv(timeout=20) == PIECE for _ in range(PIECES)] == [True] * PIECES
-
-
-def test_an_upstream_that_does_not_read_slows_its_client_down(server: AsgiServer, upstream: SocketUpstream) -> None:
-    sent: list[int] = []
-    read_now = threading.Event()
-
-    async def read_late(connection: ServerConnection) -> None:
-        await asyncio.to_thread(read_now.wait, 20)
-        received = [await connection.recv() == PIECE for _ in range(PIECES)]
-        await connection.send(f"{sum(received)} pieces")
-
-    upstream.talk = read_late
-    with open_socket(server, compression=None) as client:
-
-        def pour() -> None:
-            for number in range(PIECES):
-                client.send(PIECE)
-                sent.append(number)
-
-        pouring = threading.Thread(target=pour)
-        pouring.start()
-        wait_for(lambda: has_stalled(sent), "the client to be slowed down")
-        assert len(sent) < PIECES * 0.7
-        read_now.set()
-        pouring.join(20)
-
-        assert client.recv(timeout=20) == f"{PIECES} pieces"
 
 
 @pytest.mark.core
@@ -380,20 +314,6 @@ def test_an_upstream_that_breaks_off_ends_the_client_at_once_and_never_properly(
     assert caught.value.rcvd is not None
     assert caught.value.rcvd.code == 1014  # a bad gateway: no server can break a WebSocket off for its application
     assert time.monotonic() - began < 2
-
-
-def test_what_was_sent_before_the_end_still_arrives(server: AsgiServer, upstream: SocketUpstream) -> None:
-    last_words = b"x" * 3 * 2**20
-
-    async def send_and_go(connection: ServerConnection) -> None:
-        await connection.send(last_words)
-        connection.transport.close()
-
-    upstream.talk = send_and_go
-    with open_socket(server, compression=None) as client:
-        assert client.recv(timeout=10) == last_words
-        with pytest.raises(ConnectionClosed):
-            client.recv(timeout=5)
 
 
 BAD_FRAMES = {

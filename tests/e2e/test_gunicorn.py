@@ -1,6 +1,5 @@
 """The app behind a plain WSGI server: gunicorn, with its sync and its gthread worker."""
 
-import json
 import os
 import re
 import signal
@@ -15,29 +14,25 @@ from pathlib import Path
 import openai
 import pytest
 
+from e2e.any_server import BODY, LIMITS, UnderAnyServer
 from fakes.asking import CHAT
 from fakes.environment import environment
 from fakes.opening import HANDSHAKE
 from fakes.program import run_python
 from fakes.scripted_upstream import (
-    Content,
-    Fin,
-    Html,
     Json,
     ScriptedUpstream,
     ShortBody,
-    SilentBeforeHeaders,
     Sse,
     completion,
     completion_chunks,
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
-from fakes.wire_client import JSON_TYPE, WireClient, in_chunks
+from fakes.wire_client import JSON_TYPE, WireClient
 from waiting import at_once, wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="gunicorn does not run on Windows")
 
-BODY = b'{"model":"m", "messages":[]}'
 START_S = 20.0
 LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
 
@@ -60,13 +55,7 @@ def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream, *more: str
     log = home / "gunicorn.log"
     workers = ["--worker-class", worker, "--workers", "2", "--threads", "4" if worker == "gthread" else "1"]
     options = ["--bind", "127.0.0.1:0", "--error-logfile", str(log), "--timeout", "8", "--no-control-socket"]
-    variables = {
-        "OPENAI_BASE_URL": provider.base_url,
-        "OPENAI_API_KEY": UPSTREAM_KEY,
-        "OPENAI_TIMEOUT": "1.5",
-        "PROXY_MAX_BODY_MB": "4",
-        "PROXY_MAX_UPLOAD_MB": "4",
-    }
+    variables = {"OPENAI_BASE_URL": provider.base_url, "OPENAI_API_KEY": UPSTREAM_KEY, **LIMITS}
     process = subprocess.Popen(
         [sys.executable, "-m", "gunicorn", *workers, *options, *more, "proxy.web.app:create_app()"],
         env=environment(home, **variables),
@@ -83,7 +72,7 @@ def run_gunicorn(home: Path, worker: str, provider: ScriptedUpstream, *more: str
 
 
 @pytest.fixture(scope="module", params=["sync", "gthread"])
-def gunicorn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
     with (
         ScriptedUpstream() as provider,
         run_gunicorn(tmp_path_factory.mktemp("home"), request.param, provider) as running,
@@ -105,34 +94,25 @@ def wait_for_port(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 @pytest.fixture
-def upstream(gunicorn: Gunicorn) -> Fresh:
-    return Fresh(gunicorn.provider)
+def upstream(server: Gunicorn) -> Fresh:
+    return Fresh(server.provider)
 
 
-@pytest.mark.core
-def test_it_chats(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    body = json.dumps(completion("Grüße")).encode()
-    upstream.answer(Content(body, "application/json", headers=[("X-Request-Id", "req_1"), ("Set-Cookie", "a=1")]))
-    with gunicorn.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.body, reply.header("x-request-id")) == (200, body, "req_1")
-    assert reply.header("set-cookie") is None
-    assert upstream.request.body == BODY
-    assert upstream.request.header("Authorization") == f"Bearer {UPSTREAM_KEY}"
+class TestUnderGunicorn(UnderAnyServer):
+    """What holds under any server."""
 
 
-def test_it_lists_models(gunicorn: Gunicorn, upstream: Fresh) -> None:
+def test_it_lists_models(server: Gunicorn, upstream: Fresh) -> None:
     upstream.answer(Json({"object": "list", "data": [{"id": "org/m", "object": "model"}]}))
-    with gunicorn.connect() as client:
+    with server.connect() as client:
         reply = client.ask("GET", "/v1/models/org%2Fm?a=%2F")
 
     assert reply.status == 200
     assert upstream.request.path == "/v1/models/org%2Fm"
 
 
-def test_the_sdk_chats_and_streams(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    with openai.OpenAI(base_url=f"http://127.0.0.1:{gunicorn.port}/v1", api_key="any", max_retries=0) as sdk:
+def test_the_sdk_chats_and_streams(server: Gunicorn, upstream: Fresh) -> None:
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="any", max_retries=0) as sdk:
         upstream.answer(Json(completion("Hello")))
         answer = sdk.chat.completions.create(model="m", messages=[])
         upstream.answer(Sse(completion_chunks("Hel", "lo")))
@@ -142,116 +122,8 @@ def test_the_sdk_chats_and_streams(gunicorn: Gunicorn, upstream: Fresh) -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello"
 
 
-def test_chunks_arrive_as_they_are_made(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("a", "b", "c"), gap_s=0.2))
-    with gunicorn.connect() as client:
-        client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
-        times = []
-        while client.read_chunk():
-            times.append(time.monotonic())
-
-    assert len(times) == 6
-    assert times[-1] - times[0] > 0.7
-
-
-def test_a_stream_comes_byte_for_byte(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    chunk = b'data: {"choices":[{"index":0,"finish_reason":"stop","delta":{"content":"\xc3\xbc"}}]}'
-    stream = b": comment\r\n\r\n" + chunk + b"\r\n\r\ndata: [DONE]\n\n"
-    upstream.answer(Sse([stream], done=False, cut=3))
-    with gunicorn.connect() as client:
-        assert client.post(CHAT, BODY).body == stream
-
-
-def test_an_error_of_the_upstream_comes_back(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    error = {"error": {"message": "no", "type": "t", "param": None, "code": "own"}}
-    upstream.answer(Json(error, status=422))
-    with gunicorn.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.json()) == (422, error)
-
-
-def test_an_error_of_ours_comes_back(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(Html())
-    with gunicorn.connect() as client:
-        assert client.post(CHAT, BODY).error["code"] == "upstream_invalid_response"
-
-
-def test_a_silent_upstream_is_a_timeout(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(SilentBeforeHeaders())
-    with gunicorn.connect() as client:
-        reply = client.post(CHAT, BODY)
-
-    assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
-
-
-@pytest.mark.parametrize("path", ["/v1/files", "/files"])
-def test_3_mb_are_uploaded_byte_for_byte(gunicorn: Gunicorn, upstream: Fresh, path: str) -> None:
-    upstream.answer(Json({"id": "f"}))
-    content = bytes(range(256)) * 12 * 1024
-    with gunicorn.connect() as client:
-        assert client.post(path, content, "Content-Type: a/b").status == 200
-
-    assert (upstream.request.target, upstream.request.body) == ("/v1/files", content)
-    assert upstream.request.header("Content-Type") == "a/b"
-
-
-def test_3_mb_of_unknown_length_are_uploaded_byte_for_byte(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(Json({"id": "f"}))
-    content = bytes(range(256)) * 12 * 1024
-    with gunicorn.connect() as client:
-        client.send(client.request("POST", "/v1/files", None, "Content-Type: a/b", "Transfer-Encoding: chunked"))
-        client.send(in_chunks(*(content[place : place + 100_000] for place in range(0, len(content), 100_000))))
-        assert client.read_reply().status == 200
-
-    assert upstream.request.body == content
-
-
-@pytest.mark.parametrize("path", [CHAT, "/v1/files"])
-def test_a_body_that_is_too_large_is_refused(gunicorn: Gunicorn, upstream: Fresh, path: str) -> None:
-    with gunicorn.connect() as client:
-        client.send(client.request("POST", path, None, JSON_TYPE, f"Content-Length: {5 * 2**20}"))
-
-        assert client.read_reply().error["code"] == "request_too_large"
-    assert upstream.requests == []
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/nothing", 404),
-        ("GET", "/ui", 404),
-        ("POST", "/_tray/link", 404),
-        ("PUT", CHAT, 405),
-        ("POST", CHAT, 400),
-    ],
-)
-def test_refusals_are_json(gunicorn: Gunicorn, upstream: Fresh, method: str, path: str, status: int) -> None:
-    with gunicorn.connect() as client:
-        reply = client.ask(method, path, b"no json" if method != "GET" else None)
-
-    assert (reply.status, reply.error["type"]) == (status, "invalid_request_error")
-    assert upstream.requests == []
-
-
-def test_a_foreign_host_and_a_foreign_page_are_refused(gunicorn: Gunicorn) -> None:
-    with gunicorn.connect() as client:
-        assert client.ask("GET", "/v1/health", None, "Host: evil.example").status == 403
-    with gunicorn.connect() as client:
-        assert client.ask("GET", "/v1/health", None, "Origin: https://evil.example").status == 403
-
-
-def test_an_allowed_page_may_read_a_stream(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("a")))
-    with gunicorn.connect() as client:
-        reply = client.post(CHAT, BODY, "Origin: http://localhost:3000")
-
-    assert reply.header("access-control-allow-origin") == "http://localhost:3000"
-    assert reply.body.endswith(b"data: [DONE]\n\n")
-
-
-def test_a_websocket_is_refused_with_the_reason(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    with gunicorn.connect() as client:
+def test_a_websocket_is_refused_with_the_reason(server: Gunicorn, upstream: Fresh) -> None:
+    with server.connect() as client:
         reply = client.ask("GET", "/v1/realtime", None, *HANDSHAKE)
 
     assert (reply.status, reply.error["code"]) == (501, "websocket_unsupported")
@@ -259,9 +131,9 @@ def test_a_websocket_is_refused_with_the_reason(gunicorn: Gunicorn, upstream: Fr
     assert upstream.requests == []
 
 
-def test_a_client_who_leaves_a_running_stream_closes_the_upstream(gunicorn: Gunicorn, upstream: Fresh) -> None:
+def test_a_client_who_leaves_a_running_stream_closes_the_upstream(server: Gunicorn, upstream: Fresh) -> None:
     upstream.answer(Sse(completion_chunks(*["word"] * 200), gap_s=0.05))
-    with gunicorn.connect() as client:
+    with server.connect() as client:
         client.send(client.request("POST", CHAT, BODY, JSON_TYPE)).read_head()
         client.read_chunk()
         left_at = time.monotonic()
@@ -269,25 +141,16 @@ def test_a_client_who_leaves_a_running_stream_closes_the_upstream(gunicorn: Guni
     assert upstream.wait_for_hangup() - left_at < 2
 
 
-def test_a_stream_that_dies_midway_does_not_look_complete(gunicorn: Gunicorn, upstream: Fresh) -> None:
-    upstream.answer(Sse(completion_chunks("Hel", "lo", finish=None), done=False, end=Fin()))
-    with gunicorn.connect(limit_s=3) as client:
-        body = client.post(CHAT, BODY).body
-
-    assert b'"code":"upstream_truncated"' in body
-    assert b"[DONE]" not in body
-
-
-def test_a_large_answer_that_breaks_off_does_not_look_complete(gunicorn: Gunicorn, upstream: Fresh) -> None:
+def test_a_large_answer_that_breaks_off_does_not_look_complete(server: Gunicorn, upstream: Fresh) -> None:
     upstream.answer(ShortBody(completion("x" * 2_000_000)))
-    with gunicorn.connect(limit_s=3) as client, pytest.raises((EOFError, ConnectionError)):
+    with server.connect(limit_s=3) as client, pytest.raises((EOFError, ConnectionError)):
         client.post(CHAT, BODY)
 
 
-def test_it_serves_on_after_all_this(gunicorn: Gunicorn, upstream: Fresh) -> None:
+def test_it_serves_on_after_all_this(server: Gunicorn, upstream: Fresh) -> None:
     upstream.answer(Json(completion("Hello")))
     for _ in range(6):
-        with gunicorn.connect() as client:
+        with server.connect() as client:
             assert client.post(CHAT, BODY).status == 200
 
 

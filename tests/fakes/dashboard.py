@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import httpx2
+import pytest
 
+from fakes.environment import clean, folders_below
 from fakes.running_proxy import RunningProxy
 from proxy.doctor.examine import examine
 from proxy.doctor.report import report_of
@@ -44,6 +47,17 @@ class Hosted(RunningProxy):
         with httpx2.Client(trust_env=False, timeout=20, follow_redirects=True) as client:
             client.base_url = client.get(self.dashboard.link(self.root_url)).url
             yield client
+
+
+@contextmanager
+def hosted_below(folder: Path, **settings: object) -> Iterator[Hosted]:
+    """Run the program with the user's folders below a folder, for what outlives one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        clean(patch)
+        for variable, path in folders_below(folder).items():
+            patch.setenv(variable, str(path))
+        with Hosted(settings_file=folder / "settings.toml", **settings) as program:
+            yield program
 
 
 def fill_ledger(hosted: Hosted, count: int, began_at: float, **values: object) -> None:

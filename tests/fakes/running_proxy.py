@@ -55,6 +55,11 @@ class RunningProxy:
         self.server.stop()
 
     @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.address.port
+
+    @property
     def base_url(self) -> str:
         """The URL tools are pointed at, ending in /v1."""
         return self.address.base_url

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fakes.own_loop import OwnLoop, join
 
 NO_LOGIN, WITH_LOGIN, NONE_OF_THEM = 0, 2, 255
-BY_ADDRESS, BY_NAME, BY_LONG_ADDRESS = 1, 3, 4
+BY_ADDRESS, BY_NAME = 1, 3
 GRANTED, GRANTED_4, REFUSED_4 = 0, 90, 91
 
 

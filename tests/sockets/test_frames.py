@@ -1,9 +1,7 @@
 """What goes through an open WebSocket: every message, ping and close code, as the other side sent it."""
 
-import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,7 +12,13 @@ from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK
 from fakes.opening import open_socket
 from fakes.running_proxy import RunningProxy
 from fakes.socket_upstream import SocketUpstream
+from sockets.any_tunnel import ThroughAnyTunnel
 from waiting import wait_for
+
+
+class TestThroughOurServer(ThroughAnyTunnel):
+    """What holds under any server."""
+
 
 MESSAGES = {
     "text": "Grüße, 世界",
@@ -43,14 +47,6 @@ def test_compression_is_agreed_on_end_to_end(proxy: RunningProxy, upstream: Sock
         assert "permessage-deflate" in agreed
     with open_socket(proxy, compression=None) as client:
         assert "Sec-WebSocket-Extensions" not in client.response.headers
-
-
-def test_a_thousand_messages_keep_their_order(proxy: RunningProxy, upstream: SocketUpstream) -> None:
-    with open_socket(proxy) as client:
-        for number in range(1000):
-            client.send(str(number))
-
-        assert [client.recv(timeout=10) for _ in range(1000)] == [str(number) for number in range(1000)]
 
 
 def test_a_message_in_fragments_stays_in_fragments(proxy: RunningProxy, upstream: SocketUpstream) -> None:
@@ -136,56 +132,3 @@ def test_a_socket_outlives_the_time_limit_for_answers(
         client.send("still here")
 
         assert client.recv(timeout=5) == "still here"
-
-
-PIECE = os.urandom(2**20)
-PIECES = 100  # more than every buffer of the system on the way holds
-
-
-def has_stalled(sent: list[int]) -> bool:
-    """Tell whether nothing more is taken for a while."""
-    before = len(sent)
-    time.sleep(0.3)
-    return before == len(sent) > 0
-
-
-def test_a_client_that_does_not_read_slows_its_upstream_down(proxy: RunningProxy, upstream: SocketUpstream) -> None:
-    sent: list[int] = []
-
-    async def pour(connection: ServerConnection) -> None:
-        for number in range(PIECES):
-            await connection.send(PIECE)
-            sent.append(number)
-
-    upstream.talk = pour
-    with open_socket(proxy, compression=None, max_queue=1) as client:
-        wait_for(lambda: has_stalled(sent), "the upstream to be slowed down")
-        assert len(sent) < PIECES * 0.7
-        assert [client.recv(timeout=20) == PIECE for _ in range(PIECES)] == [True] * PIECES
-
-
-def test_an_upstream_that_does_not_read_slows_its_client_down(proxy: RunningProxy, upstream: SocketUpstream) -> None:
-    sent: list[int] = []
-    read_now = threading.Event()
-
-    async def read_late(connection: ServerConnection) -> None:
-        await asyncio.to_thread(read_now.wait, 20)
-        received = [await connection.recv() == PIECE for _ in range(PIECES)]
-        await connection.send(f"{sum(received)} pieces")
-
-    upstream.talk = read_late
-    with open_socket(proxy, compression=None) as client:
-
-        def pour() -> None:
-            for number in range(PIECES):
-                client.send(PIECE)
-                sent.append(number)
-
-        pouring = threading.Thread(target=pour)
-        pouring.start()
-        wait_for(lambda: has_stalled(sent), "the client to be slowed down")
-        assert len(sent) < PIECES * 0.7
-        read_now.set()
-        pouring.join(20)
-
-        assert client.recv(timeout=20) == f"{PIECES} pieces"

@@ -367,14 +367,9 @@ def desktop(new_project, tmp_path) -> dict[str, str]:
 
 
 def test_a_terminal_shows_how_far_the_installation_is(new_project):
-    user, terminal = os.openpty()
-    with subprocess.Popen(
-        [new_project.start_sh, "demo"], env=new_project.environment, stdin=terminal, stderr=terminal, stdout=terminal
-    ) as process:
-        os.close(terminal)
-        seen = read_all(user)
+    code, seen = run_in_terminal(new_project)
 
-    assert process.returncode == 0
+    assert code == 0
     assert "of 1 packages" in seen
     assert '["proxy", "serve", "--demo"]' in seen
     assert not (new_project.root / ".venv" / "install-details.log").exists()
@@ -414,15 +409,21 @@ def test_the_reason_of_a_failure_is_shown_and_what_to_do(new_project, desktop, t
 
 def test_the_failure_in_a_terminal_stands_below_what_pip_said(new_project):
     (new_project.root / "requirements.lock").write_text("missing==1 --hash=sha256:" + 64 * "0" + "\n")
+    code, seen = run_in_terminal(new_project)
+
+    assert code == 1
+    assert seen.index("No matching distribution found") < seen.index("what pip said stands above")
+
+
+def run_in_terminal(project):
+    """Run `start.sh demo` in a terminal; return its exit code and what was to be seen."""
     user, terminal = os.openpty()
     with subprocess.Popen(
-        [new_project.start_sh, "demo"], env=new_project.environment, stdin=terminal, stderr=terminal, stdout=terminal
+        [project.start_sh, "demo"], env=project.environment, stdin=terminal, stderr=terminal, stdout=terminal
     ) as process:
         os.close(terminal)
         seen = read_all(user)
-
-    assert process.returncode == 1
-    assert seen.index("No matching distribution found") < seen.index("what pip said stands above")
+    return process.returncode, seen
 
 
 def read_all(terminal: int) -> str:

@@ -22,8 +22,6 @@ from tray_app.menu import Line, walk
 from tray_app.state import read_state
 from tray_app.view import look
 
-NOT_COMMANDS = {"status", "upstream", "upstream-url", "help", "about"}
-
 
 class Clicked:
     """The commands, and what came of them."""

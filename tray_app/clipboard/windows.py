@@ -60,7 +60,10 @@ def owner_window() -> Iterator[int]:
 
 @contextmanager
 def opened_clipboard(window: int) -> Iterator[None]:
-    """Open the clipboard for a window; wait up to a second while another program has it open."""
+    """Open the clipboard for a window; raises ClipboardUnavailable.
+
+    Waits up to a second while another program has it open.
+    """
     for _ in range(ATTEMPTS):
         if call("user32", "OpenClipboard", window):
             break

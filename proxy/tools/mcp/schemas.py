@@ -63,7 +63,7 @@ def normalised(schema: JsonObject) -> JsonObject:
 
 
 def merged_top(schema: Any, root: JsonObject, steps: Iterator[int]) -> JsonObject:
-    """Return a schema with what its alternatives say of the properties: of several, each may be given."""
+    """Return a schema with the properties of its alternatives; of several, each may be given. Raises NotATool."""
     if not isinstance(schema, dict):
         return {}
     if next(steps, None) is None:
@@ -102,7 +102,7 @@ def combined(schema: JsonObject, branches: list[JsonObject], *, all_hold: bool) 
 
 
 def part(schema: Any, depth: int) -> JsonObject:
-    """Return a schema within a schema, mended."""
+    """Return a schema within a schema, mended; raises NotATool."""
     if not isinstance(schema, dict):
         return {}  # true, false, and what is none: anything may stand there
     if depth == 0:

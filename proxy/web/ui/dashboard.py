@@ -104,7 +104,7 @@ class PageParts:
     try_out: Callable[[Upstream, str | None], Sequence[Step]]  # models, and a chat with a model; blocks
     find_local: Callable[[], Sequence[ModelServer]]  # model servers on this computer; blocks for a moment
     state_of: Callable[[Upstream], UpstreamState]  # how an upstream is doing
-    learned: Callable[[], Sequence[object]]  # repairs learnt from refusals
+    learned: Callable[[], Sequence[str]]  # repairs learned from refusals, in words
     forget_learned: Callable[[], int]  # raises OSError
     tools: ToolExecution
     ledger_file: Path

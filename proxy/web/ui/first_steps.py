@@ -2,12 +2,12 @@
 
 import json
 import re
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from proxy.capture.hiding import hidden_json
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.upstream_key import clean_key, worth_keeping
@@ -16,11 +16,11 @@ from proxy.settings.upstreams import Upstream
 from proxy.web.exchange_response import ExchangeResponse
 from proxy.web.ui.connect import lacks_key, target_of
 from proxy.web.ui.dashboard import PageParts
+from proxy.web.ui.json_api import Answered, object_answer, sent_object
 from proxy.web.ui.providers import PROVIDERS
 
 MAX_MODEL = 256  # characters
 QUESTION = "Say hello in one short sentence, and name one thing you can help a programmer with."
-Answered = tuple[Response, int]
 
 
 class NotAccepted(Exception):
@@ -33,10 +33,7 @@ class NotAccepted(Exception):
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     """Add the routes below a path; the blueprint guards them. They block on keyring and upstream."""
-
-    def answer(status: int = 200, **members: Any) -> Answered:
-        """Return JSON, without any key."""
-        return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
+    answer = partial(object_answer, hide=parts.requests.hide)
 
     @pages.get(f"{root}/api/first")
     def first() -> Answered:
@@ -45,7 +42,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.post(f"{root}/api/first/provider")
     def choose_provider() -> Answered:
         """Take `{"provider", "base_url", "key", "where", "anyway"}`; try it, then keep it and use it."""
-        wanted = asked()
+        wanted = sent_object()
         try:
             said = use(parts, row_of(wanted), wanted)
         except NotAccepted as refusal:
@@ -61,7 +58,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     @pages.post(f"{root}/api/first/test")
     def test_request() -> ExchangeResponse | Answered:
         """Send a short chat to `{"model"}` through the whole pipeline; the answer streams as any client's does."""
-        model = asked().get("model")
+        model = sent_object().get("model")
         if not isinstance(model, str) or not 0 < len(model.strip()) <= MAX_MODEL:
             return answer(400, error="Choose a model first.")
         body = {"model": model.strip(), "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
@@ -91,12 +88,6 @@ def state_of(parts: PageParts) -> dict[str, Any]:
             for each in PROVIDERS
         ],
     }
-
-
-def asked() -> dict[str, Any]:
-    """Return the JSON object of the request's body, an empty one where it has none."""
-    value = request.get_json(silent=True)
-    return value if isinstance(value, dict) else {}
 
 
 def row_of(wanted: dict[str, Any]) -> Upstream:

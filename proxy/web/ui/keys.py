@@ -1,32 +1,28 @@
 """Serve keys, refused origins and learned repairs as JSON. No key is shown, except a proxy key when it is made."""
 
 import json
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 
-from proxy.capture.hiding import hidden_json
 from proxy.errors.keyring import KeyringFailure, KeyringLocked, ProxyKeyTrouble, UnusableKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.keys.upstream_key import KeyState, clean_key, worth_keeping
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
+from proxy.web.ui.json_api import Answered, object_answer, sent_object
 from proxy.web.ui.upstreams import named
-
-Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     """Add the routes below a path; the blueprint guards them. They block on the keyring and the upstreams."""
-
-    def answer(status: int = 200, **members: Any) -> Answered:
-        """Return JSON, without any key."""
-        return Response(hidden_json(members, parts.requests.hide), content_type="application/json"), status
+    answer = partial(object_answer, hide=parts.requests.hide)
 
     def changed(work: Any) -> Answered:
         """Run an action, and return its message and the new state."""
         try:
-            said = work(asked())
+            said = work(sent_object())
         except (ProxyError, KeyringFailure, UnusableKey, ProxyKeyTrouble, OSError) as error:
             return answer(400, error=str(error))
         return answer(said=said, **state_of(parts))
@@ -57,7 +53,7 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     def new_proxy_key() -> Answered:
         """Make a proxy key named `{"name"}`; only this answer holds it."""
         try:
-            made = parts.proxy_keys.new(text_of(asked(), "name"))
+            made = parts.proxy_keys.new(text_of(sent_object(), "name"))
         except (ProxyKeyTrouble, KeyringFailure) as error:
             return answer(400, error=str(error))
         told = {"name": made.name, "key": made.key}
@@ -86,12 +82,6 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
         return changed(lambda _: f"Forgotten: {parts.forget_learned()}.")
 
 
-def asked() -> dict[str, Any]:
-    """Return the JSON object of the request's body, an empty one where it has none."""
-    value = request.get_json(silent=True)
-    return value if isinstance(value, dict) else {}
-
-
 def text_of(wanted: dict[str, Any], name: str) -> str:
     """Return a member that is a text, "" for anything else."""
     value = wanted.get(name)
@@ -115,7 +105,7 @@ def state_of(parts: PageParts) -> dict[str, Any]:
         ],
         "is_required": settings.proxy_require_api_key,
         "refused_origins": parts.refused_origins.offered(settings.proxy_allowed_origins),
-        "learned": [str(each) for each in parts.learned()],
+        "learned": parts.learned(),
     }
 
 

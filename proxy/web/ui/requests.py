@@ -1,18 +1,19 @@
 """Serve recent requests as JSON: a list with a filter, one request in full, and its actions."""
 
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from proxy.capture import cache_miss, details, filters, har, rows, snippets, windows_snippets
 from proxy.capture.disk import Kept
-from proxy.capture.hiding import hidden_json
 from proxy.capture.record import Record
 from proxy.errors.proxy_error import ProxyError
 from proxy.usage import summaries
 from proxy.web.exchange_response import ExchangeResponse
 from proxy.web.on_loop import OnLoop
 from proxy.web.ui.dashboard import RequestParts
+from proxy.web.ui.json_api import Answered, json_answer, sent_object
 
 MAX_ROWS = 10_000
 DEFAULT_ROWS = 500
@@ -25,16 +26,12 @@ SNIPPETS = {
     "python": snippets.python,
 }
 
-Answered = tuple[Response, int]
-
 
 def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
     """Add the routes below a path; the blueprint guards them, and they wait in a worker thread."""
     capture = parts.capture
 
-    def answer(value: Any, status: int = 200) -> Answered:
-        """Return a value as JSON, without any key that may be in it."""
-        return Response(hidden_json(value, parts.hide), content_type="application/json"), status
+    answer = partial(json_answer, hide=parts.hide)
 
     def held(request_id: str) -> Record | None:
         """Return a request with held bodies."""
@@ -125,7 +122,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
 
     @pages.post(f"{root}/api/requests/<request_id>/again")
     def again(request_id: str) -> ExchangeResponse | Answered:
-        wanted = asked_json()
+        wanted = sent_object()
         upstream, model = (wanted.get(name) or None for name in ("upstream", "model"))
         if not all(value is None or isinstance(value, str) for value in (upstream, model)):
             return error("upstream and model are names.", 400)
@@ -155,7 +152,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
 
     @pages.post(f"{root}/api/capture/pause")
     def pause() -> Answered:
-        paused = asked_json().get("paused", True)
+        paused = sent_object().get("paused", True)
         if not isinstance(paused, bool):
             return error("paused is true or false.", 400)
         capture.pause(is_paused=paused)
@@ -223,9 +220,3 @@ def capture_state(parts: RequestParts) -> dict[str, Any]:
         "max_requests": limits.requests,
         "disk": kept_state(parts.kept),
     }
-
-
-def asked_json() -> dict[str, Any]:
-    """Return the JSON object of the request's body, an empty one where it has none."""
-    value = request.get_json(silent=True)
-    return value if isinstance(value, dict) else {}

@@ -1,15 +1,17 @@
 """Serve the settings as JSON: each with meaning, value and origin; changes are checked and made one by one."""
 
 import json
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from proxy.capture.hiding import Hide, hidden_json
+from proxy.capture.hiding import Hide
 from proxy.errors.proxy_error import ProxyError
 from proxy.exchange.rules import preview
 from proxy.settings.model import Settings, about, shown, variable
 from proxy.settings.store import SettingsStore
+from proxy.web.ui.json_api import Answered, object_answer, sent_object
 
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Upstream", ("openai_base", "openai_time", "openai_max", "openai_org", "openai_pro", "openai_ca", "proxy_ups")),
@@ -26,23 +28,20 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 def add_routes(pages: Blueprint, root: str, store: SettingsStore, hide: Hide) -> None:
     """Add the routes below a path; the blueprint guards them, and they wait in a worker thread."""
-
-    def answer(status: int = 200, **members: Any) -> tuple[Response, int]:
-        """Return JSON, without any key that somebody has put into a setting."""
-        return Response(hidden_json(members, hide), content_type="application/json"), status
+    answer = partial(object_answer, hide=hide)
 
     @pages.get(f"{root}/api/settings")
-    def settings() -> tuple[Response, int]:
+    def settings() -> Answered:
         edit = store.taken_up
         taken_up = None if edit is None else {"text": str(edit), "at": edit.at}
         rows = [row(store, field) for field in in_order()]
         return answer(file=str(store.path), warning=store.warning, taken_up=taken_up, settings=rows)
 
     @pages.post(f"{root}/api/settings/<field>")
-    def change_setting(field: str) -> tuple[Response, int]:
+    def change_setting(field: str) -> Answered:
         """Take `{"value": …}`; null is the default."""
-        wanted = request.get_json(silent=True)
-        if not isinstance(wanted, dict) or "value" not in wanted:
+        wanted = sent_object()
+        if "value" not in wanted:
             return answer(400, error="The value is missing.")
         try:
             store.update(**{field: wanted["value"]})
@@ -51,10 +50,9 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, hide: Hide) ->
         return answer(**row(store, field))
 
     @pages.post(f"{root}/api/try-rules")
-    def try_rules() -> tuple[Response, int]:
+    def try_rules() -> Answered:
         """Take a body as `{"body": "…"}` and return what the parameter rules make of it."""
-        wanted = request.get_json(silent=True)
-        body = wanted.get("body") if isinstance(wanted, dict) else None
+        body = sent_object().get("body")
         try:
             fields = json.loads(body) if isinstance(body, str) else None
         except (ValueError, RecursionError) as error:

@@ -1,10 +1,10 @@
 """Serve tools and MCP servers as JSON: their state and rules, and a call to try a tool."""
 
+from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from proxy.capture.hiding import hidden_json
 from proxy.errors.proxy_error import ProxyError
 from proxy.settings.store import SettingsStore
 from proxy.tools.execution import ToolExecution
@@ -12,18 +12,15 @@ from proxy.tools.switches import EVERYBODY, cost_of, off_for, turned
 from proxy.tools.tool import Tool
 from proxy.web.ui.approvals import readable
 from proxy.web.ui.dashboard import RequestParts
+from proxy.web.ui.json_api import Answered, object_answer, sent_object
 
 RULES = ("auto", "ask", "never")
 MAX_ARGUMENTS = 1_000_000  # characters
-Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExecution, parts: RequestParts) -> None:
     """Add the routes below a path; the blueprint guards them. They block on servers and tools."""
-
-    def answer(status: int = 200, **members: Any) -> Answered:
-        """Return JSON, without any key."""
-        return Response(hidden_json(members, parts.hide), content_type="application/json"), status
+    answer = partial(object_answer, hide=parts.hide)
 
     @pages.get(f"{root}/api/tools")
     def all_tools() -> Answered:
@@ -32,7 +29,7 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
     @pages.post(f"{root}/api/tools/rule")
     def change_rule() -> Answered:
         """Take `{"name", "rule"}`: auto, ask, never, or null for the default of its kind."""
-        wanted = asked()
+        wanted = sent_object()
         name, rule = wanted.get("name"), wanted.get("rule")
         if not isinstance(name, str) or not name or (rule is not None and rule not in RULES):
             return answer(400, error="A tool's name and one of auto, ask and never are needed.")
@@ -45,7 +42,7 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
     @pages.post(f"{root}/api/tools/switch")
     def switch_tool() -> Answered:
         """Take `{"name", "on": true or false, "client": "aider"}`; without a client the switch is everybody's."""
-        wanted = asked()
+        wanted = sent_object()
         name, is_on, client = wanted.get("name"), wanted.get("on"), wanted.get("client", EVERYBODY)
         if (
             not isinstance(name, str)
@@ -65,7 +62,7 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
     @pages.post(f"{root}/api/tools/call")
     def try_call() -> Answered:
         """Run `{"name", "arguments": "JSON"}` for the user, without a question."""
-        wanted = asked()
+        wanted = sent_object()
         name, arguments = wanted.get("name"), wanted.get("arguments", "{}")
         if not isinstance(name, str) or not isinstance(arguments, str) or len(arguments) > MAX_ARGUMENTS:
             return answer(400, error="A tool's name, and its arguments as a JSON text, are needed.")
@@ -73,12 +70,6 @@ def add_routes(pages: Blueprint, root: str, store: SettingsStore, tools: ToolExe
             return answer(409, error="Tools are off.")
         record = tools.try_call(name, arguments)
         return answer(outcome=record.outcome, result=record.result, seconds=record.seconds)
-
-
-def asked() -> dict[str, Any]:
-    """Return the JSON object of the request's body, an empty one where it has none."""
-    value = request.get_json(silent=True)
-    return value if isinstance(value, dict) else {}
 
 
 def is_off_for_all(store: SettingsStore, tools: ToolExecution, tool: Tool) -> bool:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 from proxy.usage import quality, summaries
 from proxy.usage.spending import Spending, today_words
 from proxy.web.ui.dashboard import RequestParts
+from proxy.web.ui.json_api import Answered
 
 MAX_DAYS = 36_500
 TABLES: dict[str, Callable[..., Iterable[dict[str, Any]]]] = {
@@ -18,8 +19,6 @@ TABLES: dict[str, Callable[..., Iterable[dict[str, Any]]]] = {
     "speeds": lambda file, _, *asked: quality.speeds(file, *asked),
     "outcomes": lambda file, _, *asked: quality.outcomes(file, *asked),
 }
-
-Answered = tuple[Response, int]
 
 
 def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:

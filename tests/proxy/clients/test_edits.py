@@ -57,10 +57,6 @@ def jsonc_value(draw: Any, depth: int) -> str:
     return json.dumps(draw(SCALARS), ensure_ascii=draw(st.booleans()))
 
 
-def data_without(form: Format, text: str, edits: tuple[Edit, ...]) -> Any:
-    return form.parse(taken_back(form, text, "", edits)[0])
-
-
 def check_round_trip(form: Format, text: str, edits: tuple[Edit, ...]) -> None:
     """Apply; what was there is still there in its order; take back; nothing is changed that was there."""
     before = form.parse(text)

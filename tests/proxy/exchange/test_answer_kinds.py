@@ -102,7 +102,7 @@ def test_an_upstream_that_never_sends_a_finish_reason_is_learnt(
     assert b"upstream_truncated" in stream(proxy, CHAT, body).body
     assert stream(proxy, CHAT, body).body == unfinished
     assert "sends no finish_reason" in caplog.text
-    assert any("never: sends no finish_reason" in said for said in proxy.services.habits.described())
+    assert any("never: sends no finish_reason" in said for said in proxy.services.learned.described_habits())
 
     upstream.answer(Sse([finished], done=False))
     assert stream(proxy, CHAT, other).body == finished

@@ -11,9 +11,9 @@ from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, proxy_before
 from proxy import lifespan, paths
-from proxy.exchange import learned_repairs
-from proxy.exchange.learned_repairs import LearnedRepairs
 from proxy.policy.refused_parameters import Repair
+from proxy.upstream import learned
+from proxy.upstream.learned import LearnedFacts
 from waiting import wait_for
 
 LIMITS = {"new head": (30, 34), "seen head": (24, 28)}  # files, room changes
@@ -123,16 +123,16 @@ def test_what_another_process_learns_meanwhile_is_heeded(
     first: Fresh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifespan, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(learned_repairs, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(learned, "LOOK_EVERY_S", 0.01)
     with proxy_before(first.base_url, tmp_path) as proxy:
         assert chat(proxy, "o9", temperature=1).status_code == 200
-        assert not proxy.services.learned_repairs.may_hold_some
-        elsewhere = LearnedRepairs(paths.learned_repairs_file())
+        assert not proxy.services.learned.may_hold_repairs
+        elsewhere = LearnedFacts(paths.learned_file())
         elsewhere.learn("default", "o9", Repair("temperature"))
-        wait_for(lambda: proxy.services.learned_repairs.may_hold_some, "it is noticed")
+        wait_for(lambda: proxy.services.learned.may_hold_repairs, "it is noticed")
         assert chat(proxy, "o9", temperature=1).status_code == 200
-        paths.learned_repairs_file().unlink()
-        wait_for(lambda: not proxy.services.learned_repairs.may_hold_some, "it is forgotten")
+        paths.learned_file().unlink()
+        wait_for(lambda: not proxy.services.learned.may_hold_repairs, "it is forgotten")
         assert chat(proxy, "o9", temperature=1).status_code == 200
 
     assert ["temperature" in request.json() for request in first.requests] == [True, False, True]

@@ -11,8 +11,7 @@ import pytest
 from fakes.scripted_upstream import Answer, Json, Recorded, ScriptedUpstream, Sse, completion, completion_chunks
 from fakes.shared_upstream import Fresh, proxy_before
 from proxy import paths
-from proxy.exchange.learned_repairs import Learned, LearnedRepairs
-from proxy.policy.refused_parameters import Repair, repair_for
+from proxy.policy.refused_parameters import repair_for
 from waiting import wait_for
 
 OPENAI = {
@@ -138,12 +137,12 @@ def test_it_is_remembered_by_the_next_run(start: Callable[..., Any], upstream: F
     upstream.answer(Strict("temperature"))
     with start() as proxy:
         ask(proxy, temperature=0.2)
-        wait_for(paths.learned_repairs_file().exists, "it is kept")
+        wait_for(paths.learned_file().exists, "it is kept")
     if os.name == "posix":
-        assert paths.learned_repairs_file().stat().st_mode & 0o077 == 0
+        assert paths.learned_file().stat().st_mode & 0o077 == 0
     with start() as proxy:
         assert ask(proxy, temperature=0.2).status_code == 200
-        assert [str(each.repair) for each in proxy.services.learned_repairs.all()] == ["temperature dropped"]
+        assert proxy.services.learned.described_repairs() == ["temperature dropped for o9 at default"]
     assert ["temperature" in request.json() for request in upstream.requests] == [True, False, False]
 
 
@@ -186,51 +185,3 @@ def test_a_stream_is_repaired_too(start: Callable[..., Any], upstream: Fresh) ->
     with start() as proxy, proxy.sdk() as sdk:
         chunks = list(sdk.chat.completions.create(model="o9", messages=[], temperature=1, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "well"
-
-
-class TestMemory:
-    """What is kept of it."""
-
-    DROP = Repair("temperature")
-
-    def test_it_ends_after_thirty_days(self, tmp_path: Path) -> None:
-        now = [1000.0]
-        repairs = LearnedRepairs(tmp_path / "r.json", lambda: now[0])
-        repairs.learn("a", "m", self.DROP)
-        now[0] += 29 * 86_400
-        assert repairs.of("a", "m") == [self.DROP]
-        now[0] += 2 * 86_400
-        assert repairs.of("a", "m") == []
-
-    def test_it_is_bounded(self, tmp_path: Path) -> None:
-        repairs = LearnedRepairs(tmp_path / "r.json")
-        assert not repairs.learn("a", "m" * 201, self.DROP)
-        for number in range(600):
-            repairs._entries[("a", str(number), "temperature")] = Learned("a", str(number), self.DROP, number)
-        repairs.learn("a", "last", self.DROP)
-        assert len(repairs._entries) == 500
-
-    def test_another_process_can_forget_it(self, tmp_path: Path) -> None:
-        path = tmp_path / "r.json"
-        repairs = LearnedRepairs(path)
-        repairs.learn("a", "m", self.DROP)
-        wait_for(path.exists, "it is kept")
-        assert LearnedRepairs(path).forget() == 1
-        wait_for(lambda: repairs.of("a", "m") == [], "it is forgotten", 5)
-
-    @pytest.mark.parametrize(
-        "content",
-        [
-            b"",
-            b"{",
-            b"{}",
-            b"[1, null]",
-            b'[{"upstream": "a", "model": "m", "parameter": "messages", "as": null, "at": 9e12}]',
-            b'[{"upstream": "a", "model": "m", "parameter": "max_tokens", "as": "model", "at": 9e12}]',
-            b"\xff\xfe",
-        ],
-    )
-    def test_a_broken_file_teaches_nothing(self, tmp_path: Path, content: bytes) -> None:
-        path = tmp_path / "r.json"
-        path.write_bytes(content)
-        assert LearnedRepairs(path).all() == []

@@ -47,8 +47,6 @@ def in_chunks(pieces: list[bytes], extension: bytes = b"", trailer: bytes = b"")
 
 
 BODIES = st.lists(st.binary(max_size=40), max_size=4)
-EXTENSIONS = [b"", b";a=b", b';q="x"']
-TRAILERS = [b"", b"X-T: 1\r\nSet-Cookie: a\r\n"]
 INTERIM = st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 E\r\nLink: <a>\r\n\r\n" * 2])
 
 

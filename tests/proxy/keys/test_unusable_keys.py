@@ -75,13 +75,20 @@ def test_a_request_for_which_there_is_no_usable_key_goes_nowhere(
     assert upstream.requests == []
 
 
+def start_with_other(
+    start_proxy: Callable[..., RunningProxy], monkeypatch: pytest.MonkeyPatch, upstream: Fresh, key: str
+) -> RunningProxy:
+    """Start a proxy with a further upstream, whose key stands in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY_OTHER", key)
+    other = {"name": "other", "base_url": upstream.base_url}
+    return start_proxy(openai_base_url="https://nowhere.invalid/v1", proxy_upstreams=[other])
+
+
 @pytest.mark.parametrize("value", [each for each in UNUSABLE if "\x00" not in each])
 def test_a_variable_that_holds_no_key_for_a_further_upstream_is_told_by_its_name(
     monkeypatch: pytest.MonkeyPatch, start_proxy: Callable[..., RunningProxy], upstream: Fresh, value: str
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY_OTHER", value)
-    other = {"name": "other", "base_url": upstream.base_url}
-    proxy = start_proxy(openai_base_url="https://nowhere.invalid/v1", proxy_upstreams=[other])
+    proxy = start_with_other(start_proxy, monkeypatch, upstream, value)
 
     with connect(proxy) as client:
         reply = client.post(CHAT, b'{"model":"other/m","messages":[]}')
@@ -98,9 +105,7 @@ def test_a_variable_that_holds_no_key_for_a_further_upstream_is_told_by_its_name
 def test_such_a_variable_is_read_like_the_first_one(
     monkeypatch: pytest.MonkeyPatch, start_proxy: Callable[..., RunningProxy], upstream: Fresh, value: str
 ) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY_OTHER", value)
-    other = {"name": "other", "base_url": upstream.base_url}
-    proxy = start_proxy(openai_base_url="https://nowhere.invalid/v1", proxy_upstreams=[other])
+    proxy = start_with_other(start_proxy, monkeypatch, upstream, value)
 
     with connect(proxy) as client:
         assert client.post(CHAT, b'{"model":"other/m","messages":[]}').status == 200

@@ -11,7 +11,6 @@ from proxy.settings.model import Settings, about, variable
 from proxy.settings.store import SettingsStore
 
 FIELDS = [field for field in Settings.model_fields if not about(field).secret]
-ASSIGNMENT = re.compile(r"(?m)^# (?=[a-z_]+ = )")
 
 
 def test_the_file_holds_every_setting_with_its_meaning_and_no_key() -> None:

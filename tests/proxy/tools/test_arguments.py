@@ -418,7 +418,7 @@ def test_a_whole_call_with_its_members_elsewhere_is_run_too(
 # --- streamed responses: what is told in several places ---------------------------------------------------------------
 
 DELTA, WHOLE = "response.function_call_arguments.delta", "response.function_call_arguments.done"
-ADDED, ITEM = "response.output_item.added", "response.output_item.done"
+ITEM = "response.output_item.done"
 ROME_TEXT = json.dumps({"city": "Rome", "nights": 3})
 NOTHING = object()
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from fakes.dashboard import Hosted, form_token
-from fakes.environment import clean_environment
 from proxy.settings.file_text import FileState
 from proxy.settings.model import Settings
 
@@ -16,9 +15,7 @@ TOKEN = "X-Form-Token"
 
 @pytest.fixture
 def hosted(tmp_path: Path) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml", openai_api_key="key-of-the-command-line")
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml", openai_api_key="key-of-the-command-line") as program:
         yield program
 
 

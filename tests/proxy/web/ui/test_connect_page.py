@@ -8,7 +8,6 @@ import httpx2
 import pytest
 
 from fakes.dashboard import Hosted, form_token
-from fakes.environment import clean_environment
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.shared_upstream import Fresh
 from waiting import wait_for
@@ -28,11 +27,9 @@ def upstream(provider: ScriptedUpstream) -> Fresh:
 
 @pytest.fixture
 def hosted(tmp_path: Path, upstream: Fresh, empty_computer: Path) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(
-            settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url, openai_api_key="upstream-key"
-        )
-    with program:
+    with Hosted(
+        settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url, openai_api_key="upstream-key"
+    ) as program:
         yield program
 
 

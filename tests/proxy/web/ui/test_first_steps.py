@@ -8,7 +8,6 @@ import httpx2
 import pytest
 
 from fakes.dashboard import Hosted, form_token
-from fakes.environment import clean_environment
 from fakes.scripted.samples import completion_chunks
 from fakes.scripted_upstream import Json, Sse
 from fakes.shared_upstream import Fresh
@@ -21,9 +20,7 @@ KEY = "a-key-of-the-first-minute"
 
 @pytest.fixture
 def hosted(tmp_path: Path) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml")
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml") as program:
         yield program
 
 

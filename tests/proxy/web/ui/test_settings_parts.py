@@ -10,7 +10,6 @@ import httpx2
 import pytest
 
 from fakes.dashboard import Hosted, form_token
-from fakes.environment import clean_environment
 from fakes.scripted_upstream import Answer, Html, Json
 from fakes.shared_upstream import Fresh
 from proxy import paths
@@ -24,9 +23,7 @@ KEY = "a-provider-key-of-settings"
 
 @pytest.fixture
 def hosted(tmp_path: Path, upstream: Fresh) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url)
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url) as program:
         yield program
 
 

@@ -7,7 +7,6 @@ import httpx2
 import pytest
 
 from fakes.dashboard import Hosted, form_token
-from fakes.environment import clean_environment
 from fakes.model_server import serving
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.shared_upstream import Fresh
@@ -26,9 +25,7 @@ def upstream(provider: ScriptedUpstream) -> Fresh:
 
 @pytest.fixture
 def hosted(tmp_path: Path, upstream: Fresh) -> Iterator[Hosted]:
-    with clean_environment():
-        program = Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url)
-    with program:
+    with Hosted(settings_file=tmp_path / "settings.toml", openai_base_url=upstream.base_url) as program:
         yield program
 
 
