@@ -30,9 +30,7 @@ KEY = (
     r"(?:api[ _-]?(?:key|token)|(?:access|security|bearer|jwt)[ _-]token|auth(?:entication|orization)?[ _-]token"
     r"|(?:secret|subscription) key|jwt|credentials?)"
 )
-WRONG = (
-    r"(?:invalid|incorrect|wrong|expired|revoked|malformed|deactivated|disabled|unrecogni[sz]ed|leaked|compromised)"
-)
+WRONG = r"(?:invalid|incorrect|wrong|expired|revoked|malformed|deactivated|disabled|unrecogni[sz]ed|leaked|compromised)"
 BETWEEN = (
     r"(?:\W+(?:or|and|missing|invalid|expired|the|your|an?|provided|authentication|openai|google|gemini|upstream"
     r"|anthropic|mistral|cohere|bearer|x))"

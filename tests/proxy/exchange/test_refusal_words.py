@@ -267,7 +267,7 @@ REFUSALS: list[tuple[str, int, Any]] = [
         429,
         {
             "error": {
-                "message": "Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000. Please try again in 2s.",
+                "message": "Rate limit reached on tokens per min (TPM): Limit 30000. Please try again in 2s.",
                 "type": "tokens",
                 "code": "rate_limit_exceeded",
             }
@@ -279,7 +279,7 @@ REFUSALS: list[tuple[str, int, Any]] = [
         {
             "error": {
                 "code": 429,
-                "message": "You exceeded your current quota, check your plan and billing details. Please retry in 32.5s.",
+                "message": "You exceeded your quota, check your plan and billing details. Please retry in 32.5s.",
                 "status": "RESOURCE_EXHAUSTED",
                 "details": [
                     {"@type": "x", "violations": [{"quotaMetric": "g"}]},
