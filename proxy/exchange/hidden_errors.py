@@ -1,5 +1,6 @@
 """Errors that come with a success status: told by their form, and given the status they should have had."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from proxy.stream.event_json import read_object
 ERROR_INSIDE = re.compile(rb'"error"\s*:\s*[{"]|"object"\s*:\s*"error"')
 RESULTS = ("choices", "output", "data", "object")  # what only a result has; some results speak of an error of their own
 WITHOUT_STATUS = 502
+HTTP_ERROR = re.compile(r"[45][0-9][0-9]")
 
 
 def find_error(body: bytes) -> tuple[int, bytes] | None:
@@ -22,15 +24,22 @@ def find_error(body: bytes) -> tuple[int, bytes] | None:
     if isinstance(error, dict) and error is not value and isinstance(error.get("message"), str):
         return status_of(error, value), body
     fields = error if isinstance(error, dict) else {"message": error}
-    said = str(fields.get("message") or "The upstream sent an error without a message")
-    code = fields.get("code") or fields.get("type")
-    kind = str(fields.get("type") or "upstream_error")
-    return status_of(fields, value), error_body(said, type=kind, code=str(code) if code else "upstream_error")
+    said = written(fields.get("message")) or "The upstream sent an error without a message"
+    kind = written(fields.get("type")) or "upstream_error"
+    return status_of(fields, value), error_body(said, type=kind, code=written(fields.get("code")) or kind)
+
+
+def written(value: object) -> str:
+    """Return what an upstream has said as text, "" where it has said nothing, or nothing that could be written."""
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
+    except RecursionError:
+        return ""
 
 
 def status_of(*objects: Mapping[str, Any]) -> int:
     """Return the first HTTP status of an error that the objects name."""
-    for value in (str(each.get(name)) for each in objects for name in ("status", "status_code", "code")):
-        if value.isdecimal() and 400 <= int(value) < 600:
+    for value in (each.get(name) for each in objects for name in ("status", "status_code", "code")):
+        if isinstance(value, (str, int)) and HTTP_ERROR.fullmatch(str(value)):
             return int(value)
     return WITHOUT_STATUS

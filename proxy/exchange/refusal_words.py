@@ -18,31 +18,41 @@ PARTS = ("error", "details", "detail", "errors")  # what holds one object or sev
 KEY_CODES = re.compile(
     r"(?:(?:invalid|incorrect|wrong|expired|revoked|disabled|missing|unknown)_(?:api_?)?(?:key|token|credentials?)"
     r"|(?:api_?)?key_(?:invalid|expired|revoked|disabled|missing|not_found)|(?:access_)?token_(?:expired|invalid)"
-    r"|invalid_authentication(?:_error)?|authentication_(?:error|failed)|api_key_service_blocked|unauthenticated)"
+    r"|invalid_authentication(?:_error)?|authentication_(?:error|failed)|api_key_service_blocked|unauthenticated"
+    r"|401)"
 )
 CREDIT_CODES = re.compile(
     r"insufficient_(?:quota|credits?|balance|funds)|billing_hard_limit_reached|billing_not_active|payment_required"
     r"|credit_balance_too_low|out_of_credits?|no_credits|account_balance_insufficient|quota_exhausted_billing"
+    r"|arrearage|exceeded_current_quota(?:_error)?"
 )
-KEY = r"(?:api[ _-]?key|access[ _-]token|auth(?:entication|orization)?[ _-]token|secret key|credentials?)"
-WRONG = r"(?:invalid|incorrect|wrong|expired|revoked|malformed|deactivated|disabled|unrecogni[sz]ed)"
+KEY = (
+    r"(?:api[ _-]?(?:key|token)|(?:access|security|bearer|jwt)[ _-]token|auth(?:entication|orization)?[ _-]token"
+    r"|(?:secret|subscription) key|jwt|credentials?)"
+)
+WRONG = r"(?:invalid|incorrect|wrong|expired|revoked|malformed|deactivated|disabled|unrecogni[sz]ed|leaked|compromised)"
 BETWEEN = (
     r"(?:\W+(?:or|and|missing|invalid|expired|the|your|an?|provided|authentication|openai|google|gemini|upstream"
     r"|anthropic|mistral|cohere|bearer|x))"
 )
 AFTER = (
-    r"(?:\W+(?:you|provided|provide|given|supplied|used|is|was|has|been|are|does|did|could|be|in|the|header|request))"
+    r"(?:\W+(?:you|provided|provide|given|supplied|used|included|is|was|has|been|are|does|did|could|be|in|the|header"
+    r"|request|reported|as))"
 )
 WRONG_KEY = re.compile(
     rf"\b{WRONG}{BETWEEN}{{0,4}}\W+{KEY}"
     rf"|\b{KEY}(?:\s*[:'\"`(]\S+)?{AFTER}{{0,5}}\W+(?:{WRONG}|not (?:valid|found|exist|recogni[sz]ed|correct))\b"
-    rf"|\bno (?:valid )?{KEY}|\bmissing {KEY}",
+    rf"|\bno (?:valid )?(?:auth )?{KEY}|\bmissing {KEY}|\bcould not (?:validate|verify)(?: your| the)? {KEY}"
+    r"|\bunregistered callers\b"
+    r"|^\W*(?:not authenticated|unauthenticated|unauthori[sz]ed|authentication (?:error|failed|required))\W*$",
     re.IGNORECASE,
 )
 NO_CREDIT = re.compile(
     r"credit balance (?:is )?too low|insufficient (?:account )?(?:balance|credits?|funds|quota)\b|\bout of credits?\b"
     r"|not enough (?:credits?|balance|funds)|(?:no|used all)(?: \w+){0,2} credits|requires more credits"
-    r"|payment required|billing hard limit|check your billing details",
+    r"|payment required|billing hard limit|check your (?:plan and )?billing details"
+    r"|balance (?:is )?(?:insufficient|not enough|too low)|\bcredits? (?:are |is |have been )?(?:depleted|exhausted)"
+    r"|\bspend(?:ing)? (?:limit|cap)\b|\bkey limit exceeded|account is in (?:good standing|arrears)|余额不足|欠费",
     re.IGNORECASE,
 )
 RATE = re.compile(r"rate[ _-]?limit|per[ _-]?(?:minute|day|second)|retry ?(?:in|delay)", re.IGNORECASE)

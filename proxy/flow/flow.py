@@ -14,6 +14,7 @@ from proxy.errors.upstream import (
     CancelledByUser,
     ProxyStopped,
     UpstreamFailure,
+    UpstreamInvalidEvent,
     UpstreamInvalidResponse,
     UpstreamProtocolFailure,
     UpstreamTimeout,
@@ -29,6 +30,7 @@ TOKENS = (
     ("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details"),
     ("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details"),
 )
+MAX_TOKENS = 2**40  # a larger count is none; the ledger's numbers, and their sums, have 64 bits
 CACHE_READ, CACHE_WRITTEN = "cache_read_input_tokens", "cache_creation_input_tokens"
 DECODER = json.JSONDecoder()
 
@@ -55,6 +57,7 @@ OUTCOME_OF: tuple[tuple[type[ProxyError], Outcome], ...] = (
     (CancelledByUser, Outcome.CANCELLED),
     (UpstreamTimeout, Outcome.TIMED_OUT),
     (UpstreamTruncated, Outcome.CUT),
+    (UpstreamInvalidEvent, Outcome.INVALID),
     (UpstreamInvalidResponse, Outcome.INVALID),
     (UpstreamUnexpectedStatus, Outcome.INVALID),
     (UpstreamProtocolFailure, Outcome.INVALID),
@@ -223,7 +226,7 @@ def outcome_of(status: int, failure: ProxyError | None, *, is_repaired: bool) ->
 def count(counted: object, name: str) -> int:
     """Return a count, 0 where there is none, or one below zero: it would take off what others have used."""
     value = counted.get(name) if isinstance(counted, dict) else None
-    return max(value, 0) if isinstance(value, int) else 0
+    return min(max(value, 0), MAX_TOKENS) if isinstance(value, int) else 0
 
 
 def find_usage(body: bytes) -> Mapping[str, Any] | None:

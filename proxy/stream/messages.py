@@ -6,6 +6,8 @@ Source: Anthropic's documentation of streaming, and what its official SDK reads.
 from collections.abc import Mapping
 from typing import Any
 
+from proxy.errors.upstream import UpstreamTruncated
+from proxy.stream.completions import DONE
 from proxy.stream.event_json import read_event, write_event
 from proxy.stream.sse import Event
 from proxy.stream.typed_events import TypedEvents
@@ -31,16 +33,21 @@ class MessagesDialect(TypedEvents):
 
     def see(self, event: Event) -> bytes:
         """Return what goes to the client in the event's place; raises UpstreamFailure."""
+        data = event.data or b""
         self._is_ordinary = False
+        if data.strip() == DONE:  # some gateways end every stream of theirs like this
+            return self._see_done(event)
         if not event.whole:
-            self.is_over = event.name == STOP
+            self.is_complete |= event.name == STOP
             return event.raw
-        value = read_event(event.data or b"")
+        value = read_event(data)
+        if not isinstance(value, dict):
+            return event.raw
         kind = value.get("type") or event.name
         if kind == "error":
             return self._see_error(event)
         if kind == STOP:
-            self.is_over = True
+            self.is_complete = True
         elif kind == "message_start":
             message = value.get("message")
             self._count(message.get("usage") if isinstance(message, dict) else None)
@@ -52,6 +59,12 @@ class MessagesDialect(TypedEvents):
     def error_event(self, error: Mapping[str, Any]) -> bytes:
         """Write an error as this API does."""
         return error_event(error)
+
+    def _see_done(self, event: Event) -> bytes:
+        if not self.is_settled and not self.is_complete:
+            raise UpstreamTruncated("its end came before message_stop")
+        self.is_over = True
+        return event.raw
 
     def _count(self, usage: object) -> None:
         """Take the tokens told so far; a later count replaces an earlier one of its name."""

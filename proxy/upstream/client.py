@@ -107,7 +107,7 @@ class UpstreamClient:
         key: str,
         send: Callable[[UpstreamRequest, str, dict[str, str]], Awaitable[WireAnswer | OpenSocket]],
     ) -> Answer:
-        kind = (request.method, key, request.path.split("/", 2)[1])
+        kind = (request.method, key, request.path.lstrip("/").partition("/")[0])
         self._running += 1
         try:
             while (prepared := self._prepared.get(kind)) is None and kind in self._preparing:

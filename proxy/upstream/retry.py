@@ -70,5 +70,5 @@ def is_quota_error(answer: Answer) -> bool:
     try:
         error = json.loads(answer.body or b"")["error"]
         return error.get("code") in QUOTA_CODES or error.get("type") in QUOTA_CODES
-    except (ValueError, LookupError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return False

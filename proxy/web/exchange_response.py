@@ -4,6 +4,7 @@ Our own server and any ASGI server perform the exchange on their event loop. Beh
 it while it is iterated, so that the app is a Flask app everywhere.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from proxy.web.on_loop import Performed
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
+VERSION = re.compile(r"^/(?:v|%76)(?:1|%31)(?:/|%2f)", re.IGNORECASE)
 MAX_CLIENT_NAME = 60  # characters
 HandOver = Callable[[Performed, list[tuple[str, str]]], None]
 UPSTREAM = "HTTP_X_PROXY_UPSTREAM"  # names the upstream for a request whose model names none
@@ -44,7 +46,7 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
     return RequestHead(
         kind,
         method,
-        path.removeprefix("/v1"),
+        below_version(path),
         query,
         headers,
         caller,
@@ -53,6 +55,12 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
         environ.get(UPSTREAM) or None,
         wants_json,
     )
+
+
+def below_version(path: str) -> str:
+    """Return an encoded path without the version at its beginning, which a client may have encoded too."""
+    rest = path.removeprefix("/v1")
+    return rest if rest.startswith("/") and rest != path else VERSION.sub("/", path)
 
 
 def client_program() -> str | None:

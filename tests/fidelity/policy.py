@@ -93,7 +93,7 @@ def answer_differences(asked: Asked, direct: Outcome, proxied: Outcome) -> Itera
         yield "a connection that its client gave up is kept"
     if direct.is_late or proxied.is_late:
         yield f"nothing comes, {'through the proxy' if proxied.is_late else 'without it'}"
-    elif not direct.is_complete:
+    elif not direct.is_complete or breaks_off(direct):
         yield from pretences(asked, direct, proxied)
     elif error := own_error(asked, proxied):
         if error not in refusals(asked, direct):
@@ -162,15 +162,22 @@ def without_type(headers: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
 
 
 def plain_body(outcome: Outcome) -> bytes:
-    """Return the body without an encoding nobody asked for, which the proxy undoes, as far as it came.
-
-    Where such a body ends too early, and the connection's end is its only end, nobody notices.
-    """
+    """Return the body without an encoding nobody asked for, which the proxy undoes, as far as it came."""
     if not outcome.values("content-encoding"):
         return outcome.body
     with suppress(zlib.error):  # too little of it came
         return zlib.decompressobj(GZIP).decompress(outcome.body)
     return b""
+
+
+def breaks_off(outcome: Outcome) -> bool:
+    """Tell whether an encoded body is cut, which the proxy sees also where the connection's end is its only end."""
+    if not outcome.values("content-encoding") or not outcome.body:
+        return False
+    decompressor = zlib.decompressobj(GZIP)
+    with suppress(zlib.error):
+        decompressor.decompress(outcome.body)
+    return not decompressor.eof
 
 
 def begins_like(one: bytes, other: bytes) -> bool:
@@ -208,7 +215,8 @@ def refusals(asked: Asked, direct: Outcome) -> list[tuple[int, str]]:
         given.append((direct.status, "upstream_invalid_api_key"))
     if direct.status >= 400 and not is_json(direct):  # every error has the form of the API
         given.append((direct.status, f"upstream_status_{direct.status}"))
-    misses_json = kind == b"text/html" or (kind == b"application/json" and not is_json(direct))
+    looks_like_json = kind == b"application/json" or plain_body(direct).lstrip()[:1] in (b"{", b"[")
+    misses_json = kind == b"text/html" or (looks_like_json and not is_json(direct))
     if asked.wants_stream or (asked.is_ruled and misses_json):
         given.append((502, "upstream_invalid_response"))
     return [(status, "") for status, _ in given] if asked.method == "HEAD" else given

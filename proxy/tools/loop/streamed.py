@@ -162,7 +162,7 @@ class LoopedAnswer(Answer):
         answer.close()
         try:
             error = json.loads(answer.body or b"")["error"] if answer.status >= 400 else None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             error = None
         failure = UpstreamInvalidResponse(f"status {answer.status} where the stream was to go on")
         return self._break_off(error if isinstance(error, dict) else fields_of(failure), failure)

@@ -38,8 +38,8 @@ ABOUT_MODEL = re.compile(
 ABOUT_MESSAGES = re.compile(
     r"(?i)\bmessages?\b|tool_call_id|tool_calls?\b|tool_use_id|tool_result|\brole\b|preceding|function response"
 )
-PLACE = re.compile(r"(?i)\b(?:tools|functions?_?declarations|functions)(?:\[|\.)(\d+)")
-GEMINI_PLACE = re.compile(r"(?i)function_?declarations\[(\d+)\]")
+PLACE = re.compile(r"(?i)\b(?:tools|functions?_?declarations|functions)(?:\[|\.)([0-9]{1,4})(?![0-9])")
+GEMINI_PLACE = re.compile(r"(?i)function_?declarations\[([0-9]{1,4})\]")
 NAMED = re.compile(r"[\"'`\u201c\u2018\u00ab]([A-Za-z0-9_.-]{1,64})[\"'`\u201d\u2019\u00bb]")
 
 

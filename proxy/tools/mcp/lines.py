@@ -60,7 +60,11 @@ def unreadable(line: bytes, why: str) -> JSONRPCError | None:
     found = ID.search(ends)
     if found is None or b'"jsonrpc"' not in ends or b'"method"' in line[:END_BYTES]:
         return None
-    return JSONRPCError(jsonrpc="2.0", id=json.loads(found[1]), error=ErrorData(code=INTERNAL_ERROR, message=why))
+    try:
+        asked: int | str = json.loads(found[1])
+    except ValueError:  # no text: a control character, or half of one
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=asked, error=ErrorData(code=INTERNAL_ERROR, message=why))
 
 
 class Noise:

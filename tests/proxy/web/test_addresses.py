@@ -394,6 +394,23 @@ def test_an_encoded_path_and_its_query_go_upstream_as_they_came(
     assert [request.target for request in upstream.requests] == wanted
 
 
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("/v1%2fmodels", "/v1/models"),
+        ("/%76%31%2Fmodels", "/v1/models"),
+        ("/%761/models/x", "/v1/models/x"),
+        ("/v%31%2Ffiles?after=%2F", "/v1/files?after=%2F"),
+    ],
+)
+def test_a_version_may_be_encoded_too(upstream: Fresh, proxy: RunningProxy, asked: str, sent: str) -> None:
+    with closing(RawClient(proxy.address.port)) as client:
+        head = f"GET {asked} HTTP/1.1\r\nHost: 127.0.0.1:{proxy.address.port}\r\nConnection: close\r\n\r\n"
+        assert client.send(head.encode()).read_to_fin().startswith(b"HTTP/1.1 200")
+
+    assert upstream.request.target == sent
+
+
 def test_a_path_that_climbs_never_reaches_the_upstream(upstream: Fresh, proxy: RunningProxy) -> None:
     for target in ("/v1/../admin", "/v1/files/../../admin", "/v1/%2e%2e/admin", "/v1/files%2F..%2F..%2Fadmin"):
         with closing(RawClient(proxy.address.port)) as client:
