@@ -30,7 +30,7 @@ ProxyError                      proxy_error.py
 │   ├── WrongMethod             405
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
-│   │   └── UploadTooLarge      413
+│   │   └── UploadTooLarge      413   └── NoRoomForUpload 507
 │   ├── RequestTooSlow          408   ├── TargetTooLong 414
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503

@@ -1,7 +1,6 @@
 """Several upstreams behind one address: which is asked, with which key and model, and who is asked next."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,66 +15,16 @@ from fakes.scripted_upstream import (
     Html,
     Json,
     Redirect,
-    ScriptedUpstream,
     SilentBeforeHeaders,
     Sse,
     completion,
     completion_chunks,
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh, proxy_before
+from fakes.two_upstreams import OTHERS_KEY as KEY
+from fakes.two_upstreams import PLAIN, Desk, chat, text
 from proxy.keys.upstream_keys import entry_of
 from waiting import wait_for
-
-KEY = "key-of-the-other-upstream"
-PLAIN = {"messages": [{"role": "user", "content": "hi"}]}
-
-
-@pytest.fixture(scope="module")
-def other_provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as provider:
-        yield provider
-
-
-@pytest.fixture
-def first(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("of the first")))
-    return fresh
-
-
-@pytest.fixture
-def other(other_provider: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> Fresh:
-    monkeypatch.setenv("OPENAI_API_KEY_OTHER", KEY)
-    fresh = Fresh(other_provider)
-    fresh.answer(Json(completion("of the other")))
-    return fresh
-
-
-class Desk:
-    """A proxy before two upstreams, named `default` and `other`."""
-
-    def __init__(self, first: Fresh, other: Fresh, folder: Path) -> None:
-        self.first, self.other, self.folder = first, other, folder
-
-    def run(self, row: dict[str, Any] | None = None, **settings: Any) -> Any:
-        rows = [{"name": "other", "base_url": self.other.base_url, **(row or {})}]
-        settings = {"proxy_upstreams": rows, "openai_max_retries": 0, "openai_timeout": 1.0, **settings}
-        return proxy_before(self.first.base_url, self.folder, **settings)
-
-
-@pytest.fixture
-def desk(first: Fresh, other: Fresh, tmp_path: Path) -> Desk:
-    return Desk(first, other, tmp_path)
-
-
-def chat(proxy: RunningProxy, model: str | None, **fields: Any) -> Any:
-    headers = fields.pop("headers", None)
-    body = {**PLAIN, **({"model": model} if model is not None else {}), **fields}
-    return proxy.http.post("/v1/chat/completions", json=body, headers=headers)
-
-
-def text(reply: Any) -> str:
-    return str(reply.json()["choices"][0]["message"]["content"])
 
 
 def test_a_prefix_chooses_the_upstream_and_is_not_sent(desk: Desk) -> None:
