@@ -38,6 +38,7 @@ ProxyError                      proxy_error.py
 ├── BudgetReached               402: a limit of the user's own
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
     ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
+    │                                                              └── CertificatesUnusable 502
     ├── UpstreamTimeout         504
     ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
     ├── CancelledByUser         410: nor here

@@ -102,7 +102,7 @@ class UpstreamRouter:
     async def connect(self, upstream: Upstream, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
         """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
 
-        Raises NoUpstreamKey, SettingError, SdkNotLoaded and UpstreamFailure.
+        Raises NoUpstreamKey, SdkNotLoaded and UpstreamFailure.
         """
         key = callers_key if callers_key is not None else await self._key(upstream)
         client = self.ready.get(upstream.name)
