@@ -254,6 +254,7 @@ def assemble(
         ledger=recorded.ledger,
         drills=drills,
         keep_alive_s=keep_alive_s,
+        note_end=health.ended,
         key_hint=lambda: hint_of_another(secrets),
     )
     services = Services(

@@ -57,7 +57,8 @@ class Choose(Stage):
             if not is_aimed(flow, request, targets[0]):
                 await aim(flow, request, targets[0])
             answer = await next(flow, request)
-            self._note(flow, targets[0], answer)
+            if answer.status < 400 and self._cooldown.note_success(targets[0].upstream.name):
+                log.info("%s: %s answers again", flow.id, targets[0].upstream.name)
         else:
             if isinstance(request.body, ArrivingBody):
                 await hold(request, request.body, IN_MEMORY_BYTES)
@@ -127,10 +128,6 @@ class Choose(Stage):
         else:
             answer.close()
         return answer, reason, lasts_s
-
-    def _note(self, flow: Flow, target: Target, answer: Answer) -> None:
-        if answer.status < 400 and self._cooldown.note_success(target.upstream.name):
-            log.info("%s: %s answers again", flow.id, target.upstream.name)
 
 
 def may_fall_back(request: Request, model: object) -> bool:

@@ -557,6 +557,62 @@ class TestModels:
         assert [row["id"] for row in reply.json()["data"]] == ["a", "other/llama-1", "other/org/b"]
         assert reply.headers["x-proxy-stale"] == "other"
 
+    @pytest.mark.parametrize("failing", [CloseBeforeHeaders(), Html(), Redirect("http://127.0.0.1:9/")])
+    def test_one_that_fails_is_said_to_and_the_others_are_not(self, desk: Desk, failing: Answer) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(failing, path="/v1/models")
+        with desk.run() as proxy:
+            states = [lambda row=row: proxy.services.state_of(row) for row in proxy.services.store.current.upstreams]
+            proxy.http.get("/v1/models")
+            assert [state().is_good for state in states] == [True, False]
+            assert states[1]().kind in ("failing", "unreachable")
+            assert proxy.services.router.cooldown.resting_s("other") == 0
+            desk.first.answer(failing, path="/v1/models")
+            desk.other.answer(Json(OTHERS), path="/v1/models")
+            proxy.http.get("/v1/models")
+            assert [state().is_good for state in states] == [False, True]
+
+    @pytest.mark.parametrize("answer", [Json({}, 404), Json({"data": 1}), Json([]), Json({}, 405)])
+    def test_one_that_has_no_list_is_well(self, desk: Desk, answer: Answer) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(answer, path="/v1/models")
+        with desk.run() as proxy:
+            proxy.http.get("/v1/models")
+            assert proxy.services.state_of(proxy.services.store.current.upstreams[1]).is_good
+
+    def test_a_list_ends_no_rest(self, desk: Desk) -> None:
+        desk.first.answer(Json({"error": {"message": "down"}}, 503))
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(OTHERS), path="/v1/models")
+        with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+            chat(proxy, "smart")
+            proxy.http.get("/v1/models")
+            assert proxy.services.router.cooldown.resting_s("default") > 0
+
+    def test_thousands_of_models_are_listed(self, desk: Desk) -> None:
+        many = {"data": [{"id": f"org/m-{n}", "description": "x" * 100} for n in range(5_000)]}
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(many), path="/v1/models")
+        with desk.run() as proxy:
+            rows = proxy.http.get("/v1/models").json()["data"]
+        assert (len(rows), rows[-1]["id"]) == (5_001, "other/org/m-4999")
+
+    @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
+    @pytest.mark.parametrize("written", ["other/org/b", "other%2Forg%2Fb", "other/org%2Fb"])
+    def test_a_prefix_says_whom_to_ask_with_any_method(self, desk: Desk, method: str, written: str) -> None:
+        desk.other.answer(Json({"id": "org/b", "deleted": True}))
+        with desk.run() as proxy:
+            assert proxy.http.request(method, f"/v1/models/{written}").status_code == 200
+        assert (desk.other.request.method, desk.other.request.path) == (method, "/v1/models/org/b")
+        assert desk.first.requests == []
+
+    def test_an_alias_is_there_for_head_too(self, desk: Desk) -> None:
+        with desk.run(proxy_aliases={"fast": "other/m"}) as proxy:
+            reply = proxy.http.head("/v1/models/fast")
+            assert (reply.status_code, reply.content) == (200, b"")
+            assert proxy.http.get("/v1/models/fast").json()["id"] == "fast"
+        assert desk.first.requests == desk.other.requests == []
+
     def test_with_one_upstream_the_bytes_are_its_own(self, desk: Desk, tmp_path: Path) -> None:
         desk.first.answer(Json(OWN), path="/v1/models")
         with proxy_before(desk.first.base_url, tmp_path) as proxy:
