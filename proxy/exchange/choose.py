@@ -10,7 +10,7 @@ from proxy.errors.upstream import UpstreamFailure
 from proxy.exchange.arriving import IN_MEMORY_BYTES, ArrivingBody
 from proxy.exchange.first_content import HeldAnswer, first_content
 from proxy.exchange.heavy import LARGE_BYTES, off_loop
-from proxy.exchange.named_model import hold, named_model, with_model
+from proxy.exchange.named_model import hold, may_name, named_model, with_model
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -50,7 +50,7 @@ class Choose(Stage):
         if request.target is not None:  # an earlier stage has chosen
             return await next(flow, request)
         model = request.fields.get(MODEL)
-        if request.head.kind != "json" and not routing.is_plain:
+        if request.head.kind != "json" and (not routing.is_plain or may_name(request, routing.plain_prefix)):
             flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
         if len(targets) == 1 or flow.drill or not may_fall_back(request, model):

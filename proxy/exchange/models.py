@@ -67,7 +67,8 @@ class Models(Stage):
         if path == MODELS and head.method == "GET":
             return await self._list(flow, request, next)
         if path.startswith(f"{MODELS}/"):
-            return await one_model(flow, request, unquote(path.removeprefix(f"{MODELS}/")), next)
+            model = unquote(path.removeprefix(f"{MODELS}/"), errors="surrogateescape")
+            return await one_model(flow, request, model, next)
         return await next(flow, request)
 
     async def _list(self, flow: Flow, request: Request, next: Next) -> Answer:  # noqa: A002
@@ -154,14 +155,15 @@ async def one_model(flow: Flow, request: Request, model: str, next: Next) -> Ans
     """Return what is known of one model: an alias is ours, a prefix says whom to ask."""
     settings = request.settings
     if model in settings.proxy_aliases and request.head.method in ("GET", "HEAD"):
-        body = json.dumps(alias_row(model, settings), ensure_ascii=False).encode()
+        body = in_json(alias_row(model, settings))
         flow.status = 200
         return whole(200, Headers((("content-type", "application/json"),)), body)
     prefix, _, rest = model.partition("/")
     upstream = settings.upstream_named(prefix) if rest else None
     if upstream is None:
         return await next(flow, request)
-    path = f"{MODELS}/{quote(rest, safe='/:@')}"
+    written_rest = quote(rest, safe="/:@", errors="surrogateescape")
+    path = f"{MODELS}/{written_rest}"
     asked = replace(request, target=Target(upstream, None), head=replace(request.head, path=path))
     answer = await next(flow, asked)
     value = read_object(answer.body) if answer.status == 200 and answer.body is not None else None
@@ -173,7 +175,12 @@ async def one_model(flow: Flow, request: Request, model: str, next: Next) -> Ans
 
 def as_json(answer: Answer, value: Row) -> WholeAnswer:
     """Return an answer with another body."""
-    return whole(answer.status, answer.headers, json.dumps(value, ensure_ascii=False).encode())
+    return whole(answer.status, answer.headers, in_json(value))
+
+
+def in_json(value: Row) -> bytes:
+    """Return a value as JSON; half characters, of which UTF-8 has none, stay escaped."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def row_of(listed: Listed, row: Row, *, is_chosen: bool) -> Row:
@@ -201,7 +208,7 @@ def written(settings: Settings, lists: list[Listed], chosen: Upstream) -> bytes:
     """Return the list of all as JSON: aliases, then each upstream's."""
     rows = [alias_row(name, settings) for name in settings.proxy_aliases]
     rows += [row_of(each, row, is_chosen=each.upstream is chosen) for each in lists for row in each.rows]
-    return json.dumps({"object": "list", "data": rows}, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    return in_json({"object": "list", "data": rows})
 
 
 def alias_row(name: str, settings: Settings) -> Row:

@@ -36,6 +36,17 @@ async def named_model(request: Request) -> str | None:
     return unquote_plus(found[1]) if found and found[1] else None
 
 
+def may_name(request: Request, prefix: str) -> bool:
+    """Tell whether a request that is only passed on may name a model with an upstream's name before it.
+
+    For where there is one upstream: a body that is still arriving is not looked at.
+    """
+    body = request.body
+    if isinstance(body, bytes) and (prefix.encode() in body or prefix.replace("/", "\\/").encode() in body):
+        return True
+    return bool(request.head.query) and prefix in unquote_plus(request.head.query)
+
+
 async def hold(request: Request, body: ArrivingBody, limit_bytes: int) -> None:
     """Read a body that is still arriving, so that it can be sent again; what is longer goes on as it arrives."""
     if request.length is not None and request.length > limit_bytes:

@@ -17,6 +17,7 @@ from proxy.exchange.choose import Choose
 from proxy.exchange.decode import Decode
 from proxy.exchange.drill import Drill
 from proxy.exchange.models import Models
+from proxy.exchange.named_model import may_name
 from proxy.exchange.repair import REFUSALS, Repair
 from proxy.exchange.request import Kind, Request
 from proxy.exchange.route import Route
@@ -101,7 +102,10 @@ def aimed(
     next: Next,  # noqa: A002
 ) -> Awaitable[Answer]:
     """Go to the only upstream there is, unless its name stands before the model's, or a header names one."""
-    if request.head.upstream is not None or (flow.model_asked is not None and flow.model_asked.startswith(prefix)):
+    head = request.head
+    if head.upstream is not None or (flow.model_asked is not None and flow.model_asked.startswith(prefix)):
+        return choose(flow, request)
+    if head.kind != "json" and may_name(request, prefix):
         return choose(flow, request)
     flow.upstream, request.target = target.upstream.name, target
     return next(flow, request)

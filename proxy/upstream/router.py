@@ -132,7 +132,7 @@ class UpstreamRouter:
             may_exist = isinstance(error, UpstreamKeyNotRead) and not isinstance(error.__cause__, KeyringAbsent)
             if may_exist or not upstream.is_local:
                 raise
-            return ""
+            key = ""
         self.held_keys[upstream.name] = HeldKey(upstream, source, version, key)
         return key
 

@@ -17,10 +17,11 @@ class Desk:
         self.first, self.other, self.folder = first, other, folder
 
     def run(self, row: dict[str, Any] | None = None, **settings: Any) -> Any:
-        """Return a proxy to be entered; `row` changes the other upstream's."""
+        """Return a proxy to be entered; `row` changes the other upstream's. What is None is left out."""
         rows = [{"name": "other", "base_url": self.other.base_url, **(row or {})}]
         settings = {"proxy_upstreams": rows, "openai_max_retries": 0, "openai_timeout": 1.0, **settings}
-        return proxy_before(self.first.base_url, self.folder, **settings)
+        given = {name: value for name, value in settings.items() if value is not None}
+        return proxy_before(self.first.base_url, self.folder, **given)
 
 
 def chat(proxy: RunningProxy, model: str | None, **fields: Any) -> Any:

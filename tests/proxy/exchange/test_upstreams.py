@@ -262,6 +262,32 @@ def test_the_next_is_asked_where_a_stream_ends_before_its_content(desk: Desk, ev
     assert said == "of the other"
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": "overloaded"},
+        {"id": "g", "choices": [], "error": {"code": 502, "message": "x"}},
+        {"id": "g", "choices": [{"delta": {"content": ""}, "finish_reason": "error"}], "error": {"message": "x"}},
+        {"type": "error", "message": "x"},
+    ],
+)
+def test_an_error_beside_an_empty_choice_is_no_content(desk: Desk, event: dict[str, Any]) -> None:
+    desk.first.answer(Sse([{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}, event]))
+    desk.other.answer(Sse(completion_chunks("of the other")))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        reply = chat(proxy, "smart", stream=True)
+    assert reply.headers["x-proxy-upstream"] == "other"
+    assert "error" not in reply.text
+
+
+@pytest.mark.parametrize("said", ['"error":{"a":1}', 'say "error": "x"', "finish_reason error"])
+def test_content_that_speaks_of_errors_is_content(desk: Desk, said: str) -> None:
+    desk.first.answer(Sse(completion_chunks(said)))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        chat(proxy, "smart", stream=True)
+    assert desk.other.requests == []
+
+
 def test_nobody_is_asked_once_content_has_come(desk: Desk) -> None:
     chunks = completion_chunks("of the first")[:-1]
     desk.first.answer(Sse(chunks, done=False, end=Fin()))
@@ -515,6 +541,30 @@ def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> 
     assert desk.first.request.json()["model"] == "m"
 
 
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        (form("default/w-1"), form("w-1")["content"]),
+        (form("meta/w-1"), form("meta/w-1")["content"]),
+        ({"json": {"input": "x", "model": "default/m"}}, b'{"input":"x","model":"m"}'),
+        (
+            {"content": b'{"model":"default\\/m"}', "headers": {"Content-Type": "application/json"}},
+            b'{"model":"m"}',
+        ),
+        ({"json": {"input": "default/m", "model": "m"}}, b'{"input":"default/m","model":"m"}'),
+        ({"content": b"default/m"}, b"default/m"),
+    ],
+)
+def test_with_one_upstream_its_prefix_is_taken_off_what_is_passed_on_too(
+    desk: Desk, tmp_path: Path, asked: dict[str, Any], sent: bytes
+) -> None:
+    with proxy_before(desk.first.base_url, tmp_path) as proxy:
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the first"
+        assert text(proxy.http.post(f"{SPEECH}?model=default%2Fq", **asked)) == "of the first"
+    plain, queried = desk.first.requests
+    assert plain.body == queried.body == sent
+
+
 OWN: dict[str, Any] = {"object": "list", "data": [{"id": "a", "created": 5, "owned_by": "x", "extra": [1]}]}
 OTHERS: dict[str, Any] = {"object": "list", "data": [{"id": "llama-1"}, {"id": "org/b", "context_length": 7}]}
 
@@ -590,12 +640,19 @@ class TestModels:
             assert proxy.services.router.cooldown.resting_s("default") > 0
 
     def test_thousands_of_models_are_listed(self, desk: Desk) -> None:
-        many = {"data": [{"id": f"org/m-{n}", "description": "x" * 100} for n in range(5_000)]}
+        many = {"data": [{"id": f"org/m-{n}", "description": "x" * 100 + "\ud800"} for n in range(5_000)]}
         desk.first.answer(Json(OWN), path="/v1/models")
         desk.other.answer(Json(many), path="/v1/models")
         with desk.run() as proxy:
             rows = proxy.http.get("/v1/models").json()["data"]
         assert (len(rows), rows[-1]["id"]) == (5_001, "other/org/m-4999")
+
+    @pytest.mark.parametrize("written", ["a%3Fb", "a%20b", "%ff%fe", "%C3%BC", "a:b@c", "a%25b"])
+    def test_the_name_of_a_model_arrives_as_it_was_written(self, desk: Desk, written: str) -> None:
+        desk.other.answer(Json({"id": "x"}))
+        with desk.run() as proxy:
+            assert proxy.http.get(f"/v1/models/other/{written}").status_code == 200
+        assert desk.other.request.target.lower() == f"/v1/models/{written}".lower()
 
     @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
     @pytest.mark.parametrize("written", ["other/org/b", "other%2Forg%2Fb", "other/org%2Fb"])
