@@ -250,6 +250,7 @@ def assemble(
         ledger=recorded.ledger,
         drills=drills,
         keep_alive_s=keep_alive_s,
+        note_end=health.ended,
         key_hint=lambda: hint_of_another(secrets),
     )
     services = Services(

@@ -1,4 +1,4 @@
-"""The command line's `upstream` group: list, add, remove, choose, find and test upstreams."""
+"""The command line's `upstream` group: list, add, remove, rename, choose, find and test upstreams."""
 
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def upstream() -> None:
-    """Choose where requests go: list, add, remove, use, find, test."""
+    """Choose where requests go: list, add, remove, rename, use, find, test."""
 
 
 @upstream.command("list")
@@ -91,6 +91,17 @@ def remove(name: str) -> None:
     except KeyringFailure as failure:
         left = f". Its key may still be in the keyring: {failure}"
     say(f"Removed: {name}{left}")
+
+
+@upstream.command("rename")
+@click.argument("name")
+@click.argument("new_name")
+def give_name(name: str, new_name: str) -> None:
+    """Rename an upstream; its key, and what names it in the settings, follow."""
+    from proxy.keys.renaming import rename  # noqa: PLC0415  brings the settings, as below
+
+    services = assembled()
+    say(rename(services.store, services.upstream_keys, name, new_name))
 
 
 @upstream.command("use")

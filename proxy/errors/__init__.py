@@ -31,13 +31,15 @@ ProxyError                      proxy_error.py
 │   │   └── NotANetworkProxy    405
 │   ├── BodyTooLarge            413   ├── EncodingUnsupported 415
 │   │   └── UploadTooLarge      413
-│   ├── RequestTooSlow          408   ├── TargetTooLong 414
+│   ├── RequestTooSlow          408   ├── TargetTooLong 414          ├── NoRoomForUpload 507
 │   ├── HeadTooLarge            431   └── WebSocketUnsupported 501
 ├── TooManyConnections          503
 ├── SdkNotLoaded                503: the next request tries again; upstream.py
 ├── BudgetReached               402: a limit of the user's own
 └── UpstreamFailure             the upstream gave no usable answer; to the end: upstream.py
-    ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502     └── UpstreamTlsFailure 502
+    ├── UpstreamUnreachable     502   ├── UpstreamDnsFailure 502
+    ├── UpstreamTlsFailure      502
+    │   └── CertificatesUnusable 502
     ├── UpstreamTimeout         504
     ├── ProxyStopped            503: it is not the upstream's fault that there is no answer
     ├── CancelledByUser         410: nor here

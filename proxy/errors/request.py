@@ -171,6 +171,15 @@ class UploadTooLarge(BodyTooLarge):
     hint = "The limit is the setting PROXY_MAX_UPLOAD_MB"
 
 
+class NoRoomForUpload(RequestRefused):
+    """Refuse a large form whose model stands behind its files, where those cannot be held until the model has come."""
+
+    title = "The disk has no room for this upload, which must be held until its model is known"
+    hint = "Write the field `model` before the files, or make room in the folder for temporary files"
+    status = 507
+    code = "no_room_for_upload"
+
+
 class EncodingUnsupported(RequestRefused):
     """Refuse a body in an encoding nobody here can read."""
 

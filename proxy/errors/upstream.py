@@ -58,6 +58,13 @@ class UpstreamTlsFailure(UpstreamFailure):
     should_retry = False
 
 
+class CertificatesUnusable(UpstreamTlsFailure):
+    """The file of certificates to trust has gone, or holds none, since the settings were read."""
+
+    title = "The certificate file for the upstream cannot be used"
+    hint = "Correct OPENAI_CA_FILE, or remove that setting"
+
+
 class UpstreamTimeout(UpstreamFailure):
     """The upstream was silent for longer than OPENAI_TIMEOUT."""
 

@@ -8,22 +8,24 @@ from functools import partial
 from proxy.errors.keyring import NoUpstreamKey
 from proxy.errors.proxy_error import ProxyError
 from proxy.errors.upstream import UpstreamFailure
+from proxy.exchange.arriving import IN_MEMORY_BYTES, ArrivingBody
 from proxy.exchange.composition import aimed
 from proxy.exchange.first_content import first_content
 from proxy.exchange.heavy import LARGE_BYTES, off_loop
-from proxy.exchange.named_model import named_model, with_model
+from proxy.exchange.named_model import hold, may_name, named_model, with_model
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.flow.health import said_with, wait_s
 from proxy.http.answer import Answer
+from proxy.policy.endpoints import is_stateless
 from proxy.policy.model_name import with_model as put_model
 from proxy.policy.params import MODEL
 from proxy.upstream.routing import Target
 
 UPSTREAM_HEADER = "x-proxy-upstream"
 SHORT_WAIT_S = 10.0  # a rate limit that is over so soon is waited for, not fled
-STATEFUL = "previous_response_id"  # what it names lies with one upstream
+STATEFUL = ("previous_response_id", "conversation")  # what they name lies with one upstream
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +56,18 @@ class Choose(Stage):
         if request.target is not None:  # an earlier stage has chosen
             return await next(flow, request)
         model = request.fields.get(MODEL)
-        if request.head.kind != "json" and not routing.is_plain:
+        if request.head.kind != "json" and (not routing.is_plain or may_name(request, routing.plain_prefix)):
             flow.model_asked = model = await named_model(request)
         targets = routing.targets(model if isinstance(model, str) else None, request.head.upstream)
-        if len(targets) == 1 or flow.drill or not may_fall_back(request):
+        if len(targets) == 1 or flow.drill or not may_fall_back(request, model):
             if not is_aimed(flow, request, targets[0]):
                 await aim(flow, request, targets[0])
             answer = await next(flow, request)
-            self._note(flow, targets[0], answer)
+            if answer.status < 400 and self._cooldown.note_success(targets[0].upstream.name):
+                log.info("%s: %s answers again", flow.id, targets[0].upstream.name)
         else:
+            if isinstance(request.body, ArrivingBody):
+                await hold(request, request.body, IN_MEMORY_BYTES)
             answer = await self._along(flow, request, targets, next)
         if not routing.is_plain and flow.upstream is not None:
             answer.headers = answer.headers.replaced(UPSTREAM_HEADER, flow.upstream)
@@ -90,7 +95,7 @@ class Choose(Stage):
             rest = self._cooldown.note_failure(name, reason, lasts_s)
             log.warning("%s: %s failed (%s) and rests for %.0f s", flow.id, name, reason, rest.lasts_s)
             failed = target
-            if flow.tool_rounds:  # tools have been run for it: nobody runs them twice
+            if flow.tool_rounds or not request.is_repeatable:  # tools were run for it; or too much of it is sent
                 break
         if first is None:
             await aim(flow, request, targets[0])
@@ -130,18 +135,18 @@ class Choose(Stage):
             answer.close()
         return answer, reason, lasts_s
 
-    def _note(self, flow: Flow, target: Target, answer: Answer) -> None:
-        if answer.status < 400 and self._cooldown.note_success(target.upstream.name):
-            log.info("%s: %s answers again", flow.id, target.upstream.name)
 
-
-def may_fall_back(request: Request) -> bool:
+def may_fall_back(request: Request, model: object) -> bool:
     """Tell whether another upstream may be asked: none that lacks its state, or would be shown a key of another's.
 
     A key that the caller brings is for whom the caller has named.
     """
-    is_for_one = request.head.caller.upstream_key is not None or request.fields.get(STATEFUL)
-    return request.head.kind == "json" and not is_for_one
+    head = request.head
+    if head.caller.upstream_key is not None:
+        return False
+    if head.kind == "relay":
+        return isinstance(model, str) and head.method == "POST" and is_stateless(head.path)
+    return head.kind == "json" and all(request.fields.get(name) in (None, "") for name in STATEFUL)
 
 
 def reason_to_leave(flow: Flow, answer: Answer, *, tells_error: bool) -> tuple[str | None, float | None]:
@@ -164,8 +169,8 @@ async def aim(flow: Flow, request: Request, target: Target) -> None:
         return
     if request.head.kind != "json":
         if target.model != flow.model_asked:
-            request.body, query = with_model(request, target.model)
-            request.length = len(request.body) if isinstance(request.body, bytes) else request.length
+            size = len(request.body) if isinstance(request.body, bytes) else 0
+            request.body, request.length, query = await off_loop(size, with_model, request, target.model)
             request.head = replace(request.head, query=query)
         return
     assert isinstance(request.body, bytes)  # noqa: S101  what has a model in its body has been read

@@ -6,6 +6,7 @@ one file, and runs on the event loop.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from proxy.exchange.named_model import may_name
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Stage
 from proxy.flow.flow import Flow
@@ -58,7 +59,10 @@ def aimed(
     next: Next,  # noqa: A002
 ) -> Awaitable[Answer]:
     """Go to the only upstream there is, unless its name stands before the model's, or a header names one."""
-    if request.head.upstream is not None or (flow.model_asked is not None and flow.model_asked.startswith(prefix)):
+    head = request.head
+    if head.upstream is not None or (flow.model_asked is not None and flow.model_asked.startswith(prefix)):
+        return enter(flow, request)
+    if head.kind != "json" and may_name(request, prefix):
         return enter(flow, request)
     flow.upstream, request.target = target.upstream.name, target
     return next(flow, request)

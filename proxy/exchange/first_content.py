@@ -8,15 +8,15 @@ from proxy.http.answer import Answer
 MAX_HELD_BYTES = 65_536  # a stream that says so much has begun, whatever it says
 # What begins an answer and says nothing yet: a role, and the events that tell of a response's and message's birth.
 CONTENT = re.compile(
-    rb'"(?:content|reasoning_content|reasoning|refusal|arguments|text|name|delta|thinking)"\s*:\s*"[^"]'
-    rb'|"finish_reason"\s*:\s*"'
+    rb'"(?:content|reasoning_content|reasoning|refusal|arguments|text|name|delta|thinking|audio|b64_json)"\s*:\s*"[^"]'
+    rb'|"finish_reason"\s*:\s*"(?!error")'
     rb'|"type"\s*:\s*"(?:response\.(?!created|in_progress|queued|error)|content_block|message_delta|message_stop)'
     rb"|data:\s*\[DONE\]"
 )
 
-# An error in the stream's own words: an object, or an event of that kind.
+# An error in the stream's own words: an object, beside a choice too (OpenRouter), or an event of that kind.
 ERROR = re.compile(
-    rb'data:\s*\{\s*"error"\s*:\s*[{"]|"type"\s*:\s*"(?:error|response\.failed)"|^event:\s*error', re.MULTILINE
+    rb'"error"\s*:\s*(?:\{|"[^"])|"type"\s*:\s*"(?:error|response\.failed)"|^event:\s*error', re.MULTILINE
 )
 
 

@@ -1,121 +1,111 @@
 """The model that a request names which is only passed on: in its JSON, in a field of its form, or in its address."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable
 from urllib.parse import quote, unquote_plus
 
 from proxy.errors.proxy_error import ProxyError
+from proxy.exchange.arriving import ArrivingBody, ChangedBody
+from proxy.exchange.form_fields import Place, form_of
 from proxy.exchange.heavy import off_loop
 from proxy.exchange.request import Request
 from proxy.policy.body import read_object as read_body
 from proxy.policy.body import rewrite
+from proxy.policy.endpoints import names_no_model
 from proxy.policy.params import MODEL
 
-# A form is held so far, where it matters which model it names: clients may write the file before the model.
-HELD_BYTES = 33_554_432
 JSON = re.compile(r"application/json\b", re.IGNORECASE)
-FORM = re.compile(r"multipart/form-data\s*;.*?\bboundary=(?:\"([^\"]+)\"|([^;\s]+))", re.IGNORECASE)
-DISPOSITION = re.compile(rb"^content-disposition:[^\r\n]*", re.IGNORECASE | re.MULTILINE)
-NAMES_MODEL = re.compile(rb";\s*name=(?:\"model\"|model\b)", re.IGNORECASE)
-HAS_FILE_NAME = re.compile(rb";\s*filename\*?=", re.IGNORECASE)
 IN_QUERY = re.compile(r"(?:(?<=&)|^)model=([^&]*)")
-MAX_PARTS = 256
-MAX_PART_HEAD = 4_096
-MAX_NAME_BYTES = 1_024
+LOOKED_AT_BYTES = 1_048_576  # of a form that is sent where no model is named
 
 
 async def named_model(request: Request) -> str | None:
     """Return the model a request names in its body or its address; what is read of an arriving body is held."""
     if request.head.method not in ("GET", "HEAD") and not request.headers.get("content-encoding"):
-        await hold(request)
+        kind, body = request.headers.get("content-type"), request.body
+        if isinstance(body, ArrivingBody):
+            if JSON.match(kind.strip()):
+                await hold(request, body, request.settings.max_body_bytes)
+            elif model := await model_of_form(request, body, kind):
+                return model
         if isinstance(request.body, bytes):
-            kind, body = request.headers.get("content-type"), request.body
-            if model := await off_loop(len(body), in_body, kind, body):
+            model, _ = await off_loop(len(request.body), in_body, kind, request.body)
+            if model:
                 return model
     found = IN_QUERY.search(request.head.query)
     return unquote_plus(found[1]) if found and found[1] else None
 
 
-async def hold(request: Request) -> None:
-    """Read a form that is still arriving, as far as one is held; what is longer goes on as it arrives."""
+def may_name(request: Request, prefix: str) -> bool:
+    """Tell whether a request that is only passed on may name a model with an upstream's name before it.
+
+    For where there is one upstream: a body that is still arriving is not looked at.
+    """
     body = request.body
-    if body is None or isinstance(body, bytes) or not is_read(request.headers.get("content-type")):
+    if isinstance(body, bytes) and (prefix.encode() in body or prefix.replace("/", "\\/").encode() in body):
+        return True
+    return bool(request.head.query) and prefix in unquote_plus(request.head.query)
+
+
+async def hold(request: Request, body: ArrivingBody, limit_bytes: int) -> None:
+    """Read a body that is still arriving, so that it can be sent again; what is longer goes on as it arrives."""
+    if request.length is not None and request.length > limit_bytes:
         return
-    if request.length is not None and request.length > HELD_BYTES:
-        return
-    pieces: list[bytes] = []
-    size = 0
-    arriving = aiter(body)
-    async for piece in arriving:
-        pieces.append(piece)
-        size += len(piece)
-        if size > HELD_BYTES:
-            request.body = behind(pieces, arriving)
-            return
-    request.body, request.length = b"".join(pieces), size
+    while not body.is_whole and body.held_bytes <= limit_bytes:
+        await body.read_on()
+    if body.is_whole:
+        request.body, request.length = body.held(0, body.held_bytes), body.held_bytes
 
 
-async def behind(pieces: list[bytes], arriving: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield what was held, then the rest as it arrives."""
-    while pieces:
-        yield pieces.pop(0)
-    async for piece in arriving:
-        yield piece
+async def model_of_form(request: Request, body: ArrivingBody, content_type: str) -> str | None:
+    """Return the model that a form names which is still arriving; all of it before that is held."""
+    form = form_of(content_type)
+    if form is None:
+        return None
+    limit_bytes = LOOKED_AT_BYTES if names_no_model(request.head.path) else None
+    while not form.is_over and (limit_bytes is None or body.held_bytes <= limit_bytes):
+        piece = await body.read_on()
+        if not piece:
+            break
+        for place, value in form.feed(piece):
+            body.model_at = place
+            return text_of(value)
+    return None
 
 
-def is_read(content_type: str) -> bool:
-    """Tell whether a body of this type may name a model."""
-    return JSON.match(content_type.strip()) is not None or FORM.match(content_type.strip()) is not None
-
-
-def in_body(content_type: str, body: bytes) -> str | None:
-    """Return the model that a JSON body or a form names."""
+def in_body(content_type: str, body: bytes) -> tuple[str | None, list[Place]]:
+    """Return the model that a JSON body or a form names, and in a form where each of its values stands."""
     if JSON.match(content_type.strip()):
         try:
             model = read_body(body).get(MODEL)
         except ProxyError:  # the upstream says what is wrong with it
-            return None
-        return model if isinstance(model, str) else None
-    start, end = next(fields_of(content_type, body), (0, 0))
+            return None, []
+        return (model if isinstance(model, str) else None), []
+    form = form_of(content_type)
+    fields = form.feed(body) if form is not None else []
+    return (text_of(fields[0][1]) if fields else None), [place for place, _ in fields]
+
+
+def text_of(value: bytes) -> str | None:
+    """Return a field's value, None where it is no text."""
     try:
-        return body[start:end].decode().strip() or None
+        return value.decode().strip() or None
     except UnicodeDecodeError:
         return None
 
 
-def with_model(request: Request, model: str) -> tuple[bytes | AsyncIterator[bytes] | None, str]:
-    """Return a request's body and query with another model in the place of the one that is named there."""
-    body, query = request.body, request.head.query
-    content_type = request.headers.get("content-type")
-    if isinstance(body, bytes) and is_read(content_type) and in_body(content_type, body):
-        if JSON.match(content_type.strip()):
+def with_model(request: Request, model: str) -> tuple[bytes | AsyncIterable[bytes] | None, int | None, str]:
+    """Return a request's body, its length, and its query, with another model in the place of the one named there."""
+    body, length, content_type = request.body, request.length, request.headers.get("content-type")
+    if isinstance(body, ArrivingBody) and body.model_at is not None:
+        start, end = body.model_at
+        length = None if length is None else length - (end - start) + len(model.encode())
+        body = ChangedBody(body, model.encode())
+    elif isinstance(body, bytes):
+        named, places = in_body(content_type, body)
+        if named and not places:
             body = rewrite(body, {MODEL: model})
-        else:
-            for start, end in reversed(list(fields_of(content_type, body))):
-                body = body[:start] + model.encode() + body[end:]
-    return body, IN_QUERY.sub(lambda _: f"model={quote(model, safe='/:@')}", query)
-
-
-def fields_of(content_type: str, body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the values of a form's fields named `model` stand; a file of that name is none."""
-    match = FORM.match(content_type.strip())
-    if match is None:
-        return
-    delimiter = b"--" + (match[1] or match[2]).encode("latin-1", "replace")
-    at = body.find(delimiter)
-    for _ in range(MAX_PARTS):
-        if at < 0:
-            return
-        head_start = at + len(delimiter)
-        at = body.find(b"\n" + delimiter, head_start)
-        if at < 0:
-            return
-        blank = re.compile(rb"\r?\n\r?\n").search(body, head_start, min(head_start + MAX_PART_HEAD, at))
-        if blank is not None:
-            head = body[head_start : blank.end()]
-            end = at - 1 if body[at - 1 : at] == b"\r" else at
-            said = DISPOSITION.search(head)
-            is_field = said is not None and NAMES_MODEL.search(said[0]) and not HAS_FILE_NAME.search(said[0])
-            if is_field and end - blank.end() <= MAX_NAME_BYTES:
-                yield blank.end(), max(end, blank.end())
-        at += 1
+        for start, end in reversed(places if named else []):
+            body = body[:start] + model.encode() + body[end:]
+        length = len(body)
+    return body, length, IN_QUERY.sub(lambda _: f"model={quote(model, safe='/:@')}", request.head.query)

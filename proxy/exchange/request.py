@@ -1,9 +1,10 @@
 """A request as the stages pass it on."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from proxy.exchange.arriving import has_passed
 from proxy.http.headers import Headers
 from proxy.policy.access import Caller
 from proxy.policy.params import ParameterRules
@@ -63,7 +64,7 @@ class Request:
     settings: Settings  # those in force when it came
     incoming: RequestBody
     keep_alive: KeepAlive
-    body: bytes | AsyncIterator[bytes] | None = None  # as it goes upstream; None: there is none
+    body: bytes | AsyncIterable[bytes] | None = None  # as it goes upstream; None: there is none
     length: int | None = None  # in bytes, where it is known
     fields: dict[str, Any] = field(default_factory=dict)  # the client's JSON object, read
     is_outline: bool = False  # of which only its outline is kept: the body is large
@@ -81,4 +82,5 @@ class Request:
     @property
     def is_repeatable(self) -> bool:
         """Tell whether it can be sent again."""
-        return self.head.kind != "websocket" and (self.body is None or isinstance(self.body, bytes))
+        body = self.body
+        return self.head.kind != "websocket" and (body is None or isinstance(body, bytes) or not has_passed(body))

@@ -9,7 +9,7 @@ from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
 from proxy.http.answer import Answer
-from proxy.settings.upstreams import Upstream
+from proxy.upstream.options import own_names
 from proxy.upstream.retry import backoff_s, is_quota_error, may_retry, retry_pause_s
 
 MAX_WORDS = 300  # characters of what is shown of a failure
@@ -45,7 +45,7 @@ class Route(Stage):
             try:
                 client, request.upstream_key = await self._router.connect(upstream, callers_key)
             except UpstreamFailure as failure:
-                failure.name_settings(own_settings(upstream))
+                failure.name_settings(own_names(upstream))
                 raise
         request.upstream = client
         flow.upstream_host = client.name
@@ -58,7 +58,7 @@ class Route(Stage):
                 answer = await next(flow, request)
             except UpstreamFailure as failure:
                 failure.detail = self._hide(failure.detail)
-                failure.name_settings(own_settings(upstream))
+                failure.name_settings(own_names(upstream))
                 if not failure.is_worth_retry or not request.is_repeatable or tries > client.options.max_retries:
                     if tries > 1:
                         failure.should_retry = False  # an SDK in front would multiply our tries
@@ -86,13 +86,3 @@ def words_of(answer: Answer) -> str:
     """Return what a refusal says for people, "" where it says nothing they could read."""
     body = answer.body
     return " ".join(read_words(body).message.split())[:MAX_WORDS] if body else ""
-
-
-def own_settings(upstream: Upstream) -> dict[str, str]:
-    """Return what to say in the place of the variables that are not an upstream's; what a query holds is not said."""
-    if upstream.is_first:
-        return {}
-    words = f"of the upstream {upstream.name}"
-    own = {"OPENAI_BASE_URL": f"base_url {words} ({upstream.base_url.partition('?')[0]})"}
-    own["OPENAI_CA_FILE"] = f"ca_file {words}"
-    return own if upstream.timeout is None else {**own, "OPENAI_TIMEOUT": f"timeout {words}"}

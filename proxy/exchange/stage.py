@@ -33,6 +33,7 @@ class Parts:
     ledger: Ledger  # what was used
     drills: Drills  # whose next answers are to break
     keep_alive_s: float = KEEP_ALIVE_S
+    note_end: Callable[[Flow], None] = lambda _: None  # of a request of ours beside the client's, for the health
     key_hint: Callable[[], str] = str  # what to do about a key that was refused, beside entering another
 
 

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from proxy.errors.proxy_error import ProxyError
 from proxy.exchange.models import read_whole
@@ -16,7 +16,10 @@ from proxy.policy.refused_parameters import repair_for
 from proxy.settings.upstreams import KEY_PLACE, Upstream
 from proxy.stream.event_json import read_object
 from proxy.upstream.messages import UpstreamRequest
-from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.options import UpstreamOptions, naming
+
+if TYPE_CHECKING:
+    from proxy.upstream.client import UpstreamClient
 
 LIMIT_S = 15.0  # for each question
 MAX_WORDS = 300  # characters of what an upstream says
@@ -58,10 +61,11 @@ async def asked(upstream: Upstream, options: UpstreamOptions, key: str, model: s
     from proxy.upstream.client import UpstreamClient  # noqa: PLC0415  brings the SDK; a start must not wait for it
 
     try:
-        client = UpstreamClient(options)
+        with naming(options):
+            client = UpstreamClient(options)
     except ProxyError as error:
         return [Step("models", False, str(error))]
-    questions = Questions(client.send, key, is_claude=upstream.auth == ANTHROPIC)
+    questions = Questions(client, key, is_claude=upstream.auth == ANTHROPIC)
     try:
         listed, models = await models_of(questions, upstream)
         picked = model or pick(upstream, models)
@@ -76,7 +80,7 @@ async def asked(upstream: Upstream, options: UpstreamOptions, key: str, model: s
 class Questions:
     """How an upstream is asked."""
 
-    send: Callable[[UpstreamRequest, str], Any]
+    client: "UpstreamClient"
     key: str
     is_claude: bool
 
@@ -89,7 +93,8 @@ class Questions:
         request = UpstreamRequest(
             "GET" if body is None else "POST", path, "", headers, written, None if written is None else len(written)
         )
-        answer = await asyncio.wait_for(self.send(request, self.key), LIMIT_S)
+        with naming(self.client.options):
+            answer = await asyncio.wait_for(self.client.send(request, self.key), LIMIT_S)
         return answer.status, await asyncio.wait_for(read_whole(answer), LIMIT_S)
 
 

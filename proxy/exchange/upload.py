@@ -1,11 +1,12 @@
 """Stage: read a small body, and pass a large one along as it arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from proxy.errors.request import BodyTooLarge, UploadTooLarge
 from proxy.errors.upstream import UpstreamTimeout
+from proxy.exchange.arriving import ArrivingBody
 from proxy.exchange.request import Request
 from proxy.exchange.stage import Next, Parts, Stage
 from proxy.flow.flow import Flow
@@ -42,48 +43,28 @@ class Upload(Stage):
             if flow.recorder is not None:
                 flow.recorder.body_came(request.body)
             return await next(flow, request)
-        pieces = ArrivingBody(incoming.pieces(limit_bytes), flow)
-        request.body = pieces.pieces()
-        return await pieces.watched(next(flow, request), request.settings.openai_timeout)
-
-
-class ArrivingBody:
-    """The pieces of a body, with a note of since when the upstream has been taking one."""
-
-    def __init__(self, pieces: AsyncIterator[bytes], flow: Flow) -> None:
-        self._pieces = pieces
-        self._flow = flow
-        self._offered_at: float | None = None
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield them as they arrive."""
-        now = asyncio.get_running_loop().time
-        async for piece in self._pieces:
-            self._flow.bytes_up += len(piece)
-            self._offered_at = now()
-            yield piece
-            self._offered_at = None
-
-    def is_stuck(self, limit_s: float) -> bool:
-        """Tell whether the upstream has been taking the same piece for longer than that."""
-        now = asyncio.get_running_loop().time()
-        return self._offered_at is not None and now - self._offered_at > limit_s
-
-    async def watched(self, sending: Awaitable[T], limit_s: float) -> T:
-        """Return what sending this body gives; raises UpstreamTimeout where the upstream takes nothing of it.
-
-        No read of ours would end such a wait: there is nothing to read, neither from the upstream nor, with every
-        buffer full, from a client that has long left.
-        """
-        task = asyncio.ensure_future(sending)
+        body = request.body = ArrivingBody(incoming.pieces(limit_bytes), flow)
         try:
-            while not (await asyncio.wait([task], timeout=limit_s / LOOKS))[0]:
-                if self.is_stuck(limit_s):
-                    raise UpstreamTimeout("it takes nothing of the upload")
-            return task.result()
+            return await watched(next(flow, request), body, request.settings.openai_timeout)
         finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait([task])
-                if not task.cancelled():
-                    task.exception()  # looked at, or asyncio would log that nobody did
+            body.close()
+
+
+async def watched(sending: Awaitable[T], body: ArrivingBody, limit_s: float) -> T:
+    """Return what sending a body gives; raises UpstreamTimeout where the upstream takes nothing of it.
+
+    No read of ours would end such a wait: there is nothing to read, neither from the upstream nor, with every buffer
+    full, from a client that has long left.
+    """
+    task = asyncio.ensure_future(sending)
+    try:
+        while not (await asyncio.wait([task], timeout=limit_s / LOOKS))[0]:
+            if body.is_stuck(limit_s):
+                raise UpstreamTimeout("it takes nothing of the upload")
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # looked at, or asyncio would log that nobody did

@@ -8,7 +8,7 @@ from proxy.flow.health import Health
 HEALTHY = "healthy"
 NO_KEY = "no key"
 COOLING_DOWN = "cooling down"
-MAX_WORDS = 200  # characters of what an upstream said
+MAX_WORDS = 300  # characters of what an upstream said, or of why it cannot be asked and which setting is to blame
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,16 @@ class Secrets:
             raise NoUpstreamKey
         return state.key
 
+    @property
+    def stored(self) -> str | None:
+        """Return the key that the keyring was last seen to hold, whichever is in force."""
+        return self._kept.key
+
+    @property
+    def stored_problem(self) -> KeyringFailure | None:
+        """Return why the keyring could not be read when it was last looked at."""
+        return self._kept.problem
+
     def load(self) -> KeyState:
         """Read the keyring again; a failure becomes the state's problem."""
         with self._exclusive():
@@ -221,6 +231,20 @@ def clean_key(text: str) -> str:
 def ending(key: str) -> str:
     """Return the last characters of a key, if it is long enough for that to be harmless."""
     return f"ends in {key[-4:]}, " if len(key) >= LONG_ENOUGH else ""
+
+
+def keep_tried(secrets: Secrets, text: str, try_key: Callable[[str], str | None]) -> str | None:
+    """Try a key and store it; return what was said against it, None where it is accepted. Blocks.
+
+    Raises UnusableKey, also where it would replace a key that fares better, and KeyringFailure.
+    """
+    key = clean_key(text)
+    held = secrets.load_once().key
+    refusal = try_key(key)
+    if works := worth_keeping(refusal, held, try_key):
+        raise UnusableKey(f"{refusal} The key in force {works} and was not replaced")
+    secrets.keep(key)
+    return refusal
 
 
 def worth_keeping(refusal: str | None, held: str | None, try_key: Callable[[str], str | None]) -> str | None:

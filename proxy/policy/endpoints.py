@@ -23,6 +23,13 @@ UPLOADS = re.compile(
     r"/files|/uploads/[^/]+/parts|/audio/(?:transcriptions|translations|voices)|/images/(?:edits|variations)"
     r"|/videos(?:/[^/]+)*|/containers/[^/]+/files|/skills(?:/[^/]+/versions)?"
 )
+# Where what is sent belongs to no model, as files do.
+WITHOUT_MODEL = re.compile(r"/(?:files|uploads|containers|skills|batches|vector_stores)(?:/.*)?")
+# Whose answer any provider can give: nothing of it is kept for a later request.
+STATELESS = re.compile(
+    r"/audio/(?:transcriptions|translations|speech)|/images/(?:generations|edits|variations)|/moderations"
+    r"|(?:/v\d+)?/(?:rerank|ocr|score|classify)"
+)
 ENDS = re.compile(r"[?#\0]")  # where the path ends for those who decode before they look
 MAX_DECODINGS = 3
 
@@ -36,6 +43,16 @@ def json_endpoint(path: str) -> str | None:
 def takes_files(path: str) -> bool:
     """Return whether files are uploaded to a path below /v1."""
     return UPLOADS.fullmatch(path.rstrip("/")) is not None
+
+
+def names_no_model(path: str) -> bool:
+    """Return whether what is sent to a path below /v1 is known to belong to no model."""
+    return WITHOUT_MODEL.fullmatch(path) is not None
+
+
+def is_stateless(path: str) -> bool:
+    """Return whether a request that is only passed on can be answered by any provider of its model."""
+    return STATELESS.fullmatch(path.rstrip("/")) is not None
 
 
 def names_model(path: str, query: str) -> bool:

@@ -19,7 +19,7 @@ from proxy.logs.redaction import shown_value
 from proxy.settings.file_text import is_blank, read_content
 from proxy.settings.good_copy import GoodCopy
 from proxy.settings.model import Settings, about, variable
-from proxy.settings.parsing import cut
+from proxy.settings.parsing import cut, parse_json
 from proxy.settings.sources import parse, place, read_environment
 from proxy.settings.upstreams import Contradiction, OwnAddress
 
@@ -221,8 +221,10 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         cause = problem.get("ctx", {}).get("error")
         name = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
         origin = origins.get(name, "default")
-        read = "" if about(name).secret else f" is {cut(shown_value(values.get(name)))}"
-        inner = within(problem["loc"])
+        row = row_of(values.get(name), problem["loc"]) if name == "proxy_upstreams" else None
+        is_hidden = about(name).secret or row is not None  # a row may hold a key where none belongs
+        read = "" if is_hidden else f" is {cut(shown_value(values.get(name)))}"
+        inner = f"{row or ''}{within(problem['loc'])}"
         why = f": {inner}{cause}; expected is " if isinstance(cause, ValueError) else ", expected "
         if inner and not isinstance(cause, ValueError):
             why = f": {inner}{problem['msg']}; expected is "
@@ -232,6 +234,16 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         if isinstance(wrong, SettingsContradict):
             wrong.is_own_address = isinstance(cause, OwnAddress)
         raise wrong from None  # pydantic's own error shows every value, keys too
+
+
+def row_of(value: object, loc: tuple[int | str, ...]) -> str | None:
+    """Say which row of the table of upstreams is meant, by its name where it has one; return None where none is."""
+    if len(loc) < 2 or not isinstance(loc[1], int):
+        return None
+    rows = parse_json(value)
+    row = rows[loc[1]] if isinstance(rows, (list, tuple)) and loc[1] < len(rows) else None
+    name = row.get("name") if isinstance(row, dict) else None
+    return f"the upstream {cut(name)}, row " if isinstance(name, str) else "row "
 
 
 def within(loc: tuple[int | str, ...]) -> str:

@@ -45,7 +45,7 @@ Kind = tuple[str, str, str]  # method, key, and the first part of the path
 
 
 class UpstreamClient:
-    """Speak to one upstream; raises SettingError, and UpstreamFailure where its address or the proxy's is none."""
+    """Speak to one upstream; raises UpstreamFailure where it cannot be spoken to."""
 
     def __init__(self, options: UpstreamOptions) -> None:
         self.options = options

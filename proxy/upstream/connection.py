@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 
 from proxy.errors.upstream import UpstreamTimeout, UpstreamTruncated
@@ -111,7 +111,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     # --- the request on its way up ------------------------------------------------------------------------------------
 
-    async def _send(self, head: bytes, body: bytes | AsyncIterator[bytes], *, is_chunked: bool) -> None:
+    async def _send(self, head: bytes, body: bytes | AsyncIterable[bytes], *, is_chunked: bool) -> None:
         """Send a body that is large, or still arriving; its failure is that of the request."""
         forget_unheard(self._transport)  # the upstream may take its time to read
         try:

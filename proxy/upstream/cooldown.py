@@ -55,6 +55,8 @@ class Cooldown:
 
     def note_success(self, name: str) -> bool:
         """Take note that an upstream answered well; True where that ended its rest."""
+        if not self._rests:  # who is being tried had one
+            return False
         self._trying.discard(name)
         if self._rests.pop(name, None) is None:
             return False

@@ -21,14 +21,13 @@ from proxy.errors.upstream import (
     UpstreamDnsFailure,
     UpstreamFailure,
     UpstreamProtocolFailure,
-    UpstreamTlsFailure,
     UpstreamUnreachable,
 )
 from proxy.http.batching import read_less_at_once
 from proxy.http.response_reader import MalformedResponse, ResponseReader
 from proxy.upstream.network_proxy import NO_ANSWER, NO_HTTP, NetworkProxy, passed_over
 from proxy.upstream.options import CONNECT_LIMIT_S
-from proxy.upstream.tls import TlsTransport, start_tls
+from proxy.upstream.tls import TlsTransport, failure_of, start_tls
 
 LOOK_EVERY_S = 0.25  # how often the time a connection takes is counted on; a busy loop is late for it
 NEXT_ADDRESS_S = 0.25  # how long an address may take before the next one is tried beside it (RFC 8305)
@@ -125,7 +124,7 @@ class Dialer:
         except ssl.SSLError as error:
             if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) and proxy is None:
                 raise UpstreamUnreachable(f"{self.origin}: the connection ended within the TLS handshake") from error
-            raise UpstreamTlsFailure(str(error)) from error
+            raise failure_of(error) from error
         except (OSError, ValueError) as error:
             if proxy is not None:
                 raise UpstreamProtocolFailure(f"the way through {proxy} ended within the TLS handshake") from error

@@ -10,7 +10,7 @@ from proxy.errors.keyring import KEY_REFUSED
 from proxy.errors.proxy_error import ProxyError
 from proxy.upstream.client import UpstreamClient
 from proxy.upstream.errors import opening
-from proxy.upstream.options import UpstreamOptions
+from proxy.upstream.options import UpstreamOptions, naming
 from proxy.upstream.transport import NO_KEY
 
 LIMIT_S = 15.0
@@ -35,13 +35,14 @@ def try_key(options: UpstreamOptions, key: str) -> str | None:
 
 
 async def list_models(options: UpstreamOptions, key: str) -> KeyAnswer:
-    """Return what the upstream's answer says of the key; raises UpstreamFailure and SettingError."""
-    client = UpstreamClient(options)
-    try:
-        with opening:
-            return await answer_of(client, options.base_url, key)
-    finally:
-        await client.close()
+    """Return what the upstream's answer says of the key; raises UpstreamFailure."""
+    with naming(options):
+        client = UpstreamClient(options)
+        try:
+            with opening:
+                return await answer_of(client, options.base_url, key)
+        finally:
+            await client.close()
 
 
 async def answer_of(client: UpstreamClient, base_url: str, key: str) -> KeyAnswer:

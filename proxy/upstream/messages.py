@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from typing import NamedTuple
 
 from proxy.http.answer import Answer
@@ -16,7 +16,7 @@ class UpstreamRequest(NamedTuple):
     path: str  # below the base URL, beginning with a slash
     query: str
     headers: Headers
-    body: bytes | AsyncIterator[bytes] | None
+    body: bytes | AsyncIterable[bytes] | None
     length: int | None  # of the body in bytes, where it is known
 
 

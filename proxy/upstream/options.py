@@ -1,7 +1,10 @@
 """What the connection to an upstream depends on; a change of any of it means a new connection."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
+from proxy.errors.upstream import UpstreamFailure
 from proxy.settings.model import Settings
 from proxy.settings.upstreams import Auth, Upstream
 from proxy.upstream.network_proxy import ProxyVariable, find_network_proxy
@@ -24,6 +27,7 @@ class UpstreamOptions:
     auth: Auth = "bearer"
     headers: tuple[tuple[str, str], ...] = ()  # added to every request; may hold the place of the key
     query: tuple[tuple[str, str], ...] = ()  # the same
+    own_names: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # of its settings, by their variables
 
     @classmethod
     def of(cls, settings: Settings, upstream: Upstream) -> "UpstreamOptions":
@@ -39,6 +43,7 @@ class UpstreamOptions:
             auth=upstream.auth,
             headers=tuple(upstream.headers.items()),
             query=tuple(upstream.query.items()),
+            own_names=tuple(own_names(upstream).items()),
         )
 
 
@@ -49,3 +54,23 @@ def proxy_for(upstream: Upstream) -> ProxyVariable | None:
     if upstream.network_proxy == DIRECT:
         return None
     return ProxyVariable(f"network_proxy of {upstream.name}", upstream.network_proxy)
+
+
+def own_names(upstream: Upstream) -> dict[str, str]:
+    """Return what to say in the place of the variables that are not an upstream's; what a query holds is not said."""
+    if upstream.is_first:
+        return {}
+    words = f"of the upstream {upstream.name}"
+    own = {"OPENAI_BASE_URL": f"base_url {words} ({upstream.base_url.partition('?')[0]})"}
+    own["OPENAI_CA_FILE"] = f"ca_file {words}"
+    return own if upstream.timeout is None else {**own, "OPENAI_TIMEOUT": f"timeout {words}"}
+
+
+@contextmanager
+def naming(options: UpstreamOptions) -> Iterator[None]:
+    """Have a failure in the block name the upstream's own settings."""
+    try:
+        yield
+    except UpstreamFailure as failure:
+        failure.name_settings(dict(options.own_names))
+        raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,9 +16,9 @@ from proxy.upstream.dial import Dialer, Origin, connect, reason
 from proxy.upstream.errors import opening
 from proxy.upstream.key_test import LIMIT_S, KeyAnswer, list_models
 from proxy.upstream.network_proxy import NetworkProxy, passed_over
-from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions
+from proxy.upstream.options import CONNECT_LIMIT_S, UpstreamOptions, naming
 from proxy.upstream.steps import Probe, Step
-from proxy.upstream.tls import start_tls, tls_context
+from proxy.upstream.tls import failure_of, start_tls, tls_context
 
 T = TypeVar("T")
 
@@ -27,23 +28,25 @@ class StepFailed(Exception):
 
 
 class Steps:
-    """Take steps, and note how long each took."""
+    """Take steps towards an upstream, and note how long each took."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: UpstreamOptions) -> None:
+        self._options = options
         self.taken: list[Step] = []
 
     async def take(self, name: str, act: Callable[[], Awaitable[T]], limit_s: float) -> T:
         """Take a step; raises StepFailed."""
         began, problem = time.monotonic(), None
         try:
-            return await asyncio.wait_for(act(), limit_s)
+            with naming(self._options):
+                return await asyncio.wait_for(act(), limit_s)
         except ProxyError as error:
             problem = str(error)
             raise StepFailed from error
         except (TimeoutError, asyncio.TimeoutError) as error:  # two classes before Python 3.11
             problem = f"no answer within {limit_s:.0f} s"
             raise StepFailed from error
-        except (OSError, ValueError) as error:  # ssl.SSLError is one
+        except (OSError, ValueError) as error:
             problem = reason(error)
             raise StepFailed from error
         finally:
@@ -57,7 +60,7 @@ def probe(options: UpstreamOptions, key: str | None) -> Probe:
 
 async def walk(options: UpstreamOptions, key: str | None) -> Probe:
     """Take the steps one after the other."""
-    steps, answer = Steps(), KeyAnswer()
+    steps, answer = Steps(options), KeyAnswer()
     try:
         await reach(steps, options)
         if key is not None:
@@ -72,10 +75,11 @@ async def walk(options: UpstreamOptions, key: str | None) -> Probe:
 
 
 async def reach(steps: Steps, options: UpstreamOptions) -> None:
-    """Look up the name, connect and shake hands; raises StepFailed, SettingError, UpstreamFailure."""
-    with opening:
+    """Look up the name, connect and shake hands; raises StepFailed, UpstreamFailure."""
+    with naming(options), opening:
         origin = origin_of(options.base_url)
-    context = tls_context(options)
+    with naming(options):
+        context = tls_context(options)
     if options.network_proxy is not None:
         dialer = Dialer(origin, context, NetworkProxy.of(options.network_proxy))
         (await steps.take("way through the network proxy", dialer.open, CONNECT_LIMIT_S + 1)).abort()
@@ -85,7 +89,7 @@ async def reach(steps: Steps, options: UpstreamOptions) -> None:
     try:
         if origin.is_tls:
             name = origin.host.rstrip(".")
-            transport = await steps.take("TLS", lambda: start_tls(transport, context, name), CONNECT_LIMIT_S)
+            transport = await steps.take("TLS", lambda: shake_hands(transport, context, name), CONNECT_LIMIT_S)
     finally:
         transport.abort()
 
@@ -105,6 +109,14 @@ async def open_tcp(origin: Origin, address: str) -> asyncio.Transport:
         return await connect(origin.host, origin.port)
     except (OSError, UnicodeError) as error:
         raise UpstreamUnreachable(f"{origin} ({address}): {reason(error)}{passed_over(origin.host)}") from error
+
+
+async def shake_hands(transport: asyncio.Transport, context: ssl.SSLContext, name: str) -> asyncio.Transport:
+    """Return TLS over a connection; raises UpstreamTlsFailure, OSError."""
+    try:
+        return await start_tls(transport, context, name)
+    except ssl.SSLError as error:
+        raise failure_of(error) from error
 
 
 def clock_ahead(date: str | None) -> float | None:

@@ -102,7 +102,7 @@ class UpstreamRouter:
     async def connect(self, upstream: Upstream, callers_key: str | None = None) -> "tuple[UpstreamClient, str]":
         """Return the client to send with, and the key: the caller's, where it brought one; "" where none is needed.
 
-        Raises NoUpstreamKey, SettingError, SdkNotLoaded and UpstreamFailure.
+        Raises NoUpstreamKey, SdkNotLoaded and UpstreamFailure.
         """
         key = callers_key if callers_key is not None else await self._key(upstream)
         client = self.ready.get(upstream.name)
@@ -132,7 +132,7 @@ class UpstreamRouter:
             may_exist = isinstance(error, UpstreamKeyNotRead) and not isinstance(error.__cause__, KeyringAbsent)
             if may_exist or not upstream.is_local:
                 raise
-            return ""
+            key = ""
         self.held_keys[upstream.name] = HeldKey(upstream, source, version, key)
         return key
 

@@ -34,6 +34,7 @@ class Routing:
         self._aliases = {name: tuple(self._expand(name, settings)) for name in settings.proxy_aliases}
         self._found: dict[tuple[str | None, str | None], tuple[Target, ...]] = {}  # for models that were asked for
         self.is_plain = len(self._upstreams) == 1 and not self._aliases
+        self.plain_prefix = f"{self._chosen.name}/"  # before a model's name; where there is no other upstream
         # The one target of all models but those with the upstream's name before them.
         self.only = Target(self._chosen, None) if self.is_plain and not self._chosen.fallback else None
 

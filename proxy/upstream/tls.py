@@ -1,19 +1,21 @@
 """TLS over any connection, also over one that is TLS itself: small buffers, and sessions that are used again."""
 
 import asyncio
+import re
 import ssl
 from contextlib import suppress
 from typing import Any
 
 import httpx2
 
-from proxy.errors.configuration import SettingError
+from proxy.errors.upstream import CertificatesUnusable, UpstreamTlsFailure
 from proxy.settings.certificates import trusting
 from proxy.upstream.options import UpstreamOptions
 from proxy.upstream.unread import unread
 
 READ_BYTES = 65_536  # decrypted before the protocol is told
 RECORD_BYTES = 16_384
+SIGNS = re.compile(r"^\[SSL[^\]]*\]\s*|\s*\(_ssl\.c:\d+\)$")  # `[SSL: CERTIFICATE_VERIFY_FAILED] … (_ssl.c:1006)`
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
@@ -217,8 +219,13 @@ async def start_tls(
     return transport
 
 
+def failure_of(error: ssl.SSLError) -> UpstreamTlsFailure:
+    """Return a failed handshake as an error of ours, in the library's words without its own signs."""
+    return UpstreamTlsFailure(SIGNS.sub("", str(error)))
+
+
 def tls_context(options: UpstreamOptions) -> ssl.SSLContext:
-    """Return the context that verifies the upstream; raises SettingError for an unusable certificate file.
+    """Return the context that verifies the upstream; raises CertificatesUnusable.
 
     Without a file of the user's own the SDK's HTTP client decides: SSL_CERT_FILE, else the system's trust store.
     """
@@ -227,4 +234,4 @@ def tls_context(options: UpstreamOptions) -> ssl.SSLContext:
     try:
         return trusting(options.ca_file)
     except ValueError as error:
-        raise SettingError(f"OPENAI_CA_FILE {options.ca_file!r} cannot be used ({error})") from error
+        raise CertificatesUnusable(f"{options.ca_file!r}: {error}") from error

@@ -1,6 +1,6 @@
 """The SDK's client on our connections: a transport of the HTTP library it uses, by public interfaces alone."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 
 import httpx2
 import openai
@@ -94,7 +94,7 @@ async def send_by_sdk(
     method: str,
     path: str,
     key: str,
-    body: bytes | AsyncIterator[bytes] | None,
+    body: bytes | AsyncIterable[bytes] | None,
     first: FirstOfItsKind,
 ) -> Sent:
     """Have the SDK send a request, and return its answer; raises UpstreamFailure, and what the body raises."""

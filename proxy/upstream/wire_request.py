@@ -1,6 +1,6 @@
 """A request as it goes out on a connection, and what the connection says where no answer comes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import NamedTuple
 
 PIECE_BYTES = 262_144  # of a body on its way up: other traffic passes in between
@@ -22,7 +22,7 @@ class WireRequest(NamedTuple):
     """A request as it goes out."""
 
     head: bytes  # whole, but for what tells the length of a body that is not in memory
-    body: bytes | AsyncIterator[bytes]
+    body: bytes | AsyncIterable[bytes]
     is_chunked: bool = False  # the body's length is not known
     to_head: bool = False  # its method is HEAD
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from proxy.errors.keyring import KeyringFailure, KeyringLocked, ProxyKeyTrouble, UnusableKey
 from proxy.errors.proxy_error import ProxyError
-from proxy.keys.upstream_key import KeyState, clean_key, worth_keeping
+from proxy.keys.upstream_key import KeyState, keep_tried
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
 from proxy.web.ui.json_api import Answered, object_answer, sent_object
@@ -147,12 +147,7 @@ def tried(parts: PageParts, row: Upstream) -> str:
 
 def kept(parts: PageParts, row: Upstream, text: str) -> str:
     """Store a tried key, and return a message; raises UnusableKey, KeyringFailure."""
-    key, secrets = clean_key(text), parts.upstream_keys.of(row)
-    held = secrets.load_once().key
-    refusal = parts.try_upstream(row, key)
-    if works := worth_keeping(refusal, held, lambda old: parts.try_upstream(row, old)):
-        raise UnusableKey(f"{refusal} The key in force {works} and was not replaced")
-    secrets.keep(key)
+    refusal = keep_tried(parts.upstream_keys.of(row), text, lambda key: parts.try_upstream(row, key))
     return f"The key of {row.name} is kept. {refusal or 'The upstream accepts it.'}"
 
 

@@ -1,7 +1,7 @@
 """Serve the page of upstreams: choose, add, remove and test them, set keys, and find local model servers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -9,6 +9,8 @@ from flask import Blueprint, render_template, request
 from proxy.errors.configuration import SettingError
 from proxy.errors.keyring import KeyringFailure, UnusableKey
 from proxy.errors.proxy_error import ProxyError
+from proxy.keys.renaming import rename
+from proxy.keys.upstream_key import keep_tried
 from proxy.settings.upstreams import Upstream
 from proxy.web.ui.dashboard import PageParts
 
@@ -18,116 +20,137 @@ AUTHS = {
     "api-key": "api-key (Azure)",
     "none": "no key",
 }
+Form = Mapping[str, str]
+Action = Callable[["PageParts", Form], str]
 FIELDS = ("base_url", "auth", "models", "fallback", "complete_url")  # of a row, each with a field in the form
 
 
 def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
     """Add the routes below a path; the blueprint guards them. They block on keyring and upstreams."""
-    store = parts.store
-
-    def answer(change: Callable[[], str], found: Any = None) -> str:
-        """Make a change and return the page with the result."""
-        try:
-            return page(parts, success=change(), found=found)
-        except (ProxyError, OSError) as error:
-            return page(parts, trouble=str(error), form=request.form)
 
     @pages.get(f"{root}/upstreams")
     def upstreams() -> str:
         return page(parts)
 
-    @pages.post(f"{root}/upstreams/use")
-    def use_upstream() -> str:
-        def use() -> str:
-            row = named(parts, request.form.get("name", ""))
-            store.update(proxy_upstream=None if row.is_first else row.name)
-            return f"Requests go to {row.name} from now on."
+    def view(act: Action) -> Callable[[], str]:
+        """Return a view that acts as its form says, and shows the page with what came of it."""
 
-        return answer(use)
-
-    @pages.post(f"{root}/upstreams/add")
-    def add_upstream() -> str:
-        def add() -> str:
-            row = row_of(request.form)
-            store.update(proxy_upstreams=lambda rows: [*rows, row])
-            key = request.form.get("key", "").strip()
-            if key:
-                parts.upstream_keys.of(named(parts, row["name"])).keep(key)
-            return f"{row['name']} is added."
-
-        return answer(add)
-
-    @pages.post(f"{root}/upstreams/edit")
-    def edit_upstream() -> str:
-        def edit() -> str:
-            before = named(parts, request.form.get("name", ""))
-            row = {**row_of(request.form), **more_of(request.form)}
-            store.update(proxy_upstreams=lambda rows: [row if each.name == before.name else each for each in rows])
-            after = named(parts, before.name)
-            needs_key = after.auth != "none" and not after.is_local and parts.upstream_keys.of(after).load().key is None
-            asks = " It is another server now, and is not shown the key of the one before: enter its key."
-            return f"{before.name} is changed.{asks if needs_key and after.origin != before.origin else ''}"
-
-        return answer(edit)
-
-    @pages.post(f"{root}/upstreams/move")
-    def move_upstream() -> str:
-        def move() -> str:
-            row = named(parts, request.form.get("name", ""))
-            step = 1 if request.form.get("to") == "down" else -1
-            store.update(proxy_upstreams=lambda rows: moved(rows, row.name, step))
-            return f"{row.name} is moved {'down' if step > 0 else 'up'}."
-
-        return answer(move)
-
-    @pages.post(f"{root}/upstreams/alias")
-    def keep_alias() -> str:
-        def keep() -> str:
-            name = request.form.get("alias", "").strip()
-            targets = [part for part in request.form.get("targets", "").replace(",", " ").split() if part]
-            others = {each: list(chain) for each, chain in store.current.proxy_aliases.items() if each != name}
-            store.update(proxy_aliases={**others, name: targets} if targets else others)
-            return f"The alias {name} is {'kept' if targets else 'removed'}."
-
-        return answer(keep)
-
-    @pages.post(f"{root}/upstreams/remove")
-    def remove_upstream() -> str:
-        def remove() -> str:
-            row = named(parts, request.form.get("name", ""))
-            changes: dict[str, Any] = {"proxy_upstream": None} if store.current.proxy_upstream == row.name else {}
-            store.update(proxy_upstreams=lambda rows: [each for each in rows if each.name != row.name], **changes)
+        def answer() -> str:
             try:
-                parts.upstream_keys.of(row).forget()
-            except KeyringFailure as failure:
-                return f"{row.name} is removed. Its key may still be in the keyring: {failure}"
-            return f"{row.name} is removed, and its key."
+                return page(parts, success=act(parts, request.form))
+            except (ProxyError, OSError, TrialFailed) as error:
+                return page(parts, trouble=str(error), form=request.form)
 
-        return answer(remove)
+        return answer
 
-    @pages.post(f"{root}/upstreams/key")
-    def keep_upstream_key() -> str:
-        def keep() -> str:
-            row = named(parts, request.form.get("name", ""))
-            refusal = parts.try_upstream(row, request.form.get("key", ""))
-            if refusal is not None and parts.upstream_keys.of(row).state.key is not None:
-                raise UnusableKey(f"{refusal} The key that is stored stays")  # it may be a good one
-            parts.upstream_keys.of(row).keep(request.form.get("key", ""))
-            return f"The key of {row.name} is kept. {refusal or 'The upstream accepts it.'}"
-
-        return answer(keep)
-
-    @pages.post(f"{root}/upstreams/test")
-    def test_upstream() -> str:
-        row = named(parts, request.form.get("name", ""))
-        steps = parts.try_out(row, request.form.get("model", "").strip() or None)
-        words = f"{row.name} {'; '.join(map(str, steps))}."
-        return page(parts, success=words) if all(step.is_good for step in steps) else page(parts, trouble=words)
+    for name, act in ACTIONS.items():
+        pages.add_url_rule(f"{root}/upstreams/{name}", f"{name}_upstream", view(act), methods=["POST"])
 
     @pages.post(f"{root}/upstreams/find")
     def find_upstreams() -> str:
         found = parts.find_local()
         return page(parts, success=None if found else "No other model server answers on its usual port.", found=found)
+
+
+class TrialFailed(Exception):
+    """An upstream does not answer as it should; the words are those of each step."""
+
+
+def use(parts: PageParts, form: Form) -> str:
+    """Choose an upstream."""
+    row = named(parts, form.get("name", ""))
+    parts.store.update(proxy_upstream=None if row.is_first else row.name)
+    return f"Requests go to {row.name} from now on."
+
+
+def add(parts: PageParts, form: Form) -> str:
+    """Add an upstream, with its key where one is given."""
+    row = row_of(form)
+    parts.store.update(proxy_upstreams=lambda rows: [*rows, row])
+    key = form.get("key", "").strip()
+    if key:
+        parts.upstream_keys.of(named(parts, row["name"])).keep(key)
+    return f"{row['name']} is added."
+
+
+def edit(parts: PageParts, form: Form) -> str:
+    """Change all of an upstream but its name."""
+    before = named(parts, form.get("name", ""))
+    row = {**row_of(form), **more_of(form)}
+    parts.store.update(proxy_upstreams=lambda rows: [row if each.name == before.name else each for each in rows])
+    after = named(parts, before.name)
+    needs_key = after.auth != "none" and not after.is_local and parts.upstream_keys.of(after).load().key is None
+    asks = " It is another server now, and is not shown the key of the one before: enter its key."
+    return f"{before.name} is changed.{asks if needs_key and after.origin != before.origin else ''}"
+
+
+def give_name(parts: PageParts, form: Form) -> str:
+    """Give an upstream another name; its key goes with it."""
+    return rename(parts.store, parts.upstream_keys, form.get("name", ""), form.get("new_name", "").strip())
+
+
+def move(parts: PageParts, form: Form) -> str:
+    """Move an upstream up or down."""
+    row = named(parts, form.get("name", ""))
+    step = 1 if form.get("to") == "down" else -1
+    parts.store.update(proxy_upstreams=lambda rows: moved(rows, row.name, step))
+    return f"{row.name} is moved {'down' if step > 0 else 'up'}."
+
+
+def remove(parts: PageParts, form: Form) -> str:
+    """Remove an upstream and its key."""
+    row = named(parts, form.get("name", ""))
+    changes: dict[str, Any] = {"proxy_upstream": None} if parts.store.current.proxy_upstream == row.name else {}
+    parts.store.update(proxy_upstreams=lambda rows: [each for each in rows if each.name != row.name], **changes)
+    try:
+        parts.upstream_keys.of(row).forget()
+    except KeyringFailure as failure:
+        return f"{row.name} is removed. Its key may still be in the keyring: {failure}"
+    return f"{row.name} is removed, and its key."
+
+
+def keep_alias(parts: PageParts, form: Form) -> str:
+    """Keep an alias, or remove it where it has no targets."""
+    name = form.get("alias", "").strip()
+    targets = [part for part in form.get("targets", "").replace(",", " ").split() if part]
+
+    def with_alias(held: dict[str, Any]) -> dict[str, Any]:
+        others = {each: list(chain) for each, chain in held.items() if each != name}
+        return {**others, name: targets} if targets else others
+
+    parts.store.update(proxy_aliases=with_alias)
+    return f"The alias {name} is {'kept' if targets else 'removed'}."
+
+
+def keep_key(parts: PageParts, form: Form) -> str:
+    """Try a key and keep it, unless the one in force fares better."""
+    row = named(parts, form.get("name", ""))
+    refusal = keep_tried(parts.upstream_keys.of(row), form.get("key", ""), lambda key: parts.try_upstream(row, key))
+    return f"The key of {row.name} is kept. {refusal or 'The upstream accepts it.'}"
+
+
+def test(parts: PageParts, form: Form) -> str:
+    """Ask an upstream for its models and a chat; raises TrialFailed where one of them fails."""
+    row = named(parts, form.get("name", ""))
+    steps = parts.try_out(row, form.get("model", "").strip() or None)
+    words = f"{row.name} {'; '.join(map(str, steps))}."
+    if not all(step.is_good for step in steps):
+        raise TrialFailed(words)
+    return words
+
+
+# By the last part of their addresses. Each returns what it has done, and raises ProxyError, OSError and TrialFailed.
+ACTIONS: dict[str, Action] = {
+    "use": use,
+    "add": add,
+    "edit": edit,
+    "rename": give_name,
+    "move": move,
+    "remove": remove,
+    "alias": keep_alias,
+    "key": keep_key,
+    "test": test,
+}
 
 
 def states(parts: PageParts) -> dict[str, str]:

@@ -77,6 +77,25 @@ def test_one_is_replaced_where_that_is_said() -> None:
     ]
 
 
+def test_one_is_renamed() -> None:
+    run("add", "groq", GROQ)
+    run("add", "other", "https://other.example", "--fallback", "groq")
+    run("use", "groq")
+    assert "groq is named fast now" in run("rename", "groq", "fast").output
+    current = SettingsStore(paths.settings_file()).current
+    assert (names(), current.chosen_upstream.name) == (["fast", "other"], "fast")
+    assert current.proxy_upstreams[1].fallback == ("fast",)
+    for arguments, words in (
+        (("fast", "other"), "already"),
+        (("groq", "x"), "no upstream"),
+        (("fast", "a/b"), "no name"),
+    ):
+        refused = run("rename", *arguments)
+        assert refused.exit_code != 0
+        assert words in str(refused.exception or "") + refused.output
+    assert names() == ["fast", "other"]
+
+
 def test_one_is_tested_with_times(upstream: Fresh) -> None:
     run("add", "local", upstream.base_url)
     good = run("test", "local")

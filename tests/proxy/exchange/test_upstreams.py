@@ -1,7 +1,6 @@
 """Several upstreams behind one address: which is asked, with which key and model, and who is asked next."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,66 +15,16 @@ from fakes.scripted_upstream import (
     Html,
     Json,
     Redirect,
-    ScriptedUpstream,
     SilentBeforeHeaders,
     Sse,
     completion,
     completion_chunks,
 )
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh, proxy_before
+from fakes.two_upstreams import OTHERS_KEY as KEY
+from fakes.two_upstreams import PLAIN, Desk, chat, text
 from proxy.keys.upstream_keys import entry_of
 from waiting import wait_for
-
-KEY = "key-of-the-other-upstream"
-PLAIN = {"messages": [{"role": "user", "content": "hi"}]}
-
-
-@pytest.fixture(scope="module")
-def other_provider() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as provider:
-        yield provider
-
-
-@pytest.fixture
-def first(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("of the first")))
-    return fresh
-
-
-@pytest.fixture
-def other(other_provider: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch) -> Fresh:
-    monkeypatch.setenv("OPENAI_API_KEY_OTHER", KEY)
-    fresh = Fresh(other_provider)
-    fresh.answer(Json(completion("of the other")))
-    return fresh
-
-
-class Desk:
-    """A proxy before two upstreams, named `default` and `other`."""
-
-    def __init__(self, first: Fresh, other: Fresh, folder: Path) -> None:
-        self.first, self.other, self.folder = first, other, folder
-
-    def run(self, row: dict[str, Any] | None = None, **settings: Any) -> Any:
-        rows = [{"name": "other", "base_url": self.other.base_url, **(row or {})}]
-        settings = {"proxy_upstreams": rows, "openai_max_retries": 0, "openai_timeout": 1.0, **settings}
-        return proxy_before(self.first.base_url, self.folder, **settings)
-
-
-@pytest.fixture
-def desk(first: Fresh, other: Fresh, tmp_path: Path) -> Desk:
-    return Desk(first, other, tmp_path)
-
-
-def chat(proxy: RunningProxy, model: str | None, **fields: Any) -> Any:
-    headers = fields.pop("headers", None)
-    body = {**PLAIN, **({"model": model} if model is not None else {}), **fields}
-    return proxy.http.post("/v1/chat/completions", json=body, headers=headers)
-
-
-def text(reply: Any) -> str:
-    return str(reply.json()["choices"][0]["message"]["content"])
 
 
 def test_a_prefix_chooses_the_upstream_and_is_not_sent(desk: Desk) -> None:
@@ -311,6 +260,32 @@ def test_the_next_is_asked_where_a_stream_ends_before_its_content(desk: Desk, ev
         chunks = list(sdk.chat.completions.create(model="smart", messages=[], stream=True))
     said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert said == "of the other"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": "overloaded"},
+        {"id": "g", "choices": [], "error": {"code": 502, "message": "x"}},
+        {"id": "g", "choices": [{"delta": {"content": ""}, "finish_reason": "error"}], "error": {"message": "x"}},
+        {"type": "error", "message": "x"},
+    ],
+)
+def test_an_error_beside_an_empty_choice_is_no_content(desk: Desk, event: dict[str, Any]) -> None:
+    desk.first.answer(Sse([{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}, event]))
+    desk.other.answer(Sse(completion_chunks("of the other")))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        reply = chat(proxy, "smart", stream=True)
+    assert reply.headers["x-proxy-upstream"] == "other"
+    assert "error" not in reply.text
+
+
+@pytest.mark.parametrize("said", ['"error":{"a":1}', 'say "error": "x"', "finish_reason error"])
+def test_content_that_speaks_of_errors_is_content(desk: Desk, said: str) -> None:
+    desk.first.answer(Sse(completion_chunks(said)))
+    with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+        chat(proxy, "smart", stream=True)
+    assert desk.other.requests == []
 
 
 def test_nobody_is_asked_once_content_has_come(desk: Desk) -> None:
@@ -566,6 +541,30 @@ def test_with_one_upstream_the_answer_is_its_own(desk: Desk, tmp_path: Path) -> 
     assert desk.first.request.json()["model"] == "m"
 
 
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        (form("default/w-1"), form("w-1")["content"]),
+        (form("meta/w-1"), form("meta/w-1")["content"]),
+        ({"json": {"input": "x", "model": "default/m"}}, b'{"input":"x","model":"m"}'),
+        (
+            {"content": b'{"model":"default\\/m"}', "headers": {"Content-Type": "application/json"}},
+            b'{"model":"m"}',
+        ),
+        ({"json": {"input": "default/m", "model": "m"}}, b'{"input":"default/m","model":"m"}'),
+        ({"content": b"default/m"}, b"default/m"),
+    ],
+)
+def test_with_one_upstream_its_prefix_is_taken_off_what_is_passed_on_too(
+    desk: Desk, tmp_path: Path, asked: dict[str, Any], sent: bytes
+) -> None:
+    with proxy_before(desk.first.base_url, tmp_path) as proxy:
+        assert text(proxy.http.post(SPEECH, **asked)) == "of the first"
+        assert text(proxy.http.post(f"{SPEECH}?model=default%2Fq", **asked)) == "of the first"
+    plain, queried = desk.first.requests
+    assert plain.body == queried.body == sent
+
+
 OWN: dict[str, Any] = {"object": "list", "data": [{"id": "a", "created": 5, "owned_by": "x", "extra": [1]}]}
 OTHERS: dict[str, Any] = {"object": "list", "data": [{"id": "llama-1"}, {"id": "org/b", "context_length": 7}]}
 
@@ -607,6 +606,69 @@ class TestModels:
             reply = proxy.http.get("/v1/models")
         assert [row["id"] for row in reply.json()["data"]] == ["a", "other/llama-1", "other/org/b"]
         assert reply.headers["x-proxy-stale"] == "other"
+
+    @pytest.mark.parametrize("failing", [CloseBeforeHeaders(), Html(), Redirect("http://127.0.0.1:9/")])
+    def test_one_that_fails_is_said_to_and_the_others_are_not(self, desk: Desk, failing: Answer) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(failing, path="/v1/models")
+        with desk.run() as proxy:
+            states = [lambda row=row: proxy.services.state_of(row) for row in proxy.services.store.current.upstreams]
+            proxy.http.get("/v1/models")
+            assert [state().is_good for state in states] == [True, False]
+            assert states[1]().kind in ("failing", "unreachable")
+            assert proxy.services.router.cooldown.resting_s("other") == 0
+            desk.first.answer(failing, path="/v1/models")
+            desk.other.answer(Json(OTHERS), path="/v1/models")
+            proxy.http.get("/v1/models")
+            assert [state().is_good for state in states] == [False, True]
+
+    @pytest.mark.parametrize("answer", [Json({}, 404), Json({"data": 1}), Json([]), Json({}, 405)])
+    def test_one_that_has_no_list_is_well(self, desk: Desk, answer: Answer) -> None:
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(answer, path="/v1/models")
+        with desk.run() as proxy:
+            proxy.http.get("/v1/models")
+            assert proxy.services.state_of(proxy.services.store.current.upstreams[1]).is_good
+
+    def test_a_list_ends_no_rest(self, desk: Desk) -> None:
+        desk.first.answer(Json({"error": {"message": "down"}}, 503))
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(OTHERS), path="/v1/models")
+        with desk.run(proxy_aliases={"smart": ["default/a", "other/b"]}) as proxy:
+            chat(proxy, "smart")
+            proxy.http.get("/v1/models")
+            assert proxy.services.router.cooldown.resting_s("default") > 0
+
+    def test_thousands_of_models_are_listed(self, desk: Desk) -> None:
+        many = {"data": [{"id": f"org/m-{n}", "description": "x" * 100 + "\ud800"} for n in range(5_000)]}
+        desk.first.answer(Json(OWN), path="/v1/models")
+        desk.other.answer(Json(many), path="/v1/models")
+        with desk.run() as proxy:
+            rows = proxy.http.get("/v1/models").json()["data"]
+        assert (len(rows), rows[-1]["id"]) == (5_001, "other/org/m-4999")
+
+    @pytest.mark.parametrize("written", ["a%3Fb", "a%20b", "%ff%fe", "%C3%BC", "a:b@c", "a%25b"])
+    def test_the_name_of_a_model_arrives_as_it_was_written(self, desk: Desk, written: str) -> None:
+        desk.other.answer(Json({"id": "x"}))
+        with desk.run() as proxy:
+            assert proxy.http.get(f"/v1/models/other/{written}").status_code == 200
+        assert desk.other.request.target.lower() == f"/v1/models/{written}".lower()
+
+    @pytest.mark.parametrize("method", ["HEAD", "DELETE"])
+    @pytest.mark.parametrize("written", ["other/org/b", "other%2Forg%2Fb", "other/org%2Fb"])
+    def test_a_prefix_says_whom_to_ask_with_any_method(self, desk: Desk, method: str, written: str) -> None:
+        desk.other.answer(Json({"id": "org/b", "deleted": True}))
+        with desk.run() as proxy:
+            assert proxy.http.request(method, f"/v1/models/{written}").status_code == 200
+        assert (desk.other.request.method, desk.other.request.path) == (method, "/v1/models/org/b")
+        assert desk.first.requests == []
+
+    def test_an_alias_is_there_for_head_too(self, desk: Desk) -> None:
+        with desk.run(proxy_aliases={"fast": "other/m"}) as proxy:
+            reply = proxy.http.head("/v1/models/fast")
+            assert (reply.status_code, reply.content) == (200, b"")
+            assert proxy.http.get("/v1/models/fast").json()["id"] == "fast"
+        assert desk.first.requests == desk.other.requests == []
 
     def test_with_one_upstream_the_bytes_are_its_own(self, desk: Desk, tmp_path: Path) -> None:
         desk.first.answer(Json(OWN), path="/v1/models")

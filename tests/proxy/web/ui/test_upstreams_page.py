@@ -13,6 +13,7 @@ from fakes.shared_upstream import Fresh
 from proxy.upstream import discovery
 
 KEY = "key-of-another-upstream"
+REFUSED = Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, 401)
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model"}]}
 
 
@@ -77,12 +78,46 @@ def test_what_is_wrong_is_said_and_nothing_changes(hosted: Hosted, fields: dict[
 def test_a_refused_key_does_not_replace_a_good_one(hosted: Hosted, upstream: Fresh) -> None:
     with hosted.enter() as browser:
         post(browser, "add", name="second", base_url=upstream.base_url, key=KEY)
-        upstream.answer(Json({"error": {"message": "no", "type": "t", "param": None, "code": "c"}}, 401))
+        upstream.answers([REFUSED, Json(MODELS)])
         page = post(browser, "key", name="second", key="key-that-is-refused")
-        assert "The key that is stored stays" in page
+        assert "The key in force works and was not replaced" in page
         assert "key-that-is-refused" not in page
-    held = hosted.services.upstream_keys.of(hosted.services.store.current.upstreams[1])
-    assert held.state.key == KEY
+        held = hosted.services.upstream_keys.of(hosted.services.store.current.upstreams[1])
+        assert held.state.key == KEY
+        upstream.answers([REFUSED, Json({"error": {"message": "busy"}}, 500)])
+        assert "may work and was not replaced" in post(browser, "key", name="second", key="key-that-is-refused")
+        assert held.state.key == KEY
+        assert "is empty" in post(browser, "key", name="second", key=" ")
+        upstream.answer(REFUSED)
+        assert "The key of second is kept." in post(browser, "key", name="second", key="key-of-this-month")
+        assert held.state.key == "key-of-this-month"
+
+
+def test_an_upstream_is_renamed_with_its_key(hosted: Hosted, upstream: Fresh) -> None:
+    store = hosted.services.store
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url, key=KEY)
+        post(browser, "add", name="third", base_url="https://x.example", fallback="second")
+        post(browser, "use", name="second")
+        page = post(browser, "rename", name="second", new_name="third")
+        assert "there is an upstream &#39;third&#39; already" in page
+        assert post(browser, "rename", name="second", new_name="<b>").count("<b>") == 0
+        assert "second is named desk now" in post(browser, "rename", name="second", new_name="desk")
+        assert "accepts the key" in post(browser, "test", name="desk")
+    assert upstream.requests[-1].header("authorization") == f"Bearer {KEY}"
+    assert store.current.chosen_upstream.name == "desk"
+    assert store.current.upstreams[2].fallback == ("desk",)
+    assert [name for name in hosted.keychain.kept if "second" in name] == []
+
+
+def test_what_goes_wrong_elsewhere_does_not_fill_the_form_of_an_upstream(hosted: Hosted, upstream: Fresh) -> None:
+    with hosted.enter() as browser:
+        post(browser, "add", name="second", base_url=upstream.base_url, key=KEY)
+        for action, fields in (("key", {"key": " "}), ("test", {}), ("rename", {"new_name": "a/b"})):
+            upstream.answer(Json({}, 500))
+            page = post(browser, action, name="second", **fields)
+            assert 'role="alert"' in page
+            assert f'name="base_url" required value="{upstream.base_url}"' in page
 
 
 def test_what_is_found_on_this_computer_is_added(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
