@@ -40,7 +40,7 @@ def client_entry(record: Record, base_url: str) -> dict[str, Any]:
     return {
         "startedDateTime": moment(flow.began_at),
         **times(wait_s, max(whole_s - wait_s, 0.0)),
-        "request": asked(flow.method, url, record.headers, record.body),
+        "request": asked(flow.method, url, record.received, record.body),
         "response": answered(flow.status, record.answer_headers, record.answer_bytes()),
         "cache": {},
         "comment": f"{flow.id}: the client's request to the proxy",
@@ -53,7 +53,7 @@ def attempt_entry(record: Record, attempt: Attempt) -> dict[str, Any]:
     return {
         "startedDateTime": moment(record.flow.began_at + attempt.at_s),
         **times(until_s - attempt.at_s, 0.0),
-        "request": asked(attempt.method, shown_url(attempt.url), attempt.headers, attempt.body),
+        "request": asked(attempt.method, shown_url(attempt.url), attempt.shown, attempt.body),
         "response": answered(attempt.status, attempt.answer_headers, None),
         "cache": {},
         "comment": f"{record.flow.id}: the proxy's request to {attempt.upstream}",

@@ -34,7 +34,7 @@ class Send(Stage):
         url = client.options.base_url + sent.path + (f"?{sent.query}" if sent.query else "")
         attempt = recorder.sent(client.name, url, sent.method, sent.headers, sent.body)
         try:
-            answer = await self._send(request, client, sent)
+            answer = await self._send(request, client, sent._replace(note_headers=attempt.note_headers))
         except ProxyError as failure:
             attempt.failure = failure.title
             raise
