@@ -52,7 +52,7 @@ def of(record: Record, row: Row, held: Sequence[Record], prices: Prices, *, is_f
             "not_sent": not_sent(record),
             **shown_body(record.body, is_full=is_full),
         },
-        "attempts": [shown_attempt(attempt, record, is_full=is_full) for attempt in list(record.attempts)],
+        "attempts": [shown_attempt(attempt, record, fields, is_full=is_full) for attempt in list(record.attempts)],
         "answer": {
             "status": record.flow.status,
             "headers": shown_headers(record.answer_headers),
@@ -105,7 +105,7 @@ def media_of(record: Record) -> MediaList:
     return media
 
 
-def shown_attempt(attempt: Attempt, record: Record, *, is_full: bool) -> dict[str, Any]:
+def shown_attempt(attempt: Attempt, record: Record, fields: dict[str, Any], *, is_full: bool) -> dict[str, Any]:
     """Return one sending; a body that went as it came is not told twice."""
     is_same = attempt.body is not None and attempt.body == record.body
     headers = shown_headers(attempt.shown)
@@ -120,6 +120,7 @@ def shown_attempt(attempt: Attempt, record: Record, *, is_full: bool) -> dict[st
         **body,
         "bytes": len(attempt.body or b""),
         "same_as_client": is_same,
+        "changes": [] if is_same else changes_of(fields, bodies.fields_in(attempt.body) or {}),
         "status": attempt.status,
         "answered_at_s": None if attempt.answered_at_s is None else round(attempt.answered_at_s, 4),
         "answer_headers": shown_headers(attempt.answer_headers),

@@ -54,11 +54,9 @@ class Budget(Stage):
             ledger.begin()
             await asyncio.to_thread(spending.is_loaded.wait, LOAD_LIMIT_S)
             spending.is_loaded.set()  # where the file is held by others, what it tells is counted later
+        await self._settle(key)
         reservation = await self._reservation(flow, request, spending.this_month(key), limits)
-        for _ in range(MAX_SETTLES):
-            if not ledger.is_unsettled(key):
-                break
-            await asyncio.to_thread(ledger.settle)
+        await self._settle(key)
         # Nothing waits from here to the end: two requests must not be let in by the same rest.
         standing = spending.reached(key, request.settings)
         if standing is not None:
@@ -68,6 +66,13 @@ class Budget(Stage):
             raise BudgetReached(f"{standing.sentence}. The rest is reserved for {counted(number)} of it")
         if reservation is not None:
             ledger.reservations.add(key, reservation)
+
+    async def _settle(self, key: str) -> None:
+        """Have the key's finished requests counted."""
+        for _ in range(MAX_SETTLES):
+            if not self._ledger.is_unsettled(key):
+                return
+            await asyncio.to_thread(self._ledger.settle)
 
     async def _reservation(
         self, flow: Flow, request: Request, so_far: Spent, limits: list[Limit]

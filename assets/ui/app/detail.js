@@ -25,14 +25,17 @@ function AllHeaders({ detail }) {
 }
 
 function Sent({ detail }) {
-  const { client, attempts, changes } = detail;
-  const sent = attempts.at(-1);
+  const { client, attempts } = detail;
+  const [chosen, choose] = useState(null); // of several sendings: retries, fallbacks, rounds of tools
   if (!client?.body) return html`<p class="soft">This request has no body that is held.</p>`;
+  const nth = chosen ?? attempts.length - 1, sent = attempts[nth];
   const after = !sent || sent.same_as_client ? client.body : sent.body;
   return html`
+    ${attempts.length > 1 && html`<p class="pick"><label>Sent <select value=${nth} onChange=${(event) => choose(Number(event.target.value))}>
+      ${attempts.map((each, at) => html`<option key=${at} value=${at}>${`${number(at + 1)} of ${number(attempts.length)}: ${each.upstream}, after ${seconds(each.at_s)}`}</option>`)}</select></label></p>`}
     ${!sent ? html`<p class="note asking">It was not sent to any upstream.</p>`
-      : !changes.length ? html`<p class="note success">The upstream got what the client sent: nothing was changed.</p>`
-      : html`<ul class="changes">${changes.map((each) => html`<li key=${each.name}><span class=${`mark ${each.kind}`}>${each.kind}</span> <code>${each.name}</code>
+      : !sent.changes.length ? html`<p class="note success">The upstream got what the client sent: nothing was changed.</p>`
+      : html`<ul class="changes">${sent.changes.map((each) => html`<li key=${each.name}><span class=${`mark ${each.kind}`}>${each.kind}</span> <code>${each.name}</code>
         ${each.kind !== "added" && html` <del>${JSON.stringify(each.before)}</del>`}${each.kind !== "removed" && html` <ins>${JSON.stringify(each.after)}</ins>`}</li>`)}</ul>`}
     <${SideBySide} before=${client.body} after=${after} />`;
 }

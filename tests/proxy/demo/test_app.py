@@ -269,7 +269,7 @@ def test_a_second_request_like_the_first_is_read_from_the_cache(
         assert usage is not None
         return usage
 
-    first, second, other = usage_of(asked), usage_of(asked), usage_of({**asked, "model": "another"})
+    first, second, other = usage_of(asked), usage_of(asked), usage_of({**asked, "model": f"another {path} {stream}"})
 
     assert first.input_tokens == second.input_tokens > 1
     assert (first.cached_tokens, second.cached_tokens, other.cached_tokens) == (0, first.input_tokens - 1, 0)
