@@ -106,11 +106,10 @@ def test_headers_are_the_clients_as_they_came_and_what_was_sent_with_what_was_ad
     for name, value in headers.items():
         assert shown[name.lower()] == (HIDDEN if KEY_OF_THE_CLIENT in value else value)
     assert shown["host"].startswith("127.0.0.1:")
-    on_the_wire = [
-        (name.lower(), value) for name, value in upstream.request.headers if name.lower() != "content-length"
-    ]
+    on_the_wire = {name.lower(): value for name, value in upstream.request.headers}
+    del on_the_wire["content-length"]
     sent = dict(map(tuple, attempt["headers"]))
-    assert sent == {**dict(on_the_wire), "authorization": HIDDEN}
+    assert sent == {**on_the_wire, "authorization": HIDDEN}
     origins = dict(zip(sent, attempt["header_origins"], strict=True))
     assert (origins["host"], origins["content-type"]) == ("changed", "client")
     assert origins["authorization"] == ("changed" if "authorization" in shown else "added")
