@@ -23,15 +23,12 @@ HTTP_VERSION = "HTTP/1.1"
 
 def archive(record: Record, base_url: str, hide: Hide) -> dict[str, Any]:
     """Return the archive; `base_url` is the proxy's own, where the client asked."""
-    attempts = list(record.attempts)
+    sent = [attempt_entry(record, attempt, hide) for attempt in list(record.attempts)]
     return {
         "log": {
             "version": "1.2",
             "creator": {"name": TITLE, "version": __version__},
-            "entries": [
-                client_entry(record, base_url, hide),
-                *(attempt_entry(record, attempt, hide) for attempt in attempts),
-            ],
+            "entries": [client_entry(record, base_url, hide), *sent],
         }
     }
 

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from proxy.demo.texts import count_tokens
 
+AROUND_TOKENS = 3  # that upstreams count for each message beside its text
 MAX_REMEMBERED = 2_000  # beginnings of prompts
 
 
@@ -38,7 +39,7 @@ class PromptCache:
             for piece in pieces:
                 text = piece if isinstance(piece, str) else json.dumps(piece)
                 digest.update(b"%d:" % len(text) + text.encode("utf-8", "replace"))
-                tokens += count_tokens(text)
+                tokens += count_tokens(text) + AROUND_TOKENS
                 is_known = is_known and digest.digest() in self._seen
                 if is_known:
                     cached = tokens
