@@ -97,14 +97,16 @@ class Ledger(Observer):
             flows = list(take_all(self._waiting))
             if not flows:
                 return
-            prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
-            made = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
-            rows = without_keys(made, self._hide)
-            self._rows.extend(rows)
-            if self.spending is not None:
-                self.spending.add(rows)
-            for flow in flows:  # only now that they are counted
-                self.reservations.release(flow)
+            try:
+                prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
+                made = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
+                rows = without_keys(made, self._hide)
+                self._rows.extend(rows)
+                if self.spending is not None:
+                    self.spending.add(rows)
+            finally:
+                for flow in flows:  # only now that they are counted
+                    self.reservations.release(flow)
         for count in self._counters:
             count(rows)
 
