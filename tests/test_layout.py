@@ -116,7 +116,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
         "proxy/tools/schema.py",
     ),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),
-    "cachetools": ("proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
+    "cachetools": ("proxy/demo/", "proxy/server/", "proxy/tools/", "proxy/upstream/"),  # bounded caches
     "docstring_parser": ("proxy/tools/docstrings.py",),
     **dict.fromkeys(("keyring", "secretstorage"), ("proxy/keys/keychain.py",)),
     **dict.fromkeys(("backports", "brotli", "compression"), ("proxy/exchange/encodings.py", "proxy/http/decoding.py")),

@@ -104,8 +104,12 @@ def without_marks(value: Any) -> Any:
 def explain(record: Record, held: Sequence[Record], prices: Prices) -> dict[str, Any] | None:
     """Return why money was lost, None where none was or nobody can tell. In a worker thread: it may read the prices."""
     flow, usage = record.flow, record.flow.usage
+    if usage is None or flow.upstream_host is None or is_local(flow.upstream_host):
+        return None
+    if not any(is_like(flow, each.flow) and each.flow.began < flow.began for each in held):
+        return None  # before the prompt is read
     own = fingerprint_of(record)
-    if own is None or usage is None or flow.upstream_host is None or is_local(flow.upstream_host):
+    if own is None:
         return None
     earlier = last_of_conversation(record, own, held)
     if earlier is None:
@@ -171,8 +175,12 @@ def last_of_conversation(record: Record, own: Fingerprint, held: Sequence[Record
 
 def is_like(flow: Flow, other: Flow) -> bool:
     """Tell whether two requests share what a cache hangs on: client, key, endpoint, model, upstream."""
-    return all(
-        getattr(flow, name) == getattr(other, name) for name in ("client", "key_name", "path", "model_sent", "upstream")
+    return (
+        flow.model_sent == other.model_sent
+        and flow.client == other.client
+        and flow.path == other.path
+        and flow.key_name == other.key_name
+        and flow.upstream == other.upstream
     )
 
 

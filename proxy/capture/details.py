@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from proxy.capture import answer, bodies, cache_miss, conversation, prompt
-from proxy.capture.headers import shown_headers, shown_query, shown_url
+from proxy.capture.headers import origins, shown_headers, shown_query, shown_url
 from proxy.capture.media import MediaList
 from proxy.capture.record import Attempt, Record
 from proxy.capture.rows import Row, row_of
@@ -48,10 +48,11 @@ def of(record: Record, row: Row, held: Sequence[Record], prices: Prices, *, is_f
         },
         "client": {
             "query": shown_query(record.query),
-            "headers": shown_headers(record.headers),
+            "headers": shown_headers(record.received),
+            "not_sent": not_sent(record),
             **shown_body(record.body, is_full=is_full),
         },
-        "attempts": [shown_attempt(attempt, record.body, is_full=is_full) for attempt in list(record.attempts)],
+        "attempts": [shown_attempt(attempt, record, fields, is_full=is_full) for attempt in list(record.attempts)],
         "answer": {
             "status": record.flow.status,
             "headers": shown_headers(record.answer_headers),
@@ -104,24 +105,33 @@ def media_of(record: Record) -> MediaList:
     return media
 
 
-def shown_attempt(attempt: Attempt, client_body: bytes | None, *, is_full: bool) -> dict[str, Any]:
+def shown_attempt(attempt: Attempt, record: Record, fields: dict[str, Any], *, is_full: bool) -> dict[str, Any]:
     """Return one sending; a body that went as it came is not told twice."""
-    is_same = attempt.body is not None and attempt.body == client_body
+    is_same = attempt.body is not None and attempt.body == record.body
+    headers = shown_headers(attempt.shown)
     body = shown_body(None if is_same else attempt.body, is_full=is_full)
     return {
         "at_s": round(attempt.at_s, 4),
         "upstream": attempt.upstream,
         "method": attempt.method,
         "url": shown_url(attempt.url),
-        "headers": shown_headers(attempt.headers),
+        "headers": headers,
+        "header_origins": origins(headers, record.received),
         **body,
         "bytes": len(attempt.body or b""),
         "same_as_client": is_same,
+        "changes": [] if is_same else changes_of(fields, bodies.fields_in(attempt.body) or {}),
         "status": attempt.status,
         "answered_at_s": None if attempt.answered_at_s is None else round(attempt.answered_at_s, 4),
         "answer_headers": shown_headers(attempt.answer_headers),
         "failure": attempt.failure,
     }
+
+
+def not_sent(record: Record) -> list[str]:
+    """Return the names of the client's headers that went to no upstream."""
+    sent = {name.lower() for attempt in record.attempts for name, _ in attempt.shown}
+    return sorted({name for name, _ in record.received} - sent)
 
 
 def shown_body(body: bytes | None, *, is_full: bool) -> dict[str, Any]:

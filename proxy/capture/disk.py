@@ -30,6 +30,10 @@ MAX_WAITING = 200  # requests that wait to be written; what comes on top is not 
 STOP_TIMEOUT_S = 5.0
 LEVEL = 3  # of compression: fast
 
+Order = tuple[Record | None, int]  # what is to be kept, and how often all had been deleted when it ended
+LOOK: Order = (None, 0)  # only look what is to be deleted
+END: Order = (None, -1)  # end the thread
+
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +55,8 @@ class Kept:
         self._room = room
         self._details = details  # all there is to tell of a request
         self._hide = hide
-        self._waiting: queue.Queue[Record | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.Queue[Order] = queue.Queue(MAX_WAITING)
+        self._deletions = 0  # how often all were deleted: what was to be kept before that is kept no more
         self._lock = threading.Lock()  # over the writer's beginning and end
         self._files = threading.Lock()  # held by whoever writes or deletes
         self._writer: threading.Thread | None = None
@@ -70,7 +75,7 @@ class Kept:
         if not self._room().days:
             return
         with suppress(queue.Full):
-            self._waiting.put_nowait(record)
+            self._waiting.put_nowait((record, self._deletions))
         if self._writer is None:
             self.begin()
 
@@ -94,7 +99,7 @@ class Kept:
             self._capture.keep = self.keep if self._room().days else None
         if self._writer is not None:
             with suppress(queue.Full):
-                self._waiting.put_nowait(NOTHING)
+                self._waiting.put_nowait(LOOK)
 
     def stop(self) -> None:
         """Write what waits and end the thread; blocks for some seconds at most."""
@@ -102,7 +107,7 @@ class Kept:
             writer, self._writer = self._writer, None
         if writer is not None:
             with suppress(queue.Full):
-                self._waiting.put(None, timeout=STOP_TIMEOUT_S)
+                self._waiting.put(END, timeout=STOP_TIMEOUT_S)
             writer.join(STOP_TIMEOUT_S)
 
     def find(self, request_id: str) -> dict[str, Any] | None:
@@ -120,48 +125,51 @@ class Kept:
         return frozenset(file.name.removesuffix(ENDING) for file in self._all())
 
     def delete_all(self) -> int:
-        """Delete every one; return how many there were. Raises OSError."""
-        while True:
-            try:
-                record = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            if record is None:  # the writer is told to end
-                self._waiting.put(None)
-                break
+        """Delete every one, and those that wait to be written; return how many there were. Raises OSError."""
         with self._files:
-            number = sum(self._delete(file) for file in self._all())
+            self._deletions += 1
             self.files = self.size_bytes = 0
+            files = self._all()
+            for file in files:
+                with suppress(OSError):  # the others go all the same
+                    self._delete(file)
+            for file in self._all():
+                self._delete(file)  # says why it cannot
             with suppress(OSError):
                 self.folder.rmdir()
-        return number
+        return len(files)
 
     def _run(self) -> None:
         self._tidy()
         while True:
             try:
-                record = self._waiting.get(timeout=LOOK_EVERY_S)
+                order = self._waiting.get(timeout=LOOK_EVERY_S)
             except queue.Empty:
                 self._tidy()
                 continue
-            if record is None:
+            if order is END:
                 return
+            record, deletions = order
             try:
-                if record is not NOTHING:
-                    self._write(record)
-                if record is NOTHING or self.size_bytes > self._room().max_bytes:
+                if record is not None:
+                    self._write(record, deletions)
+                if record is None or self.size_bytes > self._room().max_bytes:
                     self._tidy()
             except OSError as error:
                 self._say(error)
             except Exception:  # a thread's body: this request is not kept, the next are
                 log.exception("a request could not be kept")
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: Record, deletions: int) -> None:
         if not (record.is_captured and self._room().days) or NAME.fullmatch(record.flow.id) is None:
+            return
+        if deletions != self._deletions:
             return
         text = hidden_json(self._details(record), self._hide).encode("utf-8", "replace")
         packed = gzip.compress(text, LEVEL)
         with self._files:
+            if deletions != self._deletions:  # the user has deleted all meanwhile, this one too
+                return
             write_private(self.folder / f"{record.flow.id}{ENDING}", packed)
             self.files += 1
             self.size_bytes += len(packed)
@@ -199,14 +207,10 @@ class Kept:
             return []
 
     @staticmethod
-    def _delete(file: Path) -> int:
+    def _delete(file: Path) -> None:
         file.unlink(missing_ok=True)
-        return 1
 
     def _say(self, error: OSError) -> None:
         if not self._has_spoken:
             self._has_spoken = True
             log.warning("Requests cannot be kept in %s: %s. They go on; this is said once.", self.folder, error)
-
-
-NOTHING: Any = object()  # in the queue: only look what is to be deleted

@@ -2,7 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import quote, unquote_plus
+
+from proxy.http.headers import Headers
+
+Origin = Literal["client", "changed", "added"]
 
 HIDDEN = "[hidden]"
 SECRET_NAME = re.compile(r"auth|key|token|secret|cookie|session|passw|credential|signature|login", re.IGNORECASE)
@@ -24,9 +29,19 @@ HARMLESS = frozenset(
 )
 
 
-def shown_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def shown_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     """Return headers without the values that may be secrets."""
-    return [(name, HIDDEN if is_secret(name) else value) for name, value in list(headers)]
+    return Headers([(name, HIDDEN if is_secret(name) else value) for name, value in list(headers)])
+
+
+def origins(sent: Iterable[tuple[str, str]], received: Iterable[tuple[str, str]]) -> list[Origin]:
+    """Return of each header that is sent whether it is the client's; a secret of its name is never the same one."""
+    received = list(received)
+    pairs, names = set(received), {name for name, _ in received}
+    return [
+        "added" if name not in names else "client" if (name, value) in pairs and value != HIDDEN else "changed"
+        for name, value in ((name.lower(), value) for name, value in sent)
+    ]
 
 
 def is_secret(name: str) -> bool:

@@ -33,6 +33,16 @@ class Attempt:
     answer_headers: Headers = field(default_factory=lambda: NO_HEADERS)
     answered_at_s: float | None = None
     failure: str | None = None
+    sent_headers: Headers | None = field(default=None, repr=False)  # as they were sent, the key in them
+
+    def note_headers(self, headers: Headers) -> None:
+        """Take the headers as they are sent, those we add among them."""
+        self.sent_headers = headers
+
+    @property
+    def shown(self) -> Headers:
+        """Return the headers as they were sent, those of the request where nothing was sent."""
+        return self.headers if self.sent_headers is None else self.sent_headers
 
 
 class Record:
@@ -51,6 +61,7 @@ class Record:
         "note_size",
         "noted_bytes",
         "query",
+        "received",
         "size_bytes",
         "task",
     )
@@ -63,7 +74,7 @@ class Record:
         self.task = task  # what performs it, until it is over
         self.fingerprint: Any = None  # of its prompt, once somebody asked; and
         self.cache_miss: tuple[Any] | None = None  # what its cache missed, where that was worked out
-        self.headers = self.answer_headers = NO_HEADERS
+        self.headers = self.received = self.answer_headers = NO_HEADERS
         self.query = ""
         self.body: bytes | None = None
         self.attempts: list[Attempt] = []
@@ -76,10 +87,10 @@ class Record:
         """Tell whether headers and bodies are held."""
         return self.note_size is not None and not self.is_dropped
 
-    def came(self, headers: Headers, query: str) -> None:
-        """Take the client's headers and the query of its address."""
+    def came(self, headers: Headers, query: str, received: Headers = NO_HEADERS) -> None:
+        """Take those of the client's headers that may go upstream, the query of its address, and all it sent."""
         if not self.is_dropped:
-            self.headers, self.query = headers, query
+            self.headers, self.query, self.received = headers, query, received or headers
             self.size_bytes += PART_OVERHEAD_BYTES
 
     def body_came(self, body: bytes) -> None:
@@ -119,7 +130,8 @@ class Record:
     def drop(self) -> int:
         """Let go of everything but the flow; return the bytes that are free again."""
         freed, self.size_bytes, self.noted_bytes, self.is_dropped = self.noted_bytes, 0, 0, True
-        self.headers, self.answer_headers, self.query, self.body = NO_HEADERS, NO_HEADERS, "", None
+        self.headers = self.received = self.answer_headers = NO_HEADERS
+        self.query, self.body = "", None
         self.attempts, self.chunks = [], []
         return freed
 

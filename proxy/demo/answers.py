@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from proxy.demo.body import JsonObject, read_nested, read_objects
+from proxy.demo.prompt_cache import Counted, PromptCache
 from proxy.demo.texts import count_tokens, cut_to_tokens, greeting, report_results
 from proxy.demo.tools import ToolCall, choose_calls, offered_tools, sample_value
 
@@ -16,7 +17,7 @@ class Answer:
     text: str
     calls: list[ToolCall]
     finish: str
-    prompt_tokens: int
+    prompt: Counted
 
     @property
     def tokens(self) -> int:
@@ -24,21 +25,24 @@ class Answer:
         return count_tokens(self.text + "".join(call.name + call.arguments for call in self.calls))
 
 
-def answer(body: JsonObject, items: list[JsonObject], *, text_format: object, most_tokens: int | None) -> Answer:
+def answer(
+    body: JsonObject, items: list[JsonObject], cache: PromptCache, *, text_format: object, most_tokens: int | None
+) -> Answer:
     """Answer chat messages, or the input items of the Responses API: the user's last words, or the results after them.
 
     `text_format` is the form that was asked for (`response_format`, `text.format`).
     """
-    prompt_tokens = count_tokens("".join(map(_text_of, items)))
+    before = [body[name] for name in ("tools", "instructions", "system") if body.get(name)]
+    prompt = cache.count(str(body.get("model")), [*before, *map(_counted_text, items)])
     said = _text_of(next((item for item in reversed(items) if item.get("role") == "user"), items[-1]))
     if results := [_text_of(item) for item in takewhile(_is_result, reversed(items))]:
         text = report_results(results[::-1])
     elif calls := choose_calls(body, said):
-        return Answer("", calls, "tool_calls", prompt_tokens)
+        return Answer("", calls, "tool_calls", prompt)
     else:
         text = greeting(said, list(offered_tools(body)))
     text, finish = cut_to_tokens(_format(text, said, read_nested(text_format)), most_tokens)
-    return Answer(text, [], finish, prompt_tokens)
+    return Answer(text, [], finish, prompt)
 
 
 def _is_result(item: JsonObject) -> bool:
@@ -50,6 +54,12 @@ def _text_of(item: JsonObject) -> str:
     if isinstance(content, str):
         return content
     return " ".join(part["text"] for part in read_objects(content) if isinstance(part.get("text"), str))
+
+
+def _counted_text(item: JsonObject) -> str:
+    """Return what counts of an item: its text, and the calls in it."""
+    calls = item.get("tool_calls") or item.get("arguments")
+    return _text_of(item) + (json.dumps(calls) if calls else "")
 
 
 def _format(text: str, said: str, wanted: JsonObject) -> str:

@@ -12,13 +12,14 @@ from proxy.demo.chat import create_chat_completion
 from proxy.demo.embeddings import create_embeddings
 from proxy.demo.faults import FAULTS, Created
 from proxy.demo.messages import create_message
+from proxy.demo.prompt_cache import PromptCache
 from proxy.demo.responses import create_response
 from proxy.errors.proxy_error import error_body
 
 MODELS = ("demo-chat", "demo-tools", "demo-embedding", *FAULTS)
 CREATED = 1_735_689_600  # 2025-01-01
 
-Create = Callable[[JsonObject], Created]
+Create = Callable[[JsonObject, PromptCache], Created]
 ENDPOINTS: dict[str, Create] = {
     "/v1/chat/completions": create_chat_completion,
     "/v1/responses": create_response,
@@ -33,19 +34,20 @@ def create_demo_app(pace_s: float) -> Flask:
     app.url_map.merge_slashes = False
     app.add_url_rule("/v1/models", "models", list_models)
     app.add_url_rule("/v1/models/<name>", "model", get_model)
+    cache = PromptCache()
     for path, create in ENDPOINTS.items():
-        app.add_url_rule(path, path, view_of(create, pace_s), methods=["POST"])
+        app.add_url_rule(path, path, view_of(create, cache, pace_s), methods=["POST"])
     app.register_error_handler(Refusal, refuse)
     app.register_error_handler(HTTPException, refuse_http)
     return app
 
 
-def view_of(create: Create, pace_s: float) -> Callable[[], Response]:
+def view_of(create: Create, cache: PromptCache, pace_s: float) -> Callable[[], Response]:
     """Return the view of an endpoint: a JSON body in, a JSON object or a paced stream out."""
 
     def view() -> Response:
         body = read_object(request.get_data())
-        created, fault = create(body), FAULTS.get(str(body.get("model")))
+        created, fault = create(body, cache), FAULTS.get(str(body.get("model")))
         return respond(created) if fault is None else fault(created, respond)
 
     def respond(created: Created) -> Response:

@@ -5,19 +5,24 @@ from collections.abc import Iterator
 
 from proxy.demo.answers import Answer, answer
 from proxy.demo.body import JsonObject, missing, read_count, read_model, read_nested, read_objects
+from proxy.demo.prompt_cache import PromptCache
 from proxy.demo.texts import format_event, new_id, split_arguments, split_words
 
 
-def create_chat_completion(body: JsonObject) -> JsonObject | Iterator[bytes]:
+def create_chat_completion(body: JsonObject, cache: PromptCache) -> JsonObject | Iterator[bytes]:
     """Answer a chat, whole or as a stream; raises Refusal."""
     head = {"id": new_id("chatcmpl-"), "created": int(time.time()), "model": read_model(body)}
     messages = read_objects(body.get("messages"))
     if not messages:
         raise missing("messages")
     most_tokens = read_count(body, "max_completion_tokens") or read_count(body, "max_tokens")
-    answered = answer(body, messages, text_format=body.get("response_format"), most_tokens=most_tokens)
-    usage = {"prompt_tokens": answered.prompt_tokens, "completion_tokens": answered.tokens}
-    usage["total_tokens"] = sum(usage.values())
+    answered = answer(body, messages, cache, text_format=body.get("response_format"), most_tokens=most_tokens)
+    usage: JsonObject = {
+        "prompt_tokens": answered.prompt.tokens,
+        "completion_tokens": answered.tokens,
+        "total_tokens": answered.prompt.tokens + answered.tokens,
+        "prompt_tokens_details": {"cached_tokens": answered.prompt.cached},
+    }
     if body.get("stream") is True:
         wants_usage = read_nested(body.get("stream_options")).get("include_usage") is True
         return _stream({**head, "object": "chat.completion.chunk"}, answered, usage if wants_usage else None)

@@ -6,6 +6,7 @@ import math
 from array import array
 
 from proxy.demo.body import JsonObject, Refusal, read_count, read_model
+from proxy.demo.prompt_cache import PromptCache
 from proxy.demo.texts import count_tokens
 
 DIMENSIONS = 256
@@ -13,7 +14,7 @@ MAX_DIMENSIONS = 3072
 MAX_INPUTS = 128
 
 
-def create_embeddings(body: JsonObject) -> JsonObject:
+def create_embeddings(body: JsonObject, _: PromptCache) -> JsonObject:
     """Embed one text or several; the numbers come as a list, or as base64, which the SDK prefers."""
     model = read_model(body)
     texts = _read_input(body.get("input"))

@@ -4,17 +4,24 @@ from collections.abc import Iterator
 
 from proxy.demo.answers import Answer, answer
 from proxy.demo.body import JsonObject, missing, read_count, read_model, read_objects
+from proxy.demo.prompt_cache import PromptCache
 from proxy.demo.texts import format_event, new_id, split_words
 
 STOP_REASONS = {"length": "max_tokens", "stop": "end_turn"}
 
 
-def create_message(body: JsonObject) -> JsonObject | Iterator[bytes]:
+def create_message(body: JsonObject, cache: PromptCache) -> JsonObject | Iterator[bytes]:
     """Answer a conversation, whole or as a stream. It calls no tools. Raises Refusal."""
     model, messages = read_model(body), read_objects(body.get("messages"))
     if not messages:
         raise missing("messages")
-    answered = answer({**body, "tools": None}, messages, text_format=None, most_tokens=read_count(body, "max_tokens"))
+    most_tokens = read_count(body, "max_tokens")
+    answered = answer({**body, "tools": None}, messages, cache, text_format=None, most_tokens=most_tokens)
+    prompt = {
+        "input_tokens": answered.prompt.tokens - answered.prompt.cached,  # this API counts the cached ones beside it
+        "cache_read_input_tokens": answered.prompt.cached,
+        "cache_creation_input_tokens": 0,
+    }
     message: JsonObject = {
         "id": new_id("msg_"),
         "type": "message",
@@ -23,11 +30,11 @@ def create_message(body: JsonObject) -> JsonObject | Iterator[bytes]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": {"input_tokens": answered.prompt_tokens, "output_tokens": 1},
+        "usage": {**prompt, "output_tokens": 1},
     }
     if body.get("stream") is True:
         return map(format_event, events(message, answered))
-    usage = {"input_tokens": answered.prompt_tokens, "output_tokens": answered.tokens}
+    usage = {**prompt, "output_tokens": answered.tokens}
     return message | {
         "content": [{"type": "text", "text": answered.text}],
         "stop_reason": stop(answered),

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from proxy.demo.answers import Answer, answer
 from proxy.demo.body import JsonObject, missing, read_count, read_model, read_nested, read_objects
+from proxy.demo.prompt_cache import PromptCache
 from proxy.demo.texts import format_event, new_id, split_arguments, split_words
 
 
-def create_response(body: JsonObject) -> JsonObject | Iterator[bytes]:
+def create_response(body: JsonObject, cache: PromptCache) -> JsonObject | Iterator[bytes]:
     """Answer an input, whole or as a stream; raises Refusal."""
     given = body.get("input")
     items = [{"role": "user", "content": given}] if given and isinstance(given, str) else read_objects(given)
@@ -16,7 +17,7 @@ def create_response(body: JsonObject) -> JsonObject | Iterator[bytes]:
     if not items:
         raise missing("input")
     text_format = read_nested(body.get("text")).get("format")
-    answered = answer(body, items, text_format=text_format, most_tokens=read_count(body, "max_output_tokens"))
+    answered = answer(body, items, cache, text_format=text_format, most_tokens=read_count(body, "max_output_tokens"))
     whole = response | _ending(answered)
     if body.get("stream") is True:
         numbered = enumerate(_events(response, whole))
@@ -45,11 +46,11 @@ def _response(body: JsonObject) -> JsonObject:
 
 def _ending(answered: Answer) -> JsonObject:
     usage = {
-        "input_tokens": answered.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens": answered.prompt.tokens,
+        "input_tokens_details": {"cached_tokens": answered.prompt.cached, "cache_write_tokens": 0},
         "output_tokens": answered.tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": answered.prompt_tokens + answered.tokens,
+        "total_tokens": answered.prompt.tokens + answered.tokens,
     }
     ending = {"status": "completed", "output": _items(answered), "usage": usage}
     if answered.finish == "length":

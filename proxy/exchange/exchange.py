@@ -64,7 +64,7 @@ class Exchange:
         answer: Answer | None = None
         observers.begin(flow)
         if flow.recorder is not None:
-            flow.recorder.came(head.headers, head.query)
+            flow.recorder.came(head.headers, head.query, head.received)
         try:
             answer, failure = await self._open(flow, body, keep_alive)
             flow.status = answer.status

@@ -25,16 +25,14 @@ class Send(Stage):
         """Return the answer, or the open WebSocket; raises UpstreamFailure."""
         client = request.upstream
         assert client is not None  # noqa: S101  the route has chosen one
-        sent = UpstreamRequest(
-            request.head.method, request.head.path, request.head.query, request.headers, request.body, request.length
-        )
-        recorder = flow.recorder
+        head, recorder = request.head, flow.recorder
+        known = head.method, head.path, head.query, request.headers, request.body, request.length
         if recorder is None:
-            return await self._send(request, client, sent)
-        url = client.options.base_url + sent.path + (f"?{sent.query}" if sent.query else "")
-        attempt = recorder.sent(client.name, url, sent.method, sent.headers, sent.body)
+            return await self._send(request, client, UpstreamRequest(*known))
+        url = client.options.base_url + head.path + (f"?{head.query}" if head.query else "")
+        attempt = recorder.sent(client.name, url, head.method, request.headers, request.body)
         try:
-            answer = await self._send(request, client, sent)
+            answer = await self._send(request, client, UpstreamRequest(*known, attempt.note_headers))
         except ProxyError as failure:
             attempt.failure = failure.title
             raise

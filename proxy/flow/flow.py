@@ -114,12 +114,15 @@ class Attempt(Protocol):
     answered_at_s: float | None  # since the request began
     failure: str | None
 
+    def note_headers(self, headers: Headers) -> None:
+        """Take the headers as they are sent, those we add among them."""
+
 
 class Recorder(Protocol):
     """Who holds what passes of one request, by reference: bytes that are handed over are never changed."""
 
-    def came(self, headers: Headers, query: str) -> None:
-        """Take the client's headers and the query of its address."""
+    def came(self, headers: Headers, query: str, received: Headers) -> None:
+        """Take those of the client's headers that may go upstream, the query of its address, and all it sent."""
 
     def body_came(self, body: bytes) -> None:
         """Take the client's body."""

@@ -40,6 +40,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 AUTHORIZATION = "authorization"
 # The one header that differs from the SDK's: what the relay copies must be readable as it passes.
 NO_ENCODING = {"accept-encoding": "identity"}
+NO_HEADERS = Headers()
 
 Kind = tuple[str, str, str]  # method, key, and the first part of the path
 
@@ -62,7 +63,7 @@ class UpstreamClient:
         self.sdk = open_sdk(options, PoolTransport(self._send_of_sdk))
         self._prepared: LRUCache[Kind, dict[str, str]] = LRUCache(MAX_KINDS)
         self._preparing: dict[Kind, asyncio.Future[None]] = {}
-        self._heads: LRUCache[tuple[object, ...], bytes] = LRUCache(MAX_REMEMBERED_HEADS)
+        self._heads: LRUCache[tuple[object, ...], tuple[bytes, Headers]] = LRUCache(MAX_REMEMBERED_HEADS)
         self._running = 0  # answers and WebSockets that have not ended
         self._closing: asyncio.Task[None] | None = None
         self._is_retired = False
@@ -183,16 +184,19 @@ class UpstreamClient:
     def _head(self, request: UpstreamRequest, key: str, prepared: dict[str, str]) -> bytes:
         """Return a request's head but for its length; the same ones come again and again."""
         kind = (request.method, request.path, request.query, key, *request.headers)
-        head = self._heads.get(kind)
+        head, headers = self._heads.get(kind) or (None, NO_HEADERS)
         if head is None:
             query = with_query(request.query, self.options, key)
             target = self._base_path + request.path + (f"?{query}" if query else "")
             own = with_key(prepared, self.options, key)
             set_here = {name.lower() for name, _ in self.options.headers}
             callers = Headers([pair for pair in request.headers if pair[0] not in set_here])
-            head = self._head_of(request.method, target, laid_over(own, callers, has_key=bool(key)))
+            headers = laid_over(own, callers, has_key=bool(key))
+            head = self._head_of(request.method, target, headers)
             if len(head) <= MAX_REMEMBERED_BYTES:
-                self._heads[kind] = head
+                self._heads[kind] = head, headers
+        if request.note_headers is not None:
+            request.note_headers(headers)
         return head
 
     def _head_of(self, method: str, target: str, headers: Headers) -> bytes:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from typing import NamedTuple
 
 from proxy.http.answer import Answer
@@ -18,6 +18,7 @@ class UpstreamRequest(NamedTuple):
     headers: Headers
     body: bytes | AsyncIterable[bytes] | None
     length: int | None  # of the body in bytes, where it is known
+    note_headers: Callable[[Headers], None] | None = None  # called with the headers as they are sent, the key in them
 
 
 class UpstreamSocket(Answer):

@@ -13,6 +13,7 @@ from typing import TypeVar
 from proxy.flow.flow import Flow
 from proxy.flow.observers import Observer
 from proxy.usage.prices import Prices
+from proxy.usage.reservations import Reservations
 from proxy.usage.row import COLUMNS, Missed, Row, row_of, without_keys
 from proxy.usage.schema import connect, last_row
 from proxy.usage.spending import Spending
@@ -49,6 +50,7 @@ class Ledger(Observer):
     ) -> None:
         self.file = file
         self.spending = spending
+        self.reservations = Reservations()
         self._days = days
         self._prices = prices
         self._hide = hide  # takes the keys out of a text: clients may send one where a name belongs
@@ -67,6 +69,7 @@ class Ledger(Observer):
     def ended(self, flow: Flow) -> None:
         """Queue the flow; all work is done by the writer."""
         if flow.is_probe:
+            self.reservations.release(flow)
             return
         self._waiting.append(flow)
         if not self._some.is_set():
@@ -84,7 +87,7 @@ class Ledger(Observer):
     def is_unsettled(self, key: str | None) -> bool:
         """Return whether a proxy key has finished requests that are not counted yet."""
         try:
-            return any(flow.key_name == key for flow in self._waiting)
+            return self._settling.locked() or any(flow.key_name == key for flow in self._waiting)
         except RuntimeError:  # one came or went meanwhile
             return True
 
@@ -94,12 +97,16 @@ class Ledger(Observer):
             flows = list(take_all(self._waiting))
             if not flows:
                 return
-            prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
-            made = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
-            rows = without_keys(made, self._hide)
-            self._rows.extend(rows)
-            if self.spending is not None:
-                self.spending.add(rows)
+            try:
+                prices, looks_until = self._prices(), time.monotonic() + MISSES_LIMIT_S
+                made = [row for flow in flows if (row := self._row(flow, prices, looks_until)) is not None]
+                rows = without_keys(made, self._hide)
+                self._rows.extend(rows)
+                if self.spending is not None:
+                    self.spending.add(rows)
+            finally:
+                for flow in flows:  # only now that they are counted
+                    self.reservations.release(flow)
         for count in self._counters:
             count(rows)
 

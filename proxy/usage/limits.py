@@ -52,6 +52,12 @@ def month_begin(moment: float) -> float:
     return time.mktime((year, month, 1, 0, 0, 0, 0, 0, -1))
 
 
+def noon_of(day: str) -> float:
+    """Return the noon of a day such as 2026-11-28, in seconds of the wall clock."""
+    year, month, date = map(int, day.split("-"))
+    return time.mktime((year, month, date, 12, 0, 0, 0, 0, -1))
+
+
 def soft_limits(settings: Settings) -> list[Limit]:
     """Return the limits of all requests together."""
     given: tuple[tuple[PeriodName, Unit, float | None], ...] = (

@@ -19,6 +19,7 @@ from proxy.usage.limits import (
     Period,
     hard_limits,
     month_begin,
+    noon_of,
     period_at,
     said,
     said_time,
@@ -34,6 +35,9 @@ SPENT = """SELECT strftime('%Y-%m-%d', began_at, 'unixepoch', 'localtime'), key_
     FROM requests WHERE rowid > ? AND rowid <= ? AND began_at >= ? GROUP BY 1, 2"""
 
 QUARTER_S = 900
+HALF_DAY_S = 43_200.0
+MAX_DAYS = 100  # that are held of each key; the oldest go first
+MAX_SET_BACK_S = 400 * 86_400.0  # of the clock, up to which what it has seen before counts
 read_spent = reader("began_at", "key_name", "input_tokens", "output_tokens", "cost_usd")
 
 log = logging.getLogger(__name__)
@@ -121,7 +125,7 @@ class Spending:
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()  # over the sums; held for a moment only
-        self._by_key: dict[str | None, dict[str, Spent]] = {}  # by key and day, of the current month
+        self._by_key: dict[str | None, dict[str, Spent]] = {}  # by key and day, of this month and the last
         self._last_row = 0  # of the ledger, whose rows up to here are counted
         self._noticed: set[str] = set()
         self._quarter, self._day = -1, ""  # of an hour, since the epoch, and its day
@@ -134,16 +138,31 @@ class Spending:
 
     def today(self) -> Spent:
         """Return today's usage of all requests."""
-        return self._sum(period_at("day", self._clock()), None)
+        today = period_at("day", self._clock()).id
+        return sum((spent for day, spent in self._days(None) if day == today), Spent())
+
+    def this_month(self, key: str) -> Spent:
+        """Return this month's usage of a proxy key."""
+        return self._standing(Limit("month", "tokens", 0, key), self._clock()).spent
 
     def standings(self, limits: Iterable[Limit]) -> list[Standing]:
         """Return how much of each limit is used."""
         now = self._clock()
-        return [
-            Standing(limit, period, self._sum(period, limit.key))
-            for limit in limits
-            for period in (period_at(limit.period, now),)
-        ]
+        return [self._standing(limit, now) for limit in limits]
+
+    def _standing(self, limit: Limit, now: float) -> Standing:
+        """Return how much of a limit is used.
+
+        Days to come count too, which a clock has seen that was set back since: that opens no limit again. Days that
+        are very far off do not count, for then it is the other clock that was wrong.
+        """
+        period = period_at(limit.period, now)
+        far = period_at("day", now + MAX_SET_BACK_S).id
+        counted = [(day, spent) for day, spent in self._days(limit.key) if period.id <= day <= far]
+        latest = max((day for day, _ in counted), default=period.id)
+        if not latest.startswith(period.id):
+            period = period_at(limit.period, noon_of(latest))
+        return Standing(limit, period, sum((spent for _, spent in counted), Spent()))
 
     def all_standings(self) -> list[Standing]:
         """Return how much is used of every limit: those of all requests, then those of each key that has some."""
@@ -180,9 +199,10 @@ class Spending:
         return self._day
 
     def sync(self, ledger: sqlite3.Connection) -> None:
-        """Count the ledger's new rows: at first all of this month, then those of other processes."""
+        """Count the ledger's new rows: at first all of this and the last month, then those of other processes."""
         last = last_row(ledger)
-        for day, key, *sums in ledger.execute(SPENT, (self._last_row, last, month_begin(self._clock()))).fetchall():
+        since = month_begin(month_begin(self._clock()) - HALF_DAY_S)
+        for day, key, *sums in ledger.execute(SPENT, (self._last_row, last, since)).fetchall():
             self._count(day, key, Spent(*sums))
         self._last_row = last
 
@@ -221,19 +241,18 @@ class Spending:
         return told.rowcount == 1
 
     def _count(self, day: str, key: str | None, spent: Spent) -> None:
-        month = period_at("month", self._clock()).id
+        """Add to a day's sum. Which days are kept does not depend on the clock, which may be set back into one."""
         with self._lock:
             days = self._by_key.setdefault(key, {})
-            for old in [each for each in days if not each.startswith(month)]:
-                del days[old]
-            if day.startswith(month):
-                days[day] = days.get(day, Spent()) + spent
+            days[day] = days.get(day, Spent()) + spent
+            if len(days) > MAX_DAYS:
+                del days[min(days)]
 
-    def _sum(self, period: Period, key: str | None) -> Spent:
+    def _days(self, key: str | None) -> list[tuple[str, Spent]]:
+        """Return the days of a key with what was used on each; for None, those of all keys."""
         with self._lock:
             those = self._by_key.values() if key is None else [self._by_key.get(key, {})]
-            found = [spent for days in those for day, spent in days.items() if day.startswith(period.id)]
-        return sum(found, Spent())
+            return [pair for days in those for pair in days.items()]
 
 
 def today_words(spent: Spent) -> str:

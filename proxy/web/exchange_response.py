@@ -5,16 +5,17 @@ it while it is iterated, so that the app is a Flask app everywhere.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
 
+from proxy.capture.headers import shown_headers
 from proxy.errors.request import UnknownPath
 from proxy.exchange.request import Kind, RequestHead
 from proxy.flow.flow import Flow, new_request_id
 from proxy.http.headers import Headers
-from proxy.policy.headers import for_upstream
+from proxy.policy.headers import UNDERSCORED, for_upstream
 from proxy.policy.origin import check_content_type
 from proxy.policy.websocket import handshake_headers
 from proxy.web.addresses import leaves_its_folder
@@ -53,7 +54,8 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
         encoding,
         client_program(),
         environ.get(UPSTREAM) or None,
-        wants_json,
+        received=shown_headers(received_headers(environ)),
+        wants_json=wants_json,
     )
 
 
@@ -61,6 +63,14 @@ def below_version(path: str) -> str:
     """Return an encoded path without the version at its beginning, which a client may have encoded too."""
     rest = path.removeprefix("/v1")
     return rest if rest.startswith("/") and rest != path else VERSION.sub("/", path)
+
+
+def received_headers(environ: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the headers a client sent, but for the length of its body: this head may come again with another."""
+    for key, value in environ.items():
+        if key.startswith("HTTP_") or key == "CONTENT_TYPE":
+            yield key.removeprefix("HTTP_").replace("_", "-").lower(), value
+    yield from environ.get(UNDERSCORED, ())
 
 
 def client_program() -> str | None:

@@ -152,6 +152,19 @@ def test_ten_thousand_rows_scroll_with_few_in_the_page(browser: Watched, hosted:
         browser.until(f"[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex > {int(place * 9_900)})")
         assert browser.run("document.querySelectorAll('.row').length") < 80
 
+    # The elements are used again: new ones for each step would be garbage of many megabytes.
+    browser.run(
+        "window.before = [...document.querySelectorAll('.row')]; document.querySelector('.scroll').scrollTop = 0"
+    )
+    browser.until("[...document.querySelectorAll('.row')].some(row => row.ariaRowIndex === '2')")
+    assert browser.run("[...document.querySelectorAll('.row')].every(row => before.includes(row))")
+    # The focus stays with its row, though the element shows another one.
+    browser.run("document.querySelector('.row[data-id=r3]').focus(); document.querySelector('.scroll').scrollTop = 1e5")
+    browser.until("document.querySelector('[data-id=r3]') === null")
+    browser.until("document.activeElement.className === 'scroll'")
+    browser.press("ArrowDown", 40)
+    browser.until("document.activeElement.dataset.id === 'r4'")
+
     browser.run("document.querySelector('.row:last-child').focus()")
     browser.press("Home", 36)
     browser.until("document.activeElement.dataset.id === 'r0'")
@@ -159,3 +172,20 @@ def test_ten_thousand_rows_scroll_with_few_in_the_page(browser: Watched, hosted:
     browser.until("document.querySelector('.detail') !== null")
     browser.press("Escape", 27)
     browser.until("document.querySelector('.detail') === null")
+
+
+def test_a_page_that_is_open_all_day_holds_no_more_than_its_last_rows(browser: Watched, hosted: Hosted) -> None:
+    enter(browser, hosted, "requests")
+    held = browser.run(
+        """import(document.querySelector("script[type=module]").src.replace("requests.js", "live.js")).then(live => {
+            const list = []
+            for (let at = 0; at < live.MAX_ROWS + 50; at += 1) live.put(list, { id: `r${at}`, started: at })
+            live.put(list, { id: "r60", started: 60, outcome: "whole" })  // ends long after others began
+            live.put(list, { id: `r${live.MAX_ROWS + 49}`, started: live.MAX_ROWS + 49, outcome: "cut" })
+            live.put(list, { id: "late", started: 70.5 })
+            const sorted = list.every((row, at) => at === 0 || row.started <= list[at - 1].started)
+            return [list.length === live.MAX_ROWS, sorted, new Set(list.map(row => row.id)).size === list.length,
+                list[0].outcome, list.find(row => row.id === "r60").outcome, list.some(row => row.id === "late")]
+        })"""
+    )
+    assert held == [True, True, True, "cut", "whole", True]

@@ -87,7 +87,7 @@ export const compact = (value) => (value == null ? NONE : value < 10_000 ? whole
 export function money(usd) {
   if (usd == null) return NONE;
   if (usd === 0) return dollars.format(0);
-  const digits = usd < 0.01 ? 5 : usd < 1 ? 4 : 2;
+  const digits = usd < 1 ? 5 : 2; // one number of digits, so that a column of them lines up
   return new Intl.NumberFormat(undefined, {
     style: "currency", currency: "USD", currencyDisplay: "narrowSymbol", minimumFractionDigits: digits, maximumFractionDigits: digits,
   }).format(usd);

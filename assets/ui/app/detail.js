@@ -1,25 +1,41 @@
 // One request in full, beside the table.
 import { NONE, ROOT, Tabs, Trouble, Words, bytes, compact, get, getText, html, money, number, percent, post, seconds, useEffect, useRef, useState, whenFully } from "./core.js";
-import { Conversation, Message } from "./conversation.js";
-import { SideBySide } from "./diff.js";
+import { Conversation, Long, Message } from "./conversation.js";
+import { SideBySide, pretty } from "./diff.js";
 import { Model, Outcome } from "./row_parts.js";
 
 const REFRESH_MS = 400; // of a running request
 const FILLING = { system: "System prompt", tools: "Tool definitions", history: "History", results: "Tool results", last: "Last message", media: "Images and sound" };
 
-function Headers({ name, list }) {
-  return html`<h3>${name}</h3>${list?.length ? html`<dl class="headers">${list.map(([key, value], at) => html`<div key=${at}><dt>${key}</dt><dd>${value}</dd></div>`)}</dl>` : html`<p class="soft">None.</p>`}`;
+const MARKS = { added: "added", changed: "changed" }; // what the proxy did to a header
+
+function Headers({ name, list, marks = [], kept = [] }) {
+  return html`<h3>${name}</h3>${list?.length ? html`<dl class="headers">${list.map(([key, value], at) => {
+    const mark = MARKS[marks[at]] || (kept.includes(key.toLowerCase()) ? "not sent" : "");
+    return html`<div key=${at}><dt>${key}</dt><dd>${mark && html`<span class=${`mark ${mark === "not sent" ? "kept" : mark}`}>${mark}</span> `}${value}</dd></div>`;
+  })}</dl>` : html`<p class="soft">None.</p>`}`;
+}
+
+function AllHeaders({ detail }) {
+  const { client, attempts, answer } = detail, sent = attempts.at(-1);
+  return html`<${Headers} name="From the client" list=${client?.headers} kept=${client?.not_sent} />
+    ${sent && html`<${Headers} name=${attempts.length > 1 ? "To the upstream, the last time" : "To the upstream"} list=${sent.headers} marks=${sent.header_origins} />
+      <${Headers} name="From the upstream" list=${sent.answer_headers} />`}
+    <${Headers} name="To the client" list=${answer?.headers} />`;
 }
 
 function Sent({ detail }) {
-  const { client, attempts, changes } = detail;
-  const sent = attempts.at(-1);
+  const { client, attempts } = detail;
+  const [chosen, choose] = useState(null); // of several sendings: retries, fallbacks, rounds of tools
   if (!client?.body) return html`<p class="soft">This request has no body that is held.</p>`;
+  const nth = chosen ?? attempts.length - 1, sent = attempts[nth];
   const after = !sent || sent.same_as_client ? client.body : sent.body;
   return html`
+    ${attempts.length > 1 && html`<p class="pick"><label>Sent <select value=${nth} onChange=${(event) => choose(Number(event.target.value))}>
+      ${attempts.map((each, at) => html`<option key=${at} value=${at}>${`${number(at + 1)} of ${number(attempts.length)}: ${each.upstream}, after ${seconds(each.at_s)}`}</option>`)}</select></label></p>`}
     ${!sent ? html`<p class="note asking">It was not sent to any upstream.</p>`
-      : !changes.length ? html`<p class="note success">The upstream got what the client sent: nothing was changed.</p>`
-      : html`<ul class="changes">${changes.map((each) => html`<li key=${each.name}><span class=${`mark ${each.kind}`}>${each.kind}</span> <code>${each.name}</code>
+      : !sent.changes.length ? html`<p class="note success">The upstream got what the client sent: nothing was changed.</p>`
+      : html`<ul class="changes">${sent.changes.map((each) => html`<li key=${each.name}><span class=${`mark ${each.kind}`}>${each.kind}</span> <code>${each.name}</code>
         ${each.kind !== "added" && html` <del>${JSON.stringify(each.before)}</del>`}${each.kind !== "removed" && html` <ins>${JSON.stringify(each.after)}</ins>`}</li>`)}</ul>`}
     <${SideBySide} before=${client.body} after=${after} />`;
 }
@@ -35,6 +51,12 @@ function Prompt({ detail }) {
       <td class="num">${percent(each.bytes / all)}</td><td class="num">${bytes(each.bytes)}</td><td class="num">${compact(each.tokens)}</td></tr>`)}</tbody></table>`;
 }
 
+function Round({ round, number: nth }) {
+  return html`<div class="round"><h4>Round ${number(nth)} <span class="soft">${seconds(round.seconds)}${round.is_mixed ? ", beside calls of the client's own" : ""}</span></h4>
+    ${round.calls.map((call, at) => html`<div key=${at} class="call"><h4><code>${call.name}</code> <span class=${`outcome ${call.outcome === "ok" ? "good" : "bad"}`}><i></i>${call.outcome}</span> <span class="soft">${seconds(call.seconds)}</span></h4>
+      <pre>${pretty(call.arguments || "")}</pre><${Long} text=${call.result || ""} limit=${2000} /></div>`)}</div>`;
+}
+
 function Attempts({ detail }) {
   const { attempts, tool_rounds: rounds, request } = detail;
   return html`<h3>Attempts</h3>
@@ -42,7 +64,7 @@ function Attempts({ detail }) {
     <ol class="attempts">${attempts.map((each, at) => html`<li key=${at}><div><b>${each.upstream}</b> <span class="soft">${each.method} ${each.url}</span></div>
       <div>${each.failure ? html`<span class="outcome bad"><i></i>${each.failure}</span>` : each.status == null ? html`<span class="outcome running"><i></i>waiting</span>` : html`<span class=${`outcome ${each.status < 400 ? "good" : "bad"}`}><i></i>status ${each.status}</span>`}
       <span class="soft"> sent at ${seconds(each.at_s)}${each.answered_at_s == null ? "" : `, answered after ${seconds(each.answered_at_s - each.at_s)}`}, ${bytes(each.bytes)}</span></div></li>`)}</ol>
-    ${rounds.length > 0 && html`<h3>Tool rounds</h3><ol>${rounds.map((each, at) => html`<li key=${at}><pre>${JSON.stringify(each, null, 2)}</pre></li>`)}</ol>`}
+    ${rounds.length > 0 && html`<h3>Tool rounds</h3>${rounds.map((each, at) => html`<${Round} key=${at} round=${each} number=${at + 1} />`)}`}
     ${request.repairs?.length > 0 && html`<h3>Put right by the proxy</h3><ul>${request.repairs.map((each, at) => html`<li key=${at}>${each}</li>`)}</ul>`}
     ${request.rules?.length > 0 && html`<h3>Parameter rules that changed it</h3><ul>${request.rules.map((each, at) => html`<li key=${at}><code>${each}</code></li>`)}</ul>`}`;
 }
@@ -120,10 +142,13 @@ function Facts({ row }) {
     ["Client", row.client || NONE], ...(row.key ? [["Key", row.key]] : []), ["Upstream", row.upstream || NONE], ["Status", row.status ?? NONE],
     ["First byte", seconds(row.first_byte_s)], ["Duration", seconds(row.duration_s)], ["Tokens/s", row.tokens_per_s == null ? NONE : number(Math.round(row.tokens_per_s))],
     ["Tokens in", `${row.is_estimated ? "≈ " : ""}${number(row.input_tokens)}`], ["From cache", number(row.cached_tokens)], ["Tokens out", `${row.is_estimated ? "≈ " : ""}${number(row.output_tokens)}`],
-    ["Cost", money(row.cost_usd)], ["Bytes up, down", `${bytes(row.bytes_up)}, ${bytes(row.bytes_down)}`],
+    ["Cost", money(row.cost_usd)], ["Bytes up", bytes(row.bytes_up)], ["Bytes down", bytes(row.bytes_down)],
+    ...(row.tool_rounds ? [["Tool rounds", number(row.tool_rounds)]] : []),
   ];
   return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd><bdi>${value}</bdi></dd></div>`)}</dl>`;
 }
+
+const COPIES = [["curl", "curl"], ["cmd", "curl (cmd)"], ["powershell", "PowerShell"], ["python", "Python"]];
 
 export function Detail({ id, row, first, close, sentAgain, cancel }) {
   const [detail, setDetail] = useState(null);
@@ -175,11 +200,10 @@ export function Detail({ id, row, first, close, sentAgain, cancel }) {
     <div class="actions-row">
       ${isRunning && html`<button class="small" onClick=${() => cancel(id)}>Cancel</button>`}
       ${isHeld && html`<${Again} detail=${detail} sentAgain=${sentAgain} />
-        <button class="second small" onClick=${() => copy("curl")}>${copied === "curl" ? "Copied" : "Copy as curl"}</button>
-        <button class="second small" onClick=${() => copy("cmd")}>${copied === "cmd" ? "Copied" : "Copy as curl (cmd)"}</button>
-        <button class="second small" onClick=${() => copy("powershell")}>${copied === "powershell" ? "Copied" : "Copy as PowerShell"}</button>
-        <button class="second small" onClick=${() => copy("python")}>${copied === "python" ? "Copied" : "Copy as Python"}</button>
-        <a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a>`}
+        <span class="group" role="group" aria-label="Copy as a program"><span class="soft">Copy as</span>${COPIES.map(([name, words]) => html`<button
+          key=${name} class="second small" aria-label=${`Copy as ${words}`} onClick=${() => copy(name)}>${copied === name ? "Copied" : words}</button>`)}</span>
+        <span class="group" role="group" aria-label="Download"><span class="soft">Download</span><a class="button" href=${`${ROOT}/api/${address}.har`} download>HAR</a><a
+          class="button" href=${`${ROOT}/api/${address}.json`} download>JSON</a></span>`}
     </div>
     ${detail && !isHeld && html`<p class="note asking">What was said is no longer held: bodies live in memory alone, those of the last requests. Its numbers stay.</p>`}
     ${isHeld && html`<${Tabs} names=${tabs} chosen=${tab} choose=${setTab} label="Parts of the request" />
@@ -188,9 +212,7 @@ export function Detail({ id, row, first, close, sentAgain, cancel }) {
         ${tab === "compare" && html`<${Compare} first=${first} detail=${detail} />`}
         ${tab === "sent" && html`<${Sent} detail=${detail} />`}
         ${tab === "prompt" && html`<${Prompt} detail=${detail} />`}
-        ${tab === "headers" && html`<${Headers} name="From the client" list=${detail.client?.headers} />
-          ${detail.attempts.at(-1) && html`<${Headers} name="To the upstream" list=${detail.attempts.at(-1).headers} /><${Headers} name="From the upstream" list=${detail.attempts.at(-1).answer_headers} />`}
-          <${Headers} name="To the client" list=${detail.answer?.headers} />`}
+        ${tab === "headers" && html`<${AllHeaders} detail=${detail} />`}
         ${tab === "events" && html`<${Events} detail=${detail} />`}
         ${tab === "attempts" && html`<${Attempts} detail=${detail} />`}
       </div>`}

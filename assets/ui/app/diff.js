@@ -34,9 +34,11 @@ export function compared(before, after) {
 
 export function SideBySide({ before, after }) {
   const lines = useMemo(() => compared(pretty(before ?? ""), pretty(after ?? "")), [before, after]);
-  const side = (nth, name) => html`<div class="side" tabindex="0" role="region" aria-label=${name}><h3>${name}</h3><pre>${lines.map(([kind, ...texts], at) => {
-    const isMarked = kind !== "same" && texts[nth] !== undefined;
-    return html`<span key=${at} class=${isMarked ? (nth ? "line added" : "line removed") : texts[nth] === undefined ? "line gap" : "line"}>${texts[nth] ?? ""}${"\n"}</span>`;
-  })}</pre></div>`;
-  return html`<div class="sides">${side(0, "As the client sent it")}${side(1, "As the upstream got it")}</div>`;
+  const cell = (nth, kind, text) => {
+    const mark = text === undefined ? "gap" : kind === "same" ? (nth ? "" : "twice") : nth ? "added" : "removed";
+    return html`<span class=${`line ${mark}`} role="cell">${text ?? ""}</span>`;
+  };
+  return html`<div class="sides" role="table" aria-label="The body before and after">
+    <div role="row"><h3 role="columnheader">As the client sent it</h3><h3 role="columnheader">As the upstream got it</h3></div>
+    ${lines.map(([kind, left, right], at) => html`<div role="row" key=${at}>${cell(0, kind, left)}${cell(1, kind, right)}</div>`)}</div>`;
 }

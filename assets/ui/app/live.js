@@ -4,17 +4,26 @@ import { ROOT, get, useEffect, useRef, useState } from "./core.js";
 export const MAX_ROWS = 10_000;
 const PAUSE_MS = 60; // events that come together are drawn together
 
+// The newest first. The list is changed in place: a page that is open all day must not copy it at each event.
+export function put(list, row) {
+  const at = list.findIndex((each) => each.id === row.id || each.started < row.started);
+  if (at >= 0 && list[at].id === row.id) list[at] = row;
+  else {
+    const old = at < 0 ? -1 : list.findIndex((each, place) => place > at && each.id === row.id);
+    if (old >= 0) list.splice(old, 1);
+    list.splice(at < 0 ? list.length : at, 0, row);
+    if (list.length > MAX_ROWS) list.length = MAX_ROWS;
+  }
+}
+
 export function useRows(filter) {
   const [state, setState] = useState({ rows: [], capture: null, trouble: "", isLoading: true, isLive: false });
-  const known = useRef(new Map());
+  const known = useRef([]);
   const capture = useRef(null);
   const loads = useRef(0);
   const timer = useRef(0);
 
-  const draw = (more = {}) => setState((old) => ({
-    ...old, ...more, capture: capture.current,
-    rows: [...known.current.values()].sort((one, other) => other.started - one.started).slice(0, MAX_ROWS),
-  }));
+  const draw = (more = {}) => setState((old) => ({ ...old, ...more, capture: capture.current, rows: known.current }));
   const drawSoon = () => { timer.current ||= setTimeout(() => { timer.current = 0; draw(); }, PAUSE_MS); };
 
   const load = async () => {
@@ -22,7 +31,7 @@ export function useRows(filter) {
     try {
       const found = await get("requests", { q: filter, limit: MAX_ROWS });
       if (mine !== loads.current) return;
-      known.current = new Map(found.requests.map((row) => [row.id, row]));
+      known.current = found.requests;
       capture.current = found.capture;
       draw({ trouble: "", isLoading: false });
     } catch (error) {
@@ -40,14 +49,14 @@ export function useRows(filter) {
         again ||= setTimeout(() => { again = 0; load(); }, 150);
         return;
       }
-      known.current.set(row.id, row);
+      put(known.current, row);
       drawSoon();
     };
     for (const name of ["begun", "answered", "ended"]) events.addEventListener(name, changed);
     events.addEventListener("progress", (event) => {
       for (const moved of JSON.parse(event.data)) {
-        const row = known.current.get(moved.id);
-        if (row) known.current.set(moved.id, { ...row, ...moved });
+        const at = known.current.findIndex((each) => each.id === moved.id);
+        if (at >= 0) known.current[at] = { ...known.current[at], ...moved };
       }
       drawSoon();
     });

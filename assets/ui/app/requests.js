@@ -1,5 +1,5 @@
 // The page of requests: a live table, a filter that is kept in the address, and one request in full.
-import { Empty, NONE, ROOT, Trouble, bytes, compact, html, money, number, post, seconds, show, useEffect, useLayoutEffect, useRef, useState, when, whenFully } from "./core.js";
+import { Empty, NONE, ROOT, Trouble, bytes, compact, html, money, number, post, seconds, show, useEffect, useLayoutEffect, useMemo, useRef, useState, when, whenFully } from "./core.js";
 import { Detail } from "./detail.js";
 import { Drill } from "./drill.js";
 import { completions } from "./filter.js";
@@ -10,6 +10,7 @@ const ROW_PX = { wide: 40, narrow: 68 };
 const NARROW_PX = 400; // where the style sheet makes two lines of a row
 const HEAD_PX = 36;
 const SPARE_ROWS = 8;
+const STEP_ROWS = 4; // drawn anew no more often than that
 const tokens = (row) => (row.input_tokens == null ? NONE : `${row.is_estimated ? "≈ " : ""}${compact(row.input_tokens)} → ${compact(row.output_tokens)}`);
 
 function Elapsed({ row }) { // a running request ticks here, between the program's events
@@ -17,54 +18,73 @@ function Elapsed({ row }) { // a running request ticks here, between the program
   useEffect(() => {
     const at = performance.now();
     setSeen({ at, now: at });
-    if (row.outcome !== "running") return undefined;
     const timer = setInterval(() => setSeen({ at, now: performance.now() }), 200);
     return () => clearInterval(timer);
-  }, [row.duration_s, row.outcome]);
-  return seconds((row.duration_s || 0) + (row.outcome === "running" ? (seen.now - seen.at) / 1000 : 0));
+  }, [row.duration_s]);
+  return seconds((row.duration_s || 0) + (seen.now - seen.at) / 1000);
 }
 
 function Row({ row, isOpen, isFirst, open, cancel, top, height, place }) {
-  return html`<div class=${`row${isOpen ? " open" : ""}`} role="row" aria-rowindex=${place + 2} data-id=${row.id}
+  // What is the same as before is not drawn again: scrolling would leave thousands of elements behind.
+  return useMemo(() => html`<div class=${`row${isOpen ? " open" : ""}`} role="row" aria-rowindex=${place + 2} data-id=${row.id}
       tabindex=${isFirst ? 0 : -1} aria-selected=${isOpen ? "true" : "false"}
       style=${{ top: `${top}px`, height: `${height}px` }} onClick=${() => open(row.id)}>
-    <span role="cell" class="c-time" title=${whenFully(row.started)}>${when(row.started)}</span>
+    <span role="cell" class="c-time" onMouseEnter=${(event) => { event.currentTarget.title = whenFully(row.started); }}>${when(row.started)}</span>
     <span role="cell" class="c-client" title=${row.client || ""}><bdi>${row.client || NONE}</bdi></span>
     <span role="cell" class="c-model" title=${`${row.model_asked || ""} ${row.endpoint}`}><${Model} row=${row} /></span>
     <span role="cell" class="c-upstream" title=${row.upstream || ""}><bdi>${row.upstream || NONE}</bdi></span>
     <span role="cell" class="c-outcome"><${Outcome} row=${row} isShort />${row.status && row.status >= 400 ? html` <span class="soft">${row.status}</span>` : ""}</span>
     <span role="cell" class="c-first num">${seconds(row.first_byte_s)}</span>
-    <span role="cell" class="c-duration num"><${Elapsed} row=${row} /></span>
+    <span role="cell" class="c-duration num">${row.outcome === "running" ? html`<${Elapsed} row=${row} />` : seconds(row.duration_s)}</span>
     <span role="cell" class="c-speed num">${row.tokens_per_s == null ? NONE : number(Math.round(row.tokens_per_s))}</span>
     <span role="cell" class="c-tokens num">${row.outcome === "running" ? bytes(row.bytes_down) : tokens(row)}</span>
     <span role="cell" class="c-cost num">${money(row.cost_usd)}</span>
     <span role="cell" class="c-action">${row.outcome === "running" && html`<button class="second small" tabindex="-1"
       onClick=${(event) => { event.stopPropagation(); cancel(row.id); }} aria-label="Cancel this request">Cancel</button>`}</span>
-  </div>`;
+  </div>`, [row, isOpen, isFirst, top, height, place]);
+}
+
+// Each element in the order of the document, with the row it shows: elements are used again and never moved.
+function places(first, last, slots) {
+  return Array.from({ length: last - first }, (_, nth) => first + nth).sort((one, other) => (one % slots) - (other % slots));
 }
 
 function Table({ rows, opened, open, cancel }) {
   const box = useRef(null);
-  const [view, setView] = useState({ top: 0, height: 600, width: 1000 });
+  const focused = useRef(null); // the id of the row that has the focus: elements are used again for other rows
+  const [view, setView] = useState({ first: 0, shown: 16, width: 1000 });
   const height = view.width <= NARROW_PX ? ROW_PX.narrow : ROW_PX.wide;
-  const look = () => box.current && setView({ top: box.current.scrollTop, height: box.current.clientHeight, width: box.current.clientWidth });
+  const look = () => box.current && setView((old) => {
+    const { scrollTop, clientHeight, clientWidth: width } = box.current;
+    const px = width <= NARROW_PX ? ROW_PX.narrow : ROW_PX.wide;
+    const first = STEP_ROWS * Math.floor(scrollTop / px / STEP_ROWS), shown = Math.ceil(clientHeight / px) + STEP_ROWS;
+    return old.first === first && old.shown === shown && old.width === width ? old : { first, shown, width };
+  });
   useLayoutEffect(() => {
     look();
     const watcher = new ResizeObserver(look);
     watcher.observe(box.current);
     return () => watcher.disconnect();
   }, []);
-  const first = Math.max(0, Math.floor(view.top / height) - SPARE_ROWS);
-  const last = Math.min(rows.length, Math.ceil((view.top + view.height) / height) + SPARE_ROWS);
+  const slots = view.shown + 2 * SPARE_ROWS;
+  const first = Math.max(0, Math.min(view.first - SPARE_ROWS, rows.length - slots));
+  const last = Math.min(rows.length, first + slots);
+  useLayoutEffect(() => { // the focus stays with its row; where that is out of sight, the table has it
+    const at = document.activeElement;
+    if (focused.current == null || !box.current.contains(at) || at.dataset.id === focused.current) return;
+    if (at !== box.current && at.dataset.id === undefined) return; // a button
+    (box.current.querySelector(`[data-id="${CSS.escape(focused.current)}"]`) || box.current).focus({ preventScroll: true });
+  });
   const focusOn = (place) => {
     const row = rows[Math.max(0, Math.min(place, rows.length - 1))];
     box.current.scrollTop = Math.min(box.current.scrollTop, place * height);
     const bottom = (place + 1) * height + HEAD_PX;
-    if (bottom > box.current.scrollTop + view.height) box.current.scrollTop = bottom - view.height;
+    if (bottom > box.current.scrollTop + box.current.clientHeight) box.current.scrollTop = bottom - box.current.clientHeight;
+    look();
     requestAnimationFrame(() => requestAnimationFrame(() => row && box.current && box.current.querySelector(`[data-id="${CSS.escape(row.id)}"]`)?.focus()));
   };
   const pressed = (event) => {
-    const id = event.target.dataset?.id;
+    const id = event.target === box.current ? focused.current : event.target.dataset?.id;
     const place = rows.findIndex((row) => row.id === id);
     if (place < 0) return;
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -rows.length, End: rows.length }[event.key];
@@ -72,14 +92,16 @@ function Table({ rows, opened, open, cancel }) {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(id); }
     if (event.key === "Delete" && rows[place].outcome === "running") cancel(id);
   };
+  const came = (event) => { if (event.target.dataset?.id) focused.current = event.target.dataset.id; };
+  const went = (event) => { if (event.relatedTarget && !box.current?.contains(event.relatedTarget)) focused.current = null; };
   const names = [["time", "Time"], ["client", "Client"], ["model", "Model"], ["upstream", "Upstream"], ["outcome", "Outcome"], ["first", "First byte"],
     ["duration", "Duration"], ["speed", "Tokens/s"], ["tokens", "Tokens"], ["cost", "Cost"], ["action", ""]];
   return html`<div class=${`table ${opened ? "beside" : ""}`} role="table" aria-label="Requests" aria-rowcount=${rows.length + 1}>
-    <div class="scroll" ref=${box} onScroll=${look} onKeyDown=${pressed} role="rowgroup">
+    <div class="scroll" ref=${box} tabindex="-1" onScroll=${look} onKeyDown=${pressed} onFocusIn=${came} onFocusOut=${went} role="rowgroup">
       <div class="head" role="row">${names.map(([id, name]) => html`<span key=${id} role="columnheader" class=${`c-${id}`}>${name || html`<span class="away">Actions</span>`}</span>`)}</div>
       <div class="all" style=${{ height: `${rows.length * height}px` }}>
-        ${rows.slice(first, last).map((row, nth) => html`<${Row} key=${row.id} row=${row} place=${first + nth} top=${(first + nth) * height}
-          height=${height} isFirst=${opened ? row.id === opened : first + nth === 0} isOpen=${row.id === opened} open=${open} cancel=${cancel} />`)}
+        ${places(first, last, slots).map((place) => html`<${Row} key=${place % slots} row=${rows[place]} place=${place} top=${place * height}
+          height=${height} isFirst=${opened ? rows[place].id === opened : place === 0} isOpen=${rows[place].id === opened} open=${open} cancel=${cancel} />`)}
       </div>
     </div>
   </div>`;

@@ -83,7 +83,7 @@ def add_routes(pages: Blueprint, root: str, parts: RequestParts) -> None:
         record = held(request_id)
         if record is None:
             return error(NOT_HELD, 404)
-        return attached(answer(har.archive(record, base_url())), f"{request_id}.har")
+        return attached(answer(har.archive(record, base_url(), parts.hide)), f"{request_id}.har")
 
     @pages.get(f"{root}/api/requests/<request_id>/<any(curl, cmd, powershell, python):language>")
     def as_program(request_id: str, language: str) -> Answered:

@@ -12,12 +12,14 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 import pytest
 
 from fakes.environment import ROOT
 from proxy.demo.faults import FAULTS
 from proxy.demo.server import run_demo
+from proxy.flow.flow import Usage
 from waiting import wait_for
 
 SLOW_S = 0.2
@@ -240,3 +242,34 @@ def servers() -> list[threading.Thread]:
 def answering_threads() -> list[threading.Thread]:
     """Return the threads in which the demo answers."""
     return [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chat/completions", {"messages": [{"role": "user", "content": "A question"}]}),
+        ("/responses", {"input": "A question"}),
+        ("/messages", {"max_tokens": 99, "messages": [{"role": "user", "content": "A question"}]}),
+    ],
+)
+def test_a_second_request_like_the_first_is_read_from_the_cache(
+    demo_url: str, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    asked = {"model": f"model of {path} {stream}", "stream": stream, "stream_options": {"include_usage": True}, **body}
+
+    def usage_of(sent: dict[str, Any]) -> Usage:
+        answer = httpx2.post(f"{demo_url}{path}", json=sent, timeout=10).text
+        events = [json.loads(line[6:]) for line in answer.splitlines() if line.startswith("data: {")]
+        counted: dict[str, Any] = {}
+        for each in events or [json.loads(answer)]:
+            for inner in (each, each.get("message") or {}, each.get("response") or {}):
+                counted |= inner.get("usage") or {}
+        usage = Usage.of(counted)
+        assert usage is not None
+        return usage
+
+    first, second, other = usage_of(asked), usage_of(asked), usage_of({**asked, "model": f"another {path} {stream}"})
+
+    assert first.input_tokens == second.input_tokens > 1
+    assert (first.cached_tokens, second.cached_tokens, other.cached_tokens) == (0, first.input_tokens - 1, 0)

@@ -1,14 +1,23 @@
 """Limits of a day and a month: a notice for all requests together, a refusal for one proxy key."""
 
+import asyncio
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.running_proxy import RunningProxy
-from fakes.scripted_upstream import Json, Sse, completion, completion_chunks
+from fakes.scripted.answers import Answer, Json, Sse
+from fakes.scripted.recorded import Recorded
+from fakes.scripted.samples import completion, completion_chunks
+from fakes.scripted.steps import Step
+from fakes.scripted.wire import Wire
 from fakes.shared_upstream import Fresh
 from proxy.flow.flow import Flow, Outcome
 from proxy.settings.model import Settings
@@ -17,6 +26,7 @@ from proxy.usage.limits import period_at
 from proxy.usage.row import row_of
 from proxy.usage.schema import connect
 from proxy.usage.spending import Notice, Spending, Spent
+from waiting import wait_for
 
 CHAT = "/v1/chat/completions"
 BODY = {"model": "my-model", "messages": [{"role": "user", "content": "Hi"}]}
@@ -213,6 +223,217 @@ def test_a_limit_that_is_raised_lets_the_next_request_pass(limited: Callable[...
     assert proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code == 402
     proxy.services.store.update(proxy_key_limits={"*": {"day_tokens": 5}})
     assert proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code == 200
+
+
+# --- a clock that is set back ---------------------------------------------------------------------------------------
+
+
+class Clock:
+    """A clock that anybody may set."""
+
+    def __init__(self, *date: int) -> None:
+        self.set(*date)
+
+    def set(self, *date: int) -> None:
+        self.now = time.mktime((*date, *(0,) * (6 - len(date)), 0, 0, -1))
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def used_at(clock: Clock, tokens: int, key: str = "editor") -> Any:
+    flow = Flow("POST", "/chat/completions", model_asked="my-model", key_name=key, began_at=clock())
+    flow.end(Outcome.WHOLE, None, {"prompt_tokens": tokens, "completion_tokens": 0})
+    return row_of(flow, PRICES)
+
+
+SET_BACK = [
+    ("day", (2026, 11, 12, 10), (2026, 11, 12, 8)),
+    ("day", (2026, 11, 12, 0, 10), (2026, 11, 11, 23, 50)),
+    ("day", (2026, 11, 12), (2026, 11, 2)),
+    ("day", (2026, 12, 1, 0, 1), (2026, 11, 30, 23, 59)),
+    ("month", (2026, 12, 1, 0, 1), (2026, 11, 30, 23, 59)),
+    ("month", (2026, 12, 20), (2026, 10, 1)),
+    ("month", (2027, 1, 1, 0, 1), (2026, 12, 31, 23, 59)),
+    ("day", (2027, 1, 1, 0, 1), (2026, 12, 31, 23, 59)),
+]
+
+
+@pytest.mark.parametrize(("period", "date", "back"), SET_BACK)
+@pytest.mark.parametrize("unit", ["usd", "tokens"])
+def test_a_clock_that_is_set_back_opens_no_limit(
+    period: str, date: tuple[int, ...], back: tuple[int, ...], unit: str
+) -> None:
+    clock = Clock(*date)
+    settings = Settings(proxy_key_limits={"*": {f"{period}_{unit}": 10}}, proxy_prices=PRICES)
+    spending = Spending(lambda: settings, clock)
+    spending.add([used_at(clock, 10)])
+    reached = spending.reached("editor", settings)
+    assert reached is not None
+
+    clock.set(*back)
+    still = spending.reached("editor", settings)
+
+    assert still is not None
+    assert (still.used, still.period.ends) == (10, reached.period.ends)
+    spending.add([used_at(clock, 1)])
+    clock.set(*date)
+    assert spending.reached("editor", settings) is not None
+    assert spending.reached("another", settings) is None
+
+
+@pytest.mark.parametrize(("period", "date", "back"), SET_BACK)
+def test_a_clock_that_is_set_back_opens_no_limit_after_a_restart_either(
+    tmp_path: Path, period: str, date: tuple[int, ...], back: tuple[int, ...]
+) -> None:
+    clock = Clock(*date)
+    settings = Settings(proxy_key_limits={"*": {f"{period}_tokens": 10}})
+    before = Spending(lambda: settings, clock)
+    ledger = Ledger(tmp_path / "usage.sqlite3", lambda: 400, lambda: PRICES, spending=before)
+    flow = Flow("POST", "/chat/completions", model_asked="my-model", key_name="editor", began_at=clock())
+    flow.end(Outcome.WHOLE, None, {"prompt_tokens": 10, "completion_tokens": 0})
+    ledger.ended(flow)
+    ledger.stop()
+
+    clock.set(*back)
+    after = Spending(lambda: settings, clock)
+    with closing(connect(tmp_path / "usage.sqlite3")) as file:
+        after.sync(file)
+
+    assert after.reached("editor", settings) is not None
+
+
+def test_what_the_last_month_used_counts_again_once_the_clock_is_set_back_into_it() -> None:
+    clock = Clock(2026, 11, 30, 23, 50)
+    settings = Settings(proxy_key_limits={"*": {"month_tokens": 10}})
+    spending = Spending(lambda: settings, clock)
+    spending.add([used_at(clock, 10)])
+    clock.set(2026, 12, 1, 0, 5)
+    assert spending.reached("editor", settings) is None
+    spending.add([used_at(clock, 1)])
+    assert spending.today().tokens == 1
+
+    clock.set(2026, 11, 30, 23, 55)
+
+    assert spending.reached("editor", settings) is not None
+    assert spending.today().tokens == 10
+
+
+@pytest.mark.parametrize("wrong", [(2036, 5, 5), (2030, 1, 1)])
+def test_a_clock_that_was_years_ahead_closes_no_limit_for_years(wrong: tuple[int, ...]) -> None:
+    clock = Clock(*wrong)
+    settings = Settings(proxy_key_limits={"*": {"day_tokens": 10, "month_tokens": 10}})
+    spending = Spending(lambda: settings, clock)
+    spending.add([used_at(clock, 10)])
+    clock.set(2026, 11, 12)
+    assert spending.reached("editor", settings) is None
+    spending.add([used_at(clock, 10)])
+    assert spending.reached("editor", settings) is not None
+    clock.set(2026, 12, 12)
+    assert spending.reached("editor", settings) is None
+
+
+# --- requests that run at the same time -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Held(Answer):
+    """An answer that begins once it may."""
+
+    answer: Answer
+    may_begin: threading.Event
+
+    def script(self, request: Recorded) -> Iterable[Step]:
+        return [Wait(self.may_begin), *self.answer.script(request)]
+
+
+@dataclass(frozen=True)
+class Wait(Step):
+    """Wait for an event."""
+
+    event: threading.Event
+
+    async def run(self, wire: Wire) -> None:
+        await asyncio.to_thread(self.event.wait, 30)
+
+
+def at_once(
+    proxy: RunningProxy, upstream: Fresh, answer: Answer, body: dict[str, Any], path: str = CHAT, *, until: int = 5
+) -> list[int]:
+    """Send six requests that run at the same time, until so many are over; return the statuses, in order of size."""
+    may_begin = threading.Event()
+    upstream.answer(Held(answer, may_begin))
+
+    def send() -> int:
+        return proxy.http.post(path, json=body, headers=with_key(EDITOR), timeout=60).status_code
+
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(send) for _ in range(6)]
+        try:
+            wait_for(lambda: sum(each.done() for each in asked) >= until and upstream.requests, "the refusals")
+        finally:
+            may_begin.set()
+    return sorted(each.result() for each in asked)
+
+
+SAME_TIME = [
+    (CHAT, BODY),
+    (CHAT, {**BODY, "stream": True}),
+    (CHAT, {**BODY, "max_completion_tokens": 50}),
+    ("/v1/responses", {"model": "my-model", "input": "Hi", "max_output_tokens": 30}),
+    ("/v1/messages", {**MESSAGE, "max_tokens": 99}),
+    ("/v1/embeddings", {"model": "my-model", "input": "A long text to embed. " * 20}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SAME_TIME)
+def test_requests_at_the_same_time_do_not_all_pass_by_the_same_rest(
+    limited: Callable[..., RunningProxy], upstream: Fresh, path: str, body: dict[str, Any]
+) -> None:
+    proxy = limited({"*": {"day_tokens": 10} if "messages" in path else {"month_usd": 10}})
+    answer = Sse(completion_chunks("Hello")) if body.get("stream") else using(10)
+
+    statuses = at_once(proxy, upstream, answer, body, path)
+
+    assert statuses == [200] + [402] * 5
+    assert len(upstream.requests) == 1
+
+
+def test_what_was_reserved_is_free_again_once_a_request_has_used_less_or_failed(
+    limited: Callable[..., RunningProxy], upstream: Fresh
+) -> None:
+    proxy = limited({"*": {"day_tokens": 100}})
+    upstream.answers([using(10), Json({"error": {"message": "no"}}, status=400), using(10)])
+
+    statuses = [proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR)).status_code for _ in range(5)]
+
+    assert statuses == [200, 400, 200, 200, 200]
+
+
+def test_requests_at_the_same_time_are_let_in_by_what_others_of_the_key_used(
+    limited: Callable[..., RunningProxy], upstream: Fresh
+) -> None:
+    proxy = limited({"*": {"day_tokens": 500}})
+    for _ in range(5):
+        proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR))
+    assert at_once(proxy, upstream, using(10), BODY, until=0) == [200] * 6
+
+
+def test_a_refusal_for_what_still_runs_says_so(limited: Callable[..., RunningProxy], upstream: Fresh) -> None:
+    proxy = limited({"*": {"day_tokens": 10}})
+    may_begin = threading.Event()
+    upstream.answer(Held(using(10), may_begin))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(proxy.http.post, CHAT, json=BODY, headers=with_key(EDITOR))
+        try:
+            wait_for(lambda: upstream.requests, "the first at the upstream")
+            refused = proxy.http.post(CHAT, json=BODY, headers=with_key(EDITOR))
+        finally:
+            may_begin.set()
+        assert first.result().status_code == 200
+    assert refused.status_code == 402
+    assert "reserved for a running request" in refused.json()["error"]["message"]
+    assert refused.headers["x-should-retry"] == "false"
 
 
 # --- the sums, and notices --------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A request taken along: as HAR 1.2, as a command for curl, as a Python program."""
 
+import base64
 import json
 import os
 import re
@@ -14,7 +15,7 @@ import httpx2
 import pytest
 
 from fakes.dashboard import Hosted
-from fakes.scripted_upstream import CloseBeforeHeaders, Json, Sse, completion, completion_chunks
+from fakes.scripted_upstream import CloseBeforeHeaders, Content, Json, Sse, completion, completion_chunks
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from fakes.windows_shell import arguments_of, read_by_cmd
 from proxy.quoting import for_powershell
@@ -248,3 +249,30 @@ def test_a_body_that_is_no_text_is_no_command(hosted: Hosted, page: httpx2.Clien
 
     assert page.get(f"/api/requests/{last_id(page)}/curl").status_code == 409
     check_archive(page.get(f"/api/requests/{last_id(page)}.har").json())
+
+
+BINARY = [
+    b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+    b"RIFF\xff\xfe\x00\x00WAVEfmt ",
+    "caf\xe9".encode("latin-1"),
+    b"\xff" * 5_000,
+]
+
+
+@pytest.mark.parametrize("body", BINARY)
+def test_a_body_that_is_no_text_is_in_the_archive_byte_for_byte_without_keys(
+    hosted: Hosted, page: httpx2.Client, upstream: Fresh, body: bytes
+) -> None:
+    upstream.answer(Content(body + UPSTREAM_KEY.encode(), "application/octet-stream"))
+    hosted.http.post("/v1/images/variations", content=body, headers={"Content-Type": "application/octet-stream"})
+    hosted.http.post("/v1/audio/speech", json={"model": "tts", "input": "Hello"})
+
+    held = [page.get(f"/api/requests/{row['id']}.har") for row in page.get("/api/requests").json()["requests"]]
+
+    for archive in held:
+        [asked, *_] = check_archive(archive.json())
+        content = asked["response"]["content"]
+        assert content["encoding"] == "base64"
+        answered = base64.b64decode(content["text"])
+        assert answered.startswith(body)
+        assert UPSTREAM_KEY.encode() not in answered

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from fakes.dashboard import Hosted, form_token
 from fakes.scripted_upstream import Json, completion
 from fakes.shared_upstream import UPSTREAM_KEY, Fresh
 from proxy.capture.disk import ENDING, Kept, Room
+from proxy.capture.record import Record
+from proxy.flow.flow import Flow
 from proxy.usage import summaries
 from waiting import wait_for
 
@@ -106,6 +109,49 @@ def test_only_the_page_may_delete(begin: Start, headers: dict[str, str]) -> None
     wait_for(lambda: files_of(hosted), "the file")
     assert page.post("/api/capture/delete", headers=headers).status_code == 403
     assert len(files_of(hosted)) == 1
+
+
+class Slow:
+    """Details that come once they may: a request is being written as long as they do not."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self, record: Record) -> dict[str, str]:
+        self.has_begun.set()
+        assert self.may_end.wait(30)
+        return {"said": SAID, "id": record.flow.id}
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 50])
+def test_what_is_being_written_while_all_is_deleted_is_kept_no_more_and_what_ends_later_is(
+    tmp_path: Path, waiting: int
+) -> None:
+    slow = Slow()
+    kept = Kept(tmp_path / "requests", lambda: Room(7, 10**6), slow, lambda text: text)
+    for _ in range(1 + waiting):
+        kept.keep(Record(Flow("POST", "/chat/completions"), lambda _: None))
+    assert slow.has_begun.wait(30)
+
+    kept.delete_all()
+    later = Record(Flow("POST", "/chat/completions"), lambda _: None)
+    kept.keep(later)
+    slow.may_end.set()
+    kept.stop()
+
+    assert kept.ids() == {later.flow.id}
+    assert kept.files == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files in a folder without write permission can be deleted there")
+def test_one_that_cannot_be_deleted_leaves_no_other_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "requests"
+    fill(folder, a=0, c=0)
+    (folder / f"b{ENDING}").mkdir()
+    kept = kept_at(folder)
+    with pytest.raises(OSError, match=r"b\.json\.gz"):
+        kept.delete_all()
+    assert kept.ids() == {"b"}
 
 
 # --- what is old, too much, hostile or cannot be written ------------------------------------------------------------
