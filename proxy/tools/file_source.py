@@ -38,6 +38,7 @@ class Loading:
 
     stamp: Stamp | None  # of the file as it was when the load began
     task: "asyncio.Task[None]"
+    begun: asyncio.Event  # the file runs, or never will
 
 
 @dataclass(frozen=True)
@@ -120,18 +121,22 @@ class FileSource:
         if self._loading is None or self._loading.stamp != stamp:
             for useless in filter(None, (self._loading, self._given_up)):
                 useless.task.cancel()
-            task = asyncio.get_running_loop().create_task(self._load(path, stamp))
-            self._loading, self._given_up = Loading(stamp, task), None
+            begun = asyncio.Event()
+            task = asyncio.get_running_loop().create_task(self._load(path, stamp, begun))
+            self._loading, self._given_up = Loading(stamp, task, begun), None
         loading = self._loading
+        await loading.begun.wait()
         await asyncio.wait({loading.task}, timeout=self._load_limit_s)
         if not loading.task.done():
             self._give_up(path, loading)
 
-    async def _load(self, path: Path, stamp: Stamp | None) -> None:
+    async def _load(self, path: Path, stamp: Stamp | None, begun: asyncio.Event) -> None:
         """Run the file and keep what it holds, unless the file has changed meanwhile."""
-        process, answer = None, {"tools": [], "left_out": [], "source": None}
+        process: FunctionsProcess | None = None
+        answer: Message = {"tools": [], "left_out": [], "source": None}
         if stamp is not None:
-            process, answer = await self._run_file(path, None, LATE_LOAD_S + self._load_limit_s)
+            process, answer = await self._run_file(path, None, LATE_LOAD_S + self._load_limit_s, begun)
+        begun.set()
         is_broken = "broken" in answer
         if process is not None and (is_broken or not answer["tools"] or stamp_of(path) != stamp):
             process.retire()
@@ -151,27 +156,33 @@ class FileSource:
             log.info("%s: %s", path.name, sentence)
 
     async def _run_file(
-        self, path: Path, source: str | None, limit_s: float
+        self, path: Path, source: str | None, limit_s: float, begun: asyncio.Event
     ) -> tuple[FunctionsProcess | None, Message]:
-        """Return a process that has loaded the file and what it says of it; cancelled, it is ended."""
+        """Return a process that has loaded the file and what it says of it; cancelled, it is ended.
+
+        `begun` is set once the process runs: to start it takes its own time.
+        """
         process = FunctionsProcess(path, self._orphans, self._note_end)
-        try:
-            await process.start()
-        except OSError as error:
-            return None, {"broken": f"{path.name}: its process could not be started ({error.strerror or error})"}
         self._processes.add(process)
         try:
+            await process.start()
+            begun.set()
             return process, await asyncio.wait_for(process.load(source, self._memory_bytes), limit_s)
+        except asyncio.TimeoutError:  # before OSError, of which it is one since Python 3.11
+            process.kill()
+            return None, {"broken": f"{path.name} was not loaded within {limit_s:g} seconds"}
+        except OSError as error:
+            self._processes.discard(process)
+            return None, {"broken": f"{path.name}: its process could not be started ({error.strerror or error})"}
         except ProcessEnded as ended:
             words = process.output.told()
             told = f"{path.name}: its process ended while the file was loaded ({ended})"
             return None, {"broken": f"{told}. It last wrote: {words}" if words else told}
-        except asyncio.TimeoutError:
-            process.kill()
-            return None, {"broken": f"{path.name} was not loaded within {limit_s:g} seconds"}
         except asyncio.CancelledError:
             process.kill()
             raise
+        finally:
+            begun.set()
 
     def _give_up(self, path: Path, loading: Loading) -> None:
         """Leave a load behind. Should it end after all while the file is the same, what it found is used."""
@@ -217,7 +228,7 @@ class FileSource:
             told = f"The tools' process has ended too often; it is started again in {left_s:.0f} seconds."
             raise CallFailed("failed", told)
         good = self._good
-        process, answer = await self._run_file(good.path, good.source, self._load_limit_s)
+        process, answer = await self._run_file(good.path, good.source, self._load_limit_s, asyncio.Event())
         if process is None or "broken" in answer or self._good is not good:
             if process is not None:
                 process.retire()

@@ -57,7 +57,7 @@ def take_channel() -> Channel:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # a TextIOWrapper
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: forget(reading, writing))
-    return Channel(open(reading, "rb"), open(writing, "wb", buffering=0))
+    return Channel(os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0))
 
 
 def forget(*descriptors: int) -> None:

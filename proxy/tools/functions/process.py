@@ -1,7 +1,7 @@
 """The functions' process as the proxy sees it: started, asked over its pipes, ended whole. Lives on one loop.
 
-A call that runs out of time is told so; then the process is asked for a sign of life. One that gives none is held by its
-function, which nothing but the end of the process can stop.
+A call that runs out of time is told so; then the process is asked for a sign of life. One that gives none is held by
+its function, which nothing but the end of the process can stop.
 """
 
 import asyncio
@@ -23,12 +23,14 @@ from proxy.tools.mcp.orphans import Orphans
 from proxy.tools.rich_result import RichResult
 from proxy.tools.tool import CallFailed
 
+START_S = 30.0
 ALIVE_S = 1.0  # for a sign of life
 REST_S = 0.02  # after each chunk of output: a function that floods it must not keep the loop busy
 LAST_WORDS_S = 0.3  # from the end of the process to the end of what it said
 LEAVE_S = 1.0  # for a process to end by itself
 TERMINATE_S = 0.5  # for what it has started, once that was asked to end
 POLL_S = 0.01
+ERRORS = 2  # of the three pipes; what functions print comes there too
 HELD = "it did not answer, and was stopped"
 
 
@@ -56,12 +58,14 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         self.how: str | None = None  # it ended
 
     async def start(self) -> None:
-        """Start it; raises OSError."""
+        """Start it, and return once it listens; raises OSError, ProcessEnded, asyncio.TimeoutError."""
         self._transport, _ = await self._loop.subprocess_exec(
             lambda: self, *command(), env=environment(), start_new_session=os.name == "posix", creationflags=NO_CONSOLE
         )
         self.pid = self._transport.get_pid()
         self._orphans.note(self.pid)
+        _, answer = self._ask(do="ping")
+        await asyncio.wait_for(answer, START_S)
 
     async def load(self, source: str | None, memory_bytes: int) -> Message:
         """Return what the file holds, or what it held before where `source` is given; raises ProcessEnded."""
@@ -149,7 +153,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Take what it says or prints."""
-        if fd == 2:  # noqa: PLR2004  its errors, and what it prints
+        if fd == ERRORS:
             self.output.add(data)
             self._pipe(fd).pause_reading()
             self._loop.call_later(REST_S, self._read_on)

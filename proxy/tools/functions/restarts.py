@@ -26,5 +26,5 @@ class Restarts:
         too_many = sum(end > now - WITHIN_S for end in self._ends) - FREE
         if too_many <= 0:
             return 0
-        pause = min(SHORTEST_PAUSE_S * 2 ** (too_many - 1), LONGEST_PAUSE_S)
+        pause: float = min(SHORTEST_PAUSE_S * 2 ** (too_many - 1), LONGEST_PAUSE_S)
         return max(self._ends[-1] + pause - now, 0)

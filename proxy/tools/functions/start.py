@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy.settings.key_variables import without_keys
 
-NO_CONSOLE = subprocess.CREATE_NO_WINDOW if sys.platform == "win32" else 0
+NO_CONSOLE: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows alone
 FLAG = "--functions-process"  # the one word with which a built program is that process; its launchers know it
 # No module is imported before the places are ours: one of the current folder must not stand in for another.
 CODE = "import sys; sys.path[:] = sys.argv.pop().split(chr(10)); from proxy.tools.functions.child import main; main()"
