@@ -257,7 +257,7 @@ class FileSource:
         if self._restarting is not None:
             self._restarting.cancel()
         self._loading = self._given_up = self._restarting = self._process = self._stamp = None
-        await asyncio.gather(*(process.stop() for process in self._processes))
+        await asyncio.gather(*(process.stop() for process in self._processes), return_exceptions=True)
         self._processes.clear()
         self._orphans.stop()
 

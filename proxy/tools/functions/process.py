@@ -55,15 +55,14 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         self._watching: asyncio.Task[None] | None = None
         self._exited, self._has_said_all, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.output = Output(path.name)
+        self._transport: asyncio.SubprocessTransport | None = None  # until it runs
         self.how: str | None = None  # it ended
 
     async def start(self) -> None:
         """Start it, and return once it listens; raises OSError, ProcessEnded, asyncio.TimeoutError."""
-        self._transport, _ = await self._loop.subprocess_exec(
+        await self._loop.subprocess_exec(
             lambda: self, *command(), env=environment(), start_new_session=os.name == "posix", creationflags=NO_CONSOLE
         )
-        self.pid = self._transport.get_pid()
-        self._orphans.note(self.pid)
         _, answer = self._ask(do="ping")
         await asyncio.wait_for(answer, START_S)
 
@@ -111,6 +110,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
     async def stop(self) -> None:
         """End it and what it has started; a second call waits for that too."""
         self._is_retired = True
+        if self._transport is None:
+            return
         if self.how is None:
             self._pipe(0).close()
         if not await self._is_over(LEAVE_S):
@@ -119,7 +120,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     def kill(self) -> None:
         """End it and what it has started, at once."""
-        if self.how is None:
+        if self.how is None and self._transport is not None:
             self._signal(is_last=True)
 
     def _ask(self, **question: object) -> "tuple[int, asyncio.Future[Message]]":
@@ -151,6 +152,12 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     # --- as asyncio calls it
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take note that it runs."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+        self.pid = self._transport.get_pid()
+        self._orphans.note(self.pid)
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Take what it says or prints."""
         if fd == ERRORS:
@@ -175,7 +182,11 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """Take note of its end."""
-        self.how = HELD if self._was_held else described(self._transport.get_returncode())
+        self.how = (
+            HELD
+            if self._was_held
+            else described(self._transport.get_returncode() if self._transport is not None else None)
+        )
         self._exited.set()
         self._tell_ended(self)
         self._begin(self._finish())
@@ -189,7 +200,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
                 answer.exception()  # some of them have nobody left who waits
         if os.name == "posix":
             await self._end_group()
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
         self._orphans.forget(self.pid)
         self._over.set()
 
@@ -206,7 +218,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
     def _signal(self, *, is_last: bool | None) -> bool:
         """Ask the group to end (False), end it (True) or look for it (None); return whether it is there."""
         if sys.platform == "win32":
-            self._transport.kill()
+            if self._transport is not None:
+                self._transport.kill()
             return False
         number = {True: signal.SIGKILL, False: signal.SIGTERM, None: 0}[is_last]
         try:
@@ -220,7 +233,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
             self._pipe(2).resume_reading()
 
     def _pipe(self, fd: int) -> Any:
-        return cast("Any", self._transport.get_pipe_transport(fd))
+        return cast("Any", self._transport and self._transport.get_pipe_transport(fd))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = self._loop.create_task(work)
