@@ -6,6 +6,7 @@ on one loop; the tools and the problem are read from any thread.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as WaitTimeout
 from contextlib import suppress
@@ -225,7 +226,7 @@ class FileSource:
         if self._process is not None and self._process.how is None:  # another call has brought it back
             return self._process
         if left_s := self._restarts.pause_s():
-            told = f"The tools' process has ended too often; it is started again in {left_s:.0f} seconds."
+            told = f"The tools' process has ended too often; it can be started again in {math.ceil(left_s)} seconds."
             raise CallFailed("failed", told)
         good = self._good
         process, answer = await self._run_file(good.path, good.source, self._load_limit_s, asyncio.Event())
@@ -234,7 +235,7 @@ class FileSource:
                 process.retire()
             if self._process is not None:  # a change of the file has brought another
                 return self._process
-            self._restarts.note()
+            self._restarts.note(has_answered=False)
             raise CallFailed("failed", f"The tool's process could not be started again: {answer.get('broken')}.")
         self._process = process
         return process
@@ -245,7 +246,7 @@ class FileSource:
         if process is not self._process:
             return
         self._process = None
-        self._restarts.note()
+        self._restarts.note(has_answered=process.has_answered)
         log.error(
             "The process of %s ended (%s). The next call starts it again, without what its functions had in memory.",
             *(self._good.path.name, process.how),

@@ -57,6 +57,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         self.output = Output(path.name)
         self._transport: asyncio.SubprocessTransport | None = None  # until it runs
         self.how: str | None = None  # it ended
+        self.has_answered = False  # a call
 
     async def start(self) -> None:
         """Start it, and return once it listens; raises OSError, ProcessEnded, asyncio.TimeoutError."""
@@ -82,7 +83,9 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
             if not done:
                 self._check_alive()
                 raise out_of_time(limit_s)
-            return result_in(answer.result())
+            result = answer.result()
+            self.has_answered = True
+            return result_in(result)
         except ProcessEnded as ended:
             raise CallFailed("failed", f"The tool's process ended ({ended}).") from ended
         except asyncio.CancelledError:

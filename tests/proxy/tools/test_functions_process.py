@@ -16,12 +16,15 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fakes.environment import ROOT, environment
 from fakes.running_proxy import RunningProxy
 from fakes.scripted_upstream import Json, ScriptedUpstream, completion
 from fakes.shared_upstream import Fresh, proxy_before
 from fakes.tool_turns import called
 from proxy.tools.file_source import FileSource
-from proxy.tools.functions.restarts import FREE, LONGEST_PAUSE_S, SHORTEST_PAUSE_S, WITHIN_S, Restarts
+from proxy.tools.functions.frames import Frames, frame
+from proxy.tools.functions.restarts import FREE, LONGEST_PAUSE_S, SHORTEST_PAUSE_S, Restarts
+from proxy.tools.functions.start import FLAG, command
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import CallRecord
 from proxy.tools.workers import Workers
@@ -318,22 +321,27 @@ def test_no_key_of_ours_is_in_its_environment(new_desk: Desk, monkeypatch: pytes
 # --- the file ---------------------------------------------------------------------------------------------------------
 
 
-def children() -> set[int]:
-    """Return the processes that this one has started."""
-    return {child.pid for child in psutil.Process().children()}
+def processes() -> set[int]:
+    """Return the functions' processes that this one has started."""
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if any("proxy.tools.functions" in word for word in child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
 @pytest.mark.parametrize(
     "text", [None, "", "x = 1\n", "def _own() -> str: ...\n", "TOOLS = []\ndef execute_tool(n, a): ...\n"]
 )
 def test_a_file_without_tools_has_no_process(new_desk: Desk, text: str | None) -> None:
-    before = children()
+    before = processes()
     if text is not None:
         write(new_desk.file, text)
     new_desk.refresh()
 
     assert new_desk.source.problem is None
-    wait_for(lambda: all("-c" not in psutil.Process(new).cmdline() for new in children() - before), "no such process")
+    wait_for(lambda: processes() <= before, "no other process")
 
 
 ENDS_AT_LOAD = {
@@ -405,20 +413,56 @@ def test_a_schema_that_cannot_be_sent_is_left_out(new_desk: Desk, parameters: st
     assert new_desk.call("good").result == "good"
 
 
-def test_a_process_that_ends_too_often_is_started_with_growing_pauses() -> None:
-    now = [0.0]
+def test_a_process_that_ends_again_and_again_is_started_with_growing_pauses() -> None:
+    now = [100.0]
     restarts = Restarts(lambda: now[0])
     pauses = []
     for _ in range(FREE + 12):
-        restarts.note()
+        restarts.note(has_answered=False)
         pauses.append(restarts.pause_s())
-        now[0] += 0.1
+        now[0] += 1000
 
     assert pauses[:FREE] == [0] * FREE
     assert pauses[FREE : FREE + 3] == [SHORTEST_PAUSE_S, 2 * SHORTEST_PAUSE_S, 4 * SHORTEST_PAUSE_S]
-    assert max(pauses) <= LONGEST_PAUSE_S
-    now[0] += WITHIN_S
+    assert max(pauses) == LONGEST_PAUSE_S
     assert restarts.pause_s() == 0
+    restarts.note(has_answered=True)
+    assert restarts.pause_s() == 0
+
+
+def test_calls_in_a_pause_are_told_so(new_desk: Desk) -> None:
+    write(new_desk.file, TOOLS)
+    new_desk.refresh()
+    told = [new_desk.call("exits").result for _ in range(FREE + 2)]
+
+    assert told[: FREE + 1] == ["Error: The tool's process ended (exit code 3)."] * (FREE + 1)
+    assert told[-1] == "Error: The tools' process has ended too often; it can be started again in 1 seconds."
+    wait_for(lambda: new_desk.call("greet").outcome == "ok", "the end of the pause")
+
+
+# --- how it is started ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("launcher", ["terminal.py", "tray.py"])
+def test_a_built_program_is_the_process_where_it_is_told_so(tmp_path: Path, launcher: str) -> None:
+    words = [sys.executable, str(ROOT / "launchers" / launcher), FLAG]
+    asked = frame({"id": 7, "do": "ping"})
+    done = subprocess.run(words, input=asked, capture_output=True, timeout=60, check=True, env=environment(tmp_path))
+
+    assert Frames().add(done.stdout) == [{"id": 7}]
+
+
+def test_a_built_program_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+
+    assert command() == [sys.executable, FLAG]
+
+
+@pytest.mark.parametrize("server", ["/usr/bin/uwsgi", "/usr/sbin/apache2", ""])
+def test_a_server_that_brings_its_own_interpreter_is_not_started(monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    monkeypatch.setattr(sys, "executable", server)
+
+    assert Path(command()[0]).name.startswith("python")
 
 
 # --- the end of the proxy ---------------------------------------------------------------------------------------------
