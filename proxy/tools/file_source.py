@@ -164,7 +164,7 @@ class FileSource:
         `begun` is set once the process runs: to start it takes its own time.
         """
         process = FunctionsProcess(path, self._orphans, self._note_end)
-        self._processes.add(process)
+        self._processes = {each for each in self._processes if not each.is_over} | {process}
         try:
             await process.start()
             begun.set()
@@ -173,7 +173,6 @@ class FileSource:
             process.kill()
             return None, {"broken": f"{path.name} was not loaded within {limit_s:g} seconds"}
         except OSError as error:
-            self._processes.discard(process)
             return None, {"broken": f"{path.name}: its process could not be started ({error.strerror or error})"}
         except ProcessEnded as ended:
             words = process.output.told()
@@ -242,7 +241,6 @@ class FileSource:
 
     def _note_end(self, process: FunctionsProcess) -> None:
         """Take note of a process that has ended by itself or was held by a function."""
-        self._processes.discard(process)
         if process is not self._process:
             return
         self._process = None

@@ -32,6 +32,7 @@ TERMINATE_S = 0.5  # for what it has started, once that was asked to end
 POLL_S = 0.01
 ERRORS = 2  # of the three pipes; what functions print comes there too
 HELD = "it did not answer, and was stopped"
+OVERFULL = "too many of its functions did not end, and it was stopped"
 
 
 class ProcessEnded(Exception):
@@ -51,7 +52,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls = 0
-        self._is_retired = self._was_held = False
+        self._is_retired = False
+        self._why_killed: str | None = None
         self._watching: asyncio.Task[None] | None = None
         self._exited, self._has_said_all, self._over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.output = Output(path.name)
@@ -61,9 +63,14 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     async def start(self) -> None:
         """Start it, and return once it listens; raises OSError, ProcessEnded, asyncio.TimeoutError."""
-        await self._loop.subprocess_exec(
-            lambda: self, *command(), env=environment(), start_new_session=os.name == "posix", creationflags=NO_CONSOLE
-        )
+        is_posix = os.name == "posix"
+        try:
+            await self._loop.subprocess_exec(
+                lambda: self, *command(), env=environment(), start_new_session=is_posix, creationflags=NO_CONSOLE
+            )
+        finally:
+            if self._transport is None:
+                self._over.set()
         _, answer = self._ask(do="ping")
         await asyncio.wait_for(answer, START_S)
 
@@ -85,6 +92,9 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
                 raise out_of_time(limit_s)
             result = answer.result()
             self.has_answered = True
+            if result.get("outcome") == "too many" and self._calls == 1:  # calls that were left behind, all of them
+                self._why_killed = OVERFULL
+                self.kill()
             return result_in(result)
         except ProcessEnded as ended:
             raise CallFailed("failed", f"The tool's process ended ({ended}).") from ended
@@ -97,6 +107,11 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
             self._calls -= 1
             if self._is_retired:
                 self.retire()
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether it, and what it has started, has ended, or never began."""
+        return self._over.is_set()
 
     async def is_well(self) -> bool:
         """Tell whether a call may go to it; where it is asked for a sign of life just now, wait for that."""
@@ -149,7 +164,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         await asyncio.wait({answer}, timeout=ALIVE_S)
         self._waiting.pop(number, None)
         if not answer.done():
-            self._was_held = True
+            self._why_killed = HELD
             self.kill()
             await waited_for(self._exited, LEAVE_S)
 
@@ -185,11 +200,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         """Take note of its end."""
-        self.how = (
-            HELD
-            if self._was_held
-            else described(self._transport.get_returncode() if self._transport is not None else None)
-        )
+        code = self._transport.get_returncode() if self._transport is not None else None
+        self.how = self._why_killed or described(code)
         self._exited.set()
         self._tell_ended(self)
         self._begin(self._finish())

@@ -27,7 +27,7 @@ from proxy.tools.functions.restarts import FREE, LONGEST_PAUSE_S, SHORTEST_PAUSE
 from proxy.tools.functions.start import FLAG, command
 from proxy.tools.runner import CallLimits, Runner
 from proxy.tools.tool import CallRecord
-from proxy.tools.workers import Workers
+from proxy.tools.workers import MAX_THREADS, Workers
 from waiting import wait_for
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither forks nor limits of this kind")
@@ -291,6 +291,19 @@ def test_a_call_that_runs_out_of_time_in_python_leaves_the_process_alone(desk: D
     assert desk.call("waits", '{"seconds": 60}', SHORT).outcome == "timed out"
     assert desk.call("blocks", '{"seconds": 60}', SHORT).outcome == "timed out"
     assert desk.call("pid").result == number
+
+
+def test_a_process_full_of_calls_that_never_end_is_started_again(desk: Desk) -> None:
+    number = desk.call("pid").result
+
+    async def many() -> list[CallRecord]:
+        desk.limits = SHORT
+        return await asyncio.gather(*(desk.call_on_loop("waits", '{"seconds": 60}') for _ in range(MAX_THREADS)))
+
+    assert {record.outcome for record in asyncio.run(many())} == {"timed out"}
+    assert desk.call("greet").result == f"Error: Too many tools are still running ({MAX_THREADS})."
+    assert desk.call("greet").result == "Hello you"
+    assert desk.call("pid").result != number
 
 
 def test_a_request_that_is_cancelled_leaves_its_call(desk: Desk) -> None:
