@@ -222,7 +222,7 @@ class FileSource:
         return restarting.result()
 
     async def _restart(self) -> FunctionsProcess:
-        if self._process is not None and self._process.how is None:  # another call has brought it back
+        if self._process is not None and await self._process.is_well():  # another call has brought it back
             return self._process
         if left_s := self._restarts.pause_s():
             told = f"The tools' process has ended too often; it can be started again in {math.ceil(left_s)} seconds."

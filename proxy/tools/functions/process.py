@@ -117,6 +117,9 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         """Tell whether a call may go to it; where it is asked for a sign of life just now, wait for that."""
         if self._watching is not None and not self._watching.done():
             await asyncio.wait({self._watching})
+        if self._why_killed is not None:
+            await waited_for(self._exited, LEAVE_S)
+            return False
         return self.how is None
 
     def retire(self) -> None:
@@ -166,7 +169,6 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         if not answer.done():
             self._why_killed = HELD
             self.kill()
-            await waited_for(self._exited, LEAVE_S)
 
     # --- as asyncio calls it
 
@@ -202,8 +204,8 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         """Take note of its end."""
         code = self._transport.get_returncode() if self._transport is not None else None
         self.how = self._why_killed or described(code)
-        self._exited.set()
         self._tell_ended(self)
+        self._exited.set()
         self._begin(self._finish())
 
     async def _finish(self) -> None:

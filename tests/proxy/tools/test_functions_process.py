@@ -298,10 +298,13 @@ def test_a_process_full_of_calls_that_never_end_is_started_again(desk: Desk) -> 
 
     async def many() -> list[CallRecord]:
         desk.limits = SHORT
-        return await asyncio.gather(*(desk.call_on_loop("waits", '{"seconds": 60}') for _ in range(MAX_THREADS)))
+        return await asyncio.gather(*(desk.call_on_loop("waits", '{"seconds": 60}') for _ in range(MAX_THREADS + 2)))
 
-    assert {record.outcome for record in asyncio.run(many())} == {"timed out"}
-    assert desk.call("greet").result == f"Error: Too many tools are still running ({MAX_THREADS})."
+    def is_full() -> bool:  # some may be interrupted before they wait
+        asyncio.run(many())
+        return desk.call("greet").outcome == "too many"
+
+    wait_for(is_full, "a process without a free thread")
     assert desk.call("greet").result == "Hello you"
     assert desk.call("pid").result != number
 
@@ -450,7 +453,6 @@ def test_calls_in_a_pause_are_told_so(new_desk: Desk) -> None:
 
     assert told[: FREE + 1] == ["Error: The tool's process ended (exit code 3)."] * (FREE + 1)
     assert told[-1] == "Error: The tools' process has ended too often; it can be started again in 1 seconds."
-    wait_for(lambda: new_desk.call("greet").outcome == "ok", "the end of the pause")
 
 
 # --- how it is started ------------------------------------------------------------------------------------------------
