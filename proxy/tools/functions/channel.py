@@ -3,9 +3,14 @@
 import os
 import sys
 import threading
+from contextlib import suppress
 from typing import BinaryIO
 
 from proxy.tools.functions.frames import LENGTH, Message, NoFrame, frame, message_of
+
+
+DESCRIPTORS = "/dev/fd"  # one entry a descriptor, on Linux and on macOS
+STANDARD = 2  # the last of the three that every program has
 
 
 class Channel:
@@ -47,6 +52,7 @@ def take_channel() -> Channel:
 
     What reads standard input finds its end; what is written to standard output goes where the errors go.
     """
+    close_others()
     reading, writing = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -58,6 +64,19 @@ def take_channel() -> Channel:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: forget(reading, writing))
     return Channel(os.fdopen(reading, "rb"), os.fdopen(writing, "wb", buffering=0))
+
+
+def close_others() -> None:
+    """Close what else was handed down: loops other than Python's own pass on what a server has marked as inheritable.
+
+    Such are the sockets at which uvicorn and gunicorn listen.
+    """
+    if os.name == "posix":
+        with suppress(OSError):
+            for descriptor in map(int, os.listdir(DESCRIPTORS)):  # noqa: PTH208  numbers, no paths
+                if descriptor > STANDARD:
+                    with suppress(OSError):
+                        os.close(descriptor)
 
 
 def forget(*descriptors: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -462,6 +463,24 @@ def test_a_built_program_is_the_process_where_it_is_told_so(tmp_path: Path, laun
     done = subprocess.run(words, input=asked, capture_output=True, timeout=60, check=True, env=environment(tmp_path))
 
     assert Frames().add(done.stdout) == [{"id": 7}]
+
+
+@posix_only
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_socket_that_is_handed_down_is_closed(family: socket.AddressFamily) -> None:
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with (
+        socket.create_server((address, 0), family=family) as listener,
+        subprocess.Popen(
+            command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[listener.fileno()]
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(frame({"id": 7, "do": "ping"}))
+        process.stdin.flush()
+        assert process.stdout.read(len(frame({"id": 7}))) == frame({"id": 7})
+        assert psutil.Process(process.pid).net_connections("inet") == []
 
 
 def test_a_built_program_starts_itself(monkeypatch: pytest.MonkeyPatch) -> None:
