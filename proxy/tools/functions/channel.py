@@ -8,7 +8,6 @@ from typing import BinaryIO
 
 from proxy.tools.functions.frames import LENGTH, Message, NoFrame, frame, message_of
 
-
 DESCRIPTORS = "/dev/fd"  # one entry a descriptor, on Linux and on macOS
 STANDARD = 2  # the last of the three that every program has
 
