@@ -112,7 +112,7 @@ KEEPERS: dict[str, tuple[str, ...]] = {
     "pydantic_core": (
         "proxy/policy/body.py",
         "proxy/web/ui/settings.py",
-        "proxy/tools/runner.py",
+        "proxy/tools/invocation.py",
         "proxy/tools/schema.py",
     ),
     **dict.fromkeys(("jsonschema", "referencing"), ("proxy/tools/defined.py",)),

@@ -30,40 +30,41 @@ class LoadedTools:
 
     tools: tuple[Tool, ...] = ()
     left_out: tuple[str, ...] = ()  # sentences: what looks like a tool and is none
+    source: bytes = b""  # the file as it was read
 
 
-def load_tools(path: Path) -> LoadedTools:
-    """Run the file and return its tools; raises BrokenToolsFile, whatever the file does."""
-    module = run_file(path)
+def load_tools(path: Path, source: bytes | None = None) -> LoadedTools:
+    """Run the file, or what it held before, and return its tools; raises BrokenToolsFile, whatever the file does."""
+    module, source = run_file(path, source)
     try:
         tools, left_out = (read_plain_form if has_plain_form(module) else read_functions)(module, path.name)
     except Unclear as why:
         raise BrokenToolsFile(f"{path.name}: {why}") from why
     except BaseException as error:  # what is looked at are the user's own objects
         raise BrokenToolsFile(f"{where(error, path)}: {told_of(error)}") from error
-    return LoadedTools(tuple(tools), tuple(left_out))
+    return LoadedTools(tuple(tools), tuple(left_out), source)
 
 
-def run_file(path: Path) -> ModuleType:
-    """Run the file as a module of its own; raises BrokenToolsFile."""
+def run_file(path: Path, source: bytes | None) -> tuple[ModuleType, bytes]:
+    """Run the file as a module of its own, and return what was run too; raises BrokenToolsFile."""
     module = ModuleType(MODULE)
     module.__file__ = str(path)
     before = sys.modules.get(MODULE)
     sys.modules[MODULE] = module  # dataclasses look their module up there
     try:
-        exec(compile(read_source(path), str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file
+        source = path.read_bytes() if source is None else source
+        exec(compile(decoded(source), str(path), "exec"), module.__dict__)  # noqa: S102  the user's own file
     except BaseException as error:  # SystemExit too, and what a file makes up itself
         if before is None:
             del sys.modules[MODULE]
         else:
             sys.modules[MODULE] = before
         raise BrokenToolsFile(f"{where(error, path)}: {told_of(error)}") from error
-    return module
+    return module, source
 
 
-def read_source(path: Path) -> bytes | str:
-    """Return the text of a file, as bytes where Python itself finds out how they are encoded; raises OSError."""
-    source = path.read_bytes()
+def decoded(source: bytes) -> bytes | str:
+    """Return the text of a file, as bytes where Python itself finds out how they are encoded."""
     return source.decode("utf-16") if source.startswith(UTF_16) else source
 
 

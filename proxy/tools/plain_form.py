@@ -5,7 +5,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from proxy.tools.defined import ANY_OBJECT, check_for
 from proxy.tools.tool import JsonObject, NotATool, Tool, told_of
 
 
@@ -47,6 +46,8 @@ def defined_tool(definition: object, execute: Callable[[str, JsonObject], Any], 
     function = definition.get("function", definition) if isinstance(definition, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise NotATool("it has no function with a name")
+    from proxy.tools.defined import ANY_OBJECT, check_for  # noqa: PLC0415  10 MB, which the other form does not need
+
     name: str = function["name"]
     parameters = function.get("parameters") or ANY_OBJECT
     if not isinstance(parameters, dict):

@@ -9,7 +9,6 @@ from proxy.http.answer import Answer
 from proxy.settings.model import Settings
 from proxy.tools.consent import Consent
 from proxy.tools.file_source import FileSource
-from proxy.tools.forks import guard_forks
 from proxy.tools.loop.apis import open_loop
 from proxy.tools.loop.mixed_turns import MixedTurns
 from proxy.tools.loop.models_without_tools import ModelsWithoutTools
@@ -41,10 +40,9 @@ class Toolbox:
         vault: "Vault | None" = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        guard_forks()
         self._settings = settings
         self._workers = Workers()
-        self._file = FileSource(file_path, self._workers)
+        self._file = FileSource(file_path, lambda: CallLimits.of(settings()))
         self._runner = Runner(self._workers)
         self._parts = LoopParts(self._runner, consent, MixedTurns(), ResponseIds(), ModelsWithoutTools())
         self._servers = McpSource(servers_path, lambda: CallLimits.of(settings()), vault, environment)
@@ -89,6 +87,7 @@ class Toolbox:
         return await self._servers.log_in(server, show)
 
     def stop(self) -> None:
-        """End what still runs, MCP servers too."""
+        """End what still runs, MCP servers and the functions' process too."""
+        self._file.stop()
         self._servers.stop()
         self._workers.stop()

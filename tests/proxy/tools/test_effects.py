@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -60,6 +59,17 @@ from proxy.tools.runner import Runner
 from proxy.tools.tool import Tool
 from proxy.tools.workers import Workers
 
+HELD = '''
+
+def wait_for_file(path: str) -> str:
+    """Return once there is such a file."""
+    import os
+
+    ends = time.monotonic() + 15
+    while not os.path.exists(path) and time.monotonic() < ends:
+        time.sleep(0.01)
+    return "it is there"
+'''
 BOOK = {"name": "book", "arguments": '{"city": "Paris", "nights": 3}'}
 ALWAYS = ("X-Should-Retry", "true")
 WHOLE_WAYS = [way for way in WAYS if not way.is_streamed]
@@ -78,7 +88,7 @@ def quick_proxy(provider: ScriptedUpstream, tmp_path_factory: pytest.TempPathFac
 def tools_before(upstream: str, folder: Path, **settings: Any) -> Iterator[RunningProxy]:
     """Run a proxy with tools before an upstream."""
     file = folder / "function_tools.py"
-    file.write_text(TOOLS_FILE, encoding="utf-8")
+    file.write_text(TOOLS_FILE + HELD, encoding="utf-8")
     with proxy_before(
         upstream,
         folder,
@@ -217,7 +227,8 @@ def test_neither_does_the_asynchronous_one(
 
 @every_way
 def test_nor_where_the_upstream_has_gone_meanwhile(way: Way, tmp_path: Path) -> None:
-    turn: Any = way.turn({"name": "meet", "arguments": "{}"})
+    awaited = tmp_path / "upstream-gone"
+    turn: Any = way.turn({"name": "wait_for_file", "arguments": json.dumps({"path": str(awaited)})})
     with (
         ScriptedUpstream() as gone,
         tools_before(gone.base_url, tmp_path, openai_max_retries=0, tool_timeout=20.0) as proxy,
@@ -228,10 +239,10 @@ def test_nor_where_the_upstream_has_gone_meanwhile(way: Way, tmp_path: Path) -> 
         asking = pool.submit(failure_of, proxy, way)
         gone.wait_for_requests(1)
         gone.stop_listening()
-        sys.modules["function_tools"].BOTH.wait(10)  # until now the tool has waited for this
+        awaited.touch()  # until now the tool has waited for this
         failure = asking.result(20)
 
-    assert tools_run(flows) == ["meet"]
+    assert tools_run(flows) == ["wait_for_file"]
     assert "cannot be reached" in str(failure)
 
 
