@@ -1,6 +1,7 @@
 """Give every test an empty computer, no keys on it, and each file a provider with a proxy before it."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -43,6 +44,8 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(variable, str(folder))
     for folder in (home, home / "run"):  # these are there on every computer
         folder.mkdir(mode=0o700)
+    if sys.platform == "win32":  # no window opens on the screen of whoever runs the tests
+        monkeypatch.setattr(os, "startfile", lambda target: None)
     level, handlers = logging.root.level, list(logging.root.handlers)
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield home

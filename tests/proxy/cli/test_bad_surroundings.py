@@ -104,3 +104,10 @@ def test_a_locale_without_utf_8_is_no_trouble(empty_computer: Path, words: tuple
     assert ended.returncode in (0, 1)
     assert ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("words", [("key", "status"), ("key", "delete"), ("key", "use", "keyring"), ("proxy-key", "list")])
+def test_a_missing_keyring_is_told_once(run: Run, words: tuple[str, ...]) -> None:
+    _code, printed = run(*words)
+
+    assert printed.count("This system offers no safe keyring.") == 1, printed

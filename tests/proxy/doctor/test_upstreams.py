@@ -44,6 +44,18 @@ def test_an_upstream_that_is_well_tells_its_models_and_the_time_of_each_step(ups
     assert upstream.request.header("authorization") == f"Bearer {KEY}"
 
 
+def test_an_upstream_nobody_has_named_is_told_by_its_host(upstream: Fresh) -> None:
+    upstream.answer(Json(MODELS))
+    row = {"name": "other", "base_url": upstream.base_url}
+
+    told = findings(upstream.base_url, proxy_upstreams=[row])
+
+    host = upstream.base_url.split("/")[2]
+    assert {f"Upstream {host}", "Upstream other"} <= set(told)
+    assert told["Upstreams"].detail.startswith(f"{host}, other; ")
+    assert not [finding for finding in told.values() if "default" in finding.title + finding.detail]
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [(401, "refuses this key"), (404, "lists no models"), (500, "answered 500")]
 )
