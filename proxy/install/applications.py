@@ -55,6 +55,7 @@ def add() -> Path:
         else:
             write_icons()
             write(file, entry_text(launcher_keys(start_command())))
+            file.chmod(0o755)  # else a file manager asks whether to trust it
     return file
 
 

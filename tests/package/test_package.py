@@ -123,6 +123,7 @@ def test_the_sdist_holds_what_a_clone_does(built: Path) -> None:
         "LICENSE",
         "start.sh",
         "start.bat",
+        "OpenAI Tray Proxy.desktop",
         "mkdocs.yml",
         "docs/index.md",
         "tests/test_layout.py",

@@ -31,7 +31,7 @@ LEFT_OUT = (".git", ".venv", "build", "dist", "node_modules", ".*_cache", ".hypo
 UNUSED = r"mypy|ruff|uv|pyinstaller|mkdocs|babel|uvicorn|hypercorn|anthropic|librt|ast-serialize"
 FOLDER = "tray proxy"
 HOME = Path("users") / getpass.getuser()
-LIMIT_S, INSTALL_LIMIT_S = 60, 300
+LIMIT_S, INSTALL_LIMIT_S = 120, 400
 
 
 @dataclass(frozen=True)

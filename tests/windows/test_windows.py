@@ -17,7 +17,7 @@ from windows.machine import Running, Windows
 
 pytestmark = [pytest.mark.windows, pytest.mark.timeout(600)]
 
-START_LIMIT_S = 60
+START_LIMIT_S = 120
 MODELS = {"object": "list", "data": [{"id": "model-one", "object": "model", "created": 1, "owned_by": "x"}]}
 # The lines of the menu from its end on, without separators; a key up goes that way.
 MENU_FROM_END = (

@@ -194,8 +194,8 @@ def test_another_settings_file_than_the_running_proxys_is_a_problem(published: H
 
 
 def test_what_the_command_line_has_chosen_is_told_as_chosen(published: Hosted) -> None:
-    published.services.store.path.write_text("")
-    published.services.store.update(openai_timeout=20)
+    published.services.store.path.write_text("openai_timeout = 20\n")
+    published.services.store.update(openai_timeout=21)
 
     found = check_in_force(looking_beside(published))
 
