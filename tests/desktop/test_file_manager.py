@@ -1,6 +1,5 @@
 """A double-click in Thunar on what we ship, and on the launcher that `install` writes."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -57,7 +56,7 @@ def content(file: Path) -> str:
     return file.read_text() if file.exists() else ""
 
 
-@pytest.mark.parametrize("name", ["plain", "two words ü", "it's \"$HOME\" `x`"])
+@pytest.mark.parametrize("name", ["plain", "two words ü", 'it\'s "$HOME" `x`'])
 def test_the_launcher_in_the_projects_folder_runs_the_start_script_beside_it(
     desktop: Desktop, tmp_path: Path, name: str
 ) -> None:
@@ -85,7 +84,7 @@ def test_the_start_script_itself_is_shown_and_not_run(desktop: Desktop, tmp_path
     with opened(desktop, folder, XDG_DATA_HOME=str(tmp_path / "data"), XDG_CONFIG_HOME=str(tmp_path / "config")):
         double_click(desktop, lambda: content(shown), "editor")
 
-    assert os.listdir(folder) == ["start.sh"]
+    assert list(folder.iterdir()) == [folder / "start.sh"]
 
 
 def test_the_launcher_that_install_writes_starts_the_program_without_a_question(installed: Installed) -> None:

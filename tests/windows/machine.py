@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx2
 import psutil
 import pytest
 
@@ -31,7 +32,7 @@ LEFT_OUT = (".git", ".venv", "build", "dist", "node_modules", ".*_cache", ".hypo
 UNUSED = r"mypy|ruff|uv|pyinstaller|mkdocs|babel|uvicorn|hypercorn|anthropic|librt|ast-serialize"
 FOLDER = "tray proxy"
 HOME = Path("users") / getpass.getuser()
-LIMIT_S, INSTALL_LIMIT_S = 120, 400
+LIMIT_S, START_LIMIT_S, INSTALL_LIMIT_S = 120, 120, 400
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,13 @@ class Windows:
         """Return the windows on the screen whose title is so."""
         return self.hands("xdotool", "search", "--onlyvisible", "--name", f"^{re.escape(title)}$").split()
 
+    def press_below(self, window: str) -> None:
+        """Press the button in the middle of a window's lower edge."""
+        told = self.hands("xdotool", "getwindowgeometry", "--shell", window)
+        place = {name: int(value) for name, value in (line.split("=") for line in told.splitlines())}
+        self.move((place["X"] + place["WIDTH"] // 2, place["Y"] + place["HEIGHT"] - 22))
+        self.hands("xdotool", "click", "1")
+
     def panel_width(self) -> int:
         """Return how wide the panel is: as wide as the icons in it."""
         found = re.search(
@@ -193,6 +201,13 @@ class Running:
 def is_python(process: psutil.Process) -> bool:
     """Return whether it is a Python on Windows, or the launcher of one."""
     return any(name in process.cmdline()[0].lower() for name in ("python.exe", "pythonw.exe"))
+
+
+def answers(port: int) -> bool:
+    """Return whether a proxy answers there."""
+    with suppress(httpx2.TransportError):
+        return httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False).status_code == 200
+    return False
 
 
 @contextmanager

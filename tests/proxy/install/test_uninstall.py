@@ -141,7 +141,9 @@ def test_the_user_is_asked_once_with_everything_named(
     try:
         os.write(user, typed.encode())
         command = [sys.executable, "-m", "proxy", "uninstall", *words]
-        ended = subprocess.run(command, cwd=ROOT, stdin=terminal, capture_output=True, timeout=30, check=True, text=True)
+        ended = subprocess.run(
+            command, cwd=ROOT, stdin=terminal, capture_output=True, timeout=30, check=True, text=True
+        )
     finally:
         os.close(user)
         os.close(terminal)
