@@ -28,8 +28,9 @@ WHEEL = "panda3d==1.10.16"  # a game engine, which brings CPython 3.11.9
 WHEEL_SHA256 = "37acfb92655c4226879f95c988e2ef1449a53c54486d6c1ebc00e2772429af82"
 PROGRAMS = ("wine", "osslsigncode", "x86_64-w64-mingw32-gcc", "unzip", "Xvfb", "trayer", "xdotool", "xclip")
 LEFT_OUT = (".git", ".venv", "build", "dist", "node_modules", ".*_cache", ".hypothesis", "__pycache__")
-# Of the test tools those that the tests run here never use, and that are large.
-UNUSED = r"mypy|ruff|uv|pyinstaller|mkdocs|babel|uvicorn|hypercorn|anthropic|librt|ast-serialize"
+# Of the test tools those that the unit tests run there need.
+TOOLS = {"colorama", "hypothesis", "iniconfig", "packaging", "pluggy", "pygments", "pytest", "pytest-timeout"}
+TOOLS |= {"sortedcontainers", "websockets"}
 FOLDER = "tray proxy"
 HOME = Path("users") / getpass.getuser()
 LIMIT_S, START_LIMIT_S, INSTALL_LIMIT_S = 120, 120, 400
@@ -288,6 +289,16 @@ def install(machine: Windows) -> None:
     ended = machine.script("--version", limit_s=INSTALL_LIMIT_S)
     assert (ended.code, "OpenAI Tray Proxy" in ended.said) == (0, True), ended.said
     shutil.copy(PARTS / "sitecustomize.py", machine.project / ".venv" / "Lib" / "site-packages")
+
+
+def add_test_tools(machine: Windows) -> None:
+    """Install what unit tests need, in the versions and with the hashes of the lock."""
+    entries = re.split(r"\n(?=[a-z])", (machine.project / "requirements-test.lock").read_text())
+    wanted = [entry for entry in entries if entry.partition("==")[0] in TOOLS]
+    (machine.project / "tools.lock").write_text("\n".join(wanted))
+    pip = ("-I", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", "tools.lock")
+    ended = machine.run(machine.python, *pip, limit_s=INSTALL_LIMIT_S)
+    assert ended.code == 0, ended.said
 
 
 def end_all(machine: Windows) -> None:

@@ -137,3 +137,30 @@ def test_a_missing_keyring_is_told_once(run: Run, words: tuple[str, ...]) -> Non
     _code, printed = run(*words)
 
     assert printed.count("This system offers no safe keyring.") == 1, printed
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a = [\n", "it ends in the middle of a value"),
+        (b"a = [", "Unexpected end of file"),
+        (b"a = {b = 1", "it ends in the middle of a value"),
+        (b"a = 1\na = 2\n", "already exists"),
+        (b"\xff\xfe\x00", "this is not UTF-16-LE text"),
+    ],
+)
+def test_a_clients_file_that_is_broken_is_left_as_it_is_and_the_reason_told(
+    run: Run, empty_computer: Path, content: bytes, words: str
+) -> None:
+    file = empty_computer / ".codex" / "config.toml"
+    file.parent.mkdir()
+    file.write_bytes(content)
+
+    code, printed = run("connect", "codex", "--write")
+
+    assert code == 1
+    assert f"{file} cannot be read: " in printed
+    assert words in printed
+    assert r"\x00" not in printed
+    assert is_sentence(printed)
+    assert file.read_bytes() == content
