@@ -142,18 +142,28 @@ rem One installation at a time: no second window can open the lock file for writ
 rem descriptor 8, and Windows lets go of it when that window ends, however it ends.
 :install_in_turn
 set "told="
+set "knocks=0"
 :knock
 set "turn=no"
 9>&2 2>nul (call :install_with_messages 8>>"%lock%" )
 if "%turn%"=="yes" goto end_of_turn
 if not exist "%lock%" goto not_writable
-if not defined told echo start.bat: another start is installing; waiting for it 1>&2
+rem No installation holds a file that is read-only or another user's, and nobody would ever let go of it.
+for %%f in ("%lock%") do set "attributes=%%~af"
+if not "%attributes:r=%"=="%attributes%" goto lock_stays
+if %knocks% geq 900 goto lock_stays
+set /a knocks+=1
+if not defined told echo start.bat: another start is installing; waiting for it, a quarter of an hour at most 1>&2
 set "told=yes"
 ping -n 2 127.0.0.1 >nul
 goto knock
 
 :end_of_turn
 del "%lock%" 2>nul
+exit /b
+
+:lock_stays
+echo start.bat: cannot write to "%lock%"; if no other start is installing, delete that file and start again 1>&2
 exit /b
 
 :not_writable

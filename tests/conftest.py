@@ -74,6 +74,8 @@ def empty_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(variable, str(folder))
     for folder in (home, home / "run"):  # these are there on every computer
         folder.mkdir(mode=0o700)
+    if sys.platform == "win32":  # no window opens on the screen of whoever runs the tests
+        monkeypatch.setattr(os, "startfile", lambda target: None)
     level, handlers = logging.root.level, list(logging.root.handlers)
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield home

@@ -82,8 +82,8 @@ DOORS_IN_WORDS: dict[str, str] = {
     "__main__": "cli",
     # flow, keys, tools and usage for their states alone
     "tray_app": (
-        "cli command doctor errors files flow hosting identity install keys logs paths process running server services"
-        " settings tools usage web"
+        "cli command doctor errors files flow hosting identity install keys logs paths process quoting running server"
+        " services settings tools usage web"
     ),
 }
 DOORS = {room: set(words.split()) for room, words in DOORS_IN_WORDS.items()}

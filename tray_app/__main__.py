@@ -13,7 +13,7 @@ import click
 from proxy import paths
 from proxy.cli.main import Port
 from proxy.cli.terminal import say, sentence_of
-from proxy.command import started_as
+from proxy.command import command, started_as
 from proxy.errors.configuration import ConfigurationError
 from proxy.hosting import demo_upstream
 from proxy.identity import TITLE, __version__
@@ -34,6 +34,7 @@ from tray_app.single_instance import SingleInstance
 ACTIVATE_TIMEOUT_S = 5.0
 NO_ANSWER = "The program is already running{} but does not answer. Start it with --replace to end that one."
 OTHER_VERSION = "Version {} is running, and this is {}. Start this one with --replace to have it take over."
+UNWRITABLE = "Make it yours and writable, with room on its disk; `{}` runs without it."
 STAYS = "The program that is already running does not end; end its process by hand."
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,11 @@ def main(host: str | None, port: int | None, tray: Wanted, *, demo: bool, replac
         leave_window(say)
         run({name: value for name, value in chosen.items() if value is not None}, tray, Start(demo, replace, at_login))
     except (ConfigurationError, OSError) as error:  # OSError: the folder of the lock cannot be written
-        sentence = sentence_of(error) if isinstance(error, OSError) else str(error)
-        log.error("%s", sentence)  # noqa: TRY400  one sentence, for the user
+        sentence = (
+            f"{sentence_of(error)} {UNWRITABLE.format(command('serve'))}" if isinstance(error, OSError) else str(error)
+        )
+        if logging.root.handlers:  # else it would be written to the terminal, where it is said below
+            log.error("%s", sentence)  # noqa: TRY400  one sentence, for the user
         show_failure(redact(sentence))
         say(sentence)
         sys.exit(1)

@@ -3,7 +3,6 @@
 import json
 import logging
 import shlex
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from proxy.errors.configuration import SettingsFileWrong
 from proxy.errors.proxy_error import ProxyError
 from proxy.files import write_private
 from proxy.install import applications, autostart
+from proxy.quoting import for_cmd, for_powershell
 from proxy.settings.commented import commented_settings
 from proxy.settings.store import SettingsStore
 from proxy.settings.upstreams import free_name
@@ -26,6 +26,7 @@ from tray_app.view import ADD_UPSTREAM, TURN_TOOL, USE_UPSTREAM
 
 DOCUMENTATION = "https://github.com/openai-tray-proxy/openai-tray-proxy#readme"
 RELEASES = "https://github.com/openai-tray-proxy/openai-tray-proxy/releases"
+HELLO = json.dumps({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]})
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Commands:
             "copy-url": lambda: self.copy(self._controller.tools_url),
             "copy-key": self.copy_key,
             "copy-curl": lambda: self.copy(self.curl()),
+            "copy-powershell": lambda: self.copy(self.powershell()),
             "question": lambda: self.open_page("approvals"),
             "unlock-keyring": self.unlock_keyring,
             "set-key": self.open_page,
@@ -153,12 +155,29 @@ class Commands:
 
     def curl(self) -> str:
         """Return a command for this system's shell that tries the proxy, with a key if one is required."""
-        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello!"}]}
-        words = ["curl", f"{self._controller.tools_url}/chat/completions", "-H", "Content-Type: application/json"]
-        if self._store.current.proxy_require_api_key:
-            words += ["-H", f"Authorization: Bearer {self._controller.services.proxy_keys.first().key}"]
-        words += ["-d", json.dumps(body)]
-        return subprocess.list2cmdline(words) if sys.platform == "win32" else shlex.join(words)
+        words = [self._chat_url(), "-H", "Content-Type: application/json"]
+        if key := self._required_key():
+            words += ["-H", f"Authorization: Bearer {key}"]
+        words += ["-d", HELLO]
+        return " ".join(("curl", *map(for_cmd if sys.platform == "win32" else shlex.quote, words)))
+
+    def powershell(self) -> str:
+        """Return the same for PowerShell, where the name curl and the quotes mean something else."""
+        key = self._required_key()
+        login = f" -Headers @{{ Authorization = {for_powershell(f'Bearer {key}')} }}" if key else ""
+        return (
+            f"Invoke-RestMethod -Method Post -Uri {for_powershell(self._chat_url())}{login} "
+            f"-ContentType 'application/json' -Body {for_powershell(HELLO)}"
+        )
+
+    def _chat_url(self) -> str:
+        return f"{self._controller.tools_url}/chat/completions"
+
+    def _required_key(self) -> str | None:
+        """Return a proxy key if one is required; the first call makes one."""
+        if not self._store.current.proxy_require_api_key:
+            return None
+        return self._controller.services.proxy_keys.first().key
 
     def open_page(self, to: str = "") -> None:
         """Open one of the program's own pages in the browser; raises NothingOpened."""

@@ -46,11 +46,18 @@ def show(target: str, preferred: Iterable[Command]) -> None:
         try:
             os.startfile(target)  # noqa: S606  the target was checked above
         except OSError as error:
-            raise NothingOpened(error.strerror or str(error)) from error
+            if not Path(target).is_file():
+                raise NothingOpened(error.strerror or str(error)) from error
+            try_each([[notepad(), target]])  # Windows knows no program for `.toml` by itself
     elif sys.platform == "darwin":
         try_each([["/usr/bin/open", target]])
     else:
         try_each([*preferred, ["xdg-open", target], ["gio", "open", target]])
+
+
+def notepad() -> str:
+    """Return Windows' editor by its full path: a file of that name where the program stands is not taken for it."""
+    return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "notepad.exe"))
 
 
 def try_each(commands: Iterable[Command]) -> None:

@@ -1,5 +1,6 @@
 """Work out how the tray looks: icon, tooltip, menu lines. Pure functions; they run on the tray's thread."""
 
+import sys
 from dataclasses import replace
 from datetime import datetime
 from textwrap import wrap
@@ -112,6 +113,7 @@ def menu_lines(state: TrayState, status: str) -> list[Line]:
         Line("copy-url", "Copy base URL"),
         Line("copy-key", "Copy proxy key"),
         Line("copy-curl", "Copy as curl"),
+        *([Line("copy-powershell", "Copy for PowerShell")] if sys.platform == "win32" else []),
         third,
         *([Line("unlock-keyring", "Unlock keyring…")] if is_keyring_locked(state) else []),
         Line("set-key", "Set provider key…"),

@@ -14,12 +14,14 @@ from proxy.clients.connection import Connections
 from proxy.command import command
 from proxy.errors.keyring import KeyringAbsent, KeyringFailure
 from proxy.errors.proxy_error import ProxyError
+from proxy.identity import APP_ID
 from proxy.install import applications
 from proxy.install import autostart as login
 from proxy.install.start_command import checkout
 from proxy.install.uninstall import Trace, data_traces, environment_trace, found, leave_word, program_traces
 from proxy.running import end_all
 
+PACKAGE_REMOVERS = (f"`pipx uninstall {APP_ID}`", f"`uv tool uninstall {APP_ID}`", f"`pip uninstall {APP_ID}`")
 MANY = 3  # places; more are told as a number
 
 
@@ -45,7 +47,8 @@ def autostart(wish: str) -> None:
 def uninstall(*, is_sure: bool, keep_data: bool) -> None:
     """Remove everything the program has made on this computer.
 
-    Launcher, start at login, packages, log; after a second question settings, keys and what it remembers.
+    Launcher, start at login, packages, log, settings, keys and what it remembers: each is named, and you are asked
+    once.
     """
     if not is_sure and not is_asked():
         raise click.UsageError("There is no terminal to ask at; say --yes, and --keep-data to keep your settings.")
@@ -54,22 +57,21 @@ def uninstall(*, is_sure: bool, keep_data: bool) -> None:
     say(f"  start at login: {login.status()}")
     for client in Connections(paths.connected_clients_dir).connected():
         say(f"  lines in the settings of {client.title}; what you have changed since stays")
-    if not (is_sure or click.confirm("Remove it?", default=False)):
-        say("Nothing was removed.")
-        return
-    tell("Your own:", data)
+    tell("This is kept:" if keep_data else "And what is your own, which cannot be had back:", data)
     say("  keys in the system's keyring")
-    takes_data = not keep_data and (
-        is_sure or click.confirm("Remove these too? They cannot be had back", default=False)
-    )
-    failures = remove_all(program, data if takes_data else [], takes_keys=takes_data)
+    if not (is_sure or click.confirm(f"Remove {'it' if keep_data else 'all of it'}?", default=False)):
+        say("Nothing was removed." + ("" if keep_data else " With --keep-data your own things would stay."))
+        return
+    failures = remove_all(program, [] if keep_data else data, takes_keys=not keep_data)
     for failure in failures:
         say(failure, err=True)
     if failures:
         sys.exit(1)
-    say("Everything is removed." if takes_data else "The program is removed; your settings and keys are kept.")
+    say("The program is removed; your settings and keys are kept." if keep_data else "Everything is removed.")
     if (checkout() / "start.sh").is_file():
         say(f"The folder {checkout()} is yours; delete it when you like.")
+    elif not getattr(sys, "frozen", False):
+        say(f"The package goes by what has installed it: {' or '.join(PACKAGE_REMOVERS)}.")
 
 
 def remove_all(program: list[Trace], data: list[Trace], *, takes_keys: bool) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import click
 
-from proxy.cli.terminal import say
+from proxy.cli.terminal import log_silent, say
 from proxy.errors.keyring import UnusableKey
 from proxy.keys.upstream_key import KeyState, Secrets, clean_key, worth_keeping
 
@@ -16,7 +16,9 @@ def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *
     """
     key = clean_key(text)
     refusal = try_key(key)
-    if refusal and not yes and (works := worth_keeping(refusal, held.load().key, try_key)):
+    with log_silent():  # a keyring that fails is told where the key is to be stored
+        held_key = held.load().key if refusal and not yes else None
+    if works := worth_keeping(refusal, held_key, try_key):
         say(refusal)
         if not may_ask:
             raise UnusableKey(f"the key in force {works} and was not replaced; --yes replaces it anyway")

@@ -35,9 +35,10 @@ def sentence_of(error: OSError) -> str:
 
 @contextmanager
 def log_silent() -> Iterator[None]:
-    """Keep quiet in the log what the command itself says."""
+    """Keep quiet in the log what the command itself says; one such block may lie within another."""
+    before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)

@@ -36,7 +36,7 @@ def list_upstreams() -> None:
         falls = f"falls back to {', '.join(row.fallback)}" if row.fallback else ""
         state = states.get(row.name, "")
         facts = "  ".join(part for part in (models, falls, key_words(services, row), state) if part)
-        say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
+        say(f"{mark} {row.label:15} {row.base_url:45} {facts}")
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")
     for learned in services.learned.described_repairs():
@@ -110,8 +110,8 @@ def use(name: str) -> None:
     """Send all requests there that no alias, prefix or pattern sends elsewhere."""
     services = assembled()
     row = named(services, name)
-    services.store.update(proxy_upstream=None if row.is_first else name)
-    say(f"In use: {name}, {row.base_url}")
+    services.store.update(proxy_upstream=None if row.is_first else row.name)
+    say(f"In use: {row.label}, {row.base_url}")
 
 
 @upstream.command("find")
@@ -135,7 +135,7 @@ def test(name: str | None, model: str | None) -> None:
     row = named(services, name) if name else services.store.current.chosen_upstream
     steps = services.try_out(row, model)
     for step in steps:
-        say(f"{row.name}: {step}", err=not step.is_good)
+        say(f"{row.label}: {step}", err=not step.is_good)
     if not all(step.is_good for step in steps):
         sys.exit(1)
 
@@ -154,11 +154,12 @@ def with_row(rows: "tuple[Upstream, ...]", row: dict[str, Any], *, replace: bool
 
 
 def named(services: "Services", name: str) -> "Upstream":
-    """Return the upstream of a name; raises SettingError."""
-    upstream = services.store.current.upstream_named(name)
+    """Return the upstream of a name, or of what it is shown as; raises SettingError."""
+    rows = services.store.current.upstreams
+    upstream = services.store.current.upstream_named(name) or next((row for row in rows if row.label == name), None)
     if upstream is not None:
         return upstream
-    names = ", ".join(row.name for row in services.store.current.upstreams)
+    names = ", ".join(row.label for row in rows)
     raise SettingError(f"there is no upstream {name!r}; there are {names}")
 
 

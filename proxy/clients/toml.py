@@ -14,7 +14,12 @@ class Toml:
 
     def parse(self, text: str) -> Any:
         """Return what a text says; raises ValueError."""
-        return tomlkit.parse(text).unwrap()
+        try:
+            return tomlkit.parse(text).unwrap()
+        except TOMLKitError as error:
+            if r"\x00" in str(error) and "\0" not in text:  # its name for the end of a text
+                raise ValueError("it ends in the middle of a value") from error
+            raise
 
     def put(self, text: str, path: Path, value: Any) -> str:
         """Put a value at a path; a table that is missing goes to the end. Raises CannotEdit."""

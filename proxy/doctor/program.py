@@ -83,34 +83,42 @@ def check_in_force(examination: Examination) -> Finding:
     read = store.read_anew()
     told, is_good = [], True
     for instance, report in reports:
-        late, fixed = differences(report, read)
+        wrong, chosen = differences(report, read)
         if report.get("file") != str(store.path):
-            late, fixed = [], [f"it follows another file, {report.get('file')}"]
+            wrong, chosen = [f"it follows another settings file, {report.get('file')}"], []
         if report.get("warning"):
-            late = [str(report["warning"])]
-        is_good = is_good and not late
-        if late or fixed:
-            told.append(f"process {instance.pid}: {'; '.join((*late, *fixed))}")
+            wrong = [str(report["warning"])]
+        is_good = is_good and not wrong
+        if wrong or chosen:
+            told.append(f"process {instance.pid}: {'; '.join((*wrong, *chosen))}")
+    if told and is_good:
+        told.insert(0, "as the settings file says, but for what was chosen when it was started:")
     return Finding(title, is_good, " ".join(told) or "as the settings file and the environment say")
 
 
 def differences(report: dict[str, Any], read: SettingsStore) -> tuple[list[str], list[str]]:
-    """Return the settings that a running proxy has not applied, and those it has from elsewhere than the file."""
+    """Return where a running proxy has other settings than a new one would have, and what its command line chose.
+
+    Where an environment makes the difference, the other checks look at other settings than those in force.
+    """
     held = report.get("settings")
-    late, fixed, defaults = [], [], Settings.model_construct()
+    wrong, chosen, defaults = [], [], Settings.model_construct()
     for field in Settings.model_fields:
         if about(field).secret or not isinstance(held, dict):
             continue
-        wanted = (shown(field, read.current), read.origin(field))
+        wanted, source = shown(field, read.current), read.origin(field)
         has, origin = held.get(field) or (shown(field, defaults), "default")
-        if has == wanted[0]:
+        if has == wanted:
             continue
         name = variable(field)
-        if "environment" in (origin, wanted[1]) or origin == "command line":
-            fixed.append(f"{name} is {has} ({origin}), here {wanted[0]} ({wanted[1]})")
+        if origin == "command line":
+            chosen.append(f"{name} is {has} (command line)")
+        elif "environment" in (origin, source):
+            whose = "its environment" if origin == "environment" else "its settings"
+            wrong.append(f"{name} is {has} by {whose}, but {wanted} here ({source}): start both in the same way")
         else:
-            late.append(f"{name} is {has}, but {wanted[0]} in the file: it is not in force yet")
-    return late, fixed
+            wrong.append(f"{name} is {has}, but {wanted} in the file: it is not in force yet")
+    return wrong, chosen
 
 
 def check_tray(_: Examination) -> Finding:

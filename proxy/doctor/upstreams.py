@@ -36,7 +36,7 @@ UNKNOWN = "not asked: which one you have chosen is not known"
 
 def title_of(row: Upstream, count: int) -> str:
     """Return the title of an upstream's check."""
-    return "Upstream" if count == 1 else f"Upstream {row.name}"
+    return "Upstream" if count == 1 else f"Upstream {row.label}"
 
 
 def check_of(row: Upstream, title: str) -> Check:
@@ -73,9 +73,9 @@ def check_states(examination: Examination) -> Finding:
     rows = parts.store.current.upstreams
     told = running.upstream_states(paths.runtime_dir(), parts.store.current.proxy_port)
     if not told and not parts.health.knows_any:
-        names = ", ".join(row.name for row in rows)
+        names = ", ".join(row.label for row in rows)
         return Finding("Upstreams", is_good=True, detail=f"{names}; no proxy has asked them yet")
-    states = {row.name: told.get(row.name) or str(parts.state_of(row)) for row in rows}
+    states = {row.label: told.get(row.name) or str(parts.state_of(row)) for row in rows}
     is_good = all(state == HEALTHY for state in states.values())
     return Finding("Upstreams", is_good, "; ".join(f"{name} {state}" for name, state in states.items()))
 
@@ -88,15 +88,16 @@ def check_network_proxy(examination: Examination) -> Finding:
         if variable is None:
             continue
         try:
-            told.append(f"{NetworkProxy.of(variable)} for {row.name}")
+            told.append(f"{NetworkProxy.of(variable)} for {row.label}")
         except NetworkProxyUnreachable as error:
             is_good = False
-            told.append(f"{error} (for {row.name})")
+            told.append(f"{error} (for {row.label})")
     return Finding("Network proxy", is_good, "; ".join(told) or "none: upstreams are reached directly")
 
 
 def check_clock(examination: Examination) -> Finding:
     """Compare this computer's clock with the dates in upstreams' answers."""
+    labels = {row.name: row.label for row in examination.parts.store.current.upstreams}
     for name, waiting in examination.probes.items():
         try:
             ahead_s = waiting.result(LIMIT_S).clock_ahead_s
@@ -106,6 +107,6 @@ def check_clock(examination: Examination) -> Finding:
             how = "ahead of" if ahead_s > 0 else "behind"
             is_good = abs(ahead_s) <= MAX_CLOCK_S
             advice = "" if is_good else "; set it right, or certificates and logins are refused"
-            apart = f"{abs(ahead_s):.0f} s {how} {name}'s" if abs(ahead_s) >= 1.5 else f"as {name}'s"
+            apart = f"{abs(ahead_s):.0f} s {how} {labels[name]}'s" if abs(ahead_s) >= 1.5 else f"as {labels[name]}'s"
             return Finding("Clock", is_good, f"{apart}{advice}")
     return Finding("Clock", is_good=True, detail="not compared: no upstream has named a time")

@@ -77,6 +77,7 @@ class InstallationFailed(ProxyError):
     """Say that the user's desktop could not be changed, or what was made not removed."""
 
     title = "The desktop could not be changed"
+    hint = "Make that folder yours and writable, with room on its disk, and try again"
     code = "installation_failed"
 
 

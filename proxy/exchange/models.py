@@ -81,9 +81,9 @@ class Models(Stage):
         lists = [each for each in found if isinstance(each, Listed)]
         if not lists and isinstance(found[0], ProxyError):
             raise found[0]
-        stale = [each.upstream.name for each in lists if each.is_stale]
-        flow.upstream, flow.upstream_status, flow.status = chosen.name, 200, 200
-        headers = Headers((("content-type", "application/json"), (UPSTREAM_HEADER, chosen.name)))
+        stale = [each.upstream.label for each in lists if each.is_stale]
+        flow.upstream, flow.upstream_status, flow.status = chosen.label, 200, 200
+        headers = Headers((("content-type", "application/json"), (UPSTREAM_HEADER, chosen.label)))
         if stale:
             headers = headers.plus((STALE, ", ".join(stale)))
         count = sum(len(each.rows) for each in lists)
@@ -101,9 +101,9 @@ class Models(Stage):
             failure = error if isinstance(error, ProxyError) else UpstreamTimeout(f"no list in {LIST_LIMIT_S:.0f} s")
             kept = self._kept.get(place)
             if kept is None or self._clock() - kept.at > KEPT_S:
-                log.warning("%s: the models of %s are not listed: %s", flow.id, upstream.name, failure)
+                log.warning("%s: the models of %s are not listed: %s", flow.id, upstream.label, failure)
                 return failure
-            log.info("%s: the models of %s are those of before: %s", flow.id, upstream.name, failure)
+            log.info("%s: the models of %s are those of before: %s", flow.id, upstream.label, failure)
             return replace(kept, is_stale=True)
         finally:
             flow.attempts += own.attempts
@@ -196,7 +196,7 @@ def row_of(listed: Listed, row: Row, *, is_chosen: bool) -> Row:
 
 def defaults(upstream: Upstream) -> Row:
     """Return what some clients need of every model."""
-    return {"object": "model", "created": 0, "owned_by": upstream.name}
+    return {"object": "model", "created": 0, "owned_by": upstream.label}
 
 
 def limit_for(model: str, limits: dict[str, int]) -> int | None:

@@ -80,6 +80,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Read on; raises RequestRefused, and then nothing more can be read."""
+        data = bytes(data)  # up to Python 3.11 the loop of Windows hands over a bytearray, which is no key of a cache
         if self._is_tunnel:
             self._receiver.on_tunnelled(data)
             return

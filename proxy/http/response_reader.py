@@ -78,6 +78,7 @@ class ResponseReader:
         if self._parser is None:
             self.is_reusable = False
             return False
+        data = bytes(data)  # up to Python 3.11 the loop of Windows hands over a bytearray
         self.has_begun = True
         self._has_progressed = False
         had_head = self.is_head_complete

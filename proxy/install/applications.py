@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from proxy import paths
-from proxy.files import target_of
 from proxy.identity import APP_ID, TITLE, __version__
 from proxy.install.desktop_entry import entry_text, exec_value
 from proxy.install.start_command import start_command
@@ -55,6 +54,7 @@ def add() -> Path:
         else:
             write_icons()
             write(file, entry_text(launcher_keys(start_command())))
+            file.chmod(0o755)  # else a file manager asks whether to trust it
     return file
 
 
@@ -83,8 +83,8 @@ def icon_files() -> Mapping[Path, Path]:
 def write_icons() -> None:
     """Copy the icons into the user's icon theme; raises OSError."""
     for file, asset in icon_files().items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(asset, target_of(file))
+        with writable(file):
+            write(file, asset.read_bytes())
 
 
 def write_bundle(folder: Path, words: list[str]) -> None:

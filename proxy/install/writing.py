@@ -15,10 +15,16 @@ def writable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InstallationFailed(f"{error.filename or path}: {error.strerror or error}") from error
+        refused = path if error.filename is None or is_temporary(error.filename, path) else error.filename
+        raise InstallationFailed(f"{refused}: {error.strerror or error}") from error
 
 
-def write(path: Path, text: str) -> None:
+def is_temporary(name: str, path: Path) -> bool:
+    """Return whether a file is what `write` makes beside a path, which is nothing to its reader."""
+    return Path(name).parent == path.parent and Path(name).name.startswith(f".{path.name}.")
+
+
+def write(path: Path, content: str | bytes) -> None:
     """Write a file whole, in a folder whose rights stay as they are; raises OSError.
 
     The file of another program may be a link to one kept elsewhere: it stays a link.
@@ -28,7 +34,7 @@ def write(path: Path, text: str) -> None:
     remove_leftovers(path.parent, path.name)
     new = beside(path)
     try:
-        new.write_text(text, encoding="utf-8")
+        new.write_bytes(content.encode() if isinstance(content, str) else content)
         put_in_place(new, path)
     except OSError:
         with suppress(OSError):

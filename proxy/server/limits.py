@@ -12,6 +12,8 @@ from typing import Literal
 from proxy.errors.request import RequestTooSlow
 from proxy.server.connection import ClientConnection
 
+# Windows' loop tells of a write only when all of it was taken: a slow reader seems to take nothing meanwhile.
+READER_S = 300.0 if sys.platform == "win32" else 60.0
 OWN_FILES = 64  # what the program holds open beside its connections
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ class Limits:
 
     head_s: float = 10.0  # from its first byte, or from the connection, to its end
     body_s: float = 15.0  # between two pieces
-    reader_s: float = 60.0  # without taking anything of what it asked for
+    reader_s: float = READER_S  # without taking anything of what it asked for
     idle_s: float = 75.0  # between two requests
     grace_s: float = 3.0  # for running answers, once the server stops accepting
     look_every_s: float = 1.0

@@ -127,6 +127,11 @@ class Upstream(BaseModel):
         return self.is_first and self.name == DEFAULT
 
     @property
+    def label(self) -> str:
+        """Return what the user calls it: its name, or its host where nobody has given it one."""
+        return urlsplit(self.base_url).netloc if self.is_unnamed else self.name
+
+    @property
     def origin(self) -> str:
         """Return scheme, host and port; the key is for this origin only."""
         parts = urlsplit(self.base_url)

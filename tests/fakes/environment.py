@@ -1,6 +1,7 @@
 """The environment of an empty computer: without the settings and proxies of whoever runs the tests."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,15 @@ ROOT = Path(__file__).parents[2]
 FOREIGN = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 OURS = (*map(str.upper, Settings.model_fields), "PROXY_API_KEY", "STREAM_TEST", "START_COMMAND")
 FOLDERS = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+# Windows asks its registry for these, and platformdirs first asks here.
+OF_WINDOWS = {"WIN_PD_OVERRIDE_LOCAL_APPDATA": "local", "WIN_PD_OVERRIDE_APPDATA": "roaming", "USERPROFILE": ""}
 
 
 def folders_below(home: Path) -> dict[str, Path]:
     """Return the user's folders by their variables. The address of a socket may be 107 bytes long: `run` is short."""
-    return {"HOME": home, **{name: home / name.lower() for name in FOLDERS}, "XDG_RUNTIME_DIR": home / "run"}
+    of_linux = {"HOME": home, **{name: home / name.lower() for name in FOLDERS}, "XDG_RUNTIME_DIR": home / "run"}
+    of_windows = {name: home / folder for name, folder in OF_WINDOWS.items()} if sys.platform == "win32" else {}
+    return {**of_linux, **of_windows}
 
 
 def clean(patch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -48,22 +49,38 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dist"
 
 
+@dataclass(frozen=True)
+class Tool:
+    """The wheel installed as people install programs: by `uv tool`, with a folder of commands and one of packages."""
+
+    commands: Path
+    packages: Path
+
+    @property
+    def python(self) -> str:
+        return str(self.packages / "openai-tray-proxy" / "bin" / "python")
+
+    @property
+    def folders(self) -> dict[str, str]:
+        return {"UV_TOOL_BIN_DIR": str(self.commands), "UV_TOOL_DIR": str(self.packages)}
+
+
 @pytest.fixture(scope="module")
-def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the programs of an environment in which the wheel alone was installed."""
-    folder = tmp_path_factory.mktemp("installed") / "venv"
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Tool:
+    """Install the wheel alone."""
+    folder = tmp_path_factory.mktemp("installed")
+    tool = Tool(folder / "bin", folder / "tools")
     [wheel] = built.glob("*.whl")
-    run_uv("venv", "--quiet", "--python", sys.executable, str(folder))
     lock = ROOT / "requirements.lock"
     run_uv(
-        "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "--constraint", str(lock), str(wheel)
+        "tool", "install", "--quiet", "--python", sys.executable, "--constraints", str(lock), str(wheel), **tool.folders
     )
-    return folder / "bin"
+    return tool
 
 
-def run_uv(*words: str) -> None:
+def run_uv(*words: str, **folders: str) -> None:
     variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    variables = {uv: variables[pip] for pip, uv in SETTINGS.items() if pip in variables} | variables
+    variables = {uv: variables[pip] for pip, uv in SETTINGS.items() if pip in variables} | variables | folders
     done = subprocess.run(
         [sys.executable, "-m", "uv", *words],
         env=variables,
@@ -106,6 +123,7 @@ def test_the_sdist_holds_what_a_clone_does(built: Path) -> None:
         "LICENSE",
         "start.sh",
         "start.bat",
+        "OpenAI Tray Proxy.desktop",
         "mkdocs.yml",
         "docs/index.md",
         "tests/test_layout.py",
@@ -113,10 +131,10 @@ def test_the_sdist_holds_what_a_clone_does(built: Path) -> None:
         assert name in names
 
 
-def test_it_knows_its_version_and_every_command(installed: Path, tmp_path: Path) -> None:
+def test_it_knows_its_version_and_every_command(installed: Tool, tmp_path: Path) -> None:
     for words, said in ((["--version"], __version__), (["--help"], "headless")):
         done = subprocess.run(
-            [installed / "openai-tray-proxy", *words],
+            [installed.commands / "openai-tray-proxy", *words],
             env=environment(tmp_path, PYTHONPATH=""),
             timeout=60,
             capture_output=True,
@@ -126,17 +144,40 @@ def test_it_knows_its_version_and_every_command(installed: Path, tmp_path: Path)
         )
         assert said in done.stdout
     assert all(f"  {command} " in done.stdout for command in cli.commands)
-    assert (installed / "openai-tray-proxy-tray").exists()
+    assert (installed.commands / "openai-tray-proxy-tray").exists()
 
 
 @pytest.fixture(params=["demo", "headless"])
-def program(installed: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
+def program(installed: Tool, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
     """Run an installed one by a word that the start script has too."""
-    command, python = (str(installed / "openai-tray-proxy"),), str(installed / "python")
-    with Program(tmp_path, request.param, "--port", "0", command=command, python=python, PYTHONPATH="") as running:
+    command = (str(installed.commands / "openai-tray-proxy"),)
+    words = (request.param, "--port", "0")
+    with Program(tmp_path, *words, command=command, python=installed.python, PYTHONPATH="") as running:
         yield running
 
 
 def test_it_serves(program: Program) -> None:
     with program.connect() as client:
         assert client.ask("GET", "/v1/health").status == 200
+
+
+def test_it_goes_without_a_trace_and_names_the_command_that_removes_the_package(
+    installed: Tool, tmp_path: Path
+) -> None:
+    """Stands last: it takes the package away."""
+    env = environment(tmp_path, PYTHONPATH="", DBUS_SESSION_BUS_ADDRESS="")
+
+    def run(*words: str) -> str:
+        command = [installed.commands / "openai-tray-proxy", *words]
+        return subprocess.run(command, env=env, timeout=60, capture_output=True, text=True, check=True).stdout
+
+    run("install")
+    [launcher] = tmp_path.rglob("openai-tray-proxy.desktop")
+    assert installed.python in launcher.read_text()
+    said = run("uninstall", "--yes")
+    assert "`uv tool uninstall openai-tray-proxy`" in said
+    assert "`pipx uninstall openai-tray-proxy`" in said
+    assert not [path for path in tmp_path.rglob("*") if "openai-tray-proxy" in path.name]
+
+    run_uv("tool", "uninstall", "openai-tray-proxy", **installed.folders)
+    assert list(installed.commands.iterdir()) == []

@@ -100,6 +100,18 @@ def test_the_copied_command_is_one_for_the_shell_and_brings_its_key(clicked: Cli
     assert set(with_key) - set(plain) == {f"Authorization: Bearer {key}"}
 
 
+def test_the_command_for_powershell_asks_the_same_and_brings_its_key(clicked: Clicked) -> None:
+    plain = clicked.commands.powershell()
+    clicked.click("require-key")
+    with_key = clicked.commands.powershell()
+
+    head, _, body = plain.partition(" -ContentType 'application/json' -Body ")
+    assert head == f"Invoke-RestMethod -Method Post -Uri '{clicked.controller.tools_url}/chat/completions'"
+    assert json.loads(body.strip("'"))["messages"]
+    key = clicked.controller.services.proxy_keys.current[0].key
+    assert with_key == plain.replace(" -ContentType", f" -Headers @{{ Authorization = 'Bearer {key}' }} -ContentType")
+
+
 @pytest.mark.parametrize("key", ["view-logs", "log-folder", "dashboard", "doctor", "documentation", "settings-file"])
 def test_what_cannot_be_opened_is_trouble_and_no_failure(
     clicked: Clicked, key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -1,7 +1,7 @@
 """The tray on Windows: pystray, and what it leaves out of Windows' rules.
 
-Written from Microsoft's documentation and pystray's source; not yet run on a real Windows. pystray answers 0 to every
-unknown message, and 0 to WM_QUERYENDSESSION means: do not let the user log out.
+Written from Microsoft's documentation and pystray's source, and run under Wine, not on a real Windows. pystray answers
+0 to every unknown message, and 0 to WM_QUERYENDSESSION means: do not let the user log out.
 """
 
 import ctypes

@@ -10,6 +10,7 @@ from fakes.full_disk import full_disk
 from fakes.program import run_python
 from proxy import paths
 from proxy.cli.main import main
+from proxy.identity import APP_ID
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="these limits and folders are not Windows's")
 
@@ -37,7 +38,7 @@ def is_sentence(printed: str) -> bool:
 
 @pytest.mark.parametrize(
     "words",
-    [("tools", "init"), ("autostart", "on"), ("connect", "codex", "--write"), ("key", "use", "keyring")],
+    [("tools", "init"), ("autostart", "on"), ("install",), ("connect", "codex", "--write"), ("key", "use", "keyring")],
 )
 def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(run: Run, words: tuple[str, ...]) -> None:
     with full_disk():
@@ -45,6 +46,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_file(run: Run, words: tupl
 
     assert code == 1
     assert "File too large" in printed
+    assert "assets" not in printed  # the file that is written is named, not the one that is read
     assert is_sentence(printed)
     assert [file for file in paths.config_dir().parent.rglob("*") if file.is_file()] == []
 
@@ -64,6 +66,28 @@ def test_a_home_that_cannot_be_written_is_a_sentence(
 
     assert code == 1
     assert "Not a directory" in printed or "cannot be read" in printed
+    assert is_sentence(printed)
+
+
+def test_the_file_that_cannot_be_written_is_named_and_none_beside_it(run: Run) -> None:
+    with full_disk():
+        _code, printed = run("autostart", "on")
+
+    assert f"autostart/{APP_ID}.desktop: File too large. " in printed
+
+
+@pytest.mark.parametrize("taken", ["XDG_RUNTIME_DIR", "XDG_STATE_HOME", "HOME"])
+def test_a_tray_without_a_folder_of_its_own_says_so_once_with_a_way_on(empty_computer: Path, taken: str) -> None:
+    file = empty_computer / "in the way"
+    file.write_text("a file where the folder should be")
+    elsewhere = {"XDG_RUNTIME_DIR": "", "XDG_STATE_HOME": str(file), taken: str(file)}
+
+    ended = run_python(empty_computer, "-m", "tray_app", "--port", "0", DISPLAY="", WAYLAND_DISPLAY="", **elsewhere)
+
+    printed = ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    assert printed.count("Not a directory") == 1
+    assert "`openai-tray-proxy serve` runs without it." in printed
     assert is_sentence(printed)
 
 
@@ -104,3 +128,39 @@ def test_a_locale_without_utf_8_is_no_trouble(empty_computer: Path, words: tuple
     assert ended.returncode in (0, 1)
     assert ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("key", "status"), ("key", "delete"), ("key", "use", "keyring"), ("proxy-key", "list")]
+)
+def test_a_missing_keyring_is_told_once(run: Run, words: tuple[str, ...]) -> None:
+    _code, printed = run(*words)
+
+    assert printed.count("This system offers no safe keyring.") == 1, printed
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a = [\n", "it ends in the middle of a value"),
+        (b"a = [", "Unexpected end of file"),
+        (b"a = {b = 1", "it ends in the middle of a value"),
+        (b"a = 1\na = 2\n", "already exists"),
+        (b"\xff\xfe\x00", "this is not UTF-16-LE text"),
+    ],
+)
+def test_a_clients_file_that_is_broken_is_left_as_it_is_and_the_reason_told(
+    run: Run, empty_computer: Path, content: bytes, words: str
+) -> None:
+    file = empty_computer / ".codex" / "config.toml"
+    file.parent.mkdir()
+    file.write_bytes(content)
+
+    code, printed = run("connect", "codex", "--write")
+
+    assert code == 1
+    assert f"{file} cannot be read: " in printed
+    assert words in printed
+    assert r"\x00" not in printed
+    assert is_sentence(printed)
+    assert file.read_bytes() == content

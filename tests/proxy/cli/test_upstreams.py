@@ -117,3 +117,25 @@ def test_servers_of_this_computer_are_found(monkeypatch: pytest.MonkeyPatch) -> 
         assert f"upstream add vllm http://127.0.0.1:{port}/v1`" in run("find").output
         run("add", "vllm", f"http://127.0.0.1:{port}/v1")
         assert "No other model server answers" in run("find").output
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("http://127.0.0.1:11434/v1", "127.0.0.1:11434"),
+        ("https://llm.example/openai/v1", "llm.example"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ],
+)
+def test_an_upstream_nobody_has_named_is_shown_and_chosen_by_its_host(
+    monkeypatch: pytest.MonkeyPatch, address: str, host: str
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    run("add", "groq", GROQ)
+    run("use", "groq")
+
+    assert f"  {host} " in run("list").output
+    assert "default" not in run("list").output
+    assert run("use", host).output.startswith(f"In use: {host}, ")
+    assert run("use", "default").output.startswith(f"In use: {host}, ")
+    assert f"there are {host}, groq" in str(run("use", "nobody").exception)

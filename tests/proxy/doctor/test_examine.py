@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -163,6 +164,43 @@ def test_settings_that_are_not_in_force_yet_are_told_and_those_of_the_command_li
     assert not late.is_good
     assert "OPENAI_TIMEOUT is 20.0, but 30.0 in the file" in late.detail
     assert "OPENAI_MAX_RETRIES" in late.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("OPENAI_TIMEOUT", "44", "OPENAI_TIMEOUT is "),
+        ("PROXY_REQUIRE_API_KEY", "true", "PROXY_REQUIRE_API_KEY is "),
+        ("OPENAI_MAX_RETRIES", "7", "but 7 here (environment)"),
+    ],
+)
+def test_another_environment_than_the_running_proxys_is_a_problem(
+    published: Hosted, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    found = check_in_force(looking_beside(published))
+
+    assert not found.is_good
+    assert words in found.detail
+    assert "start both in the same way" in found.detail
+
+
+def test_another_settings_file_than_the_running_proxys_is_a_problem(published: Hosted, tmp_path: Path) -> None:
+    found = check_in_force(Examination(assemble({}, tmp_path / "other.toml", lambda: MemoryKeychain())))
+
+    assert not found.is_good
+    assert f"another settings file, {published.services.store.path}" in found.detail
+
+
+def test_what_the_command_line_has_chosen_is_told_as_chosen(published: Hosted) -> None:
+    published.services.store.path.write_text("openai_timeout = 20\n")
+    published.services.store.update(openai_timeout=21)
+
+    found = check_in_force(looking_beside(published))
+
+    assert found.is_good
+    assert found.detail.startswith("as the settings file says, but for what was chosen when it was started: process")
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,18 @@ def test_an_upstream_that_is_well_tells_its_models_and_the_time_of_each_step(ups
     assert upstream.request.header("authorization") == f"Bearer {KEY}"
 
 
+def test_an_upstream_nobody_has_named_is_told_by_its_host(upstream: Fresh) -> None:
+    upstream.answer(Json(MODELS))
+    row = {"name": "other", "base_url": upstream.base_url}
+
+    told = findings(upstream.base_url, proxy_upstreams=[row])
+
+    host = upstream.base_url.split("/")[2]
+    assert {f"Upstream {host}", "Upstream other"} <= set(told)
+    assert told["Upstreams"].detail.startswith(f"{host} ")
+    assert not [finding for finding in told.values() if "default" in finding.title + finding.detail]
+
+
 @pytest.mark.parametrize(
     ("status", "said"), [(401, "refuses this key"), (404, "lists no models"), (500, "answered 500")]
 )
@@ -106,15 +118,15 @@ def test_each_of_several_upstreams_has_its_own_finding(upstream: Fresh) -> None:
 
     found = findings(upstream.base_url, proxy_upstreams=rows)
 
-    assert found["Upstream default"].is_good
+    assert found[f"Upstream {upstream.base_url.split('/')[2]}"].is_good
     assert not found["Upstream dead"].is_good
 
 
 @pytest.mark.parametrize(
     ("value", "shown", "is_good"),
     [
-        ("http://user:a-secret-word@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY) for default", True),
-        ("socks5://user:a-secret-word@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY) for default", True),
+        ("http://user:a-secret-word@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY) for api.example.invalid", True),
+        ("socks5://user:a-secret-word@127.0.0.1:9", "127.0.0.1:9 (HTTPS_PROXY) for api.example.invalid", True),
         ("http://user:a-secret-word@:::", "HTTPS_PROXY holds no address", False),
     ],
 )
@@ -133,7 +145,7 @@ def test_the_network_proxy_is_named_without_its_login(
 
 @pytest.mark.parametrize(
     ("ahead_s", "said", "is_good"),
-    [(0, "as default's", True), (7200, "s behind default's", False), (-900, "ahead of", False)],
+    [(0, "as {}'s", True), (7200, "s behind {}'s", False), (-900, "ahead of", False)],
 )
 def test_the_clock_is_compared_with_the_time_an_upstream_names(
     upstream: Fresh, ahead_s: float, said: str, is_good: bool
@@ -144,7 +156,7 @@ def test_the_clock_is_compared_with_the_time_an_upstream_names(
     found = findings(upstream.base_url)["Clock"]
 
     assert found.is_good is is_good
-    assert said in found.detail
+    assert said.format(upstream.base_url.split("/")[2]) in found.detail
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Foo 2026 99:99:99 GMT"])

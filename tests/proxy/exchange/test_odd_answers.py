@@ -1,4 +1,4 @@
-"""JSON of an unexpected inner type is the upstream's fault: passed on or told as its error, and never as one of ours."""
+"""JSON of an unexpected inner type is the upstream's fault: passed on or told as its error, never as one of ours."""
 
 import json
 from collections.abc import Iterator

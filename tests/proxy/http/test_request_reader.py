@@ -410,6 +410,19 @@ def test_a_head_that_is_known_is_not_parsed_again(end: bytes) -> None:
     assert seen.whole[0] == seen.whole[1] == seen.whole[2]
 
 
+@pytest.mark.parametrize(
+    "packets",
+    [[POST + b"Content-Length: 5\r\n\r\nabcde"] * 2, [GET], byte_by_byte(POST + b"Content-Length: 3\r\n\r\nabc")],
+)
+def test_a_loop_that_hands_over_bytearrays_is_read_as_one_of_bytes(packets: list[bytes]) -> None:
+    plain, handed_over = read(*packets), read(*map(bytearray, packets))
+
+    assert handed_over.refusal is None
+    assert handed_over.whole == plain.whole
+    assert handed_over.unparsed == plain.unparsed
+    assert all(type(piece) is bytes for _head, pieces in handed_over.requests for piece in pieces)
+
+
 def test_a_body_of_another_length_makes_no_other_head() -> None:
     bodies = [b"abcde", b"", b"x" * 70_000, b"abc\r\n\r\nd"]
     seen = again(*(POST + b"Content-Length: %d\r\n\r\n%b" % (len(body), body) for body in bodies))

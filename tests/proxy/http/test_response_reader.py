@@ -50,6 +50,18 @@ BODIES = st.lists(st.binary(max_size=40), max_size=4)
 INTERIM = st.sampled_from([b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 E\r\nLink: <a>\r\n\r\n" * 2])
 
 
+@pytest.mark.parametrize("framing", [LENGTH % 6, CHUNKED, b""])
+def test_a_loop_that_hands_over_bytearrays_is_read_as_one_of_bytes(framing: bytes) -> None:
+    body = in_chunks([b"abc", b"def"]) if framing == CHUNKED else b"abcdef"
+    packets = [OK + framing + b"\r\n" + body[:4], body[4:]]
+
+    handed_over = Read(list(map(bytearray, packets)), eof=not framing)
+
+    assert handed_over.outcome() == Read(packets, eof=not framing).outcome()
+    assert handed_over.body == b"abcdef"
+    assert type(handed_over.reader.headers) is type(Read(packets).reader.headers)
+
+
 @given(
     INTERIM,
     BODIES,

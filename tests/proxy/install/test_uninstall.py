@@ -123,30 +123,37 @@ def test_nobody_to_ask_removes_nothing(empty_computer: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "launcher", "settings"),
+    ("words", "typed", "launcher", "settings"),
     [
-        ("n\n", True, True),
-        ("\n", True, True),
-        ("y\nn\n", False, True),
-        ("y\n\n", False, True),
-        ("y\ny\n", False, False),
+        ((), "n\n", True, True),
+        ((), "\n", True, True),
+        ((), "y\n", False, False),
+        (("--keep-data",), "n\n", True, True),
+        (("--keep-data",), "y\n", False, True),
     ],
 )
-def test_the_user_is_asked_for_the_program_and_for_his_own_things(
-    empty_computer: Path, typed: str, launcher: bool, settings: bool
+def test_the_user_is_asked_once_with_everything_named(
+    empty_computer: Path, words: tuple[str, ...], typed: str, launcher: bool, settings: bool
 ) -> None:
     use_everything()
+    named = [applications.launcher_file(), paths.log_file().parent, paths.config_dir(), paths.kept_requests_dir()]
     user, terminal = pty.openpty()
     try:
         os.write(user, typed.encode())
-        command = [sys.executable, "-m", "proxy", "uninstall"]
-        subprocess.run(command, cwd=ROOT, stdin=terminal, capture_output=True, timeout=30, check=True)
+        command = [sys.executable, "-m", "proxy", "uninstall", *words]
+        ended = subprocess.run(
+            command, cwd=ROOT, stdin=terminal, capture_output=True, timeout=30, check=True, text=True
+        )
     finally:
         os.close(user)
         os.close(terminal)
 
     assert applications.is_added() is launcher
     assert paths.settings_file().exists() is settings
+    before, question, _after = ended.stdout.partition("[y/N]")
+    assert ended.stdout.count(question) == 1
+    assert all(str(place) in before for place in named)
+    assert "keyring" in before
 
 
 @pytest.mark.parametrize("place", ["config_dir", "launcher", "log"])
