@@ -41,6 +41,7 @@ UNDOCUMENTED = {
 }
 # The private parts of Python's own library, which comes with the program and has no bound.
 OF_PYTHON = {
+    "_exit": "os documents it, for a process that must not go on: the one of function tools, out of memory",
     "_open": "logging.FileHandler opens its file there, and the file must be its owner's alone",
     "_srcfile": "logging's documentation sets it to None, which saves looking for the caller's file",
     "_thread": "logging.handlers.QueueListener keeps its thread there, which has no public name; its end has a limit",

@@ -18,7 +18,7 @@ def keep_tried(held: Secrets, try_key: Callable[[str], str | None], text: str, *
     refusal = try_key(key)
     with log_silent():  # a keyring that fails is told where the key is to be stored
         held_key = held.load().key if refusal and not yes else None
-    if works := worth_keeping(refusal, held_key, try_key):
+    if refusal and (works := worth_keeping(refusal, held_key, try_key)):
         say(refusal)
         if not may_ask:
             raise UnusableKey(f"the key in force {works} and was not replaced; --yes replaces it anyway")

@@ -5,7 +5,7 @@ it while it is iterated, so that the app is a Flask app everywhere.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
@@ -65,12 +65,14 @@ def below_version(path: str) -> str:
     return rest if rest.startswith("/") and rest != path else VERSION.sub("/", path)
 
 
-def received_headers(environ: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the headers a client sent, but for the length of its body: this head may come again with another."""
-    for key, value in environ.items():
-        if key.startswith("HTTP_") or key == "CONTENT_TYPE":
-            yield key.removeprefix("HTTP_").replace("_", "-").lower(), value
-    yield from environ.get(UNDERSCORED, ())
+def received_headers(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers a client sent, but for the length of its body: this head may come again with another."""
+    named = [
+        (key.removeprefix("HTTP_").replace("_", "-").lower(), value)
+        for key, value in environ.items()
+        if key.startswith("HTTP_") or key == "CONTENT_TYPE"
+    ]
+    return [*named, *environ.get(UNDERSCORED, ())]
 
 
 def client_program() -> str | None:
