@@ -12,9 +12,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-STEP_BYTES = 262_144  # decoded at once
+STEP_BYTES = 65_536  # decoded at once
 MAX_WINDOW: Mapping[int, int] = {zstd.DecompressionParameter.window_log_max: 26}  # 64 MB
 MAX_ENCODINGS = 3
+MAX_EMPTY = 64  # members one behind the other that hold nothing; each costs a copy of the rest
+GZIP_BEGINS = b"\x1f\x8b"
 BROKEN = (zlib.error, brotli.error, zstd.ZstdError)
 
 
@@ -52,9 +54,21 @@ class Inflate:
 
     def feed(self, data: bytes) -> bytes:
         """Return the next bytes; raises zlib.error."""
-        data = self._left + data
+        self._left += data
+        for _ in range(MAX_EMPTY):
+            if plain := self._member():
+                return plain
+            if not self._inflater.eof or self._left in (b"", GZIP_BEGINS[:1]):
+                return b""
+        raise zlib.error("too many empty members")
+
+    def _member(self) -> bytes:
+        """Return the next bytes of the member under way, or of the one behind it."""
+        data = self._left
         if self._inflater.eof and data:
-            if self._window_bits != zlib.MAX_WBITS | 16 or not data.startswith(b"\x1f\x8b"):
+            if self._window_bits == zlib.MAX_WBITS | 16 and data == GZIP_BEGINS[:1]:
+                return b""  # a chunk may end within it
+            if self._window_bits != zlib.MAX_WBITS | 16 or not data.startswith(GZIP_BEGINS):
                 self._left = b""  # what some servers put behind it
                 return b""
             self._start()
@@ -120,13 +134,16 @@ class Zstandard:
         """Return the next bytes; raises ZstdError."""
         self._has_begun = self._has_begun or bool(data)
         data = self._left + data
-        if self._decompressor.eof:
-            if not data:
-                return b""
-            self._start()
-        plain = self._decompressor.decompress(data, STEP_BYTES)
-        self._left = self._decompressor.unused_data if self._decompressor.eof else b""
-        return plain
+        for _ in range(MAX_EMPTY):
+            if self._decompressor.eof:
+                if not data:
+                    return b""
+                self._start()
+            plain = self._decompressor.decompress(data, STEP_BYTES)
+            data = self._left = self._decompressor.unused_data if self._decompressor.eof else b""
+            if plain or not data:
+                return plain
+        raise zstd.ZstdError("too many empty frames")
 
 
 STEPS: dict[str, Callable[[], Step]] = {

@@ -11,6 +11,7 @@ from proxy.http.headers import Headers
 from proxy.http.response_reader import RawHeaders, ResponseReader
 
 STALE = ("content-encoding", "content-length")
+TURN_BYTES = 65_536  # given out at one go: a small body may unfold into millions of events, and others wait meanwhile
 
 
 class Connection(Protocol):
@@ -32,6 +33,7 @@ class WireAnswer(Answer):
         self._failure: Exception | None = None
         self._woken: asyncio.Future[None] | None = None
         self._decoder: Decoder | None = None
+        self._given_bytes = 0  # since the loop last had a turn
         self.on_end: Callable[[], None] | None = None  # called once, when nothing more is to come
         self.status = reader.status
         self.headers = headers_of(reader.headers)
@@ -49,21 +51,22 @@ class WireAnswer(Answer):
 
     async def next_chunk(self) -> bytes:
         """Return the next bytes as they arrive, b"" at the end; raises UpstreamFailure once all is told before it."""
+        if self._given_bytes >= TURN_BYTES:
+            self._given_bytes = 0
+            await asyncio.sleep(0)
         reader = self._reader
         while True:
             if reader.pieces:
-                if self._decoder is None:
-                    if reader.is_complete:  # all of it is here: there is nothing to read on for
-                        chunk = b"".join(reader.pieces)
-                        reader.pieces.clear()
-                        return chunk
-                    chunk = reader.take()
-                    if not reader.pieces:
-                        self._note_taken()
-                    return chunk
-                if chunk := self._decoded(reader.take()):
+                chunk = reader.take()
+                if self._decoder is not None:
+                    chunk = self._decoded(chunk)
+                elif not reader.pieces:
+                    self._note_taken()
+                if chunk:
+                    self._given_bytes += len(chunk)
                     return chunk
             elif self._decoder is not None and (chunk := self._decoded(b"")):
+                self._given_bytes += len(chunk)
                 return chunk
             elif self._failure is not None:
                 raise self._failure
@@ -73,6 +76,7 @@ class WireAnswer(Answer):
                 return b""
             else:
                 self._note_taken()
+                self._given_bytes = 0
                 self._woken = asyncio.get_running_loop().create_future()
                 try:
                     await self._woken
