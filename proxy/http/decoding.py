@@ -43,6 +43,7 @@ class Inflate:
         self._start()
         self._left = b""
         self._has_begun = False
+        self._is_over = False  # what comes now is passed over
 
     def _start(self) -> None:
         self._inflater = zlib.decompressobj(self._window_bits)
@@ -54,7 +55,7 @@ class Inflate:
 
     def feed(self, data: bytes) -> bytes:
         """Return the next bytes; raises zlib.error."""
-        self._left += data
+        self._left = b"" if self._is_over else self._left + data
         for _ in range(MAX_EMPTY):
             if plain := self._member():
                 return plain
@@ -69,7 +70,7 @@ class Inflate:
             if self._window_bits == zlib.MAX_WBITS | 16 and data == GZIP_BEGINS[:1]:
                 return b""  # a chunk may end within it
             if self._window_bits != zlib.MAX_WBITS | 16 or not data.startswith(GZIP_BEGINS):
-                self._left = b""  # what some servers put behind it
+                self._left, self._is_over = b"", True  # what some servers put behind it
                 return b""
             self._start()
         if not self._has_begun and data:
