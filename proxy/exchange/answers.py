@@ -13,6 +13,7 @@ from proxy.stream.checker import StreamChecker
 
 LINGER_S = 0.1  # so long an upstream may take to end its answer after the last event, to keep its connection
 FOLLOWING_S = 0.5  # so long for each piece that follows a last event after which more may come
+STEP_BYTES = 16_384  # checked at one go: thousands of tiny events, while others wait for their turn
 SNIFFED_BYTES = 65_536  # so much white space may stand before what tells an answer's kind
 PADDING = re.compile(rb"\xef?\xbb?\xbf?[ \t\r\n]*")  # a byte order mark, and padding that keeps a connection alive
 FIELD = re.compile(rb"(?:data|event|id|retry)[:\r\n]|:")  # how an event begins, or a comment
@@ -160,7 +161,8 @@ class CheckedAnswer(Answer):
         while not checker.is_over:
             try:
                 if self._arrived:
-                    chunk, self._arrived = self._arrived, b""
+                    await asyncio.sleep(0)
+                    chunk = self._arrived
                 elif self._failure_met is not None:
                     return checker.end(self._failure_met)
                 elif checker.is_complete:
@@ -169,6 +171,7 @@ class CheckedAnswer(Answer):
                     chunk = await self._upstream.next_chunk()
             except UpstreamFailure as failure:
                 return checker.end(failure)
+            chunk, self._arrived = chunk[:STEP_BYTES], chunk[STEP_BYTES:]
             given = checker.feed(chunk) if chunk else checker.end()
             if given:
                 return given
