@@ -51,6 +51,11 @@ def message_in(line: bytes, *, is_cut: bool) -> JSONRPCMessage | None:
     try:
         return jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValueError:
+        pass
+    try:  # half of a character, of which nothing else is wrong
+        whole = json.dumps(json.loads(line), ensure_ascii=False).encode("utf-8", "replace")
+        return jsonrpc_message_adapter.validate_json(whole, by_name=False)
+    except (ValueError, RecursionError):
         return unreadable(line, "The answer is not a message of the protocol.")
 
 

@@ -15,6 +15,7 @@ from proxy.tools.tool import NotATool, Tool
 
 MAX_PAGES = 50
 MAX_TOOLS = 500
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 MAX_TOLD = 20  # of the tools that are left out, those that are named
 
 
@@ -52,6 +53,9 @@ def offered_of(found: dict[str, ServerTool], server: str, call: Call) -> Offered
             tools.append(tool_of(server, name, found[raw_name], call))
         except NotATool as reason:  # noqa: PERF203  each one stands for itself
             left_out.append(f"The tool {shown(raw_name)} of the MCP server {server} is left out: {reason}")
+        except UNFORESEEN as error:  # one odd tool never takes the others with it
+            why = f"its schema cannot be read ({type(error).__name__})"
+            left_out.append(f"The tool {shown(raw_name)} of the MCP server {server} is left out: {why}")
     if (more := len(left_out) - MAX_TOLD) > 0:
         left_out[MAX_TOLD:] = [f"{more} more tools of the MCP server {server} are left out"]
     if len(found) > MAX_TOOLS:

@@ -50,7 +50,7 @@ def normalised(schema: JsonObject) -> JsonObject:
         raise NotATool("its schema is no JSON") from error
     top = merged_top(schema, schema, iter(range(MAX_PARTS)))
     kind = top.get("type", "object")
-    if kind != "object" and not (isinstance(kind, list) and "object" in kind) and kind in KNOWN_KINDS:
+    if isinstance(kind, str) and kind != "object" and kind in KNOWN_KINDS:
         raise NotATool(f"its arguments are no object but {kind!r}")
     found = part(top, MAX_DEPTH)
     kept = {name: value for name, value in found.items() if name not in AT_TOP}

@@ -20,6 +20,9 @@ def mended(message: Any) -> Any:
     result = answer.result
     if isinstance(result.get("tools"), list):
         result["tools"] = [mended_tool(number, tool) for number, tool in enumerate(result["tools"], start=1)]
+        for name, kind in (("nextCursor", str), ("_meta", dict)):
+            if not isinstance(result.get(name), kind):
+                result.pop(name, None)
     elif isinstance(result.get("content"), str):
         result["content"] = [{"type": "text", "text": result["content"]}]
     elif "structuredContent" in result:
@@ -45,10 +48,13 @@ def mended_schema(schema: Any) -> JsonObject:
         return {"type": "object"}
     if not isinstance(schema, dict):
         return {"type": "object", WRONG: "its schema is no object"}
+    properties, required = schema.get("properties", {}), schema.get("required", [])
     is_plain = (
         schema.get("type") == "object"
-        and isinstance(schema.get("properties", {}), dict)
-        and isinstance(schema.get("required", []), list)
+        and isinstance(properties, dict)
+        and all(isinstance(each, dict) for each in properties.values())
+        and isinstance(required, list)
+        and all(isinstance(each, str) for each in required)
     )
     return schema if is_plain else {"type": "object", GIVEN: schema}
 

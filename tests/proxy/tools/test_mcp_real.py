@@ -17,6 +17,7 @@ import pytest
 
 from fakes.mcp_desk import LIMITS, McpDesk
 from proxy.tools.mcp import environment, lines
+from proxy.tools.mcp.schemas import normalised
 from proxy.tools.rich_result import output_of
 from proxy.tools.runner import CallLimits
 from waiting import wait_for
@@ -407,3 +408,27 @@ def test_kill_9_leaves_no_server_behind(tmp_path: Path, starts: int) -> None:
     wait_for(
         lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in left), "their end", 10
     )
+
+
+ODD_TOOLS: list[Any] = [
+    {"type": ["string", "null"]},
+    {"type": "object", "properties": {"a": True, "b": None, "c": "x"}},
+    {"type": "object", "properties": {"a": {}}, "required": ["a", 5, None]},
+    {"type": "object", "properties": {"a": {"description": "\ud800"}}},
+    {"type": [[]], "enum": [[1], {"a": []}]},
+]
+
+
+@pytest.mark.parametrize("schema", ODD_TOOLS, ids=str)
+def test_one_odd_tool_takes_no_other_with_it(desk: McpDesk, schema: Any) -> None:
+    results = {"good": {"content": [{"type": "text", "text": "done"}]}}
+    desk.write(srv=raw(tools=[tool("odd", schema), tool("good")], results=results))
+
+    assert desk.call("srv__good", CallLimits(30, 10_000, 1_000_000)).result == "done"
+
+
+@pytest.mark.parametrize(
+    "schema", [{"type": ["string", "null"]}, {"type": [[]]}, {"type": ["integer", []]}, {"type": {}}]
+)
+def test_a_kind_of_any_shape_is_understood(schema: Any) -> None:
+    assert normalised(schema)["type"] == "object"
