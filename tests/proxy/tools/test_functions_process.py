@@ -42,7 +42,7 @@ HOLDING = {
     "held_by_sum": "sum(range(10**11))",
     "held_by_power": "10 ** 10 ** 8",
     "held_by_search": "'x' in itertools.repeat('y')",
-    "stopped": "os.kill(os.getpid(), signal.SIGSTOP)",
+    "stopped": "os.kill(os.getpid(), signal.SIGSTOP) or time.sleep(20)",
 }
 ENDING = {
     "exits": "os._exit(3)",
