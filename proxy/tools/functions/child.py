@@ -30,8 +30,6 @@ SWITCH_INTERVAL_S = 0.0005  # between threads: a function that computes lets a p
 END_S = 1.0  # for what runs at the interpreter's end
 KEPT_SOURCE_BYTES = 1024 * 1024  # a larger file is read again where the process begins anew
 
-log = logging.getLogger(__name__)
-
 
 class Calls:
     """Load the file and run its tools, each message a task. Lives on one loop."""

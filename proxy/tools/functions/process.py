@@ -32,6 +32,8 @@ TERMINATE_S = 0.5  # for what it has started, once that was asked to end
 POLL_S = 0.01
 ERRORS = 2  # of the three pipes; what functions print comes there too
 HELD = "it did not answer, and was stopped"
+CLOSED = "it closed its pipe, and was stopped"
+GARBLED = "it said what cannot be read, and was stopped"
 OVERFULL = "too many of its functions did not end, and it was stopped"
 
 
@@ -93,8 +95,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
             result = answer.result()
             self.has_answered = True
             if result.get("outcome") == "too many" and self._calls == 1:  # calls that were left behind, all of them
-                self._why_killed = OVERFULL
-                self.kill()
+                self._end(OVERFULL)
             return result_in(result)
         except ProcessEnded as ended:
             raise CallFailed("failed", f"The tool's process ended ({ended}).") from ended
@@ -144,6 +145,12 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         if self.how is None and self._transport is not None:
             self._signal(is_last=True)
 
+    def _end(self, why: str) -> None:
+        """End it because it is of no use any more."""
+        if self.how is None:
+            self._why_killed = self._why_killed or why
+            self.kill()
+
     def _ask(self, **question: object) -> "tuple[int, asyncio.Future[Message]]":
         """Send a question and return its number and the answer to come; raises ProcessEnded, as the answer does."""
         if self.how is not None:
@@ -167,8 +174,7 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
         await asyncio.wait({answer}, timeout=ALIVE_S)
         self._waiting.pop(number, None)
         if not answer.done():
-            self._why_killed = HELD
-            self.kill()
+            self._end(HELD)
 
     # --- as asyncio calls it
 
@@ -186,19 +192,18 @@ class FunctionsProcess(asyncio.SubprocessProtocol):
             self._loop.call_later(REST_S, self._read_on)
             return
         try:
-            answers = [(answer["id"], answer) for answer in self._frames.add(data)]
-        except (NoFrame, KeyError):
-            self.kill()
-            return
-        for number, answer in answers:
-            if (waiting := self._waiting.get(number)) is not None and not waiting.done():
-                waiting.set_result(answer)
+            for answer in self._frames.add(data):
+                waiting = self._waiting.get(answer["id"])
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer)
+        except (NoFrame, KeyError, TypeError):  # a function has written there
+            self._end(GARBLED)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002  as asyncio has it
         """Take note that no answer will come; a process that has closed its pipe is of no use."""
         if fd == 1:
             self._has_said_all.set()
-            self._loop.call_later(LAST_WORDS_S, self.kill)
+            self._loop.call_later(LAST_WORDS_S, self._end, CLOSED)
 
     def process_exited(self) -> None:
         """Take note of its end."""

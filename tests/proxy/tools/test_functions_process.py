@@ -42,6 +42,7 @@ HOLDING = {
     "held_by_sum": "sum(range(10**11))",
     "held_by_power": "10 ** 10 ** 8",
     "held_by_search": "'x' in itertools.repeat('y')",
+    "stopped": "os.kill(os.getpid(), signal.SIGSTOP) or time.sleep(20)",
 }
 ENDING = {
     "exits": "os._exit(3)",
@@ -61,10 +62,36 @@ PRINTING = {
     "input": "sys.stdin.read() or 'nothing'",
     "log": "logging.getLogger('own').critical('x' * 10_000)",
 }
+GARBLING = {
+    "closes_all": "os.closerange(0, 1000) or time.sleep(20)",
+    "writes_a_wild_length": "[os.write(pipe, b'\\xff' * 8) for pipe in _pipes()] and time.sleep(20)",
+    "writes_no_json": "[os.write(pipe, b'\\0\\0\\0\\1{') for pipe in _pipes()] and time.sleep(20)",
+    "writes_no_number": "[os.write(pipe, b'\\0\\0\\0\\x09{\"id\":[]}') for pipe in _pipes()] and time.sleep(20)",
+}
 TOOLS = """
-import ctypes, itertools, logging, multiprocessing, os, re, signal, subprocess, sys, time
+import ctypes, itertools, logging, multiprocessing, os, re, signal, stat, subprocess, sys, time
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    pass
 
 count = 0
+
+
+def _pipes():
+    # What may be the way to the proxy.
+    written = [number for number in range(3, 20) if _is_written(number)]
+    assert written
+    return written
+
+
+def _is_written(number):
+    try:
+        return stat.S_ISFIFO(os.fstat(number).st_mode) and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_WRONLY
+    except OSError:
+        return False
+
 
 
 def greet(name: str = "you") -> str:
@@ -130,7 +157,7 @@ async def blocks(seconds: float) -> str:
 
 """ + "".join(
     f'\n\ndef {name}() -> str:\n    """Do it."""\n    return str({what})\n'
-    for kind in (HOLDING, ENDING, FILLING, PRINTING)
+    for kind in (HOLDING, ENDING, FILLING, PRINTING, GARBLING)
     for name, what in kind.items()
 )
 
@@ -222,6 +249,15 @@ def test_a_function_that_ends_its_process_is_told_and_the_next_call_works(
         f"ended ({how}). The next call starts it again, without what its functions had in memory."
     ]
     assert desk.call("greet", '{"name": "Ann"}').result == "Hello Ann"
+
+
+@posix_only
+@pytest.mark.parametrize("name", GARBLING)
+def test_a_function_that_breaks_the_pipes_ends_its_process_alone(desk: Desk, name: str) -> None:
+    desk.call("greet")
+
+    assert desk.call(name).result.startswith("Error: The tool's process ended (")
+    assert desk.call("greet").result == "Hello you"
 
 
 @posix_only
