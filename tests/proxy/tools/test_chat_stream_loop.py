@@ -484,17 +484,22 @@ def test_calls_that_break_off_are_not_run(tool_proxy: RunningProxy, upstream: Fr
     assert len(upstream.requests) == rounds_before + 1
 
 
-def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, upstream: Fresh) -> None:
-    upstream.answer(HALF_STREAM)
-
+def leave_after_its_first_text(tool_proxy: RunningProxy) -> None:
+    """Ask for a stream, and leave once the first text of HALF_STREAM is there."""
     with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
         seen = b""
         for piece in answer.iter_raw():
             seen += piece
             if b"Hel" in seen:
-                break
+                return
+    pytest.fail(f"the text never came: {seen!r}")
 
-    assert b"Hel" in seen
+
+def test_the_first_text_is_there_before_the_turn_ends(tool_proxy: RunningProxy, upstream: Fresh) -> None:
+    upstream.answer(HALF_STREAM)
+
+    leave_after_its_first_text(tool_proxy)
+
     upstream.wait_for_hangup()
 
 
@@ -517,12 +522,7 @@ def test_a_client_that_leaves_in_round_two_ends_the_upstream(tool_proxy: Running
         ]
     )
 
-    with tool_proxy.http.stream("POST", CHAT, json={"model": "m", "messages": MESSAGES, "stream": True}) as answer:
-        seen = b""
-        for piece in answer.iter_raw():
-            seen += piece
-            if b"Hel" in seen:
-                break
+    leave_after_its_first_text(tool_proxy)
 
     upstream.wait_for_hangup()
 

@@ -381,22 +381,25 @@ def test_a_client_who_leaves_takes_the_upstream_along(
     upstream.wait_for_hangup()
 
 
+async def stop_during(server: Server, assembled: Callable[[], Services], moment: Callable[[], Awaitable[Any]]) -> None:
+    """Have a server stop in the middle of its request, at this moment."""
+    app = AsgiApp(assembled)
+    calling = asyncio.create_task(app(head(), server.receive, server.send))
+    await moment()
+    calling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calling
+    await app.stop()
+
+
 def test_who_waits_for_an_answer_is_told_that_the_server_stops(
     assembled: Callable[[], Services], upstream: Any
 ) -> None:
     upstream.answer(SilentBeforeHeaders())
 
-    async def stop() -> Server:
-        app, server = AsgiApp(assembled), Server(body())
-        calling = asyncio.create_task(app(head(), server.receive, server.send))
-        await asyncio.to_thread(upstream.wait_for_requests, 1)
-        calling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await calling
-        await app.stop()
-        return server
+    server = Server(body())
+    asyncio.run(stop_during(server, assembled, lambda: asyncio.to_thread(upstream.wait_for_requests, 1)))
 
-    server = asyncio.run(stop())
     assert (server.status, json.loads(server.body)["error"]["code"]) == (503, "proxy_stopped")
     upstream.wait_for_hangup()
 
@@ -412,17 +415,9 @@ def test_nothing_is_added_to_an_answer_of_which_nobody_knows_how_much_was_sent(
             if len(self.sent) == 3:
                 await asyncio.Event().wait()
 
-    async def stop() -> Server:
-        app, server = AsgiApp(assembled), StuckServer(body())
-        calling = asyncio.create_task(app(head(), server.receive, server.send))
-        await server.sends("http.response.body", 2)
-        calling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await calling
-        await app.stop()
-        return server
+    server = StuckServer(body())
+    asyncio.run(stop_during(server, assembled, lambda: server.sends("http.response.body", 2)))
 
-    server = asyncio.run(stop())
     assert b"proxy_stopped" not in server.body
     assert not server.is_complete
 
