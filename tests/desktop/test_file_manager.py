@@ -23,30 +23,32 @@ T = TypeVar("T")
 LAUNCHER = "OpenAI Tray Proxy.desktop"
 FIRST_FILE = (210, 150)  # where its icon or its name is, below a line of warning or none
 ELSEWHERE = (600, 550)
+IN_FOLDER = (400, 300)  # black before there is a window
 EDITOR = "[Desktop Entry]\nType=Application\nName=Editor\nExec=cp %f {}\nMimeType=application/x-shellscript;\n"
 DEFAULTS = "[Default Applications]\napplication/x-shellscript=editor.desktop\n"
 
 
 @contextmanager
 def opened(desktop: Desktop, folder: Path, **variables: str) -> Iterator[None]:
-    """Show a folder in Thunar."""
+    """Show a folder in Thunar, and wait until it is there."""
     need("thunar")
     process = start(["thunar", str(folder)], desktop.env | variables)
     try:
+        wait_for(lambda: any(desktop.screen.image().getpixel(IN_FOLDER)), "the folder's window", 30)
         yield
     finally:
         end(process)
 
 
 def double_click(desktop: Desktop, then: Callable[[], T], what: str) -> T:
-    """Double-click the first file, once its window is there, until something comes of it; return what does."""
+    """Double-click the first file until something comes of it; return what does."""
     deadline = time.monotonic() + 30
     while not (found := then()):
         assert time.monotonic() < deadline, f"no {what} after a double-click"
         desktop.screen.move(ELSEWHERE)
         desktop.screen.click(FIRST_FILE)
         desktop.screen.click(FIRST_FILE)
-        waited_to = time.monotonic() + 3
+        waited_to = time.monotonic() + 1.5
         while not then() and time.monotonic() < waited_to:
             time.sleep(0.05)
     return found

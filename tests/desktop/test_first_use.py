@@ -145,6 +145,7 @@ def test_a_newcomer_gets_from_a_double_click_to_a_chat_and_leaves_without_a_trac
     again = wait_for(lambda: installed.pid() not in (None, pid) and installed.pid(), "the program after the next login")
     item = desktop.find_item(again)
     wait_for(lambda: desktop.read_menu(item).find("status").label.startswith("Running on"), "a key that is there still")
+    wait_for(desktop.screen.middle_of_the_icon, "the icon's picture")
     album.screen("after the next login")
 
     said = installed.run("uninstall", "--yes")

@@ -1,11 +1,13 @@
 """The commands of the program on Windows, as they are typed there."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from fakes.environment import ROOT
 from fakes.ports import free_port
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from proxy.identity import TITLE, __version__
@@ -46,6 +48,18 @@ def test_the_start_script_has_installed_it_and_starts_it_again_without(windows: 
     ended = windows.script("--version")
 
     assert (ended.code, ended.said.strip()) == (0, f"{TITLE}, version {__version__}")
+
+
+def test_a_lock_that_cannot_be_written_is_a_sentence_and_no_waiting(windows: Windows) -> None:
+    folder = windows.drive / "locked"
+    folder.mkdir()
+    shutil.copy(ROOT / "start.bat", folder)
+    (folder / ".venv.lock").touch(mode=0o444)
+
+    ended = windows.run("cmd", "/c", r"C:\locked\start.bat --version")
+
+    assert ended.code == 1
+    assert 'cannot write to "C:\\locked\\.venv.lock"; if no other start is installing, delete that file' in ended.said
 
 
 def test_every_step_of_check_passes_before_the_demo(windows: Windows) -> None:

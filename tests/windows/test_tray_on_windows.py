@@ -103,10 +103,11 @@ def test_quit_ends_it_and_takes_the_icon_away(windows: Windows, tray: int, scree
     wait_for(lambda: "ended in" in last_line(windows), "the last line of the log", 20)
 
 
-def test_the_end_of_the_session_ends_it(windows: Windows) -> None:
+def test_it_lets_the_session_end_and_ends_with_it(windows: Windows) -> None:
     port = started(windows)
 
-    windows.run("wineboot", "-e")
+    ended = windows.run("wineboot", "-e")
 
+    assert ended.code == 0
     wait_for(lambda: not answers(port), "the end of the program", 20)
-    wait_for(lambda: "ended in" in last_line(windows), "the last line of the log", 20)
+    windows.clear()
