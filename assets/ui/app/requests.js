@@ -69,6 +69,8 @@ function Table({ rows, opened, open, cancel }) {
   const slots = view.shown + 2 * SPARE_ROWS;
   const first = Math.max(0, Math.min(view.first - SPARE_ROWS, rows.length - slots));
   const last = Math.min(rows.length, first + slots);
+  const active = document.activeElement; // before anything is drawn anew
+  if (active !== box.current) focused.current = box.current?.contains(active) ? active.closest(".row")?.dataset.id ?? null : null;
   useLayoutEffect(() => { // the focus stays with its row; where that is out of sight, the table has it
     const at = document.activeElement;
     if (focused.current == null || !box.current.contains(at) || at.dataset.id === focused.current) return;
@@ -92,12 +94,10 @@ function Table({ rows, opened, open, cancel }) {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(id); }
     if (event.key === "Delete" && rows[place].outcome === "running") cancel(id);
   };
-  const came = (event) => { if (event.target.dataset?.id) focused.current = event.target.dataset.id; };
-  const went = (event) => { if (event.relatedTarget && !box.current?.contains(event.relatedTarget)) focused.current = null; };
   const names = [["time", "Time"], ["client", "Client"], ["model", "Model"], ["upstream", "Upstream"], ["outcome", "Outcome"], ["first", "First byte"],
     ["duration", "Duration"], ["speed", "Tokens/s"], ["tokens", "Tokens"], ["cost", "Cost"], ["action", ""]];
   return html`<div class=${`table ${opened ? "beside" : ""}`} role="table" aria-label="Requests" aria-rowcount=${rows.length + 1}>
-    <div class="scroll" ref=${box} tabindex="-1" onScroll=${look} onKeyDown=${pressed} onFocusIn=${came} onFocusOut=${went} role="rowgroup">
+    <div class="scroll" ref=${box} tabindex="-1" onScroll=${look} onKeyDown=${pressed} role="rowgroup">
       <div class="head" role="row">${names.map(([id, name]) => html`<span key=${id} role="columnheader" class=${`c-${id}`}>${name || html`<span class="away">Actions</span>`}</span>`)}</div>
       <div class="all" style=${{ height: `${rows.length * height}px` }}>
         ${places(first, last, slots).map((place) => html`<${Row} key=${place % slots} row=${rows[place]} place=${place} top=${place * height}
