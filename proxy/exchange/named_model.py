@@ -53,7 +53,7 @@ async def hold(request: Request, body: ArrivingBody, limit_bytes: int) -> None:
         return
     while not body.is_whole and body.held_bytes <= limit_bytes:
         await body.read_on()
-    if body.is_whole:
+    if body.is_whole and body.held_bytes <= limit_bytes:
         request.body, request.length = body.held(0, body.held_bytes), body.held_bytes
 
 

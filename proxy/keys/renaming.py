@@ -51,15 +51,15 @@ def put_back(holder: Secrets, before: str | None) -> None:
 
 def told_of_key(row: Upstream, renamed: Upstream, held: Secrets, holder: Secrets) -> str:
     """Remove the key under the old name, and return what there is to say of it."""
-    if held.state.source == "environment" and holder.state.source != "environment":
-        return f" Its key comes from {row.key_variable}: call that variable {renamed.key_variable}."
+    is_left = held.state.source == "environment" and holder.state.source != "environment"
+    said = f" Its key comes from {row.key_variable}: call that variable {renamed.key_variable}." if is_left else ""
     key = held.stored
     if key is None:
-        return ""
+        return said
     try:
         held.forget()
         if entry_of(row).lower() == entry_of(renamed).lower():  # which is one entry to some keyrings
             holder.keep(key)
     except KeyringFailure as failure:
-        return f" Its key is also in the keyring under the old name: {failure}"
-    return " Its key goes with it."
+        return f"{said} Its key is also in the keyring under the old name: {failure}"
+    return said or " Its key goes with it."

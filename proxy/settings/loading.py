@@ -222,7 +222,9 @@ def validate(values: Mapping[str, Any], origins: Mapping[str, Origin]) -> Settin
         name = cause.field if isinstance(cause, Contradiction) else str(problem["loc"][0])
         origin = origins.get(name, "default")
         row = row_of(values.get(name), problem["loc"]) if name == "proxy_upstreams" else None
-        is_hidden = about(name).secret or row is not None  # a row may hold a key where none belongs
+        is_hidden = about(name).secret or not {"headers", "query"}.isdisjoint(
+            problem["loc"]
+        )  # a key, where none belongs
         read = "" if is_hidden else f" is {cut(shown_value(values.get(name)))}"
         inner = f"{row or ''}{within(problem['loc'])}"
         why = f": {inner}{cause}; expected is " if isinstance(cause, ValueError) else ", expected "

@@ -141,6 +141,26 @@ def test_a_key_of_the_environment_is_told(
     monkeypatch.setenv("OPENAI_API_KEY_GROQ", KEY)
     told = renamed(program(tmp_path, keychain))
     assert "Its key comes from OPENAI_API_KEY_GROQ: call that variable OPENAI_API_KEY_FAST_ONE." in told
+    assert keychain.kept == {}
+
+
+def test_a_stored_key_beside_one_of_the_environment_is_moved_too(
+    tmp_path: Path, keychain: MemoryKeychain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY_GROQ", "key-of-the-environment")
+    assert "call that variable OPENAI_API_KEY_FAST_ONE" in renamed(program(tmp_path, keychain))
+    assert keychain.kept == {f"upstream fast-one {ORIGIN}": KEY}
+
+
+def test_the_same_key_under_both_variables_may_stay(
+    tmp_path: Path, keychain: MemoryKeychain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keychain.kept.clear()
+    for name in ("GROQ", "FAST_ONE"):
+        monkeypatch.setenv(f"OPENAI_API_KEY_{name}", KEY)
+    services = program(tmp_path, keychain)
+    renamed(services)
+    assert services.upstream_keys.of(services.store.current.upstreams[1]).state.key == KEY
 
 
 def test_a_key_that_is_there_for_another_is_not_shown_to_it(

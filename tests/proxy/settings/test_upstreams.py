@@ -123,6 +123,21 @@ def test_a_wrong_table_is_refused_with_its_reason(store: SettingsStore, changes:
     assert store.path.read_text() == FILE
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"headers": {"Authorization": "Bearer my-own-key"}},
+        {"headers": {"X-Api-Key": "my-own-key"}},
+        {"query": {"api_key": "my-own-key"}},
+        {"base_url": "https://x.example/v1?access_token=my-own-key"},
+    ],
+)
+def test_a_key_in_the_wrong_place_is_not_repeated(store: SettingsStore, row: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="the upstream groq, row 1, ") as caught:
+        store.update(proxy_upstreams=[{**GROQ, **row}])
+    assert "my-own-key" not in str(caught.value)
+
+
 def test_aliases_of_aliases_stand_for_no_endless_chain(store: SettingsStore) -> None:
     deep = {f"a{n}": [f"a{n + 1}"] * 16 for n in range(20)} | {"a20": ["x"]}
     with pytest.raises(SettingError, match="at most 64"):
