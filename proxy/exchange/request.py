@@ -44,7 +44,7 @@ class RequestHead:
     encoding: str = ""  # of the body, as its header names it
     client: str | None = None  # the calling program
     upstream: str | None = None  # the name of the one it asks for
-    received: Headers = field(default_factory=Headers)  # all that the client sent, to be shown: secrets are hidden
+    received: Headers = field(default_factory=Headers, repr=False)  # all the client sent; who shows it hides secrets
     wants_json: bool = False  # this endpoint answers with JSON (or, streamed, with events) and nothing else
 
 

@@ -189,7 +189,9 @@ class RequestReader:
                 self._receiver.on_body(piece)
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Begin a head; raises MalformedRequest behind the last one, where HTTP/1.0 has the parser go on."""
+        if self._is_last:
+            raise MalformedRequest("it follows the last request")
         if self._head is not None:
             self._announce()
         self.heads += 1

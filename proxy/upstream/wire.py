@@ -57,6 +57,10 @@ class WireAnswer(Answer):
         reader = self._reader
         while True:
             if reader.pieces:
+                if reader.is_complete and self._decoder is None and reader.held_bytes <= TURN_BYTES:
+                    chunk = b"".join(reader.pieces)  # all of it is here: there is nothing to read on for
+                    reader.pieces.clear()
+                    return chunk
                 chunk = reader.take()
                 if self._decoder is not None:
                     chunk = self._decoded(chunk)

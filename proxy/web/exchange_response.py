@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Response, g, request
 
-from proxy.capture.headers import shown_headers
 from proxy.errors.request import UnknownPath
 from proxy.exchange.request import Kind, RequestHead
 from proxy.flow.flow import Flow, new_request_id
@@ -54,7 +53,7 @@ def read_head(kind: Kind, *, wants_json: bool = False) -> RequestHead:
         encoding,
         client_program(),
         environ.get(UPSTREAM) or None,
-        received=shown_headers(received_headers(environ)),
+        received=Headers(received_headers(environ)),
         wants_json=wants_json,
     )
 

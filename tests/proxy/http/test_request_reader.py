@@ -481,8 +481,16 @@ def test_a_head_of_one_place_is_unknown_at_another() -> None:
 
 @pytest.mark.parametrize("surplus", [b"\r\n", b"GET", GET, b"\x00\xff" * 100_000])
 @pytest.mark.parametrize("packets", [1, 2])
-def test_what_follows_the_last_request_is_passed_over(surplus: bytes, packets: int) -> None:
-    closing = b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"
+@pytest.mark.parametrize(
+    "closing",
+    [
+        b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"POST / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+        b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_what_follows_the_last_request_is_passed_over(closing: bytes, surplus: bytes, packets: int) -> None:
     seen = read(closing + surplus) if packets == 1 else read(closing, surplus)
 
     assert (len(seen.whole), seen.refusal) == (1, None)
