@@ -43,6 +43,12 @@ def describe(proxies: list[str], python: Path, litellm_venv: Path) -> dict[str, 
     return facts
 
 
+def revision(checkout: Path) -> str:
+    """Return the commit that a checkout is at."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def versions(python: Path, packages: tuple[str, ...]) -> list[str]:
     """Return `name version` of an interpreter and of its packages."""
     command = [str(python), "-c", PACKAGE_VERSIONS, *packages]

@@ -82,7 +82,7 @@ def figure_lines(results: Results) -> list[str]:
 
 def list_order(name: str) -> int:
     """Return the column of a server."""
-    return ["direct", "nginx", "ours", "litellm"].index(name)
+    return ["direct", "nginx", "before", "ours", "litellm"].index(name)
 
 
 def middle(rounds: list[Figures], figure: str) -> float | None:

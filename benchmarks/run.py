@@ -32,7 +32,7 @@ from benchmarks.targets import (
     tls_upstream,
 )
 
-PROXIES = ("direct", "nginx", "ours", "litellm")
+PROXIES = ("direct", "nginx", "before", "ours", "litellm")
 OPEN_FILES = 8192
 BROKEN_OFF = (RuntimeError, OSError, http.client.HTTPException, subprocess.SubprocessError)
 
@@ -89,6 +89,12 @@ def read_options() -> argparse.Namespace:
         metavar="DIR",
         help="LiteLLM's virtual environment (default: %(default)s)",
     )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="DIR",
+        help="another checkout of ours, measured in turn as `before`; its packages are those of --python",
+    )
     parser.add_argument("--install-litellm", action="store_true", help="make that environment where it is missing")
     parser.add_argument(
         "--write",
@@ -117,11 +123,15 @@ def measure(options: argparse.Namespace) -> report.Outcome:
     """Start the upstreams and run each measure: one server after the other, and that again each round."""
     if options.install_litellm:
         litellm_venv.ensure(options.litellm_venv)
+    if options.before is None:
+        options.proxies = [name for name in options.proxies if name != "before"]
     outcome = report.Outcome({}, {name: {} for name in options.only}, [])
     if "litellm" in options.proxies and not litellm_venv.is_there(options.litellm_venv):
         options.proxies = [name for name in options.proxies if name != "litellm"]
         outcome.problems.append("LiteLLM is not installed, and was left out (`--install-litellm`)")
     outcome.machine.update(machine.describe(options.proxies, options.python, options.litellm_venv))
+    if options.before is not None:
+        outcome.machine["before"] = machine.revision(options.before)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="proxy-benchmarks-")))
         load = Load(folder)
@@ -146,6 +156,8 @@ def make_targets(options: argparse.Namespace, folder: Path, upstreams: Upstreams
     for variant in ("", *VARIANTS):
         if "nginx" in options.proxies and variant not in ("rules", "tools"):
             made.append(nginx(folder, upstreams, variant))
+        if "before" in options.proxies:
+            made.append(ours(folder, options.python, upstreams, variant, "before", options.before.resolve()))
         if "ours" in options.proxies:
             made.append(ours(folder, options.python, upstreams, variant))
         if "litellm" in options.proxies:
@@ -194,7 +206,7 @@ def written_command(options: argparse.Namespace) -> str:
     parts = ["python -m benchmarks.run", "--quick" if options.quick else f"--rounds {options.rounds}"]
     if options.only != list(MEASURES):
         parts.append(f"--only {','.join(options.only)}")
-    if options.proxies != list(PROXIES):
+    if options.proxies != [name for name in PROXIES if name != "before"]:
         parts.append(f"--proxies {','.join(options.proxies)}")
     return " ".join(parts)
 

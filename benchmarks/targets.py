@@ -78,9 +78,11 @@ RULES = {
 }
 
 
-def ours(folder: Path, python: Path, upstreams: Upstreams, variant: str) -> Target:
+def ours(
+    folder: Path, python: Path, upstreams: Upstreams, variant: str, label: str = "ours", checkout: Path = REPOSITORY
+) -> Target:
     """Return this project's proxy, with an empty home and no keyring: nothing of the user's is read or written."""
-    name = f"ours-{variant}" if variant else "ours"
+    name = f"{label}-{variant}" if variant else label
     home = folder / f"home-{name}"
     home.mkdir(exist_ok=True)
     tool_file = home / "tools.py"
@@ -99,7 +101,7 @@ def ours(folder: Path, python: Path, upstreams: Upstreams, variant: str) -> Targ
         **variants.get(variant, {}),
     }
     command = [str(python), "-m", "proxy", "serve", "--port", "{port}"]
-    return Target(name, command, health_path="/v1/health", env=env, files={tool_file: TOOL})
+    return Target(name, command, health_path="/v1/health", env=env, files={tool_file: TOOL}, cwd=checkout)
 
 
 NGINX_CONFIG = """\
