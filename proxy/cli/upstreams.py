@@ -36,7 +36,7 @@ def list_upstreams() -> None:
         falls = f"falls back to {', '.join(row.fallback)}" if row.fallback else ""
         state = states.get(row.name, "")
         facts = "  ".join(part for part in (models, falls, key_words(services, row), state) if part)
-        say(f"{mark} {row.label:15} {row.base_url:45} {facts}")
+        say(f"{mark} {row.name:15} {row.base_url:45} {facts}")
     for name, targets in settings.proxy_aliases.items():
         say(f"  {name:15} alias of {', then '.join(targets)}")
     for learned in services.learned.described_repairs():
@@ -111,7 +111,7 @@ def use(name: str) -> None:
     services = assembled()
     row = named(services, name)
     services.store.update(proxy_upstream=None if row.is_first else row.name)
-    say(f"In use: {row.label}, {row.base_url}")
+    say(f"In use: {row.name}, {row.base_url}")
 
 
 @upstream.command("find")
@@ -159,7 +159,7 @@ def named(services: "Services", name: str) -> "Upstream":
     upstream = services.store.current.upstream_named(name) or next((row for row in rows if row.label == name), None)
     if upstream is not None:
         return upstream
-    names = ", ".join(row.label for row in rows)
+    names = ", ".join(row.name for row in rows)
     raise SettingError(f"there is no upstream {name!r}; there are {names}")
 
 

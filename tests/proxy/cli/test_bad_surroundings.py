@@ -1,9 +1,11 @@
 """Commands on a computer that gets in their way: a sentence and exit code 1, or the work done; never a traceback."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import keyring.backends.fail
+import keyring.core
 import pytest
 
 from fakes.full_disk import full_disk
@@ -29,6 +31,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return int(ended.value.code or 0), printed.out + printed.err
 
     return do
+
+
+@pytest.fixture
+def no_keyring() -> Iterator[None]:
+    """Have this process find no safe keyring, whatever it has found before."""
+    before = keyring.core._keyring_backend
+    keyring.core.set_keyring(keyring.backends.fail.Keyring())
+    yield
+    keyring.core._keyring_backend = before
 
 
 def is_sentence(printed: str) -> bool:
@@ -133,7 +144,7 @@ def test_a_locale_without_utf_8_is_no_trouble(empty_computer: Path, words: tuple
 @pytest.mark.parametrize(
     "words", [("key", "status"), ("key", "delete"), ("key", "use", "keyring"), ("proxy-key", "list")]
 )
-def test_a_missing_keyring_is_told_once(run: Run, words: tuple[str, ...]) -> None:
+def test_a_missing_keyring_is_told_once(run: Run, no_keyring: None, words: tuple[str, ...]) -> None:
     _code, printed = run(*words)
 
     assert printed.count("This system offers no safe keyring.") == 1, printed

@@ -127,15 +127,15 @@ def test_servers_of_this_computer_are_found(monkeypatch: pytest.MonkeyPatch) -> 
         ("http://[::1]:8080", "[::1]:8080"),
     ],
 )
-def test_an_upstream_nobody_has_named_is_shown_and_chosen_by_its_host(
+def test_an_upstream_nobody_has_named_is_shown_by_the_name_for_prefixes_and_chosen_by_its_host_too(
     monkeypatch: pytest.MonkeyPatch, address: str, host: str
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     run("add", "groq", GROQ)
     run("use", "groq")
 
-    assert f"  {host} " in run("list").output
-    assert "default" not in run("list").output
-    assert run("use", host).output.startswith(f"In use: {host}, ")
-    assert run("use", "default").output.startswith(f"In use: {host}, ")
-    assert f"there are {host}, groq" in str(run("use", "nobody").exception)
+    assert "  default  " in run("list").output
+    assert f"//{host}/" in run("list").output
+    assert run("use", host).output.startswith("In use: default, ")
+    assert run("use", "default").output.startswith("In use: default, ")
+    assert "there are default, groq" in str(run("use", "nobody").exception)

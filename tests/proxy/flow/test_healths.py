@@ -89,7 +89,7 @@ def test_one_that_is_another_now_begins_anew(healths: Healths) -> None:
         (Health(), None, "status 503", False, "failing: status 503"),
         (Health("failing", "status 500, so\nit is"), None, "", False, "failing: status 500, so it is"),
         (Health("rate limited", until=NOON), None, "", False, "rate limited until 12:05:30"),
-        (Health("unreachable", "x" * 500), None, "", False, f"unreachable: {'x' * 199}…"),
+        (Health("unreachable", "x" * 500), None, "", False, f"unreachable: {'x' * 299}…"),
         (Health("key refused"), None, "", True, "no key"),
     ],
 )
