@@ -77,6 +77,8 @@ def set_up(browser: Watched, album: Album, link: str, upstream: Fresh) -> None:
     browser.type("#first-key", KEY)
     browser.click(".chooser button")
     browser.until("document.querySelector('.steps .success')?.innerText.includes('accepts the key')")
+    browser.until(f"document.querySelector('#provider')?.innerText.includes({upstream.base_url!r})")
+    assert "not set" not in browser.run("document.querySelector('#provider').innerText")
     browser.until("document.querySelector('#test-model')?.value === 'model-one'")
     upstream.answer(Sse(completion_chunks("Hello", " there")))
     browser.click(".test button")

@@ -14,6 +14,13 @@ export function Copy({ text, name }) {
   return html`<button type="button" class="second small" onClick=${copy} aria-label=${`Copy ${name}`}>${isCopied ? "Copied" : "Copy"}</button>`;
 }
 
+async function showProvider() { // the box beside the steps is the server's: it is taken from the page as it is now
+  const page = new DOMParser().parseFromString(await (await fetch(location.pathname)).text(), "text/html");
+  const box = page.getElementById("provider");
+  box?.querySelectorAll("[autofocus]").forEach((each) => each.removeAttribute("autofocus"));
+  if (box) document.getElementById("provider")?.replaceWith(document.adoptNode(box));
+}
+
 function Chooser({ state, done }) {
   const providers = [...state.providers, OTHER];
   const [name, setName] = useState("openai");
@@ -144,7 +151,7 @@ function Page() {
     ${hasPassed && html`<p class="hint">It works. Next: <a href=${`${ROOT}/connect`}>connect a tool</a>.</p>`}</section><${Recent} />`;
   const isReady = !state.needs_key;
   return html`<section class="first"><h2>Three steps, and your tools have one address for all models</h2>${state.problem && !isReady && !document.getElementById("locked") && html`<p class="note asking">${state.problem.replace(/\.?$/, ".")} A key that is there already counts once the keyring can be read; one entered here can be kept for this session.</p>`}<ol class="steps">
-    <${Step} number="1" title="Choose your provider" isDone=${isReady}>${isReady ? html`<p class="note success" role="status">${said}</p>` : html`<${Chooser} state=${state} done=${(found) => { setState(found); setSaid(found.said); }} />`}<//>
+    <${Step} number="1" title="Choose your provider" isDone=${isReady}>${isReady ? html`<p class="note success" role="status">${said}</p>` : html`<${Chooser} state=${state} done=${(found) => { setState(found); setSaid(found.said); showProvider().catch(() => {}); }} />`}<//>
     <${Step} number="2" title="Send a test request" isDone=${hasPassed}>${isReady && html`<${TestRequest} isReady=${isReady} passed=${() => setPassed(true)} />`}<//>
     <${Step} number="3" title="Connect a tool">${isReady && connect}<//></ol></section>`;
 }

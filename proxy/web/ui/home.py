@@ -81,6 +81,7 @@ def fresh(edit: TakenUp | None) -> str | None:
 def page(parts: PageParts, *, trouble: str | None = None, success: str | None = None) -> str:
     """Return the page with a message."""
     store = parts.store
+    chosen = store.current.chosen_upstream
     return render_template(
         "home.html",
         version=__version__,
@@ -88,8 +89,8 @@ def page(parts: PageParts, *, trouble: str | None = None, success: str | None = 
         settings_warning=store.warning,
         newer_version=parts.newer_version(),
         settings_taken_up=fresh(store.taken_up),
-        upstream=store.current.openai_base_url if store.is_known else None,
-        key=parts.secrets.state,
+        upstream=chosen if store.is_known else None,
+        key=parts.secrets.state if chosen.is_first else parts.upstream_keys.of(chosen).load_once(),
         has_stored_key=parts.secrets.has_another,
         is_locked=is_locked(parts.secrets.state),
         lacks_key=lacks_key(parts),

@@ -54,6 +54,23 @@ def test_a_provider_is_tried_kept_used_and_answers_a_test_request(hosted: Hosted
     assert upstream.requests[-1].json()["stream"] is True
 
 
+def test_the_first_page_shows_the_provider_in_use_and_its_own_key(hosted: Hosted, upstream: Fresh) -> None:
+    upstream.answer(Json(MODELS))
+    with hosted.enter() as browser:
+        assert "api.openai.com" in provider_box(browser)
+        assert send(browser, "provider", choice(upstream)).status_code == 200
+        box = provider_box(browser)
+
+    assert upstream.base_url in box
+    assert "api.openai.com" not in box
+    assert f"ends in {KEY[-4:]}" in box
+    assert 'name="key"' not in box  # a key entered there would be the other one's
+
+
+def provider_box(browser: httpx2.Client) -> str:
+    return browser.get("/").text.split('<section id="provider">')[1].split("</section>")[0]
+
+
 @pytest.mark.parametrize("where", ["keyring", "session"])
 def test_a_name_that_another_address_has_keeps_nothing(hosted: Hosted, upstream: Fresh, where: str) -> None:
     other = {"name": "127-0-0-1", "base_url": "https://other.example/v1"}
