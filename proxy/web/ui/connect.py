@@ -62,7 +62,8 @@ def add_routes(pages: Blueprint, root: str, parts: PageParts) -> None:
             if plan.seen != request.form.get("seen"):
                 raise ClientFileRefused(f"{plan.path} has changed meanwhile; look at the lines again")
             connections.connect(client, plan, client.title if key else None)
-            return f"{client.title} is connected. {client.steps}"
+            steps = client.steps.replace("`", "")  # marks of code, which a message shows as they are
+            return f"{client.title} is connected. {steps}"
 
         return answer(write, name)
 
