@@ -6,8 +6,8 @@ https://github.com/openai/openai-python#retries
 import email.utils
 import json
 import math
-import random
 import time
+from random import SystemRandom
 
 from proxy.http.answer import Answer
 from proxy.http.headers import Headers
@@ -17,6 +17,7 @@ LONGEST_WAIT_S = 8.0
 JITTER = 0.25  # of a wait, at most, by which it is shorter
 MOST_ASKED_S = 120.0  # an upstream that asks for a longer wait is not asked again
 SHORT_WAIT_S = 10.0  # a longer wait is the client's to decide on: it sees Retry-After
+CHANCE = SystemRandom()  # a host program may have seeded the generator of the module, and count on its numbers
 STATUSES = (408, 409, 429)
 QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
 
@@ -45,7 +46,7 @@ def retry_pause_s(answer: Answer, tries: int, max_retries: int) -> float | None:
 def backoff_s(tries: int) -> float:
     """Return the seconds to wait where the upstream asks for none."""
     longest_s = min(FIRST_WAIT_S * 2.0 ** min(tries - 1, 10), LONGEST_WAIT_S)
-    return longest_s * (1 - JITTER * random.random())  # noqa: S311  no secret
+    return longest_s * (1 - JITTER * CHANCE.random())
 
 
 def asked_wait_s(headers: Headers) -> float | None:

@@ -31,7 +31,8 @@ class Browser:
         address = next(line.split()[-1] for line in self._process.stderr if "DevTools listening" in line)
         with urllib.request.urlopen(f"http://{address.split('/')[2]}/json", timeout=LIMIT_S) as answer:
             page = next(each for each in json.load(answer) if each["type"] == "page")
-        self._line = connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=LIMIT_S)
+        # No pings: their thread draws from the global `random`, which fails a Hypothesis test that draws then.
+        self._line = connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=LIMIT_S, ping_interval=None)
         self._call("Page.enable")
         return self
 

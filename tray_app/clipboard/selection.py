@@ -62,8 +62,10 @@ class SelectionOwner:
     def close(self) -> None:
         """Answer the requests made before, which might wait for ever, and release the clipboard; never raises."""
         with suppress(*DISPLAY_ERRORS):
+            self._window.destroy()  # from here on the display itself refuses, and an heir stays the owner
             self._display.sync()  # earlier requests have arrived by then
             self.answer_waiting()
+            self._display.sync()  # what a display has not read when a connection ends is lost
         with suppress(*DISPLAY_ERRORS):
             self._display.close()
 
