@@ -146,9 +146,16 @@ class CheckedAnswer(Answer):
         return self._checker.end(failure)
 
     async def begin(self) -> bool:
-        """Hold the first events back, and tell whether they are those of an answer, not of a refusal."""
+        """Hold the first events back, and tell whether they are those of an answer, not of a refusal.
+
+        Closed where that is cancelled: nobody has been given the answer yet who would close it.
+        """
         if not self._held:
-            self._held = await self.next_chunk()
+            try:
+                self._held = await self.next_chunk()
+            except BaseException:
+                self.close()
+                raise
         is_refused = self.failure is not None or self._checker.is_settled
         return bool(self._held) and (self._checker.has_begun or not is_refused)
 

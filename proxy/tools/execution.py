@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ class ToolExecution:
         self.consent = consent
         self._settings = settings
         self._default_file = default_file
-        self._servers_file = servers_file
+        self._servers_file = cache(servers_file)  # asked once; with each request, whether it has changed
         self._vault = vault
         self._environment = environment  # in which mcp.json names variables
         self._opening = threading.Lock()
@@ -73,9 +74,8 @@ class ToolExecution:
             if self._toolbox is None:
                 from proxy.tools.toolbox import Toolbox  # noqa: PLC0415  who runs no tools does not pay for it
 
-                servers = self._servers_file()  # asked once; with each request, whether it has changed
                 self._toolbox = Toolbox(
-                    self._settings, self.file_path, lambda: servers, self.consent, self._vault, self._environment
+                    self._settings, self.file_path, self._servers_file, self.consent, self._vault, self._environment
                 )
             return self._toolbox
 

@@ -12,7 +12,6 @@ from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.waiting_call import asked
 from fakes.watched_browser import Watched, ask, enter
-from proxy import paths
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 FOUND = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
@@ -148,9 +147,10 @@ def test_hostile_words_of_tools_servers_and_keys_break_no_settings(browser: Watc
     words = HOSTILE["html"] + HOSTILE["right to left"] + "W" * 5_000
     body = f"import sys; sys.exit({words!r})"
     servers = {HOSTILE["html"][:50]: {"command": "python3", "args": ["-c", body]}}
+    tools = hosted.services.tools
     for path, text in (
-        (paths.mcp_servers_file(), json.dumps({"mcpServers": servers})),
-        (paths.function_tools_file(), f"def look(text: str) -> str:\n    {words!r}\n    return {words!r}\n"),
+        (tools.servers_path(), json.dumps({"mcpServers": servers})),
+        (tools.file_path(), f"def look(text: str) -> str:\n    {words!r}\n    return {words!r}\n"),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

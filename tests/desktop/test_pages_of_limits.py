@@ -11,7 +11,6 @@ from fakes.dashboard import Hosted, hosted_below
 from fakes.scripted.samples import completion
 from fakes.scripted_upstream import Json, ScriptedUpstream
 from fakes.watched_browser import Watched, ask, enter
-from proxy import paths
 from proxy.logs.lines import SafeFormatter
 from proxy.logs.writer import LogQueue, RecentLines
 from waiting import wait_for
@@ -172,8 +171,9 @@ def test_hostile_words_in_log_upstreams_and_doctor_are_words(
     safe = text.replace("\x00", "").replace("\x1b", "")[:200]  # what a setting may hold
     second = {"name": "second", "base_url": "http://127.0.0.1:9/v1", "models": [safe], "auth": "none"}
     browser.dress(width=420)
-    paths.mcp_servers_file().parent.mkdir(parents=True, exist_ok=True)
-    paths.mcp_servers_file().write_text(json.dumps({"mcpServers": {safe[:90]: {"command": f"/nowhere/{safe}"}}}))
+    servers_file = hosted.services.tools.servers_path()
+    servers_file.parent.mkdir(parents=True, exist_ok=True)
+    servers_file.write_text(json.dumps({"mcpServers": {safe[:90]: {"command": f"/nowhere/{safe}"}}}))
     queue = LogQueue(SafeFormatter(), RecentLines())
     logging.getLogger().addHandler(queue)
     try:
@@ -188,7 +188,7 @@ def test_hostile_words_in_log_upstreams_and_doctor_are_words(
                 assert "taken" not in browser.run("document.title")
                 assert name != "html" or "<script>" in browser.text, page
     finally:
-        paths.mcp_servers_file().unlink()
+        servers_file.unlink()
         logging.getLogger().removeHandler(queue)
         queue.close()
         provider.answer(Json({**completion("The answer."), "usage": USED}))

@@ -1,5 +1,6 @@
 """The fault table: a client who leaves, in any phase, takes its upstream connection along."""
 
+import json
 import logging
 import statistics
 import time
@@ -84,6 +85,41 @@ def test_a_client_who_leaves_closes_the_upstream_within_2_seconds(
 
     assert leave(proxy, upstream, body_of(size)) < 2
     assert len(upstream.requests) == 1
+
+
+def begun(*pieces: bytes) -> Answer:
+    """Begin a stream, and stall before its first event is whole."""
+    head = (Header("Content-Type", "text/event-stream"), EndHead(chunked=True))
+    return Script([*head, *map(Chunk, pieces), Stall()])
+
+
+BEGINNINGS: dict[str, list[Answer]] = {
+    "the first event cut": [begun(b'data: {"id": "chat')],
+    "the first event in pieces": [begun(b"event: message\n", b'data: {"id"', b": 1")],
+    "the first event without its blank line": [begun(b'data: {"id": "chat", "choices": []}\n')],
+    "the same when asked again": [
+        Json({"error": {"message": "no stream_options here"}}, status=400),
+        begun(b'data: {"id": "chat'),
+    ],
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_a_client_who_leaves_before_a_new_models_first_event_closes_the_upstream(
+    proxy: RunningProxy, upstream: Fresh, beginning: str
+) -> None:
+    answers = BEGINNINGS[beginning]
+    upstream.answers(answers)
+    with connect(proxy) as client:  # nothing is known of the model: its first event is looked at before it is passed on
+        body = json.dumps({"model": beginning, "stream": True, "messages": []}).encode()
+        client.send(client.request("POST", CHAT, body, JSON_TYPE))
+        upstream.wait_for_requests(len(answers))
+        time.sleep(0.05)  # for the beginning to arrive
+        left_at = time.monotonic()
+
+    assert upstream.wait_for_hangup() - left_at < 2
+    wait_for(lambda: proxy.services.observers.running == 0, "no request under way")
+    assert len(upstream.requests) == len(answers)
 
 
 @pytest.mark.core
