@@ -337,7 +337,7 @@ def test_where_nothing_has_run_the_upstream_is_believed(
 @every_way
 def test_the_proxys_own_tries_ask_the_model_again_and_run_nothing(upstream: Fresh, way: Way, tmp_path: Path) -> None:
     upstream.answers([way.turn(BOOK), refusal(503, SOON), refusal(503, SOON), way.last()])
-    with tools_before(upstream.base_url, tmp_path) as proxy:
+    with tools_before(upstream.base_url, tmp_path, openai_timeout=10.0, tool_timeout=10.0) as proxy:
         flows = Flows(proxy)
 
         ask_with_sdk(proxy, way)
