@@ -34,8 +34,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def no_keyring() -> Iterator[None]:
-    """Have this process find no safe keyring, whatever it has found before."""
+def no_keyring(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have this process find no safe keyring, whatever it has found before and the computer has."""
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.setattr(keyring.core, "init_backend", lambda limit: None)
     before = keyring.core._keyring_backend
     keyring.core.set_keyring(keyring.backends.fail.Keyring())
     yield

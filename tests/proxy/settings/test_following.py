@@ -163,7 +163,10 @@ def test_each_of_many_edits_is_in_force(write: WriteFile, follow: Follow) -> Non
         write(f"proxy_port = {port}\n")
         wait_for_port(store, port)
 
-    assert hearing.told == [(8000, 9001), (9001, 9002), (9002, 9003), (9003, 9004), (9004, 9005)]
+    wait_for(
+        lambda: hearing.told == [(8000, 9001), (9001, 9002), (9002, 9003), (9003, 9004), (9004, 9005)],
+        "the listener is told",
+    )
 
 
 def test_an_edit_of_the_same_moment_and_the_same_size_is_not_missed(write: WriteFile, follow: Follow) -> None:
@@ -279,7 +282,7 @@ def test_environment_and_command_line_win_over_an_edit(
 
     assert (store.current.proxy_port, store.current.openai_timeout) == (9100, 7.0)
     assert (store.fixed_by("proxy_port"), store.fixed_by("openai_timeout")) == ("command line", "environment")
-    assert hearing.told == [(9100, 9100)]
+    wait_for(lambda: hearing.told == [(9100, 9100)], "the listener is told")
 
 
 def test_an_edit_is_in_the_good_copy(write: WriteFile, follow: Follow) -> None:
@@ -546,7 +549,7 @@ def test_a_deleted_file_leaves_the_settings_in_force_and_counts_again_when_it_is
     wait_for_port(store, 9002)
 
     assert store.problem is None
-    assert hearing.told == [(9001, 9002)]
+    wait_for(lambda: hearing.told == [(9001, 9002)], "the listener is told")
 
 
 def test_a_deleted_folder_is_a_deleted_file(tmp_path: Path, follow: Follow) -> None:
@@ -764,7 +767,7 @@ def test_two_programs_with_one_file_follow_each_other(write: WriteFile, follow: 
     other.update(proxy_port=9003)
     wait_for_port(one, 9003)
 
-    assert hearing.told == [(9001, 9002), (9002, 9003)]
+    wait_for(lambda: hearing.told == [(9001, 9002), (9002, 9003)], "the listener is told")
 
 
 # --- the follower itself ----------------------------------------------------------------------------------------------

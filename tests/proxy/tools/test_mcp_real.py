@@ -300,7 +300,15 @@ def test_servers_without_tools_are_left_alone(desk: McpDesk, tmp_path: Path) -> 
 
 def servers() -> set[int]:
     """Return the processes of scripted servers below this one."""
-    return {each.pid for each in psutil.Process().children(recursive=True) if RAW in " ".join(each.cmdline())}
+    return {each.pid for each in psutil.Process().children(recursive=True) if RAW in command_of(each)}
+
+
+def command_of(process: psutil.Process) -> str:
+    """Return how a process was started, "" where it has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # a zombie is one
+        return ""
 
 
 def test_tools_are_mended_told_apart_or_named(desk: McpDesk) -> None:
