@@ -93,7 +93,7 @@ def read_options() -> argparse.Namespace:
         "--before",
         type=Path,
         metavar="DIR",
-        help="another checkout of ours, measured in turn as `before`; its packages are those of --python",
+        help="another checkout of ours, measured in turn as `before`; its .venv runs it, else --python",
     )
     parser.add_argument("--install-litellm", action="store_true", help="make that environment where it is missing")
     parser.add_argument(
@@ -157,7 +157,10 @@ def make_targets(options: argparse.Namespace, folder: Path, upstreams: Upstreams
         if "nginx" in options.proxies and variant not in ("rules", "tools"):
             made.append(nginx(folder, upstreams, variant))
         if "before" in options.proxies:
-            made.append(ours(folder, options.python, upstreams, variant, "before", options.before.resolve()))
+            checkout = options.before.resolve()
+            own = checkout / ".venv" / "bin" / "python"
+            python = own if own.exists() else options.python
+            made.append(ours(folder, python, upstreams, variant, "before", checkout))
         if "ours" in options.proxies:
             made.append(ours(folder, options.python, upstreams, variant))
         if "litellm" in options.proxies:
