@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 
 HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")  # no UTF-8 has one; as an escape it is JSON
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -22,6 +23,6 @@ def written(value: object) -> Written:
     return Written(ASCII_ENCODER.encode(value) if HALF_CHARACTER.search(text) else text)
 
 
-def written_list(values: "list[object]") -> Written:
+def written_list(values: Iterable[object]) -> Written:
     """Return an array of values, some of them written already, as JSON text."""
     return Written(f"[{','.join(map(written, values))}]")

@@ -19,8 +19,9 @@ PLAIN_MODEL = re.compile(rb'[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
 def with_model(body: bytes, fields: Mapping[str, Any], model: str) -> bytes:
     """Return a body, read as `fields`, with another model and every other byte unchanged; raises InvalidJson."""
     place = body.find(NAME)
-    if place >= 0 and body.find(NAME, place + 7) < 0 and is_named_once(fields) and not ESCAPED_LETTER.search(body):
-        value = PLAIN_MODEL.match(body, place + 7)
+    end = place + len(NAME)
+    if place >= 0 and body.find(NAME, end) < 0 and is_named_once(fields) and not ESCAPED_LETTER.search(body):
+        value = PLAIN_MODEL.match(body, end)
         if value is not None:
             start, end = value.span(1)
             return b"".join((body[:start], written(model), body[end:]))

@@ -142,7 +142,7 @@ class Dialer:
         user, password = proxy.login or (None, None)
         socks = Proxy(kind, proxy.host, proxy.port, user, password, rdns=proxy.scheme in ("socks4a", "socks5h"))
         try:
-            connected = await socks.connect(self.origin.host, self.origin.port, CONNECT_LIMIT_S)
+            return await transport_over(await socks.connect(self.origin.host, self.origin.port, CONNECT_LIMIT_S))
         except ProxyTimeoutError:
             raise
         except ProxyConnectionError as error:
@@ -155,12 +155,6 @@ class Dialer:
             raise UpstreamDnsFailure(f"{self.origin}: {reason(error)}") from error
         except (OSError, ValueError) as error:
             raise NetworkProxyRefused(f"{proxy} {NO_ANSWER}") from error
-        try:
-            transport, _ = await asyncio.get_running_loop().create_connection(Unexpected, sock=connected)
-        except OSError as error:
-            connected.close()
-            raise NetworkProxyRefused(f"{proxy} {NO_ANSWER}") from error
-        return transport
 
 
 async def wait_at_most(limit_s: float, opening: "asyncio.Future[asyncio.Transport]") -> None:
@@ -198,7 +192,16 @@ async def connect(host: str, port: int) -> asyncio.Transport:
         return transport
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     connected = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_S)
-    transport, _ = await loop.create_connection(Unexpected, sock=connected)
+    return await transport_over(connected)
+
+
+async def transport_over(connected: socket.socket) -> asyncio.Transport:
+    """Return a connected socket as a connection; raises OSError, and closes the socket then."""
+    try:
+        transport, _ = await asyncio.get_running_loop().create_connection(Unexpected, sock=connected)
+    except OSError:
+        connected.close()
+        raise
     return transport
 
 

@@ -25,13 +25,6 @@ def chat(proxy: RunningProxy, model: object = "m", **fields: Any) -> Any:
 
 
 @pytest.fixture
-def first(provider: ScriptedUpstream) -> Fresh:
-    fresh = Fresh(provider)
-    fresh.answer(Json(completion("of the first")))
-    return fresh
-
-
-@pytest.fixture
 def other() -> Iterator[Fresh]:
     with ScriptedUpstream() as provider:
         fresh = Fresh(provider)
